@@ -1,0 +1,102 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+/// Swift 6 mode comes with the tools version; these are the switches beyond it.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .unsafeFlags(["-warnings-as-errors"]),
+]
+
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.target(name: name), "TestKit", system] + dependencies,
+        path: "Tests/\(name)Tests", swiftSettings: strict)
+}
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .executable(name: "sluiced", targets: ["sluiced"]),
+        .executable(name: "sluice-lane", targets: ["sluice-lane"]),
+        .executable(name: "sluicectl", targets: ["sluicectl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .target(name: "CUnix"),
+        .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
+        .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
+        .target(
+            name: "Systemd", dependencies: ["CSystemd", "UnixSockets", logging, system],
+            swiftSettings: strict),
+        .target(
+            name: "Varlink", dependencies: ["EventLoop", "UnixSockets", system], swiftSettings: strict),
+        .target(name: "SluiceInterface", dependencies: ["Varlink"], swiftSettings: strict),
+        .target(
+            name: "SluiceCore",
+            dependencies: [
+                "CUnix", "UnixSockets", "SluiceInterface", system,
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ], swiftSettings: strict),
+        .target(
+            name: "SluiceLane", dependencies: ["CUnix", "EventLoop", "UnixSockets", "SluiceCore", system],
+            swiftSettings: strict),
+        .target(
+            name: "SluiceDaemon",
+            dependencies: [
+                "CUnix", "EventLoop", "UnixSockets", "Systemd", "Varlink", "SluiceInterface", "SluiceCore",
+                logging, system,
+            ], swiftSettings: strict),
+        .target(
+            name: "SluiceClient",
+            dependencies: ["CUnix", "UnixSockets", "Varlink", "SluiceInterface", system],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "sluiced",
+            dependencies: [
+                "EventLoop", "SluiceDaemon", "SluiceCore", "Systemd", "UnixSockets", arguments, logging,
+                system,
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ], swiftSettings: strict),
+        .executableTarget(
+            name: "sluice-lane", dependencies: ["SluiceLane", "UnixSockets"], swiftSettings: strict),
+        .executableTarget(
+            name: "sluicectl",
+            dependencies: ["SluiceClient", "SluiceInterface", "UnixSockets", "Varlink", arguments, system],
+            swiftSettings: strict),
+
+        .target(
+            name: "TestKit", dependencies: ["CUnix", "UnixSockets", system], path: "Tests/TestKit",
+            swiftSettings: strict),
+        tests("UnixSockets", ["CUnix"]),
+        tests("EventLoop", ["UnixSockets"]),
+        tests("Systemd", ["UnixSockets", logging]),
+        tests("Varlink", ["EventLoop", "UnixSockets"]),
+        tests("SluiceInterface", ["Varlink"]),
+        tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
+        tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
+        tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
+        tests("SluiceClient", ["UnixSockets", "SluiceInterface"]),
+        .testTarget(
+            name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", system],
+            swiftSettings: strict),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: ["TestKit", "SluiceClient", "SluiceInterface", "UnixSockets", system],
+            swiftSettings: strict),
+    ]
+)

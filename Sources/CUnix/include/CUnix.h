@@ -1,0 +1,115 @@
+// What Swift cannot say about Linux.
+//
+// Swift imports glibc without _GNU_SOURCE, so every call that hides behind it
+// is out of reach; it imports neither variadic functions (fcntl, ioctl) nor
+// function-like macros (CMSG_*).  Each wrapper below does one call, returns
+// what the call returns and leaves errno as the call left it.  A wrapper can
+// go when the Glibc module declares the call itself.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- descriptors (variadic fcntl; _GNU_SOURCE) ----------------------------
+
+int cunix_pipe2(int fds[2], bool nonblocking_write_end);
+int cunix_get_pipe_size(int fd);
+int cunix_set_pipe_size(int fd, int bytes);
+int cunix_bytes_readable(int fd);  // ioctl FIONREAD; -1 with errno
+int cunix_dup_cloexec(int fd, int lowest);
+int cunix_set_cloexec(int fd, bool on);
+int cunix_set_nonblocking(int fd, bool on);
+int cunix_get_status_flags(int fd);  // F_GETFL
+int cunix_close_range(unsigned first, unsigned last);
+// Opens the same pipe for reading and writing through /proc/self/fd.
+int cunix_reopen_read_write(int fd);
+
+// ---- moving bytes ---------------------------------------------------------
+
+// splice(2) with SPLICE_F_MOVE | SPLICE_F_NONBLOCK.
+ssize_t cunix_splice(int from, int to, size_t count);
+// splice(2) with SPLICE_F_MOVE alone: may block.
+ssize_t cunix_splice_blocking(int from, int to, size_t count);
+
+// ---- memory files ---------------------------------------------------------
+
+int cunix_memfd(const char *name);          // MFD_CLOEXEC | MFD_ALLOW_SEALING
+int cunix_seal_size(int fd);                // F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL
+bool cunix_size_is_sealed(int fd);          // shrink and grow, both
+
+// ---- sockets --------------------------------------------------------------
+
+int cunix_accept(int fd);  // SOCK_CLOEXEC | SOCK_NONBLOCK
+struct cunix_credentials {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+int cunix_peer_credentials(int fd, struct cunix_credentials *out);  // SO_PEERCRED
+
+enum { CUNIX_MAX_FDS = 16 };  // per message; SCM_MAX_FD of the kernel is 253
+// sendmsg(2) with MSG_NOSIGNAL and, when count > 0, one SCM_RIGHTS message.
+ssize_t cunix_send(int fd, const void *bytes, size_t length, const int *fds, size_t count,
+                   bool dont_wait);
+// recvmsg(2) with MSG_CMSG_CLOEXEC.  *count holds the room on entry, the
+// number received on return; *truncated says that the kernel dropped data or
+// descriptors.
+ssize_t cunix_receive(int fd, void *bytes, size_t length, int *fds, size_t *count,
+                      bool *truncated, bool dont_wait);
+// Fills a sockaddr_un: a leading '@' means the abstract name space.  Returns
+// the length of the address or -1 with ENAMETOOLONG.
+int cunix_bind_unix(int fd, const char *path);
+int cunix_connect_unix(int fd, const char *path);
+// The domain of a socket (SO_DOMAIN), or -1 with ENOTSOCK and the like.
+int cunix_socket_domain(int fd);
+// TCP_INFO's tcpi_state of a socket, or -1.
+int cunix_tcp_state(int fd);
+enum { CUNIX_TCP_ESTABLISHED = 1 };
+
+// ---- epoll, eventfd -------------------------------------------------------
+
+enum {
+    CUNIX_EPOLLIN = 0x001,
+    CUNIX_EPOLLOUT = 0x004,
+    CUNIX_EPOLLERR = 0x008,
+    CUNIX_EPOLLHUP = 0x010,
+    CUNIX_EPOLLRDHUP = 0x2000,
+};
+struct cunix_event {
+    uint32_t events;
+    uint64_t token;
+};
+int cunix_epoll_create(void);
+int cunix_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
+int cunix_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
+int cunix_epoll_remove(int epoll, int fd);
+// timeout in milliseconds, -1 for ever.
+int cunix_epoll_wait(int epoll, struct cunix_event *events, int capacity, int timeout);
+int cunix_eventfd(void);  // EFD_CLOEXEC | EFD_NONBLOCK
+
+// ---- processes ------------------------------------------------------------
+
+int cunix_pidfd_open(pid_t pid);
+int cunix_pidfd_send_signal(int pidfd, int signal);
+// Starts a program: descriptors 0, 1, 2 and 3 of the child are stdin, stdout,
+// stderr and control (each -1 for /dev/null; control -1 for none); every other
+// descriptor is closed, all signals are at their defaults and unblocked.
+// new_session asks for setsid(2).  Returns the pid, or -1 with errno, also
+// where it is execve(2) that fails.  posix_spawn(3) cannot close a range.
+pid_t cunix_spawn(const char *path, char *const argv[], char *const envp[], int standard_input,
+                  int standard_output, int standard_error, int control, bool new_session);
+// waitid(2) on a pidfd with WEXITED | WNOHANG.  Returns 1 with *code set
+// (CLD_EXITED and friends) and *status, 0 when it still runs, -1 with errno.
+int cunix_reap(int pidfd, int *code, int *status);
+int cunix_set_limit(int resource, uint64_t soft_and_hard);
+enum { CUNIX_RLIMIT_CORE = 4, CUNIX_RLIMIT_NOFILE = 7, CUNIX_RLIMIT_DATA = 2 };
+
+#ifdef __cplusplus
+}
+#endif

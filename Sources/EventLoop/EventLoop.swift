@@ -1,0 +1,224 @@
+internal import CUnix
+internal import Glibc
+internal import Synchronization
+public import SystemPackage
+public import UnixSockets
+
+/// What a descriptor is ready for, or shall be watched for (`epoll(7)`).
+public struct Readiness: OptionSet, Sendable {
+    /// The bits of `EPOLLIN` and its like.
+    public let rawValue: UInt32
+
+    /// From the kernel's bits.
+    public init(rawValue: UInt32) {
+        self.rawValue = rawValue
+    }
+
+    /// Bytes, a connection or an end of file can be read.
+    public static let readable = Readiness(rawValue: UInt32(CUNIX_EPOLLIN))
+    /// At least one byte can be written.
+    public static let writable = Readiness(rawValue: UInt32(CUNIX_EPOLLOUT))
+    /// The reader of a pipe is gone, or a socket failed. Always reported, asked for or not.
+    public static let failed = Readiness(rawValue: UInt32(CUNIX_EPOLLERR))
+    /// Both directions are closed. Always reported, asked for or not.
+    public static let hungUp = Readiness(rawValue: UInt32(CUNIX_EPOLLHUP))
+    /// The peer of a stream socket has closed its sending half.
+    public static let peerFinished = Readiness(rawValue: UInt32(CUNIX_EPOLLRDHUP))
+}
+
+/// One thread that waits for descriptors, timers and work, and does nothing else: no polling, no wake-up while idle.
+///
+/// ## Concurrency model
+/// Everything but `execute`, `enqueue` and `stop` belongs to the thread that is in `run` (before `run`, to the
+/// thread that made the loop). Handlers run there one after another, so what they share needs no lock. The loop is a
+/// `SerialExecutor`: an actor that names it as its executor lives on that thread, and handlers made inside the actor
+/// may touch it. A handler that waits stops everybody; none may.
+///
+/// Watches and timers are told apart by tokens that are never used again, so an event that the kernel had already
+/// handed out when its watch was cancelled is dropped, and cannot reach the next owner of the same number.
+public final class EventLoop: SerialExecutor, @unchecked Sendable {
+    // @unchecked: `inbox` is behind its lock; all other state is confined to the loop's thread, as said above.
+
+    private struct Inbox {
+        var work: [@Sendable () -> Void] = []
+        var jobs: [UnownedJob] = []
+        var isStopping = false
+        var isWoken = false
+    }
+
+    private let epoll: OwnedDescriptor
+    private let wakeUp: OwnedDescriptor
+    private let inbox = Mutex(Inbox())
+    private let thread = Atomic<UInt>(0)
+    private var watches: [UInt64: Watch] = [:]
+    private var timers = TimerHeap()
+    private var nextToken: UInt64 = 1
+    private static let wakeUpToken: UInt64 = 0
+
+    /// A loop without a thread; `run` lends it one.
+    ///
+    /// - Throws: `Errno.tooManyOpenFiles`.
+    public init() throws(Errno) {
+        epoll = OwnedDescriptor(adopting: try valueOrErrno(cunix_epoll_create()))
+        wakeUp = OwnedDescriptor(adopting: try valueOrErrno(cunix_eventfd()))
+        _ = try valueOrErrno(
+            cunix_epoll_add(epoll.rawValue, wakeUp.rawValue, UInt32(CUNIX_EPOLLIN), Self.wakeUpToken))
+    }
+
+    // MARK: From any thread
+
+    /// Runs `work` on the loop's thread, after what is already waiting.
+    public func execute(_ work: @escaping @Sendable () -> Void) {
+        post { $0.work.append(work) }
+    }
+
+    /// The `SerialExecutor` requirement: runs a part of a task or an actor on the loop's thread.
+    public func enqueue(_ job: consuming ExecutorJob) {
+        let unowned = UnownedJob(job)
+        post { $0.jobs.append(unowned) }
+    }
+
+    /// Makes `run` return once the handlers at hand are done. Safe to call twice.
+    public func stop() {
+        post { $0.isStopping = true }
+    }
+
+    /// Whether the caller is on the loop's thread.
+    public var isCurrent: Bool {
+        thread.load(ordering: .relaxed) == UInt(pthread_self())
+    }
+
+    /// The `SerialExecutor` requirement behind `assumeIsolated` and its like.
+    public func checkIsolated() {
+        precondition(isCurrent, "this belongs to the event loop's thread")
+    }
+
+    /// The `SerialExecutor` requirement that answers rather than stops.
+    public func isIsolatingCurrentContext() -> Bool? {
+        isCurrent
+    }
+
+    private func post(_ change: (inout sending Inbox) -> Void) {
+        let mustWake = inbox.withLock { inbox in
+            change(&inbox)
+            defer { inbox.isWoken = true }
+            return !inbox.isWoken
+        }
+        if mustWake {
+            var one: UInt64 = 1
+            // Cannot fail: the counter is at most 1, and the descriptor is ours.
+            _ = write(wakeUp.rawValue, &one, MemoryLayout<UInt64>.size)
+        }
+    }
+
+    // MARK: On the loop's thread
+
+    /// Handles events until `stop`. Call it once, from the thread that shall be the loop's.
+    public func run() {
+        thread.store(UInt(pthread_self()), ordering: .relaxed)
+        defer { thread.store(0, ordering: .relaxed) }
+        var events = [cunix_event](repeating: cunix_event(), count: 64)
+        while drainInbox() {
+            let now = ContinuousClock.now
+            let count = cunix_epoll_wait(
+                epoll.rawValue, &events, CInt(events.count), timers.millisecondsToNext(from: now))
+            if count > 0 {
+                for event in events.prefix(Int(count)) { dispatch(event) }
+            }
+            // A timer that a handler adds waits for the next turn, however soon it is due.
+            for timer in timers.takeDue(at: .now) { timer.fire() }
+        }
+    }
+
+    /// Watches a descriptor; the handler gets what it is ready for, again and again while it stays so.
+    ///
+    /// The loop does not own the descriptor: cancel the watch before you close it. An empty `readiness` still reports
+    /// `failed` and `hungUp`.
+    ///
+    /// - Throws: `Errno.noSpace` past `/proc/sys/fs/epoll/max_user_watches`; `Errno.notPermitted` for what cannot be
+    ///   polled, such as a regular file; `Errno.fileExists` where the number is watched already.
+    public func watch(
+        _ descriptor: borrowing OwnedDescriptor, for readiness: Readiness,
+        _ handler: @escaping (Readiness) -> Void
+    ) throws(Errno) -> Watch {
+        let token = nextToken
+        nextToken += 1
+        _ = try valueOrErrno(
+            cunix_epoll_add(epoll.rawValue, descriptor.rawValue, readiness.rawValue, token))
+        let watch = Watch(
+            loop: self, descriptor: descriptor.rawValue, token: token, readiness: readiness, handler: handler)
+        watches[token] = watch
+        return watch
+    }
+
+    /// Calls `handler` once, `delay` from now, unless it is cancelled before.
+    ///
+    /// The resolution is a millisecond, rounded up: never early.
+    @discardableResult
+    public func after(_ delay: Duration, _ handler: @escaping () -> Void) -> Timer {
+        timers.add(at: .now + delay, handler)
+    }
+
+    private func drainInbox() -> Bool {
+        let inbox = self.inbox.withLock { inbox in
+            defer {
+                inbox.work = []
+                inbox.jobs = []
+                inbox.isWoken = false
+            }
+            return inbox
+        }
+        for job in inbox.jobs { job.runSynchronously(on: asUnownedSerialExecutor()) }
+        for work in inbox.work { work() }
+        return !inbox.isStopping
+    }
+
+    private func dispatch(_ event: cunix_event) {
+        if event.token == Self.wakeUpToken {
+            var count: UInt64 = 0
+            _ = read(wakeUp.rawValue, &count, MemoryLayout<UInt64>.size)
+        } else if let watch = watches[event.token] {
+            watch.handler(Readiness(rawValue: event.events))
+        }
+    }
+
+    fileprivate func modify(_ watch: Watch, _ readiness: Readiness) {
+        // Cannot fail for a descriptor that is being watched.
+        _ = cunix_epoll_modify(epoll.rawValue, watch.descriptor, readiness.rawValue, watch.token)
+    }
+
+    fileprivate func remove(_ watch: Watch) {
+        guard watches.removeValue(forKey: watch.token) != nil else { return }
+        _ = cunix_epoll_remove(epoll.rawValue, watch.descriptor)
+    }
+}
+
+/// A descriptor under watch; belongs to the loop's thread. Letting go of it does not end the watch: `cancel` does.
+public final class Watch {
+    private unowned let loop: EventLoop
+    fileprivate let descriptor: CInt
+    fileprivate let token: UInt64
+    fileprivate let handler: (Readiness) -> Void
+    /// What the descriptor is watched for. Setting it costs a system call, and none where nothing changes.
+    public var readiness: Readiness {
+        didSet {
+            if readiness != oldValue { loop.modify(self, readiness) }
+        }
+    }
+
+    fileprivate init(
+        loop: EventLoop, descriptor: CInt, token: UInt64, readiness: Readiness,
+        handler: @escaping (Readiness) -> Void
+    ) {
+        self.loop = loop
+        self.descriptor = descriptor
+        self.token = token
+        self.readiness = readiness
+        self.handler = handler
+    }
+
+    /// Ends the watch; no handler runs after it returns. Safe to call twice.
+    public func cancel() {
+        loop.remove(self)
+    }
+}

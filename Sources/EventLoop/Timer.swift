@@ -1,0 +1,94 @@
+/// A call that is to come; belongs to the loop's thread.
+public final class Timer {
+    fileprivate let deadline: ContinuousClock.Instant
+    fileprivate var handler: (() -> Void)?
+
+    fileprivate init(deadline: ContinuousClock.Instant, handler: @escaping () -> Void) {
+        self.deadline = deadline
+        self.handler = handler
+    }
+
+    /// Makes the call, unless it was taken back.
+    func fire() {
+        let handler = self.handler
+        self.handler = nil
+        handler?()
+    }
+
+    /// Takes the call back. Safe to call twice, and after it has run.
+    public func cancel() {
+        handler = nil
+    }
+}
+
+/// The timers of a loop, the earliest first: a binary heap in which cancelled timers wait until they are due or until
+/// they are the greater part.
+struct TimerHeap {
+    private var heap: [Timer] = []
+    /// At this size cancelled timers are swept out; twice what was left by the last sweep.
+    private var sweepSize = 64
+
+    mutating func add(at deadline: ContinuousClock.Instant, _ handler: @escaping () -> Void) -> Timer {
+        let timer = Timer(deadline: deadline, handler: handler)
+        if heap.count >= sweepSize { removeCancelled() }
+        heap.append(timer)
+        siftUp(from: heap.count - 1)
+        return timer
+    }
+
+    /// For `epoll_wait(2)`: rounded up to whole milliseconds, -1 where there is nothing to wait for.
+    mutating func millisecondsToNext(from now: ContinuousClock.Instant) -> Int32 {
+        while let first = heap.first, first.handler == nil { removeFirst() }
+        guard let first = heap.first else { return -1 }
+        let (seconds, attoseconds) = now.duration(to: first.deadline).components
+        if seconds < 0 || attoseconds < 0 { return 0 }
+        let roundedUp = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+        return Int32(clamping: seconds.multipliedReportingOverflow(by: 1000).partialValue + roundedUp)
+    }
+
+    /// Takes out the timers that are due, the earliest first.
+    mutating func takeDue(at now: ContinuousClock.Instant) -> [Timer] {
+        var due: [Timer] = []
+        while let first = heap.first, first.deadline <= now {
+            removeFirst()
+            due.append(first)
+        }
+        return due
+    }
+
+    private mutating func removeCancelled() {
+        let live = heap.filter { $0.handler != nil }
+        heap = []
+        for timer in live {
+            heap.append(timer)
+            siftUp(from: heap.count - 1)
+        }
+        sweepSize = max(64, 2 * live.count)
+    }
+
+    private mutating func removeFirst() {
+        let last = heap.removeLast()
+        guard !heap.isEmpty else { return }
+        heap[0] = last
+        var parent = 0
+        while true {
+            let left = 2 * parent + 1
+            guard left < heap.count else { return }
+            let right = left + 1
+            let child = right < heap.count && heap[right].deadline < heap[left].deadline ? right : left
+            guard heap[child].deadline < heap[parent].deadline else { return }
+            heap.swapAt(child, parent)
+            parent = child
+        }
+    }
+
+    private mutating func siftUp(from index: Int) {
+        var child = index
+        while child > 0 {
+            let parent = (child - 1) / 2
+            guard heap[child].deadline < heap[parent].deadline else { return }
+            heap.swapAt(child, parent)
+            child = parent
+        }
+    }
+}

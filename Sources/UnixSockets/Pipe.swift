@@ -1,0 +1,53 @@
+internal import CUnix
+public import SystemPackage
+
+/// A pipe whose two ends are owned apart (`pipe(7)`).
+///
+/// The write end is non-blocking, the read end is not: a consumer's `fread` has to wait for bytes.
+@frozen
+public struct Pipe: ~Copyable, Sendable {
+    /// Where bytes come out. Blocking.
+    public var readEnd: OwnedDescriptor
+    /// Where bytes go in. O_NONBLOCK.
+    public var writeEnd: OwnedDescriptor
+
+    /// Makes a pipe of the kernel's default capacity: 64 KiB, or 8 KiB for a user past
+    /// `/proc/sys/fs/pipe-user-pages-soft`.
+    ///
+    /// - Throws: `Errno.tooManyOpenFiles`, `Errno.tooManyOpenFilesInSystem` (which is also what a user past
+    ///   `pipe-user-pages-hard` gets).
+    public init() throws(Errno) {
+        var ends: [CInt] = [-1, -1]
+        _ = try valueOrErrno(cunix_pipe2(&ends, true))
+        readEnd = OwnedDescriptor(adopting: ends[0])
+        writeEnd = OwnedDescriptor(adopting: ends[1])
+    }
+}
+
+extension OwnedDescriptor {
+    /// The pipe's capacity in bytes: its slots times the page size (F_GETPIPE_SZ).
+    public borrowing func pipeCapacity() throws(Errno) -> Int {
+        Int(try valueOrErrno(cunix_get_pipe_size(rawValue)))
+    }
+
+    /// Asks for a capacity; the kernel rounds up to a power of two of pages (F_SETPIPE_SZ).
+    ///
+    /// - Returns: the capacity that it has now.
+    /// - Throws: `Errno.notPermitted` past the user's share (`pipe-user-pages-soft`) or past `pipe-max-size`;
+    ///   `Errno.resourceBusy` where what is in the pipe would not fit.
+    public borrowing func setPipeCapacity(_ bytes: Int) throws(Errno) -> Int {
+        Int(try valueOrErrno(cunix_set_pipe_size(rawValue, CInt(clamping: bytes))))
+    }
+
+    /// How many bytes wait in the pipe or socket (FIONREAD).
+    public borrowing func readableBytes() throws(Errno) -> Int {
+        Int(try valueOrErrno(cunix_bytes_readable(rawValue)))
+    }
+
+    /// Opens the same pipe once more, for reading and writing and non-blocking, through `/proc/self/fd`.
+    ///
+    /// Such a descriptor has no hang-up: its holder is reader and writer at once.
+    public borrowing func reopenedForReadingAndWriting() throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(adopting: try valueOrErrno(cunix_reopen_read_write(rawValue)))
+    }
+}

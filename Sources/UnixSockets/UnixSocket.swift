@@ -1,0 +1,148 @@
+internal import CUnix
+internal import Glibc
+public import SystemPackage
+
+/// What goes wrong before a socket listens.
+public enum ListenError: Error, Equatable, CustomStringConvertible {
+    /// Somebody answers at this path.
+    case alreadyServed(path: String)
+    /// A file that is no socket is in the way; it is not ours to remove.
+    case notASocket(path: String)
+    /// A system call refused.
+    case system(path: String, call: String, errno: Errno)
+
+    /// The sentence for the log, with the remedy where there is one.
+    public var description: String {
+        switch self {
+        case .alreadyServed(let path):
+            "another process already listens on \(path): stop it, or choose another socket"
+        case .notASocket(let path):
+            "\(path) exists and is not a socket: move it away, or choose another socket"
+        case .system(let path, let call, let errno):
+            "cannot listen on \(path): \(call): \(errno)"
+        }
+    }
+}
+
+/// Two sockets that are connected to each other (`socketpair(2)`).
+@frozen
+public struct SocketPair: ~Copyable, Sendable {
+    /// One end.
+    public var first: OwnedDescriptor
+    /// The other end.
+    public var second: OwnedDescriptor
+}
+
+/// Making, finding and accepting Unix-domain sockets (`unix(7)`). A path that begins with `@` is an abstract name.
+public enum UnixSocket {
+    /// Connects a blocking stream socket.
+    ///
+    /// - Throws: `Errno.noSuchFileOrDirectory` and `Errno.connectionRefused` where nobody listens,
+    ///   `Errno.permissionDenied` where the caller may not, `Errno.fileNameTooLong` past 107 bytes.
+    public static func connect(path: String) throws(Errno) -> OwnedDescriptor {
+        let socket = try stream()
+        while true {
+            let result = cunix_connect_unix(socket.rawValue, path)
+            if result < 0, errno == EINTR { continue }
+            _ = try valueOrErrno(result)
+            return socket
+        }
+    }
+
+    /// Listens on a path of its own: makes the socket, with `mode` from the first moment on.
+    ///
+    /// A socket file that nobody serves any more is removed first; anything else in the way is left alone.
+    ///
+    /// - Parameters:
+    ///   - mode: the permission bits of the socket file; no effect on an abstract name.
+    ///   - backlog: connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+    public static func listen(path: String, mode: UInt32 = 0o660, backlog: Int32 = 4096)
+        throws(ListenError) -> OwnedDescriptor
+    {
+        if !path.hasPrefix("@") { try removeStale(path: path) }
+        let socket: OwnedDescriptor
+        do {
+            socket = try stream()
+        } catch {
+            throw .system(path: path, call: "socket", errno: error)
+        }
+        try check(path, "fcntl", cunix_set_nonblocking(socket.rawValue, true))
+        // bind(2) takes the mode from the umask, and a chmod afterwards would leave a moment with another one.
+        let before = umask(mode_t(0o777 & ~mode))
+        let bound = cunix_bind_unix(socket.rawValue, path)
+        let bindErrno = Errno(rawValue: errno)
+        umask(before)
+        if bound < 0 {
+            if bindErrno == .addressInUse { throw .alreadyServed(path: path) }
+            throw .system(path: path, call: "bind", errno: bindErrno)
+        }
+        try check(path, "listen", Glibc.listen(socket.rawValue, backlog))
+        return socket
+    }
+
+    /// Takes one waiting connection, non-blocking and close-on-exec.
+    ///
+    /// - Returns: nil when none waits (or the one that did has gone again).
+    /// - Throws: `Errno.tooManyOpenFiles` and its like: the caller has to pause, or it will spin.
+    public static func accept(from listener: borrowing OwnedDescriptor) throws(Errno) -> OwnedDescriptor? {
+        while true {
+            let accepted = cunix_accept(listener.rawValue)
+            if accepted >= 0 { return OwnedDescriptor(adopting: accepted) }
+            switch Errno(rawValue: errno) {
+            case .interrupted: continue
+            case .wouldBlock, .connectionAbort: return nil
+            case let other: throw other
+            }
+        }
+    }
+
+    /// Two connected sockets of the seqpacket kind: message boundaries kept, descriptors passed, an end seen.
+    public static func seqpacketPair() throws(Errno) -> SocketPair {
+        try pair(SOCK_SEQPACKET)
+    }
+
+    /// Two connected stream sockets.
+    public static func streamPair() throws(Errno) -> SocketPair {
+        try pair(SOCK_STREAM)
+    }
+
+    private static func pair(_ type: __socket_type) throws(Errno) -> SocketPair {
+        var ends: [CInt] = [-1, -1]
+        let flags = CInt(type.rawValue | SOCK_CLOEXEC.rawValue)
+        _ = try valueOrErrno(socketpair(AF_UNIX, flags, 0, &ends))
+        return SocketPair(
+            first: OwnedDescriptor(adopting: ends[0]), second: OwnedDescriptor(adopting: ends[1]))
+    }
+
+    private static func stream() throws(Errno) -> OwnedDescriptor {
+        let flags = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        return OwnedDescriptor(adopting: try valueOrErrno(socket(AF_UNIX, flags, 0)))
+    }
+
+    private static func removeStale(path: String) throws(ListenError) {
+        var status = stat()
+        guard lstat(path, &status) == 0 else {
+            if errno == ENOENT { return }
+            throw .system(path: path, call: "stat", errno: Errno(rawValue: errno))
+        }
+        guard status.st_mode & S_IFMT == S_IFSOCK else { throw .notASocket(path: path) }
+        do {
+            _ = try connect(path: path)
+        } catch .connectionRefused {
+            // Nobody serves it. Two daemons that start at once may both come here; the second bind fails.
+            try check(path, "unlink", unlink(path))
+            return
+        } catch .noSuchFileOrDirectory {
+            return
+        } catch {
+            throw .system(path: path, call: "connect", errno: error)
+        }
+        throw .alreadyServed(path: path)
+    }
+
+    private static func check(_ path: String, _ call: String, _ result: CInt) throws(ListenError) {
+        guard result >= 0 else {
+            throw .system(path: path, call: call, errno: Errno(rawValue: errno))
+        }
+    }
+}
