@@ -62,8 +62,6 @@ public struct Settings: Sendable, Equatable {
     public var pipes = Pipes()
     /// The socket, where none is handed over by the service manager; nil for the standard one.
     public var socket: String?
-    /// A file of trusted authorities (PEM) in place of the system's; nil for the system's.
-    public var authorityFile: String?
     /// The least severe messages that are logged, by swift-log's names.
     public var logLevel = "info"
 
