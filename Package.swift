@@ -40,7 +40,7 @@ let package = Package(
         .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
         .target(
-            name: "Systemd", dependencies: ["CSystemd", "UnixSockets", logging, system],
+            name: "Systemd", dependencies: ["CSystemd", "CUnix", "UnixSockets", logging, system],
             swiftSettings: strict),
         .target(
             name: "Varlink", dependencies: ["EventLoop", "UnixSockets", system], swiftSettings: strict),
