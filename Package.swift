@@ -84,7 +84,10 @@ let package = Package(
             swiftSettings: strict),
         tests("UnixSockets", ["CUnix"]),
         tests("EventLoop", ["UnixSockets"]),
-        tests("Systemd", ["UnixSockets", logging]),
+        .executableTarget(
+            name: "systemd-probe", dependencies: ["Systemd", "UnixSockets", logging, system],
+            path: "Tests/SystemdProbe", swiftSettings: strict),
+        tests("Systemd", ["CUnix", "UnixSockets", "systemd-probe", logging]),
         tests("Varlink", ["EventLoop", "UnixSockets"]),
         tests("SluiceInterface", ["Varlink"]),
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),

@@ -15,7 +15,7 @@ internal import UnixSockets
 /// ## Concurrency model
 /// Any thread may send. The lock guards the probe and the count; entries are sent outside it.
 final class JournalSocket: Sendable {
-    static let shared = JournalSocket(path: "/run/systemd/journal/socket")
+    static let shared = JournalSocket(path: "/run/systemd/journal/socket", send: sendToJournal)
 
     private struct State: ~Copyable {
         var probe: OwnedDescriptor?
@@ -23,10 +23,15 @@ final class JournalSocket: Sendable {
     }
 
     private let path: String
+    private let sendNow: @Sendable ([JournalField]) -> Bool
     private let state = Mutex(State())
 
-    init(path: String) {
+    /// - Parameters:
+    ///   - path: where journald listens.
+    ///   - send: sends an entry there; false where it failed.
+    init(path: String, send: @escaping @Sendable ([JournalField]) -> Bool) {
         self.path = path
+        sendNow = send
     }
 
     /// Sends one entry.
@@ -42,13 +47,13 @@ final class JournalSocket: Sendable {
             return state.dropped
         }
         guard let before else { return }
-        if before > 0, !Self.sendNow(reportDropped(before)) {
+        if before > 0, !sendNow(reportDropped(before)) {
             state.withLock { $0.dropped += before }
         }
-        if !Self.sendNow(fields) { state.withLock { $0.dropped += 1 } }
+        if !sendNow(fields) { state.withLock { $0.dropped += 1 } }
     }
 
-    private static func sendNow(_ fields: [JournalField]) -> Bool {
+    private static func sendToJournal(_ fields: [JournalField]) -> Bool {
         // One buffer and pieces of it, because the pieces have to stay where they are until the call.
         var buffer: [UInt8] = []
         var ends: [Int] = []
