@@ -40,7 +40,7 @@ let package = Package(
         .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
         .target(
-            name: "Systemd", dependencies: ["CSystemd", "UnixSockets", logging, system],
+            name: "Systemd", dependencies: ["CSystemd", "CUnix", "UnixSockets", logging, system],
             swiftSettings: strict),
         .target(
             name: "Varlink", dependencies: ["EventLoop", "UnixSockets", system], swiftSettings: strict),
@@ -84,7 +84,10 @@ let package = Package(
             swiftSettings: strict),
         tests("UnixSockets", ["CUnix"]),
         tests("EventLoop", ["UnixSockets"]),
-        tests("Systemd", ["UnixSockets", logging]),
+        .executableTarget(
+            name: "systemd-probe", dependencies: ["Systemd", "UnixSockets", logging, system],
+            path: "Tests/SystemdProbe", swiftSettings: strict),
+        tests("Systemd", ["CUnix", "UnixSockets", "systemd-probe", logging]),
         tests("Varlink", ["EventLoop", "UnixSockets"]),
         tests("SluiceInterface", ["Varlink"]),
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
