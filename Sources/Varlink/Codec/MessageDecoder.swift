@@ -42,8 +42,8 @@ enum FramingError: Error, Equatable {
 /// ## Which message a descriptor belongs to
 /// `recvmsg(2)` does not say where among the bytes it returns the descriptors were. The kernel gives half of the
 /// answer: it stops reading *after* the piece of a `sendmsg` that carries descriptors, never before it
-/// (`unix_stream_read_generic` in `net/unix/af_unix.c` leaves its loop once `scm.fp` is set). So the last byte of what
-/// was received was sent together with the descriptors, while earlier bytes may be older. The sender's part is
+/// (`unix_stream_read_generic` in `net/unix/af_unix.c` leaves its loop once `scm.fp` is set). So the last byte of
+/// what was received was sent together with the descriptors, while earlier bytes may be older. The sender's part is
 /// to send a message with descriptors in a `sendmsg` of its own. Then the descriptors belong to the message that the
 /// last byte belongs to, always.
 struct MessageDecoder {
@@ -97,7 +97,8 @@ struct MessageDecoder {
             return nil
         }
         if end - head > maximumMessageSize { throw .messageTooLarge }
-        let message = IncomingMessage(bytes: Array(buffer[head..<end]), descriptors: takeDescriptors(upTo: end))
+        let message = IncomingMessage(
+            bytes: Array(buffer[head..<end]), descriptors: takeDescriptors(upTo: end))
         head = end + 1
         scanned = head
         compact()

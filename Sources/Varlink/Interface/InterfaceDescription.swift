@@ -102,7 +102,9 @@ public struct InterfaceDescription: Sendable {
         case (.structure(let fields), .object(let object)):
             for (name, element) in object.sorted(by: { $0.key < $1.key }) {
                 guard let field = fields.first(where: { $0.name == name }) else { return path + [name] }
-                if let found = undeclaredField(in: element, as: field.type, path: path + [name]) { return found }
+                if let found = undeclaredField(in: element, as: field.type, path: path + [name]) {
+                    return found
+                }
             }
             return nil
         case (.dictionary(let element), .object(let object)):
@@ -112,7 +114,9 @@ public struct InterfaceDescription: Sendable {
             return nil
         case (.array(let element), .array(let array)):
             for (index, value) in array.enumerated() {
-                if let found = undeclaredField(in: value, as: element, path: path + ["\(index)"]) { return found }
+                if let found = undeclaredField(in: value, as: element, path: path + ["\(index)"]) {
+                    return found
+                }
             }
             return nil
         case (.bool, _), (.int, _), (.float, _), (.string, _), (.object, _), (.enumeration, _),

@@ -59,7 +59,8 @@ struct InterfaceParser {
     private mutating func parseStructure() throws(InterfaceDescriptionError) -> [VarlinkField] {
         let line = token.line
         guard case .structure(let fields) = try parseStructureOrEnumeration() else {
-            throw InterfaceDescriptionError(line: line, reason: "expected fields with types, found an enumeration")
+            throw InterfaceDescriptionError(
+                line: line, reason: "expected fields with types, found an enumeration")
         }
         return fields
     }

@@ -83,7 +83,8 @@ enum InterfaceName {
         return isUppercase(first) && name.utf8.allSatisfy(isAlphanumeric)
     }
 
-    /// Of a field or a value of an enumeration: `camelCase` or `snake_case`, no underscore at an end or next to another.
+    /// Of a field or a value of an enumeration: `camelCase` or `snake_case`, no underscore at an end or next to
+    /// another.
     static func isField(_ name: String) -> Bool {
         guard let first = name.utf8.first, isUppercase(first) || isLowercase(first) else { return false }
         return name.utf8.split(separator: UInt8(ascii: "_"), omittingEmptySubsequences: false)
@@ -103,7 +104,13 @@ enum InterfaceName {
         }
     }
 
-    private static func isUppercase(_ byte: UInt8) -> Bool { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) }
-    private static func isLowercase(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) }
-    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+    private static func isUppercase(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+    }
+    private static func isLowercase(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+    }
+    private static func isDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
 }

@@ -5,12 +5,12 @@ internal import UnixSockets
 
 /// One client's connection: reads calls one at a time, writes replies, ends.
 ///
-/// While a call is unanswered nothing is read, so that what a client sends ahead waits in its own socket buffer; epoll
-/// reports a client that is gone all the same (EPOLLHUP needs no asking).
+/// While a call is unanswered nothing is read, so that what a client sends ahead waits in its own socket buffer;
+/// epoll reports a client that is gone all the same (EPOLLHUP needs no asking).
 ///
-/// Code of the service's owner (handlers, `onDisconnect`, `onClientDropped`) runs from `advance` alone, which runs from
-/// the loop alone; what is called by that code (`send`, `finish`, `upgrade`, `close`) changes the state and leaves the rest
-/// to the next `advance`. So nothing here is entered twice.
+/// Code of the service's owner (handlers, `onDisconnect`, `onClientDropped`) runs from `advance` alone, which runs
+/// from the loop alone; what is called by that code (`send`, `finish`, `upgrade`, `close`) changes the state and
+/// leaves the rest to the next `advance`. So nothing here is entered twice.
 final class Connection {
     private enum Phase {
         /// Between two calls.

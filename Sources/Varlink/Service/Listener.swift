@@ -4,8 +4,8 @@ internal import UnixSockets
 
 /// A listening socket: hands out what it accepts, and pauses rather than spin when nothing can be accepted.
 final class Listener {
-    /// How long to leave clients waiting after `accept(2)` has failed, for want of descriptors as a rule. The socket stays
-    /// readable all that time, so without a pause the loop would turn at full speed.
+    /// How long to leave clients waiting after `accept(2)` has failed, for want of descriptors as a rule. The
+    /// socket stays readable all that time, so without a pause the loop would turn at full speed.
     static let pause = Duration.milliseconds(100)
     /// How many to accept before the loop gets to its other work.
     private static let batch = 64
@@ -21,8 +21,8 @@ final class Listener {
         _ socket: consuming OwnedDescriptor, loop: EventLoop,
         onConnection: @escaping (consuming OwnedDescriptor) -> Void, onFailure: @escaping (Errno) -> Void
     ) throws(Errno) {
-        // A blocking socket, as one from a service manager may be, would stop the loop when a client goes before it is
-        // accepted.
+        // A blocking socket, as one from a service manager may be, would stop the loop when a client goes before it
+        // is accepted.
         try setNonblocking(socket.rawValue)
         self.socket = socket
         self.loop = loop

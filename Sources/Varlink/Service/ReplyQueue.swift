@@ -94,7 +94,8 @@ extension OwnedDescriptor {
     borrowing func send(_ bytes: ArraySlice<UInt8>, _ descriptors: [CInt] = []) throws(Errno) -> Int {
         let result: Result<Int, Errno> = bytes.withUnsafeBytes { bytes in
             do throws(Errno) {
-                return .success(try SocketMessage.send(bytes, descriptors: descriptors, to: self, dontWait: true))
+                return .success(
+                    try SocketMessage.send(bytes, descriptors: descriptors, to: self, dontWait: true))
             } catch {
                 return .failure(error)
             }

@@ -2,12 +2,12 @@ public import UnixSockets
 
 /// One method call, from its arrival to its last reply. Belongs to the loop's thread.
 ///
-/// A call may be answered inside its handler or at any later time. Until its last reply is given, the later calls of the same
-/// connection wait (varlink.org: calls are answered in order). Nothing that is said here calls back at once: no handler of yours
-/// runs inside `reply`, `fail` or `upgrade`.
+/// A call may be answered inside its handler or at any later time. Until its last reply is given, the later calls
+/// of the same connection wait (varlink.org: calls are answered in order). Nothing that is said here calls back at
+/// once: no handler of yours runs inside `reply`, `fail` or `upgrade`.
 ///
-/// What is said to a client that has gone, or after the last reply, is dropped in silence. A call that is let go without a last
-/// reply is answered with `VarlinkService.internalError`, so that no client hangs on a bug.
+/// What is said to a client that has gone, or after the last reply, is dropped in silence. A call that is let go
+/// without a last reply is answered with `VarlinkService.internalError`, so that no client hangs on a bug.
 public final class VarlinkCall {
     /// The full name: `org.example.interface.Method`.
     public let method: String
@@ -20,8 +20,8 @@ public final class VarlinkCall {
     /// The client asks for the connection to be handed over to another protocol after the reply.
     public let wantsUpgrade: Bool
 
-    /// Called once, from the loop, when the client has gone or was dropped before the last reply. Not called where the call was
-    /// answered before, nor for oneway calls.
+    /// Called once, from the loop, when the client has gone or was dropped before the last reply. Not called where
+    /// the call was answered before, nor for oneway calls.
     public var onDisconnect: (() -> Void)?
 
     private let message: IncomingMessage
@@ -70,8 +70,8 @@ public final class VarlinkCall {
     /// The parameters, decoded. What is omitted, null and `{}` are the same.
     ///
     /// - Parameter strict: refuse fields that the interface description does not declare, at any depth.
-    /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing or of the wrong
-    ///   type; whatever else the type's own `init(from:)` throws.
+    /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing
+    ///   or of the wrong type; whatever else the type's own `init(from:)` throws.
     public func parameters<Parameters: Decodable>(
         as type: Parameters.Type, strict: Bool = true
     ) throws -> Parameters {
@@ -81,7 +81,8 @@ public final class VarlinkCall {
             throw VarlinkServiceError.invalidParameter(field)
         }
         do {
-            return try MessageCoding.decode(ParametersEnvelope<Parameters>.self, from: message.bytes).parameters
+            return try MessageCoding.decode(ParametersEnvelope<Parameters>.self, from: message.bytes)
+                .parameters
         } catch let error as DecodingError {
             throw VarlinkServiceError.invalidParameter(MessageCoding.path(of: error) ?? "parameters")
         }
@@ -124,9 +125,10 @@ public final class VarlinkCall {
     /// Answers.
     ///
     /// - Parameters:
-    ///   - value: has to encode as a JSON object. One that cannot be encoded (a number that is not finite) is reported to
-    ///     `VarlinkService.onHandlerFailure` and answered with `internalError`.
-    ///   - continues: another reply follows. For a call without `more` that is no reply: it is answered with ExpectedMore.
+    ///   - value: has to encode as a JSON object. One that cannot be encoded (a number that is not finite) is
+    ///     reported to `VarlinkService.onHandlerFailure` and answered with `internalError`.
+    ///   - continues: another reply follows. For a call without `more` that is no reply: it is answered with
+    ///     ExpectedMore.
     public func reply(_ value: some Encodable, continues: Bool = false) {
         guard let connection else { return }
         if continues, !wantsMore { return fail(VarlinkServiceError.expectedMore) }
@@ -156,7 +158,8 @@ public final class VarlinkCall {
 
     /// Answers, and hands the connection over once the client could be sent the whole reply.
     ///
-    /// The connection leaves the service and its limits. Where the client goes before, `onDisconnect` is called instead.
+    /// The connection leaves the service and its limits. Where the client goes before, `onDisconnect` is called
+    /// instead.
     ///
     /// - Parameters:
     ///   - value: as in `reply`.

@@ -34,7 +34,8 @@ public enum VarlinkDropReason: Sendable, Equatable, CustomStringConvertible {
     /// A call came with more than `VarlinkLimits.maximumDescriptorsPerMessage` descriptors, or this process had no
     /// numbers left for them.
     case tooManyDescriptors
-    /// A message is not JSON, is nested too deeply or is not a method call; the field that is wrong, where there is one.
+    /// A message is not JSON, is nested too deeply or is not a method call; the field that is wrong, where there is
+    /// one.
     case malformedMessage(field: String?)
     /// A call was begun and not finished within `VarlinkLimits.messageTimeout`.
     case unfinishedMessage

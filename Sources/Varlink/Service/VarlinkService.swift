@@ -9,12 +9,13 @@ public import UnixSockets
 /// answers later; it never waits.
 ///
 /// ## What is answered how
-/// * An unknown interface, method or field, a wrong type, a missing field: the matching error of `org.varlink.service`.
-/// * What is no method call (no JSON, no `method`, a flag that is no bool, a message over the limits, half a
-///   message for too long): `InvalidParameter` that names the envelope's field or else `message`, then the connection is closed.
-/// * A handler that throws a `VarlinkErrorProtocol`: that error; one that throws anything else, or that lets go of
-///   its call without an answer: `internalError`.
-/// * Too many connections: `VarlinkLimits.overloadError`, before the client has said anything, then the connection is closed.
+/// * An unknown interface, method or field, a wrong type, a missing field: the matching error of
+/// `org.varlink.service`. * What is no method call (no JSON, no `method`, a flag that is no bool, a message over
+/// the limits, half a message for too long): `InvalidParameter` that names the envelope's field or else `message`,
+/// then the connection is closed. * A handler that throws a `VarlinkErrorProtocol`: that error; one that throws
+/// anything else, or that lets go of its call without an answer: `internalError`.
+/// * Too many connections: `VarlinkLimits.overloadError`, before the client has said anything, then the connection
+/// is closed.
 public final class VarlinkService {
     /// What to do with a call: reply, fail, or keep it for later.
     public typealias Handler = (VarlinkCall) throws -> Void
@@ -35,10 +36,11 @@ public final class VarlinkService {
     /// systemd's own services do it. A service does well to have an error of its own for it.
     public var internalError = VarlinkErrorReply(
         "io.systemd.System", parameters: ["origin": "linux", "errnoName": "EIO", "errno": 5])
-    /// Called when the service ends a client's connection of its own accord. For the log, which has to limit the rate: clients
-    /// choose how often this is called.
+    /// Called when the service ends a client's connection of its own accord. For the log, which has to limit the
+    /// rate: clients choose how often this is called.
     public var onClientDropped: ((PeerCredentials, VarlinkDropReason) -> Void)?
-    /// Called when a handler has thrown what is no `VarlinkErrorProtocol`, with the method, or when a reply could not be encoded.
+    /// Called when a handler has thrown what is no `VarlinkErrorProtocol`, with the method, or when a reply could
+    /// not be encoded.
     public var onHandlerFailure: ((String, any Error) -> Void)?
     /// Called when `accept(2)` has failed; accepting goes on 100 ms later.
     public var onAcceptFailure: ((Errno) -> Void)?
