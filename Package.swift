@@ -88,7 +88,10 @@ let package = Package(
             name: "systemd-probe", dependencies: ["Systemd", "UnixSockets", logging, system],
             path: "Tests/SystemdProbe", swiftSettings: strict),
         tests("Systemd", ["CUnix", "UnixSockets", "systemd-probe", logging]),
-        tests("Varlink", ["EventLoop", "UnixSockets"]),
+        tests("Varlink", ["EventLoop", "UnixSockets", "varlink-certification"]),
+        .executableTarget(
+            name: "varlink-certification", dependencies: ["EventLoop", "UnixSockets", "Varlink"],
+            path: "Tests/VarlinkCertification", swiftSettings: strict),
         tests("SluiceInterface", ["Varlink"]),
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
