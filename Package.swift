@@ -67,8 +67,8 @@ let package = Package(
         .executableTarget(
             name: "sluiced",
             dependencies: [
-                "EventLoop", "SluiceDaemon", "SluiceCore", "Systemd", "UnixSockets", arguments, logging,
-                system,
+                "EventLoop", "SluiceDaemon", "SluiceCore", "SluiceInterface", "Systemd", "UnixSockets",
+                arguments, logging, system,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ], swiftSettings: strict),
