@@ -95,8 +95,11 @@ let package = Package(
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
         tests("SluiceClient", ["UnixSockets", "SluiceInterface"]),
+        .executableTarget(
+            name: "facts-probe", dependencies: ["CTestKit", "CUnix"], path: "Tests/FactsProbe",
+            swiftSettings: strict),
         .testTarget(
-            name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", system],
+            name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", "facts-probe", system],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

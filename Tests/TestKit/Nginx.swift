@@ -91,8 +91,10 @@ public final class Nginx: Sendable {
     }
 
     /// Waits until nginx is held back on the plain port: its send queue is full and nothing moves.
-    public func waitUntilBlocked(port: UInt16? = nil, within duration: Duration = .seconds(10)) throws {
-        try TCPTable.waitUntilBlocked(localPort: port ?? httpPort, within: duration)
+    public func waitUntilBlocked(
+        port: UInt16? = nil, calm: Duration = .milliseconds(300), within duration: Duration = .seconds(10)
+    ) throws {
+        try TCPTable.waitUntilBlocked(localPort: port ?? httpPort, calm: calm, within: duration)
     }
 
     /// Sends SIGQUIT, for a graceful end, and SIGKILL where that is not over soon. Safe to call twice.
