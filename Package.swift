@@ -86,7 +86,7 @@ let package = Package(
         .target(
             name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system], path: "Tests/TestKit",
             swiftSettings: strict),
-        tests("UnixSockets", ["CUnix"]),
+        tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe"]),
         tests("EventLoop", ["UnixSockets"]),
         tests("Systemd", ["UnixSockets", logging]),
         tests("Varlink", ["EventLoop", "UnixSockets"]),
