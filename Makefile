@@ -38,7 +38,7 @@ VENV := .build/venv
 PYPI_PACKAGES := varlink==31.0.0
 
 # Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
-DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4-openssl-dev libxml2-dev
+DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
     python3 python3-venv varlink-go
 
