@@ -9,6 +9,11 @@ let strict: [SwiftSetting] = [
     .unsafeFlags(["-warnings-as-errors"]),
 ]
 
+/// Where `make install` puts the Swift runtime: seen from bin and from libexec/sluice.
+let runtime: [LinkerSetting] = [
+    .unsafeFlags(["../lib/sluice", "../../lib/sluice"].flatMap { ["-Xlinker", "-rpath=$ORIGIN/\($0)"] })
+]
+
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -71,13 +76,14 @@ let package = Package(
                 arguments, logging, system,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ], swiftSettings: strict),
+            ], swiftSettings: strict, linkerSettings: runtime),
         .executableTarget(
-            name: "sluice-lane", dependencies: ["SluiceLane", "UnixSockets"], swiftSettings: strict),
+            name: "sluice-lane", dependencies: ["SluiceLane", "UnixSockets"], swiftSettings: strict,
+            linkerSettings: runtime),
         .executableTarget(
             name: "sluicectl",
             dependencies: ["SluiceClient", "SluiceInterface", "UnixSockets", "Varlink", arguments, system],
-            swiftSettings: strict),
+            swiftSettings: strict, linkerSettings: runtime),
 
         .target(
             name: "CTestKit", path: "Tests/CTestKit",

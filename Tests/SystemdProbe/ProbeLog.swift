@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Logging
 internal import Systemd
 
@@ -15,5 +16,23 @@ enum ProbeLog {
         logger.critical("long", metadata: ["value": .string(String(repeating: "ü", count: 100_000))])
         for level in Logger.Level.allCases { logger.log(level: level, "level \(level.rawValue)") }
         logger.warning("the end", metadata: ["": "no name", "PRIORITY": "0", "MESSAGE": "forged"])
+    }
+
+    /// Logs far more than journald's queue holds, between two gates.
+    ///
+    /// - Parameter gates: two FIFOs: the flood begins when the first is opened for writing; when it is over the
+    ///   second is opened for reading, and then a few more entries follow.
+    static func flood(gates: [String]) {
+        let logger = Logger(label: "probe") { _ in
+            JournalLogHandler(
+                identifier: "systemd-probe", droppedMessageID: "fedcba9876543210fedcba9876543210")
+        }
+        close(open(gates[0], O_RDONLY))
+        for number in 0..<20_000 { logger.info("flood", metadata: ["number": "\(number)"]) }
+        close(open(gates[1], O_RDONLY))
+        for _ in 0..<100 {
+            logger.info("after the flood")
+            usleep(20_000)
+        }
     }
 }

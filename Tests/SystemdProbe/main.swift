@@ -10,8 +10,9 @@ switch CommandLine.arguments.dropFirst().first {
 case "notify": ProbeNotify.run()
 case "listen": ProbeListen.run()
 case "log": ProbeLog.run()
+case "flood": ProbeLog.flood(gates: Array(CommandLine.arguments.dropFirst(2)))
 case "service": ProbeService.run(gate: CommandLine.arguments.dropFirst(2).first)
 default:
-    print("usage: systemd-probe notify | listen | log | service [FIFO]")
+    print("usage: systemd-probe notify | listen | log | flood FIFO FIFO | service [FIFO]")
     exit(2)
 }
