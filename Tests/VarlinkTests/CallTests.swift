@@ -23,12 +23,14 @@ import Varlink
         }
     }
 
-    @Test("may omit its parameters, or give null or {}", arguments: [
-        #"{"method":"org.example.echo.Optional"}"#,
-        #"{"method":"org.example.echo.Optional","parameters":null}"#,
-        #"{"method":"org.example.echo.Optional","parameters":{}}"#,
-        #"{"parameters":{"text":null},"method":"org.example.echo.Optional","more":null,"unknown":1}"#,
-    ])
+    @Test(
+        "may omit its parameters, or give null or {}",
+        arguments: [
+            #"{"method":"org.example.echo.Optional"}"#,
+            #"{"method":"org.example.echo.Optional","parameters":null}"#,
+            #"{"method":"org.example.echo.Optional","parameters":{}}"#,
+            #"{"parameters":{"text":null},"method":"org.example.echo.Optional","more":null,"unknown":1}"#,
+        ])
     func emptyParameters(call: String) throws {
         let server = try TestServer()
         defer { server.stop() }
@@ -37,21 +39,23 @@ import Varlink
         #expect(try client.receive() == #"{"parameters":{}}"#)
     }
 
-    @Test("with a parameter that is not as declared names the parameter", arguments: [
-        ([:], "text"),
-        (["text": 1], "text"),
-        (["text": nil], "text"),
-        (["text": "x", "txet": 1], "txet"),
-        (["text": "x", "count": "1"], "count"),
-        (["text": "x", "count": 1.5], "count"),
-        (["text": "x", "count": 9.3e18], "count"),
-        (["text": "x", "items": [["name": "a"], ["nam": "b"]]], "items.1.nam"),
-        (["text": "x", "items": [["name": "a"], ["weight": 1]]], "items.1.name"),
-        (["text": "x", "items": [["name": "a", "weight": true]]], "items.0.weight"),
-        (["text": "x", "colour": "blue"], "colour"),
-        ("text", "parameters"),
-        ([1], "parameters"),
-    ] as [(JSONValue, String)])
+    @Test(
+        "with a parameter that is not as declared names the parameter",
+        arguments: [
+            ([:], "text"),
+            (["text": 1], "text"),
+            (["text": nil], "text"),
+            (["text": "x", "txet": 1], "txet"),
+            (["text": "x", "count": "1"], "count"),
+            (["text": "x", "count": 1.5], "count"),
+            (["text": "x", "count": 9.3e18], "count"),
+            (["text": "x", "items": [["name": "a"], ["nam": "b"]]], "items.1.nam"),
+            (["text": "x", "items": [["name": "a"], ["weight": 1]]], "items.1.name"),
+            (["text": "x", "items": [["name": "a", "weight": true]]], "items.0.weight"),
+            (["text": "x", "colour": "blue"], "colour"),
+            ("text", "parameters"),
+            ([1], "parameters"),
+        ] as [(JSONValue, String)])
     func invalidParameters(parameters: JSONValue, name: String) throws {
         let server = try TestServer()
         defer { server.stop() }
@@ -65,14 +69,16 @@ import Varlink
         #expect(reply.text == "x")
     }
 
-    @Test("that no method answers gets the error that says so", arguments: [
-        ("org.example.echo.Nothing", "MethodNotFound", ["method": "org.example.echo.Nothing"]),
-        ("org.example.echo.Missing", "MethodNotImplemented", ["method": "org.example.echo.Missing"]),
-        ("org.example.other.Echo", "InterfaceNotFound", ["interface": "org.example.other"]),
-        ("Echo", "InvalidParameter", ["parameter": "method"]),
-        ("", "InvalidParameter", ["parameter": "method"]),
-        (".", "InterfaceNotFound", ["interface": ""]),
-    ] as [(String, String, JSONValue)])
+    @Test(
+        "that no method answers gets the error that says so",
+        arguments: [
+            ("org.example.echo.Nothing", "MethodNotFound", ["method": "org.example.echo.Nothing"]),
+            ("org.example.echo.Missing", "MethodNotImplemented", ["method": "org.example.echo.Missing"]),
+            ("org.example.other.Echo", "InterfaceNotFound", ["interface": "org.example.other"]),
+            ("Echo", "InvalidParameter", ["parameter": "method"]),
+            ("", "InvalidParameter", ["parameter": "method"]),
+            (".", "InterfaceNotFound", ["interface": ""]),
+        ] as [(String, String, JSONValue)])
     func unknown(method: String, name: String, parameters: JSONValue) throws {
         let server = try TestServer()
         defer { server.stop() }
@@ -82,13 +88,15 @@ import Varlink
         }
     }
 
-    @Test("whose handler fails, forgets it or answers nonsense gets an error, never silence", arguments: [
-        ("named", "org.example.echo.Refused", ["why": "so"]),
-        ("nameless", "io.systemd.System", ["origin": "linux", "errnoName": "EIO", "errno": 5]),
-        ("forgotten", "io.systemd.System", ["origin": "linux", "errnoName": "EIO", "errno": 5]),
-        ("not finite", "io.systemd.System", ["origin": "linux", "errnoName": "EIO", "errno": 5]),
-        ("continues", "org.varlink.service.ExpectedMore", [:]),
-    ] as [(String, String, JSONValue)])
+    @Test(
+        "whose handler fails, forgets it or answers nonsense gets an error, never silence",
+        arguments: [
+            ("named", "org.example.echo.Refused", ["why": "so"]),
+            ("nameless", "io.systemd.System", ["origin": "linux", "errnoName": "EIO", "errno": 5]),
+            ("forgotten", "io.systemd.System", ["origin": "linux", "errnoName": "EIO", "errno": 5]),
+            ("not finite", "io.systemd.System", ["origin": "linux", "errnoName": "EIO", "errno": 5]),
+            ("continues", "org.varlink.service.ExpectedMore", [:]),
+        ] as [(String, String, JSONValue)])
     func failing(how: String, name: String, parameters: JSONValue) throws {
         let server = try TestServer()
         defer { server.stop() }
@@ -148,7 +156,9 @@ import Varlink
         #expect(received == Set((0..<10).map(String.init)))
     }
 
-    @Test("is answered in its turn, however many are sent ahead and in whatever pieces", arguments: [1, 13, 5000])
+    @Test(
+        "is answered in its turn, however many are sent ahead and in whatever pieces",
+        arguments: [1, 13, 5000])
     func pipelined(size: Int) throws {
         let server = try TestServer()
         defer { server.stop() }

@@ -7,11 +7,14 @@ import UnixSockets
 @Suite("The codec") struct CodecTests {
     private func texts(_ decoder: inout MessageDecoder) throws -> [String] {
         var texts: [String] = []
-        while let message = try decoder.next() { texts.append(String(decoding: message.bytes, as: UTF8.self)) }
+        while let message = try decoder.next() {
+            texts.append(String(decoding: message.bytes, as: UTF8.self))
+        }
         return texts
     }
 
-    @Test("cuts the stream the same way, whatever the pieces are", arguments: [1, 2, 3, 7, 71, 4096, 100_000])
+    @Test(
+        "cuts the stream the same way, whatever the pieces are", arguments: [1, 2, 3, 7, 71, 4096, 100_000])
     func pieces(size: Int) throws {
         let messages = (0..<50).map { String(repeating: "m\($0)", count: $0 * $0) }
         let stream = messages.flatMap { Array($0.utf8) + [UInt8(0)] }
@@ -98,7 +101,8 @@ import UnixSockets
     @Test("keeps every JSON value as it is")
     func values() throws {
         let value: JSONValue = [
-            "null": nil, "bool": true, "integer": -9_007_199_254_740_993, "double": 0.5, "string": "\u{0} é \"",
+            "null": nil, "bool": true, "integer": -9_007_199_254_740_993, "double": 0.5,
+            "string": "\u{0} é \"",
             "array": [1, [], [:]],
         ]
         let bytes = try MessageCoding.encode(value)

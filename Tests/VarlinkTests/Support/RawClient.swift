@@ -23,7 +23,8 @@ final class RawClient {
         while sent < bytes.count {
             try wait(for: POLLOUT)
             sent += try bytes[sent...].withUnsafeBytes {
-                try SocketMessage.send($0, descriptors: sent == 0 ? descriptors : [], to: socket, dontWait: true)
+                try SocketMessage.send(
+                    $0, descriptors: sent == 0 ? descriptors : [], to: socket, dontWait: true)
             }
         }
     }

@@ -50,7 +50,8 @@ final class TestServer: @unchecked Sendable {
     }
 
     /// Runs `body` on the service's thread and waits for what it gives.
-    func onLoop<Value: Sendable>(_ body: @escaping @Sendable (VarlinkService) throws -> Value) throws -> Value {
+    func onLoop<Value: Sendable>(_ body: @escaping @Sendable (VarlinkService) throws -> Value) throws -> Value
+    {
         let result = Mailbox<Result<Value, any Error>>()
         loop.execute { [self] in
             guard let service else { return }
