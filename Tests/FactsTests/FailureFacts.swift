@@ -46,6 +46,20 @@ struct FailureFacts {
         #expect(outcome.number("code") == -1, "a variable works now: ca_file could use it")
     }
 
+    @Test("an executable that exports curl_easy_init chooses the authority, whichever the system's are")
+    func interposedInitChoosesAuthority() throws {
+        let authority = try TestCA()
+        var options = NginxOptions()
+        options.certificate = authority[.good]
+        let nginx = try Nginx(options)
+        try nginx.serve("file", Pattern(seed: 1), count: 1000)
+        let outcome = try Probe("authority=\(authority.certificate)").outcome(nginx.tlsURL("/file"))
+        #expect(outcome.number("received") == 1000, "ca_file needs another way now: \(outcome)")
+        let other = try TestCA()
+        let refused = try Probe("authority=\(other.certificate)").outcome(nginx.tlsURL("/file"))
+        #expect(refused.number("code") == -1, "\(refused)")
+    }
+
     @Test("a refused connection is -1004")
     func refused() throws {
         let outcome = try Probe().outcome("http://127.0.0.1:\(try Loopback.freePort())/")
