@@ -39,9 +39,17 @@ struct FailureFacts {
         var options = NginxOptions()
         options.certificate = authority[.good]
         let nginx = try Nginx(options)
-        let names = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "URLSessionCertificateAuthorityInfoFile"]
-        let probe = try Probe(
-            environment: Dictionary(uniqueKeysWithValues: names.map { ($0, authority.certificate) }))
+        let directory = try TemporaryDirectory()
+        try directory.write(readText(authority.certificate), to: "ca.pem")
+        _ = try Program.run("/usr/bin/openssl", ["rehash", directory.path]).successful()
+        let configuration = try directory.write(
+            "openssl_conf = i\n[i]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\nVerifyCAFile = \(authority.certificate)\n",
+            to: "openssl.cnf")
+        let probe = try Probe(environment: [
+            "SSL_CERT_FILE": authority.certificate, "CURL_CA_BUNDLE": authority.certificate,
+            "URLSessionCertificateAuthorityInfoFile": authority.certificate, "SSL_CERT_DIR": directory.path,
+            "OPENSSL_CONF": configuration,
+        ])
         let outcome = try probe.outcome(nginx.tlsURL("/"))
         #expect(outcome.number("code") == -1, "a variable works now: ca_file could use it")
     }
