@@ -72,8 +72,8 @@ let package = Package(
         .executableTarget(
             name: "sluiced",
             dependencies: [
-                "EventLoop", "SluiceDaemon", "SluiceCore", "Systemd", "UnixSockets", arguments, logging,
-                system,
+                "EventLoop", "SluiceDaemon", "SluiceCore", "SluiceInterface", "Systemd", "UnixSockets",
+                arguments, logging, system,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ], swiftSettings: strict, linkerSettings: runtime),
@@ -86,22 +86,32 @@ let package = Package(
             swiftSettings: strict, linkerSettings: runtime),
 
         .target(
-            name: "TestKit", dependencies: ["CUnix", "UnixSockets", system], path: "Tests/TestKit",
+            name: "CTestKit", path: "Tests/CTestKit",
+            // The pattern generator has to keep up with a pipe in debug builds too.
+            cSettings: [.unsafeFlags(["-O2"])]),
+        .target(
+            name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system], path: "Tests/TestKit",
             swiftSettings: strict),
-        tests("UnixSockets", ["CUnix"]),
+        tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe"]),
         tests("EventLoop", ["UnixSockets"]),
         .executableTarget(
             name: "systemd-probe", dependencies: ["Systemd", "UnixSockets", logging, system],
             path: "Tests/SystemdProbe", swiftSettings: strict),
         tests("Systemd", ["CUnix", "UnixSockets", "systemd-probe", logging]),
-        tests("Varlink", ["EventLoop", "UnixSockets"]),
+        tests("Varlink", ["EventLoop", "UnixSockets", "varlink-certification"]),
+        .executableTarget(
+            name: "varlink-certification", dependencies: ["EventLoop", "UnixSockets", "Varlink"],
+            path: "Tests/VarlinkCertification", swiftSettings: strict),
         tests("SluiceInterface", ["Varlink"]),
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
         tests("SluiceClient", ["UnixSockets", "SluiceInterface"]),
+        .executableTarget(
+            name: "facts-probe", dependencies: ["CTestKit", "CUnix"], path: "Tests/FactsProbe",
+            swiftSettings: strict),
         .testTarget(
-            name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", system],
+            name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", "facts-probe", system],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

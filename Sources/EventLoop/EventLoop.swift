@@ -47,7 +47,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     }
 
     private let epoll: OwnedDescriptor
-    private let wakeUp: OwnedDescriptor
+    private let wakeUp: EventSignal
     private let inbox = Mutex(Inbox())
     private let thread = Atomic<UInt>(0)
     private var watches: [UInt64: Watch] = [:]
@@ -60,9 +60,10 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     /// - Throws: `Errno.tooManyOpenFiles`.
     public init() throws(Errno) {
         epoll = OwnedDescriptor(adopting: try valueOrErrno(cunix_epoll_create()))
-        wakeUp = OwnedDescriptor(adopting: try valueOrErrno(cunix_eventfd()))
+        wakeUp = try EventSignal()
         _ = try valueOrErrno(
-            cunix_epoll_add(epoll.rawValue, wakeUp.rawValue, UInt32(CUNIX_EPOLLIN), Self.wakeUpToken))
+            cunix_epoll_add(
+                epoll.rawValue, wakeUp.descriptor.rawValue, UInt32(CUNIX_EPOLLIN), Self.wakeUpToken))
     }
 
     // MARK: From any thread
@@ -104,11 +105,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
             defer { inbox.isWoken = true }
             return !inbox.isWoken
         }
-        if mustWake {
-            var one: UInt64 = 1
-            // Cannot fail: the counter is at most 1, and the descriptor is ours.
-            _ = write(wakeUp.rawValue, &one, MemoryLayout<UInt64>.size)
-        }
+        if mustWake { wakeUp.raise() }
     }
 
     // MARK: On the loop's thread
@@ -175,8 +172,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
 
     private func dispatch(_ event: cunix_event) {
         if event.token == Self.wakeUpToken {
-            var count: UInt64 = 0
-            _ = read(wakeUp.rawValue, &count, MemoryLayout<UInt64>.size)
+            wakeUp.lower()
         } else if let watch = watches[event.token] {
             watch.handler(Readiness(rawValue: event.events))
         }

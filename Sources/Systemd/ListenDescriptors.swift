@@ -4,6 +4,7 @@ public import SystemPackage
 public import UnixSockets
 
 /// A listening socket that the service manager opened for us.
+@frozen
 public struct ListenDescriptor: ~Copyable, Sendable {
     /// FileDescriptorName= of the socket unit; the unit's own name where it has none; `unknown` where nothing is said.
     public let name: String

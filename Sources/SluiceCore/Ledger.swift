@@ -1,0 +1,167 @@
+public import UnixSockets
+
+/// The page in which a lane keeps the account of its job, and the daemon reads along.
+///
+/// The lane is the only writer. Its account answers one question exactly, even when the lane is killed between any two
+/// instructions: *how many bytes has the consumer's pipe got?* A counter written after `splice(2)` cannot, for the
+/// kill may fall between the two. So the bytes go through a staging pipe, which is filled only when it is empty:
+///
+///     mark "filling"  →  write into the staging pipe  →  record filled, unmark  →  splice to the consumer
+///
+/// - Killed outside a fill: the consumer has `filled` minus what is left in the staging pipe, and `splice` moves bytes
+///   from one to the other in one step of the kernel.
+/// - Killed in a fill: the consumer has `filled` as last recorded, because nothing of this fill has been passed on.
+///
+/// The mark and the number share one word, so that no kill can separate them.
+public struct Ledger: Sendable {
+    private enum Slot {
+        static let format = 0
+        static let received = 1
+        static let staged = 2
+        static let buffered = 3
+        static let gateClosures = 4
+        static let stalledNanoseconds = 5
+        static let closedSince = 6
+    }
+
+    /// "sluice", version 1.
+    private static let format: UInt64 = 0x0001_7375_6c69_6365
+
+    private let page: SharedCounters
+
+    /// A new account, all zero.
+    public init(new page: SharedCounters) {
+        self.page = page
+        page.store(Self.format, at: Slot.format)
+    }
+
+    /// The account that somebody else began; nil where the page holds something else.
+    public init?(existing page: SharedCounters) {
+        guard page.load(Slot.format) == Self.format else { return nil }
+        self.page = page
+    }
+
+    // MARK: The lane's side
+
+    /// Records the bytes of the body that came from the origin so far.
+    public func setReceived(_ bytes: Int) { page.store(UInt64(bytes), at: Slot.received) }
+
+    /// Records the bytes that wait in the lane's memory.
+    public func setBuffered(_ bytes: Int) { page.store(UInt64(bytes), at: Slot.buffered) }
+
+    /// Marks that a fill of the (empty) staging pipe begins.
+    public func beginFill(filled: Int) { page.store(UInt64(filled) << 1 | 1, at: Slot.staged) }
+
+    /// Records that it has ended: `filled` bytes have gone into the staging pipe since the job began.
+    public func endFill(filled: Int) { page.store(UInt64(filled) << 1, at: Slot.staged) }
+
+    /// Records that the gate closed, at a moment of CLOCK_MONOTONIC in ns.
+    public func gateClosed(closures: Int, at nanoseconds: UInt64) {
+        page.store(UInt64(closures), at: Slot.gateClosures)
+        page.store(nanoseconds, at: Slot.closedSince)
+    }
+
+    /// Records that the gate is open, after it has been closed for so long altogether.
+    public func gateOpened(stalledNanoseconds: UInt64) {
+        page.store(stalledNanoseconds, at: Slot.stalledNanoseconds)
+        page.store(0, at: Slot.closedSince)
+    }
+
+    // MARK: The daemon's side
+
+    /// Reads every counter once. What a lane wrote is not to be trusted before `LedgerReader` has looked at it.
+    public func read() -> LedgerEntry {
+        // In this order: what was filled had been received before, so a reader never sees filled > received.
+        let staged = page.load(Slot.staged)
+        return LedgerEntry(
+            filled: staged >> 1, isFilling: staged & 1 == 1, received: page.load(Slot.received),
+            buffered: page.load(Slot.buffered), gateClosures: page.load(Slot.gateClosures),
+            stalledNanoseconds: page.load(Slot.stalledNanoseconds),
+            closedSinceNanoseconds: page.load(Slot.closedSince))
+    }
+}
+
+/// The counters of a ledger at one moment, as found.
+public struct LedgerEntry: Sendable, Equatable {
+    /// Bytes that have gone into the staging pipe.
+    public var filled: UInt64 = 0
+    /// A fill has begun and is not recorded yet.
+    public var isFilling = false
+    /// Bytes that came from the origin.
+    public var received: UInt64 = 0
+    /// Bytes in the lane's memory.
+    public var buffered: UInt64 = 0
+    /// How often the gate closed.
+    public var gateClosures: UInt64 = 0
+    /// How long it was closed, without the time since it last closed.
+    public var stalledNanoseconds: UInt64 = 0
+    /// When it closed (CLOCK_MONOTONIC); 0 while it is open.
+    public var closedSinceNanoseconds: UInt64 = 0
+
+    /// How long the gate was closed until `now`, in µs.
+    public func stalledMicroseconds(now: UInt64) -> Int {
+        let open = closedSinceNanoseconds
+        let current = open > 0 && now > open ? now - open : 0
+        return Int(clamping: stalledNanoseconds.addingReportingOverflow(current).partialValue / 1000)
+    }
+}
+
+/// Reads a ledger as untrusted input: counters only grow, and none can be larger than what it is a part of.
+public struct LedgerReader: Sendable {
+    /// A ledger that contradicts itself.
+    public enum Damage: Error, Equatable {
+        /// A counter that only grows has shrunk.
+        case wentBackwards(String)
+        /// More bytes have passed a point than have reached it.
+        case outOfBounds(String)
+    }
+
+    /// No body is larger: 2⁶² bytes.
+    private static let limit: UInt64 = 1 << 62
+
+    private let ledger: Ledger
+    private var last = LedgerEntry()
+
+    /// A reader for one job.
+    public init(_ ledger: Ledger) {
+        self.ledger = ledger
+    }
+
+    /// The counters now.
+    ///
+    /// - Throws: `Damage`; from then on nothing in this ledger can be relied on.
+    public mutating func read() throws(Damage) -> LedgerEntry {
+        let entry = ledger.read()
+        try Self.check(entry, after: last)
+        last = entry
+        return entry
+    }
+
+    /// How many bytes the consumer's pipe has got, exactly.
+    ///
+    /// Of a lane that runs it is a value between two moments, of one that has ended the truth.
+    ///
+    /// - Parameter staged: what is left in the staging pipe (FIONREAD).
+    /// - Throws: `Damage`.
+    public mutating func delivered(staged: Int) throws(Damage) -> Int {
+        let entry = try read()
+        if entry.isFilling { return Int(entry.filled) }
+        guard staged >= 0, UInt64(staged) <= entry.filled else {
+            throw .outOfBounds("\(staged) bytes are staged of \(entry.filled) filled")
+        }
+        return Int(entry.filled) - staged
+    }
+
+    static func check(_ entry: LedgerEntry, after last: LedgerEntry) throws(Damage) {
+        guard entry.received < limit, entry.filled <= entry.received else {
+            throw .outOfBounds("\(entry.filled) bytes filled of \(entry.received) received")
+        }
+        guard entry.received >= last.received, entry.filled >= last.filled else {
+            throw .wentBackwards(
+                "received \(last.received) to \(entry.received), filled \(last.filled) to \(entry.filled)")
+        }
+        guard entry.gateClosures >= last.gateClosures else {
+            throw .wentBackwards("gate closures \(last.gateClosures) to \(entry.gateClosures)")
+        }
+    }
+}

@@ -1,0 +1,127 @@
+/// Everything an administrator can choose. The defaults are those of config/sluiced.toml.
+///
+/// The names here are those of the file, in Swift's spelling; the file's reader is `SettingsFile`.
+public struct Settings: Sendable, Equatable {
+    /// The lane pool.
+    public struct Lanes: Sendable, Equatable {
+        /// Lanes that are kept warm: 0 to `maximum`.
+        public var minimum = 2
+        /// Lanes that there may be, and so bodies in flight: 1 to 1,024.
+        public var maximum = 96
+        /// How long a lane above the minimum waits for its next job, in seconds: 0 to 86,400.
+        public var idleSeconds = 60.0
+        /// How long a lane has to end a transfer before it is killed, in seconds: 0.05 to 60.
+        public var endSeconds = 2.0
+    }
+
+    /// The gate in front of each consumer.
+    public struct Gate: Sendable, Equatable {
+        /// Bytes at which it closes: 1 to `maximumHighWatermark`.
+        public var highWatermark = 1 << 20
+        /// Bytes at which it opens: 0 to below the high watermark.
+        public var lowWatermark = 256 << 10
+        /// The largest high watermark that a job may ask for, in bytes: 64 KiB to 1 GiB.
+        public var maximumHighWatermark = 64 << 20
+        /// How long the gate must be closed before the job counts as stalled, in seconds: 0.01 to 60.
+        public var stalledAfterSeconds = 1.0
+    }
+
+    /// What one user, or all together, may have.
+    public struct Limits: Sendable, Equatable {
+        /// Jobs that have not ended, of all users: 1 to 100,000.
+        public var jobs = 4096
+        /// Jobs that have not ended, of one user: 1 to `jobs`.
+        public var jobsPerUser = 1024
+        /// Ended jobs that are remembered: 0 to 10,000.
+        public var rememberedJobs = 1000
+        /// Connections of all users: 1 to 100,000.
+        public var connections = 8192
+        /// Connections of one user: 1 to `connections`.
+        public var connectionsPerUser = 4096
+        /// The largest body, in bytes; nil for any.
+        public var maximumSize: Int?
+    }
+
+    /// Pipes and their share of the kernel's memory.
+    public struct Pipes: Sendable, Equatable {
+        /// What the pipe of a consumer that keeps up is grown to, in bytes: 64 KiB to 1 MiB, a power of two.
+        public var grownCapacity = 1 << 20
+        /// For all pipes together, in bytes; nil for three quarters of the kernel's limit for a user.
+        public var budget: Int?
+    }
+
+    /// The lane pool.
+    public var lanes = Lanes()
+    /// The gate.
+    public var gate = Gate()
+    /// The time limits of a job that names none.
+    public var timeouts = Timeouts(connect: 30, stall: 60, deadline: nil)
+    /// The limits.
+    public var limits = Limits()
+    /// The pipes.
+    public var pipes = Pipes()
+    /// The socket, where none is handed over by the service manager; nil for the standard one.
+    public var socket: String?
+    /// The least severe messages that are logged, by swift-log's names.
+    public var logLevel = "info"
+
+    /// The defaults.
+    public init() {}
+
+    /// What is out of range or contradicts itself, by the names of the file; empty where all is well.
+    public func problems() -> [RequestError] {
+        var problems: [RequestError] = []
+        func check<Value: Comparable>(_ name: String, _ value: Value, _ range: ClosedRange<Value>) {
+            guard !range.contains(value) else { return }
+            problems.append(
+                RequestError(
+                    parameter: name, reason: "\(value) is out of range",
+                    remedy: "give a value from \(range.lowerBound) to \(range.upperBound)"))
+        }
+        check("lanes.maximum", lanes.maximum, 1...1024)
+        check("lanes.minimum", lanes.minimum, 0...max(0, lanes.maximum))
+        check("lanes.idle_seconds", lanes.idleSeconds, 0...86_400)
+        check("lanes.end_seconds", lanes.endSeconds, 0.05...60)
+        check("gate.maximum_high_watermark", gate.maximumHighWatermark, 64 << 10...1 << 30)
+        check("gate.high_watermark", gate.highWatermark, 1...max(1, gate.maximumHighWatermark))
+        check("gate.low_watermark", gate.lowWatermark, 0...max(0, gate.highWatermark - 1))
+        check("gate.stalled_after_seconds", gate.stalledAfterSeconds, 0.01...60)
+        check("timeouts.connect_seconds", timeouts.connect, Timeouts.range)
+        check("timeouts.stall_seconds", timeouts.stall, Timeouts.range)
+        if let deadline = timeouts.deadline { check("timeouts.deadline_seconds", deadline, Timeouts.range) }
+        check("limits.jobs", limits.jobs, 1...100_000)
+        check("limits.jobs_per_user", limits.jobsPerUser, 1...max(1, limits.jobs))
+        check("limits.remembered_jobs", limits.rememberedJobs, 0...10_000)
+        check("limits.connections", limits.connections, 1...100_000)
+        check("limits.connections_per_user", limits.connectionsPerUser, 1...max(1, limits.connections))
+        if let size = limits.maximumSize { check("limits.maximum_size", size, 1...Int.max) }
+        check("pipes.grown_capacity", pipes.grownCapacity, 64 << 10...1 << 20)
+        if pipes.grownCapacity.nonzeroBitCount != 1 {
+            problems.append(
+                RequestError(
+                    parameter: "pipes.grown_capacity", reason: "\(pipes.grownCapacity) is not a power of two",
+                    remedy: "use 65536, 131072, 262144, 524288 or 1048576"))
+        }
+        if let budget = pipes.budget { check("pipes.budget", budget, 1 << 20...1 << 40) }
+        let levels = ["trace", "debug", "info", "notice", "warning", "error", "critical"]
+        if !levels.contains(logLevel) {
+            problems.append(
+                RequestError(
+                    parameter: "log.level", reason: "“\(logLevel)” is not a level",
+                    remedy: "use one of \(levels.joined(separator: ", "))"))
+        }
+        return problems
+    }
+
+    /// The settings that differ but take effect only at a start, by the names of the file.
+    public func needingRestart(comparedTo new: Settings) -> [String] {
+        var names: [String] = []
+        if socket != new.socket { names.append("service.socket") }
+        if logLevel != new.logLevel { names.append("log.level") }
+        if limits.connections != new.limits.connections { names.append("limits.connections") }
+        if limits.connectionsPerUser != new.limits.connectionsPerUser {
+            names.append("limits.connections_per_user")
+        }
+        return names
+    }
+}

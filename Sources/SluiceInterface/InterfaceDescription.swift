@@ -1,0 +1,135 @@
+extension Ingest {
+    /// What introspection shows: the contract for every client, in varlink's own notation.
+    public static let description = """
+        # Bodies of URLs, through pipes, at the consumer's pace.
+        #
+        # Who asks is known from the socket (SO_PEERCRED): a user sees and cancels only jobs of their own, root all.
+        # Sizes are in bytes, fields that end in Usec in microseconds (since 1970 where they name a moment).
+        interface io.sluice.Ingest
+
+        # queued: waits for a lane. connecting: no response head yet. streaming: the body flows. stalled: the consumer
+        # does not read and the origin waits. complete, failed and cancelled are final.
+        type State (queued, connecting, streaming, stalled, complete, failed, cancelled)
+
+        # Why a job ended. complete: every byte was delivered. completeUnverified: the body ended with the connection,
+        # and nothing says whether that was its end. With every other code the consumer has an exact prefix.
+        type OutcomeCode (
+          \(OutcomeCode.allCases.map(\.rawValue).joined(separator: ",\n          "))
+        )
+
+        # The result: a word for programs, a sentence for people, and what to do about it.
+        type Outcome (code: OutcomeCode, message: string, remedy: ?string)
+
+        # A job at one moment. The values in the query of its url are blanked out.
+        #
+        # bytesReceived came from the origin; bytesDelivered are in the consumer's pipe or through it, always the first
+        # ones of the body; bytesBuffered wait in the lane. The gate closes when highWatermark bytes wait and opens at
+        # lowWatermark: gateClosures and stalledUsec say how often and for how long the consumer was the slow one.
+        type Job (
+          id: string,
+          url: string,
+          userID: int,
+          processID: int,
+          state: State,
+          createdUsec: int,
+          startedUsec: ?int,
+          finishedUsec: ?int,
+          attempts: int,
+          httpStatus: ?int,
+          contentLength: ?int,
+          bytesReceived: int,
+          bytesDelivered: int,
+          bytesBuffered: int,
+          gateClosures: int,
+          stalledUsec: int,
+          highWatermark: int,
+          lowWatermark: int,
+          laneProcessID: ?int,
+          outcome: ?Outcome
+        )
+
+        # A field of the request.
+        type HeaderField (name: string, value: string)
+
+        # How many jobs are in each state; the final ones since the service started.
+        type JobCounts (
+          queued: int,
+          connecting: int,
+          streaming: int,
+          stalled: int,
+          complete: int,
+          failed: int,
+          cancelled: int
+        )
+
+        # How many lanes are in each state, how many have died since the service started, how many there may be.
+        type LaneCounts (busy: int, idle: int, starting: int, died: int, limit: int)
+
+        # Asks for the body of an absolute http or https URL. The reply carries the read end of a pipe: bodyFileDescriptor
+        # is its index among the reply's descriptors. With `upgrade` no descriptor is passed, and the body follows the
+        # reply on the connection itself until it is closed. What is left out comes from the service's settings.
+        # An end of file does not tell whether the body is whole: ask Wait.
+        #
+        # headers are added to the request; those of the connection and of ranges are refused. connectTimeoutSeconds is
+        # for the head of the response, stallTimeoutSeconds for silence of the origin while the consumer keeps up,
+        # deadlineSeconds for everything. A body larger than maximumSize fails the job.
+        method Fetch(
+          url: string,
+          headers: ?[]HeaderField,
+          highWatermark: ?int,
+          lowWatermark: ?int,
+          connectTimeoutSeconds: ?float,
+          stallTimeoutSeconds: ?float,
+          deadlineSeconds: ?float,
+          maximumSize: ?int
+        ) -> (id: string, bodyFileDescriptor: ?int)
+
+        # Replies when the job has ended.
+        method Wait(id: string) -> (job: Job)
+
+        # Replies now, at every change of state, and while bytes flow at most every intervalSeconds (0.1 to 3600; 1 if
+        # left out). Ends with the job; without an id it tells of all the caller's jobs and does not end. Needs `more`.
+        method Watch(id: ?string, intervalSeconds: ?float) -> (job: Job)
+
+        # The caller's jobs, oldest first: the running ones, and as many ended ones as the service remembers.
+        method List() -> (jobs: []Job)
+
+        # One job.
+        method Show(id: string) -> (job: Job)
+
+        # Ends a job, in whatever state it is. Replies when it has ended; a job that has ended before stays as it is.
+        method Cancel(id: string) -> (job: Job)
+
+        # The service itself.
+        method Status() -> (
+          version: string,
+          processID: int,
+          startedUsec: int,
+          status: string,
+          jobs: JobCounts,
+          lanes: LaneCounts,
+          bytesDelivered: int,
+          pipeBytes: int,
+          pipeBudget: int,
+          connections: int
+        )
+
+        # No job of yours has this id: it never was, it has been forgotten, or it is another user's.
+        error NoSuchJob (id: string)
+
+        # A parameter of Fetch cannot be accepted: which, why, and what would be.
+        error InvalidRequest (parameter: string, reason: string, remedy: string)
+
+        # You have as many jobs as one user may have.
+        error TooManyJobs (limit: int)
+
+        # The service, or you, have as many connections as there may be.
+        error TooManyConnections (limit: int)
+
+        # The service is short of what a job needs (descriptors, memory): try again later.
+        error ResourcesExhausted (reason: string)
+
+        # The service is stopping.
+        error Stopping ()
+        """
+}

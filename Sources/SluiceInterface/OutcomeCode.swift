@@ -1,0 +1,115 @@
+/// Why a job ended: one word for programs. The sentence for people stands beside it in `Outcome`.
+public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
+    // The whole body was delivered.
+
+    /// Every byte of the body is in the consumer's pipe, and the origin's own framing says that this was all.
+    case complete
+    /// The body ended with the connection and nothing says whether that was its end (RFC 9112 §6.3, case 8).
+    case completeUnverified
+
+    // Somebody here ended it.
+
+    /// The owner, or root, cancelled the job.
+    case cancelled
+    /// The consumer closed its end of the pipe.
+    case consumerGone
+    /// The service stopped while the job ran.
+    case serviceStopped
+
+    // No response.
+
+    /// The host's name has no address, or no name server answered.
+    case nameNotResolved
+    /// Nobody listens at the origin's port.
+    case connectionRefused
+    /// The connection could not be made for another reason.
+    case connectFailed
+    /// No response head arrived in time.
+    case connectTimeout
+    /// The certificate's time is over, or has not come.
+    case tlsCertificateExpired
+    /// The certificate is for another host.
+    case tlsWrongHost
+    /// No trusted authority vouches for the certificate.
+    case tlsUntrusted
+    /// The TLS handshake failed for another reason.
+    case tlsFailed
+    /// What came back is not HTTP that can be understood.
+    case protocolError
+
+    // A response that is not taken.
+
+    /// The final status is not 2xx.
+    case httpStatus
+    /// More than ten redirects.
+    case tooManyRedirects
+    /// A redirect to a place that is not followed: another scheme, https to http, no valid Location.
+    case redirectRefused
+    /// The response has a Content-Encoding although none was asked for.
+    case contentEncoded
+    /// A part of a representation came where the whole was asked for.
+    case unexpectedPartial
+    /// The body is larger than the job allows.
+    case tooLarge
+
+    // The body broke off.
+
+    /// The origin ended the body before its announced end.
+    case truncated
+    /// The connection was lost in mid-body.
+    case connectionLost
+    /// No byte came from the origin for the stall timeout although the consumer was ready.
+    case stallTimeout
+    /// The job's total time is over.
+    case deadlineExceeded
+
+    // Our own trouble.
+
+    /// The lane process died; the response of the origin may be the cause.
+    case laneDied
+    /// No lane could be started.
+    case laneUnavailable
+    /// The ledger contradicts itself, so it cannot be said what was delivered.
+    case deliveryUncertain
+
+    /// The state a job with this outcome is in.
+    public var state: JobState {
+        switch self {
+        case .complete, .completeUnverified: .complete
+        case .cancelled: .cancelled
+        default: .failed
+        }
+    }
+
+    /// What the person in front of it can do; nil where the sentence says it all.
+    public var remedy: String? {
+        switch self {
+        case .complete, .cancelled, .consumerGone: nil
+        case .completeUnverified: "compare a checksum of the body if you need to be sure"
+        case .serviceStopped: "fetch again once the service runs"
+        case .nameNotResolved: "check the host's spelling and this machine's name servers"
+        case .connectionRefused: "check the port, and whether the server runs"
+        case .connectFailed: "check the network between this machine and the host"
+        case .connectTimeout: "try again later, or allow more time (--connect-timeout)"
+        case .tlsCertificateExpired:
+            "the server's owner has to renew the certificate; check this machine's clock, too"
+        case .tlsWrongHost: "use the name that the certificate is for"
+        case .tlsUntrusted: "let the administrator add the authority to this machine's trusted certificates"
+        case .tlsFailed: nil
+        case .protocolError: "the server's owner has to mend it; docs/limits.md lists what is not understood"
+        case .httpStatus: "check the URL, and whether it needs credentials (--header)"
+        case .tooManyRedirects: "the server sends clients in circles: check the URL"
+        case .redirectRefused: "fetch the redirect's target yourself if you trust it"
+        case .contentEncoded: "the server must respect Accept-Encoding: identity"
+        case .unexpectedPartial: "the server answers 206 without being asked for a range"
+        case .tooLarge: "allow more (--max-size)"
+        case .truncated, .connectionLost: "fetch again"
+        case .stallTimeout: "fetch again, or allow longer silence (--stall-timeout)"
+        case .deadlineExceeded: "allow more time (--timeout)"
+        case .laneDied:
+            "known cause: chunked trailers, or an absurd Content-Length, from the server; see docs/limits.md"
+        case .laneUnavailable: "look into the service's journal"
+        case .deliveryUncertain: "fetch again, and report this: it should never happen"
+        }
+    }
+}

@@ -1,0 +1,102 @@
+internal import Foundation
+internal import Glibc
+internal import SystemPackage
+internal import UnixSockets
+
+/// The chunks that URLSession has brought and nobody has taken yet, in order.
+///
+/// A chunk of some size is kept as it came, without a copy. Small ones are put together, so that a body that trickles
+/// in byte by byte does not cost many times its size.
+struct ChunkQueue {
+    /// A chunk below this is copied to the end of the last one, in bytes.
+    private static let smallChunk = 4 << 10
+    /// As far as small ones are put together, in bytes.
+    private static let joinedChunk = 16 << 10
+    /// As many pieces as one `writev(2)` gets here; the kernel's own limit is 1,024.
+    private static let maximumPieces = 64
+
+    private var chunks: [Data] = []
+    private var lastIsJoined = false
+    /// Chunks before this index are written.
+    private var first = 0
+    /// Bytes of the first chunk that are written.
+    private var offset = 0
+    /// Bytes that wait.
+    private(set) var count = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ chunk: Data) {
+        guard !chunk.isEmpty else { return }
+        count += chunk.count
+        guard chunk.count < Self.smallChunk else {
+            chunks.append(chunk)
+            lastIsJoined = false
+            return
+        }
+        if lastIsJoined, chunks[chunks.count - 1].count + chunk.count <= Self.joinedChunk {
+            chunks[chunks.count - 1].append(chunk)
+        } else {
+            chunks.append(chunk)
+            lastIsJoined = true
+        }
+    }
+
+    /// Writes from the front, with one system call.
+    ///
+    /// - Returns: how many bytes were written; they have left the queue.
+    /// - Throws: what `writev` said.
+    mutating func write(to descriptor: borrowing OwnedDescriptor, atMost limit: Int) throws(Errno) -> Int {
+        let raw = descriptor.rawValue
+        var pieces: [iovec] = []
+        pieces.reserveCapacity(Self.maximumPieces)
+        let written = Self.withPieces(chunks[first...], from: offset, atMost: limit, &pieces) { pieces in
+            writev(raw, pieces, CInt(pieces.count))
+        }
+        let bytes = try valueOrErrno(written)
+        consume(bytes)
+        return bytes
+    }
+
+    /// Nests one `withUnsafeBytes` in the other, so that every pointer is used only while it is good.
+    private static func withPieces(
+        _ chunks: ArraySlice<Data>, from offset: Int, atMost limit: Int, _ pieces: inout [iovec],
+        _ body: ([iovec]) -> Int
+    ) -> Int {
+        guard let chunk = chunks.first, limit > 0, pieces.count < maximumPieces else { return body(pieces) }
+        return chunk.withUnsafeBytes { bytes in
+            let length = min(bytes.count - offset, limit)
+            pieces.append(
+                iovec(
+                    iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress?.advanced(by: offset)),
+                    iov_len: length))
+            return withPieces(chunks.dropFirst(), from: 0, atMost: limit - length, &pieces, body)
+        }
+    }
+
+    private mutating func consume(_ bytes: Int) {
+        count -= bytes
+        var left = bytes
+        while left > 0 {
+            let available = chunks[first].count - offset
+            if left < available {
+                offset += left
+                // What has been written in part must not grow: its first bytes would never be let go.
+                lastIsJoined = lastIsJoined && first < chunks.count - 1
+                return
+            }
+            left -= available
+            offset = 0
+            chunks[first] = Data()
+            first += 1
+        }
+        if first == chunks.count {
+            chunks.removeAll(keepingCapacity: true)
+            lastIsJoined = false
+            first = 0
+        } else if first >= 256 {
+            chunks.removeFirst(first)
+            first = 0
+        }
+    }
+}

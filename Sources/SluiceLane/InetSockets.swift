@@ -1,0 +1,54 @@
+internal import CUnix
+internal import Glibc
+
+/// The network connections of this process, which belong to libcurl and which Foundation does not show.
+///
+/// They are found by looking at every descriptor (`/proc/self/fd`). A lane has few.
+enum InetSockets {
+    /// A connection, told apart from later ones with the same number by its inode.
+    struct Identity: Hashable {
+        let descriptor: CInt
+        let inode: UInt64
+    }
+
+    /// Ends every connection of this process, in both directions (`shutdown(2)`).
+    ///
+    /// `URLSessionTask.cancel` waits for the session's queue, which a fast origin may hold for the rest of a body;
+    /// this does not. The descriptors stay open: they are libcurl's to close.
+    static func shutDownAll() {
+        for socket in all() {
+            shutdown(socket.descriptor, CInt(SHUT_RDWR))
+        }
+    }
+
+    /// The connections there are.
+    static func all() -> [Identity] {
+        descriptors().compactMap { descriptor in
+            let domain = cunix_socket_domain(descriptor)
+            guard domain == AF_INET || domain == AF_INET6 else { return nil }
+            var status = stat()
+            guard fstat(descriptor, &status) == 0 else { return nil }
+            return Identity(descriptor: descriptor, inode: UInt64(status.st_ino))
+        }
+    }
+
+    /// Whether this very connection is still there and neither side has closed it.
+    static func isEstablished(_ socket: Identity) -> Bool {
+        var status = stat()
+        return fstat(socket.descriptor, &status) == 0 && UInt64(status.st_ino) == socket.inode
+            && cunix_tcp_state(socket.descriptor) == CInt(CUNIX_TCP_ESTABLISHED)
+    }
+
+    private static func descriptors() -> [CInt] {
+        guard let directory = opendir("/proc/self/fd") else { return [] }
+        defer { closedir(directory) }
+        var found: [CInt] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if let number = CInt(name), number != dirfd(directory) { found.append(number) }
+        }
+        return found
+    }
+}

@@ -1,0 +1,38 @@
+internal import CUnix
+internal import EventLoop
+internal import Glibc
+internal import SystemPackage
+public import UnixSockets
+
+/// A lane: a process with one URLSession that fetches one body at a time, for the daemon at the other end of its
+/// control socket.
+///
+/// ## Concurrency model
+/// Everything here is on the loop's thread, which is the main thread. Callbacks of URLSession come on the session's
+/// thread, are dealt with in `Transfer` and `Pump`, and arrive here as events through `EventLoop.execute`.
+public enum Lane {
+    /// Bytes of memory that a lane may have beyond its own and the gate's: what a server can make Foundation buffer
+    /// outside of the gate, such as the body of a redirect, ends here.
+    private static let memoryReserve: UInt64 = 512 << 20
+
+    /// Serves the daemon until it is gone. Does not return.
+    ///
+    /// - Parameter control: a connected seqpacket socket.
+    public static func run(control: consuming OwnedDescriptor) -> Never {
+        signal(SIGPIPE, SIG_IGN)
+        // What a server sends can stop the process (F6): a core for each would fill the disk.
+        _ = cunix_set_limit(CInt(CUNIX_RLIMIT_CORE), 0)
+        _ = cunix_set_limit(CInt(CUNIX_RLIMIT_DATA), (1 << 30) + memoryReserve)
+        do {
+            let loop = try EventLoop()
+            let lane = LaneController(loop: loop, channel: ControlChannel(socket: control))
+            try lane.start()
+            loop.run()
+        } catch {
+            let line = "sluice-lane: cannot start: \(error)\n"
+            _ = write(2, line, line.utf8.count)
+            exit(1)
+        }
+        exit(0)
+    }
+}

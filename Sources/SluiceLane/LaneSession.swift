@@ -1,0 +1,93 @@
+internal import Foundation
+internal import FoundationNetworking
+internal import SluiceCore
+internal import Synchronization
+
+/// The lane's one URLSession and its delegate, which holds callbacks and nothing else.
+///
+/// ## Concurrency model
+/// The delegate's callbacks come on the session's thread. `current` is set by the lane's thread before a task begins;
+/// callbacks of any other task are stale and dropped.
+final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
+    private struct Current {
+        var task: URLSessionDataTask
+        var transfer: Transfer
+    }
+
+    private let current = Mutex<Current?>(nil)
+    private let session = Mutex<URLSession?>(nil)
+
+    override init() {
+        super.init()
+        let configuration = URLSessionConfiguration.ephemeral
+        configuration.httpCookieStorage = nil
+        configuration.httpShouldSetCookies = false
+        configuration.urlCache = nil
+        configuration.urlCredentialStorage = nil
+        configuration.requestCachePolicy = .reloadIgnoringLocalAndRemoteCacheData
+        // The lane has timers of its own, which know when the gate is closed; Foundation's do not. A year.
+        configuration.timeoutIntervalForRequest = 31_536_000
+        configuration.timeoutIntervalForResource = 31_536_000
+        let session = URLSession(
+            configuration: configuration, delegate: self, delegateQueue: InlineOperationQueue())
+        self.session.withLock { $0 = session }
+    }
+
+    /// Begins a transfer. Call it only when the transfer before has been completed, or it may wait for that.
+    func begin(_ transfer: Transfer, _ request: URLRequest) {
+        guard let session = session.withLock({ $0 }) else { return }
+        let task = session.dataTask(with: request)
+        current.withLock { $0 = Current(task: task, transfer: transfer) }
+        task.resume()
+    }
+
+    /// Asks URLSession to forget the transfer. From a thread of its own, because it may wait for as long as it likes.
+    func cancelInBackground() {
+        guard let task = current.withLock({ $0?.task }) else { return }
+        DispatchQueue.global().async { task.cancel() }
+    }
+
+    /// Lets go of the last transfer, and so of its descriptors.
+    func forget() {
+        current.withLock { $0 = nil }
+    }
+
+    private func transfer(of task: URLSessionTask) -> Transfer? {
+        current.withLock { current in
+            current?.task.taskIdentifier == task.taskIdentifier ? current?.transfer : nil
+        }
+    }
+
+    // MARK: URLSessionDataDelegate
+
+    func urlSession(
+        _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
+        newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
+    ) {
+        completionHandler(transfer(of: task)?.redirect(response: response, proposed: request))
+    }
+
+    func urlSession(
+        _ session: URLSession, dataTask: URLSessionDataTask, didReceive response: URLResponse,
+        completionHandler: @escaping (URLSession.ResponseDisposition) -> Void
+    ) {
+        transfer(of: dataTask)?.receive(head: response)
+        completionHandler(.allow)
+    }
+
+    func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
+        transfer(of: dataTask)?.receive(chunk: data)
+    }
+
+    func urlSession(
+        _ session: URLSession, task: URLSessionTask, didReceive challenge: URLAuthenticationChallenge,
+        completionHandler: @escaping @Sendable (URLSession.AuthChallengeDisposition, URLCredential?) -> Void
+    ) {
+        // An answer inside of the callback would deadlock the session's queue.
+        DispatchQueue.global().async { completionHandler(.cancelAuthenticationChallenge, nil) }
+    }
+
+    func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
+        transfer(of: task)?.completed(error: error)
+    }
+}

@@ -1,0 +1,377 @@
+internal import EventLoop
+internal import Foundation
+internal import Glibc
+internal import SluiceCore
+internal import SluiceInterface
+internal import Synchronization
+internal import SystemPackage
+internal import UnixSockets
+
+/// Moves one body from URLSession's chunks into the consumer's pipe, by way of the staging pipe and the ledger.
+///
+/// The writing policy is all here: chunks are gathered until there are enough for a large write, or until the origin
+/// pauses; then one `writev` puts them into the staging pipe, and `splice` passes the pages on to the consumer. What
+/// the consumer does not take stays; at the high watermark `deliver` does not return until the low one is reached.
+///
+/// ## Concurrency model
+/// Two threads meet here. The session's thread calls `deliver` and `originEnded`; the loop's thread calls the rest.
+/// Everything they share is in `state`, under a lock that is held over system calls, which is right because none of
+/// them waits: both pipes are non-blocking. Whoever finds room writes; the lock keeps the bytes in order. Waiting is
+/// done outside of the lock, in `waitForRoom`, by the session's thread alone.
+final class Pump: Sendable {
+    /// What the loop's thread has to know.
+    enum Event: Sendable {
+        /// Bytes wait and the loop's thread does not know it yet: begin to tick.
+        case startTicking
+        /// The consumer takes bytes again, after a stall was reported.
+        case flowing
+        /// The consumer's end is closed, or the write failed: nothing more will be written.
+        case consumerGone
+        /// The consumer has kept up with a good deal: larger pipes would serve it.
+        case keepsUp
+        /// The body is larger than the job allows; what was allowed has been delivered or waits.
+        case tooLarge
+        /// Everything has been passed on after the origin had ended: the account is closed.
+        case drained
+    }
+
+    /// What the loop's thread does next, after a tick.
+    struct Tick: Sendable {
+        /// When to look again.
+        enum Next: Sendable {
+            /// Nothing waits: not before `startTicking`.
+            case never
+            /// After so many milliseconds.
+            case after(milliseconds: Int)
+            /// Nothing has moved for a while although bytes wait: say so, and not before `flowing`.
+            case stalled
+        }
+        var next: Next
+        /// Watch for room in the consumer's pipe: nobody else does.
+        var wantsRoom: Bool
+    }
+
+    /// A write is worth its system calls from here on, in bytes; also the capacity of a grown staging pipe.
+    static let gatherSize = 256 << 10
+    /// A consumer has kept up when the gate has not closed for this many bytes.
+    private static let keepsUpAfter = 512 << 10
+    /// How long the origin may pause before what is gathered is written, in ms.
+    private static let pauseMilliseconds = 1
+
+    private struct State {
+        var chunks = ChunkQueue()
+        var gate: WatermarkGate
+        /// Bytes in the staging pipe.
+        var staged = 0
+        var stagingCapacity: Int
+        /// Bytes that have gone into the staging pipe since the job began.
+        var filled = 0
+        var received = 0
+        var isEnded = false
+        var originHasEnded = false
+        /// The consumer's pipe was full at the last attempt.
+        var isBlocked = false
+        var isTicking = false
+        var stallIsReported = false
+        var hasKeptUp = false
+        var receivedAtLastTick = 0
+        var blockedTicks = 0
+        var closedSince: UInt64 = 0
+        var stalledNanoseconds: UInt64 = 0
+        /// When the origin last sent something, or was last allowed to.
+        var originActive: UInt64
+        /// When the consumer last took something, or was last offered something.
+        var consumerActive: UInt64
+
+        var delivered: Int { filled - staged }
+        /// Nobody but the loop's thread will see that there is room.
+        var needsWatch: Bool { isBlocked && !gate.isClosed && !isEnded }
+    }
+
+    private let sink: OwnedDescriptor
+    private let staging: OwnedDescriptor
+    private let wakeUp: EventSignal
+    private let ledger: Ledger
+    private let maximumSize: Int?
+    private let stalledAfterNanoseconds: UInt64
+    private let notify: @Sendable (Event) -> Void
+    private let state: Mutex<State>
+
+    /// A pump for one job.
+    ///
+    /// - Parameters:
+    ///   - sink: the consumer's pipe or socket, non-blocking.
+    ///   - staging: the staging pipe, open for reading and writing, non-blocking, empty.
+    ///   - notify: called on either thread, never under the lock; must not wait.
+    init(
+        sink: consuming OwnedDescriptor, staging: consuming OwnedDescriptor, ledger: Ledger,
+        order: LaneOrder, marks: Watermarks, notify: @escaping @Sendable (Event) -> Void
+    ) throws(Errno) {
+        let capacity = try staging.pipeCapacity()
+        self.sink = sink
+        self.staging = staging
+        self.ledger = ledger
+        self.notify = notify
+        wakeUp = try EventSignal()
+        maximumSize = order.maximumSize
+        stalledAfterNanoseconds = UInt64(order.stalledAfterSeconds * 1e9)
+        let now = Monotonic.nanoseconds()
+        state = Mutex(
+            State(
+                gate: WatermarkGate(marks: marks), stagingCapacity: capacity, originActive: now,
+                consumerActive: now))
+    }
+
+    // MARK: The session's thread
+
+    /// Takes a chunk; returns when more may come.
+    func deliver(_ chunk: Data) {
+        var events: [Event] = []
+        let mustWait = state.withLock { state in
+            guard !state.isEnded, !state.originHasEnded else { return false }
+            if let maximumSize, state.received + chunk.count > maximumSize {
+                end(&state)
+                events.append(.tooLarge)
+                return false
+            }
+            accept(chunk, &state, &events)
+            return state.gate.isClosed && !state.isEnded
+        }
+        events.forEach(notify)
+        if mustWait { waitForRoom() }
+    }
+
+    private func accept(_ chunk: Data, _ state: inout State, _ events: inout [Event]) {
+        let now = Monotonic.nanoseconds()
+        let hadPaused = now - state.originActive > UInt64(Self.pauseMilliseconds) * 1_000_000
+        let isTrickle = hadPaused && state.gate.buffered == 0
+        if state.gate.buffered == 0 { state.consumerActive = now }
+        state.originActive = now
+        state.received += chunk.count
+        ledger.setReceived(state.received)
+        state.chunks.append(chunk)
+        let hasClosed = state.gate.arrived(chunk.count) == .close
+        if hasClosed {
+            state.closedSince = now
+            ledger.gateClosed(closures: state.gate.closures, at: now)
+        }
+        // The first chunk after a pause goes at once: nothing is gained by holding a trickle back.
+        if isTrickle || hasClosed || state.chunks.count >= min(Self.gatherSize, state.stagingCapacity) {
+            push(&state, everything: isTrickle || hasClosed, &events)
+        }
+        ledger.setBuffered(state.gate.buffered)
+        startTickingIfNeeded(&state, &events)
+    }
+
+    /// The gate is closed: the session's thread is the writer until the low watermark is reached.
+    private func waitForRoom() {
+        let wait = RoomWait(sink: sink.rawValue, wakeUp: wakeUp.descriptor.rawValue)
+        while true {
+            wait.wait()
+            var events: [Event] = []
+            let isDone = state.withLock { state in
+                guard !state.isEnded else { return true }
+                push(&state, everything: true, &events)
+                return !state.gate.isClosed || state.isEnded
+            }
+            events.forEach(notify)
+            if isDone { return }
+        }
+    }
+
+    /// Bytes of the body that have come so far.
+    var received: Int {
+        state.withLock { $0.received }
+    }
+
+    /// The origin has sent its last byte, whatever that means for the job. `drained` follows when all is passed on.
+    func originEnded() {
+        var events: [Event] = []
+        state.withLock { state in
+            guard !state.isEnded else { return }
+            state.originHasEnded = true
+            finishIfDrained(&state, &events)
+            if !state.isEnded { startTickingIfNeeded(&state, &events) }
+        }
+        events.forEach(notify)
+    }
+
+    // MARK: The loop's thread
+
+    /// The consumer's end, for the loop to watch.
+    func watch(on loop: EventLoop, _ handler: @escaping (Readiness) -> Void) throws(Errno) -> Watch {
+        try loop.watch(sink, for: [], handler)
+    }
+
+    /// Passes on what the consumer takes.
+    ///
+    /// - Returns: whether to watch for room.
+    func pushAll() -> Bool {
+        var events: [Event] = []
+        let needsWatch = state.withLock { state in
+            guard !state.isEnded else { return false }
+            pushEverything(&state, &events)
+            return state.needsWatch
+        }
+        events.forEach(notify)
+        return needsWatch
+    }
+
+    /// Has a look a moment after bytes have arrived: has the origin paused, does the consumer read?
+    func tick() -> Tick {
+        var events: [Event] = []
+        let tick = state.withLock { state in
+            guard !state.isEnded else { return Tick(next: .never, wantsRoom: false) }
+            let hasArrived = state.received != state.receivedAtLastTick
+            state.receivedAtLastTick = state.received
+            if !hasArrived || state.originHasEnded { pushEverything(&state, &events) }
+            return Tick(next: nextTick(&state, hasArrived: hasArrived), wantsRoom: state.needsWatch)
+        }
+        events.forEach(notify)
+        return tick
+    }
+
+    private func nextTick(_ state: inout State, hasArrived: Bool) -> Tick.Next {
+        guard !state.isEnded, hasArrived || state.gate.buffered > 0 else {
+            state.isTicking = false
+            return .never
+        }
+        guard state.isBlocked else {
+            state.blockedTicks = 0
+            return .after(milliseconds: Self.pauseMilliseconds)
+        }
+        let stallsAt = state.consumerActive + stalledAfterNanoseconds
+        let now = Monotonic.nanoseconds()
+        if now >= stallsAt {
+            state.isTicking = false
+            state.stallIsReported = true
+            return .stalled
+        }
+        // A full pipe is somebody else's to empty: look less and less often, but not later than needed.
+        state.blockedTicks += 1
+        let untilStalled = Int((stallsAt - now) / 1_000_000) + 1
+        return .after(milliseconds: min(untilStalled, 1 << min(state.blockedTicks, 7)))
+    }
+
+    /// Nothing is written any more, from this call on: the account is closed. What arrives is dropped.
+    ///
+    /// - Returns: false where it was closed before.
+    func end() -> Bool {
+        let wasOpen = state.withLock { state in
+            let wasOpen = !state.isEnded
+            end(&state)
+            return wasOpen
+        }
+        wakeUp.raise()
+        return wasOpen
+    }
+
+    /// The daemon has grown the staging pipe: larger fills are possible.
+    func pipesGrown() {
+        guard let capacity = try? staging.pipeCapacity() else { return }
+        state.withLock { $0.stagingCapacity = capacity }
+    }
+
+    /// How long the origin has been silent behind an open gate; nil while it is not its turn.
+    func originSilence() -> Duration? {
+        state.withLock { state in
+            guard !state.gate.isClosed, !state.originHasEnded, !state.isEnded else { return nil }
+            return .nanoseconds(Int64(clamping: Monotonic.nanoseconds() - state.originActive))
+        }
+    }
+
+    // MARK: Under the lock
+
+    private func push(_ state: inout State, everything: Bool, _ events: inout [Event]) {
+        state.isBlocked = false
+        while !state.isEnded {
+            if state.staged > 0 {
+                guard passOn(&state, &events) else { break }
+                continue
+            }
+            let enough = everything ? 1 : min(Self.gatherSize, state.stagingCapacity)
+            guard state.chunks.count >= enough else { break }
+            fill(&state, &events)
+        }
+        ledger.setBuffered(state.gate.buffered)
+    }
+
+    /// Staging pipe to consumer. Returns false when nothing more can be done now.
+    private func passOn(_ state: inout State, _ events: inout [Event]) -> Bool {
+        do {
+            let moved = try Splice.move(from: staging, to: sink, count: state.staged)
+            state.staged -= moved
+            state.consumerActive = Monotonic.nanoseconds()
+            if state.gate.drained(moved) == .open { openGateInLedger(&state) }
+            if state.stallIsReported {
+                state.stallIsReported = false
+                state.isTicking = true
+                events.append(.flowing)
+            }
+            if !state.hasKeptUp, state.gate.closures == 0, state.delivered >= Self.keepsUpAfter {
+                state.hasKeptUp = true
+                events.append(.keepsUp)
+            }
+            return true
+        } catch .wouldBlock {
+            state.isBlocked = true
+            return false
+        } catch {
+            // EPIPE: the reader has gone. Anything else means that the consumer's end is unusable: the same to us.
+            end(&state)
+            events.append(.consumerGone)
+            return false
+        }
+    }
+
+    /// Chunks to staging pipe, which is empty.
+    private func fill(_ state: inout State, _ events: inout [Event]) {
+        ledger.beginFill(filled: state.filled)
+        do {
+            let count = try state.chunks.write(to: staging, atMost: state.stagingCapacity)
+            state.filled += count
+            state.staged = count
+        } catch {
+            // An empty pipe of our own takes at least a page; if it does not, nothing can be delivered any more.
+            end(&state)
+            events.append(.consumerGone)
+        }
+        ledger.endFill(filled: state.filled)
+    }
+
+    private func openGateInLedger(_ state: inout State) {
+        guard state.closedSince > 0 else { return }
+        let now = Monotonic.nanoseconds()
+        state.stalledNanoseconds += now - state.closedSince
+        state.closedSince = 0
+        state.originActive = now
+        ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
+    }
+
+    private func pushEverything(_ state: inout State, _ events: inout [Event]) {
+        if state.originHasEnded {
+            finishIfDrained(&state, &events)
+        } else if !state.gate.isClosed {
+            push(&state, everything: true, &events)
+        }
+    }
+
+    private func finishIfDrained(_ state: inout State, _ events: inout [Event]) {
+        push(&state, everything: true, &events)
+        guard state.gate.buffered == 0, !state.isEnded else { return }
+        end(&state)
+        events.append(.drained)
+    }
+
+    private func startTickingIfNeeded(_ state: inout State, _ events: inout [Event]) {
+        guard state.gate.buffered > 0, !state.isTicking, !state.stallIsReported else { return }
+        state.isTicking = true
+        events.append(.startTicking)
+    }
+
+    private func end(_ state: inout State) {
+        state.isEnded = true
+        state.chunks = ChunkQueue()
+        openGateInLedger(&state)
+    }
+}

@@ -1,0 +1,17 @@
+internal import Glibc
+
+/// Waits until the consumer's pipe takes bytes again, or until somebody ends the wait.
+struct RoomWait {
+    let sink: CInt
+    let wakeUp: CInt
+
+    /// Returns when there is room, when the reader has gone, or when the wake-up signal is up.
+    func wait() {
+        var entries = [
+            pollfd(fd: sink, events: Int16(POLLOUT), revents: 0),
+            pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
+        ]
+        // EINTR is as good a reason to look as any.
+        _ = poll(&entries, 2, -1)
+    }
+}
