@@ -90,7 +90,8 @@ let package = Package(
             // The pattern generator has to keep up with a pipe in debug builds too.
             cSettings: [.unsafeFlags(["-O2"])]),
         .target(
-            name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system], path: "Tests/TestKit",
+            name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system],
+            path: "Tests/TestKit",
             swiftSettings: strict),
         tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe"]),
         tests("EventLoop", ["UnixSockets"]),
