@@ -6,8 +6,8 @@ import ServiceLifecycle
 import SluiceCore
 import SluiceDaemon
 import SluiceInterface
-import Systemd
 import SystemPackage
+import Systemd
 import UnixSignals
 import UnixSockets
 
@@ -46,7 +46,8 @@ struct SluicedCommand: AsyncParsableCommand {
 
     @Flag(
         name: .long,
-        help: "Serve one client alone: write a byte to descriptor 3 when ready, stop when it reaches its end.")
+        help: "Serve one client alone: write a byte to descriptor 3 when ready, stop when it reaches its end."
+    )
     var `private` = false
 
     func run() async throws {
