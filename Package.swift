@@ -85,7 +85,10 @@ let package = Package(
         tests("UnixSockets", ["CUnix"]),
         tests("EventLoop", ["UnixSockets"]),
         tests("Systemd", ["UnixSockets", logging]),
-        tests("Varlink", ["EventLoop", "UnixSockets"]),
+        tests("Varlink", ["EventLoop", "UnixSockets", "varlink-certification"]),
+        .executableTarget(
+            name: "varlink-certification", dependencies: ["EventLoop", "UnixSockets", "Varlink"],
+            path: "Tests/VarlinkCertification", swiftSettings: strict),
         tests("SluiceInterface", ["Varlink"]),
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),

@@ -169,6 +169,12 @@ ssize_t cunix_receive(int fd, void *bytes, size_t length, int *fds, size_t *coun
     return n;
 }
 
+int cunix_unreceived_by_peer(int fd)
+{
+    int n = 0;
+    return ioctl(fd, TIOCOUTQ, &n) < 0 ? -1 : n;  // SIOCOUTQ's other name
+}
+
 static int unix_address(struct sockaddr_un *address, const char *path)
 {
     size_t length = strlen(path);

@@ -78,6 +78,13 @@ public enum SocketMessage {
         }
     }
 
+    /// Whether the peer of a stream socket has received all that was sent to it so far (`unix(7)`, SIOCOUTQ).
+    ///
+    /// - Throws: `Errno.notSocket` and the like.
+    public static func isReceivedByPeer(_ socket: borrowing OwnedDescriptor) throws(Errno) -> Bool {
+        try valueOrErrno(cunix_unreceived_by_peer(socket.rawValue)) == 0
+    }
+
     /// Receives what is there: part of a stream, or one packet.
     ///
     /// - Parameter dontWait: fail with `Errno.wouldBlock` rather than wait, whatever O_NONBLOCK says.

@@ -62,6 +62,9 @@ ssize_t cunix_send(int fd, const void *bytes, size_t length, const int *fds, siz
 // descriptors.
 ssize_t cunix_receive(int fd, void *bytes, size_t length, int *fds, size_t *count,
                       bool *truncated, bool dont_wait);
+// ioctl SIOCOUTQ: 0 once the peer of a Unix-domain stream socket has received
+// all that was sent, else something greater (memory, not bytes); -1 with errno.
+int cunix_unreceived_by_peer(int fd);
 // Fills a sockaddr_un: a leading '@' means the abstract name space.  Returns
 // the length of the address or -1 with ENAMETOOLONG.
 int cunix_bind_unix(int fd, const char *path);

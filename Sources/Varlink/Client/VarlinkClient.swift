@@ -1,0 +1,263 @@
+internal import Glibc
+internal import SystemPackage
+public import UnixSockets
+
+/// A connection to a Varlink service for programs that wait: every function blocks until it has its answer or its
+/// deadline has passed.
+///
+/// Not thread-safe: it belongs to whoever made it. After any error but `.error` the connection is of no more use.
+public final class VarlinkClient {
+    /// What a call asks for beside its reply.
+    public enum Mode: Sendable {
+        /// One reply.
+        case single
+        /// Replies until one does not continue.
+        case more
+        /// None.
+        case oneway
+        /// One reply, and the connection for another protocol; see `VarlinkClient.upgrade`.
+        case upgrade
+    }
+
+    /// The longest reply that is taken, in bytes without its NUL.
+    public static let maximumMessageSize = 64 << 20
+
+    /// The number is -1 once the connection was upgraded.
+    private var socket: OwnedDescriptor
+    private var decoder = MessageDecoder(
+        maximumMessageSize: VarlinkClient.maximumMessageSize,
+        maximumDescriptors: SocketMessage.maximumDescriptors)
+    private let scratch = ScratchBuffer()
+
+    /// Connects.
+    ///
+    /// - Parameter path: of the socket; one that begins with `@` is an abstract name.
+    /// - Throws: `VarlinkClientError.cannotConnect`. Waits while the service's backlog is full.
+    public init(connectedTo path: String) throws(VarlinkClientError) {
+        do {
+            socket = try UnixSocket.connect(path: path)
+        } catch {
+            throw .cannotConnect(path: path, error)
+        }
+    }
+
+    /// Speaks on a stream socket that is connected already, blocking or not.
+    public init(adopting socket: consuming OwnedDescriptor) {
+        self.socket = socket
+    }
+
+    /// For `poll(2)`, beside other descriptors: readable means that `receiveIfAvailable` may have something. It may
+    /// have something without that too, so call it until it returns nil, and only then poll.
+    public var rawDescriptor: CInt { socket.rawValue }
+
+    // MARK: One reply
+
+    /// Calls a method and waits for its reply.
+    ///
+    /// - Parameters:
+    ///   - parameters: encodes as a JSON object.
+    ///   - milliseconds: for the whole exchange; nil waits for ever.
+    ///   - descriptors: to send along; they stay the caller's. A field of `parameters` has the index of each.
+    /// - Throws: `VarlinkClientError`.
+    public func call<Reply: Decodable>(
+        _ method: String, _ parameters: some Encodable = NoParameters(), as type: Reply.Type,
+        descriptors: [CInt] = [], deadline milliseconds: Int? = nil
+    ) throws(VarlinkClientError) -> Reply {
+        try callWithDescriptors(method, parameters, descriptors: descriptors, deadline: milliseconds)
+            .decode(as: type)
+    }
+
+    /// The same where the reply brings descriptors.
+    public func callWithDescriptors(
+        _ method: String, _ parameters: some Encodable = NoParameters(), descriptors: [CInt] = [],
+        deadline milliseconds: Int? = nil
+    ) throws(VarlinkClientError) -> VarlinkReply {
+        let deadline = Deadline(milliseconds)
+        try send(method, parameters, mode: .single, descriptors: descriptors, until: deadline)
+        return try receive(until: deadline)
+    }
+
+    // MARK: Streams, and calls sent ahead
+
+    /// Sends a call and does not wait for its reply. Replies come in the order of the calls.
+    ///
+    /// - Parameters: as in `call`.
+    /// - Throws: `VarlinkClientError`, also `.error` where the service has sent an error and closed the connection,
+    ///   as it does when it has too many.
+    public func send(
+        _ method: String, _ parameters: some Encodable = NoParameters(), mode: Mode,
+        descriptors: [CInt] = [], deadline milliseconds: Int? = nil
+    ) throws(VarlinkClientError) {
+        try send(method, parameters, mode: mode, descriptors: descriptors, until: Deadline(milliseconds))
+    }
+
+    /// Waits for the next reply.
+    ///
+    /// - Throws: `VarlinkClientError`; `.error` is the last reply to its call.
+    public func next(deadline milliseconds: Int? = nil) throws(VarlinkClientError) -> VarlinkReply {
+        try receive(until: Deadline(milliseconds))
+    }
+
+    /// The next reply if it is there already; nil otherwise.
+    ///
+    /// - Throws: `VarlinkClientError`; `.disconnected` where the service has closed the connection.
+    public func receiveIfAvailable() throws(VarlinkClientError) -> VarlinkReply? {
+        while true {
+            if let message = try nextMessage() { return try reply(from: message) }
+            guard try receiveOnce() else { return nil }
+        }
+    }
+
+    // MARK: Another protocol
+
+    /// Calls a method with `upgrade` and takes the connection out of the client, which is of no more use then.
+    ///
+    /// - Throws: `VarlinkClientError`.
+    public func upgrade<Reply: Decodable>(
+        _ method: String, _ parameters: some Encodable = NoParameters(), as type: Reply.Type,
+        deadline milliseconds: Int? = nil
+    ) throws(VarlinkClientError) -> UpgradedConnection<Reply> {
+        let deadline = Deadline(milliseconds)
+        try send(method, parameters, mode: .upgrade, descriptors: [], until: deadline)
+        let reply = try receive(until: deadline).decode(as: type)
+        var taken = OwnedDescriptor(adopting: -1)
+        swap(&taken, &socket)
+        return UpgradedConnection(reply: reply, received: decoder.takeRest(), socket: taken)
+    }
+
+    // MARK: Bytes
+
+    private func send(
+        _ method: String, _ parameters: some Encodable, mode: Mode, descriptors: [CInt],
+        until deadline: Deadline
+    ) throws(VarlinkClientError) {
+        var envelope = CallEnvelope(method: method, parameters: parameters)
+        switch mode {
+        case .single: break
+        case .more: envelope.more = true
+        case .oneway: envelope.oneway = true
+        case .upgrade: envelope.upgrade = true
+        }
+        let bytes: [UInt8]
+        do {
+            bytes = try MessageCoding.encode(envelope)
+        } catch {
+            throw .invalidParameters("\(error)")
+        }
+        if !descriptors.isEmpty { try waitUntilReceived(deadline) }
+        var sent = 0
+        while sent < bytes.count {
+            do {
+                sent += try socket.send(bytes[sent...], sent == 0 ? descriptors : [])
+            } catch .wouldBlock {
+                try wait(for: Int16(POLLOUT), until: deadline)
+            } catch .brokenPipe {
+                // The service may have said why before it closed.
+                _ = try receive(until: deadline)
+                throw .disconnected
+            } catch {
+                throw .system(error)
+            }
+        }
+    }
+
+    /// Calls that were sent ahead must not share a `recvmsg` of the service with one that carries descriptors.
+    private func waitUntilReceived(_ deadline: Deadline) throws(VarlinkClientError) {
+        do {
+            while try !SocketMessage.isReceivedByPeer(socket) {
+                if deadline.hasPassed { throw VarlinkClientError.timedOut }
+                // There is no event for it. An end of the connection leaves nothing unreceived.
+                poll(nil, 0, 1)
+            }
+        } catch let error as Errno {
+            throw .system(error)
+        } catch {
+            throw .timedOut
+        }
+    }
+
+    private func receive(until deadline: Deadline) throws(VarlinkClientError) -> VarlinkReply {
+        while true {
+            if let reply = try receiveIfAvailable() { return reply }
+            try wait(for: Int16(POLLIN), until: deadline)
+        }
+    }
+
+    private func nextMessage() throws(VarlinkClientError) -> IncomingMessage? {
+        do {
+            return try decoder.next()
+        } catch {
+            throw .protocolViolation("a reply is longer than \(Self.maximumMessageSize) bytes")
+        }
+    }
+
+    /// - Returns: whether bytes came.
+    private func receiveOnce() throws(VarlinkClientError) -> Bool {
+        var message: ReceivedMessage
+        do {
+            message = try SocketMessage.receive(into: scratch.buffer, from: socket, dontWait: true)
+        } catch .wouldBlock {
+            return false
+        } catch .connectionReset {
+            throw .disconnected
+        } catch {
+            throw .system(error)
+        }
+        guard message.count > 0 else { throw .disconnected }
+        guard !message.isTruncated else { throw .protocolViolation("descriptors were lost") }
+        var descriptors = ReceivedDescriptors()
+        swap(&descriptors, &message.descriptors)
+        do {
+            try decoder.append(
+                UnsafeRawBufferPointer(rebasing: scratch.buffer[..<message.count]), descriptors: descriptors)
+        } catch {
+            throw .protocolViolation("a reply came with too many descriptors")
+        }
+        return true
+    }
+
+    private func reply(from message: IncomingMessage) throws(VarlinkClientError) -> VarlinkReply {
+        let envelope: ReplyEnvelope<JSONValue>
+        do {
+            envelope = try MessageCoding.decode(ReplyEnvelope<JSONValue>.self, from: message.bytes)
+        } catch {
+            throw .protocolViolation("a message is no reply")
+        }
+        if let name = envelope.error {
+            throw .error(name: name, parameters: envelope.parameters ?? .object([:]))
+        }
+        return VarlinkReply(message, continues: envelope.continues ?? false)
+    }
+
+    private func wait(for events: Int16, until deadline: Deadline) throws(VarlinkClientError) {
+        var entry = pollfd(fd: socket.rawValue, events: events, revents: 0)
+        while true {
+            let ready = poll(&entry, 1, deadline.remainingMilliseconds)
+            if ready > 0 { return }
+            if ready == 0 {
+                if deadline.hasPassed { throw .timedOut }
+            } else if errno != EINTR {
+                throw .system(Errno(rawValue: errno))
+            }
+        }
+    }
+}
+
+/// A moment on the monotonic clock, or never.
+private struct Deadline {
+    private let instant: ContinuousClock.Instant?
+
+    init(_ milliseconds: Int?) {
+        instant = milliseconds.map { .now + .milliseconds($0) }
+    }
+
+    var hasPassed: Bool { instant.map { $0 <= .now } ?? false }
+
+    /// For `poll(2)`: rounded up, -1 for never.
+    var remainingMilliseconds: CInt {
+        guard let instant else { return -1 }
+        let (seconds, attoseconds) = ContinuousClock.now.duration(to: instant).components
+        if seconds < 0 || attoseconds < 0 { return 0 }
+        return CInt(clamping: min(seconds, 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000 + 1)
+    }
+}

@@ -1,0 +1,50 @@
+public import UnixSockets
+
+/// One reply as it came, an error left out (that is thrown), with the descriptors that came along.
+public struct VarlinkReply: ~Copyable {
+    private let bytes: [UInt8]
+    private let descriptors: DescriptorBox
+    /// More replies to the same call follow.
+    public let continues: Bool
+
+    init(_ message: IncomingMessage, continues: Bool) {
+        bytes = message.bytes
+        descriptors = message.descriptors
+        self.continues = continues
+    }
+
+    /// The parameters; unknown fields are passed over, so that a service may grow.
+    ///
+    /// - Throws: `VarlinkClientError.protocolViolation` with the dotted path of what is missing or of a wrong type.
+    public func decode<Parameters: Decodable>(
+        as type: Parameters.Type
+    ) throws(VarlinkClientError) -> Parameters {
+        do {
+            return try MessageCoding.decode(ParametersEnvelope<Parameters>.self, from: bytes).parameters
+        } catch {
+            let path = (error as? DecodingError).flatMap(MessageCoding.path(of:))
+            throw .protocolViolation("the field \(path ?? "parameters") of the reply is not as declared")
+        }
+    }
+
+    /// How many descriptors came along.
+    public var descriptorCount: Int { descriptors.count }
+
+    /// Takes a descriptor; what is not taken is closed with the reply.
+    ///
+    /// - Parameter index: the value of the reply's `…FileDescriptor` field.
+    /// - Returns: nil where there is none of this index, or it was taken before.
+    public func takeDescriptor(_ index: Int) -> OwnedDescriptor? {
+        descriptors.take(index)
+    }
+}
+
+/// A connection that has left Varlink: the service speaks another protocol on it now.
+public struct UpgradedConnection<Reply>: ~Copyable {
+    /// What the service answered.
+    public let reply: Reply
+    /// What came after the answer, to be read before the socket.
+    public let received: [UInt8]
+    /// The connection; blocking, unless it was adopted as non-blocking.
+    public var socket: OwnedDescriptor
+}

@@ -1,0 +1,119 @@
+internal import FoundationEssentials
+
+/// A method call as it is sent and received (varlink.org, "Method Call").
+struct CallEnvelope<Parameters> {
+    var method: String
+    var parameters: Parameters?
+    var oneway: Bool?
+    var more: Bool?
+    var upgrade: Bool?
+}
+
+extension CallEnvelope: Encodable where Parameters: Encodable {}
+extension CallEnvelope: Decodable where Parameters: Decodable {}
+
+/// A reply as it is sent and received.
+struct ReplyEnvelope<Parameters> {
+    var parameters: Parameters?
+    var error: String?
+    var continues: Bool?
+}
+
+extension ReplyEnvelope: Encodable where Parameters: Encodable {}
+extension ReplyEnvelope: Decodable where Parameters: Decodable {}
+
+/// A message reduced to its parameters. What is omitted and what is null are both an empty object.
+struct ParametersEnvelope<Parameters: Decodable>: Decodable {
+    let parameters: Parameters
+
+    enum CodingKeys: CodingKey {
+        case parameters
+    }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        if container.contains(.parameters), try !container.decodeNil(forKey: .parameters) {
+            parameters = try container.decode(Parameters.self, forKey: .parameters)
+        } else {
+            parameters = try JSONDecoder().decode(Parameters.self, from: Data("{}".utf8))
+        }
+    }
+}
+
+/// Parameters without fields, for methods that take or give none.
+public struct NoParameters: Codable, Sendable, Equatable {
+    /// `{}`
+    public init() {}
+}
+
+enum MessageCoding {
+    /// How deep arrays and objects may be nested in a message. The decoder recurses; a peer must not choose how deep.
+    static let maximumDepth = 64
+
+    /// The bytes of a message, with the NUL at the end.
+    ///
+    /// - Throws: `EncodingError`, for instance for a number that is not finite.
+    static func encode(_ envelope: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        // Sorted, so that equal values are equal bytes: people compare logs.
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        var bytes = [UInt8](try encoder.encode(envelope))
+        // JSON has no raw NUL in it: strings must escape it (RFC 8259 §7).
+        bytes.append(0)
+        return bytes
+    }
+
+    /// - Throws: `DecodingError`, also for a text that is nested too deeply.
+    static func decode<Envelope: Decodable>(_ type: Envelope.Type, from bytes: [UInt8]) throws -> Envelope {
+        guard depth(of: bytes) <= maximumDepth else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: [], debugDescription: "nested more than \(maximumDepth) deep"))
+        }
+        return try JSONDecoder().decode(type, from: Data(bytes))
+    }
+
+    /// How deep brackets are nested outside of strings. Exact for valid JSON, and no less for what is not.
+    static func depth(of bytes: [UInt8]) -> Int {
+        var depth = 0
+        var deepest = 0
+        var isInString = false
+        var isEscaped = false
+        for byte in bytes {
+            if isInString {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    isInString = false
+                }
+                continue
+            }
+            switch byte {
+            case UInt8(ascii: "\""): isInString = true
+            case UInt8(ascii: "["), UInt8(ascii: "{"):
+                depth += 1
+                deepest = max(deepest, depth)
+            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
+            default: break
+            }
+        }
+        return deepest
+    }
+
+    /// Where a message could not be decoded: the dotted path of the field, without the envelope's `parameters`.
+    ///
+    /// - Returns: nil for an error that has no path: the text is no JSON.
+    static func path(of error: DecodingError) -> String? {
+        let keys: [any CodingKey]
+        switch error {
+        case .keyNotFound(let key, let context): keys = context.codingPath + [key]
+        case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context):
+            keys = context.codingPath
+        @unknown default: return nil
+        }
+        guard let first = keys.first else { return nil }
+        let inside = first.stringValue == "parameters" && keys.count > 1 ? keys.dropFirst() : keys[...]
+        return inside.map { $0.intValue.map { String($0) } ?? $0.stringValue }.joined(separator: ".")
+    }
+}

@@ -1,0 +1,127 @@
+/// A type of the interface definition language (varlink.org, "Interface Definition").
+public indirect enum VarlinkType: Sendable, Equatable {
+    /// `bool`
+    case bool
+    /// `int`
+    case int
+    /// `float`
+    case float
+    /// `string`
+    case string
+    /// `object`: any JSON value.
+    case object
+    /// A type that the interface declares.
+    case named(String)
+    /// `(first: int, second: string)`
+    case structure([VarlinkField])
+    /// `(one, two, three)`; travels as a string.
+    case enumeration([String])
+    /// `[]type`
+    case array(VarlinkType)
+    /// `[string]type`; `[string]()` is a set of strings.
+    case dictionary(VarlinkType)
+    /// `?type`: may be null or omitted.
+    case optional(VarlinkType)
+}
+
+/// A field of a structure, of a method's parameters or replies, or of an error.
+public struct VarlinkField: Sendable, Equatable {
+    /// Its name.
+    public var name: String
+    /// Its type.
+    public var type: VarlinkType
+}
+
+/// A method as an interface declares it.
+public struct VarlinkMethod: Sendable, Equatable {
+    /// The name without the interface's.
+    public var name: String
+    /// What a call carries.
+    public var parameters: [VarlinkField]
+    /// What each reply carries.
+    public var replies: [VarlinkField]
+}
+
+/// What is wrong with the text of an interface description, and where.
+public struct InterfaceDescriptionError: Error, Equatable, CustomStringConvertible {
+    /// The line, counted from 1.
+    public var line: Int
+    /// The sentence.
+    public var reason: String
+
+    /// `line 3: …`
+    public var description: String { "line \(line): \(reason)" }
+}
+
+/// An interface: its text, as introspection gives it to clients, and what the text says.
+public struct InterfaceDescription: Sendable {
+    /// The name in reverse-domain notation.
+    public let name: String
+    /// The text as it was given, comments and all.
+    public let text: String
+    /// The declared types, by name: structures and enumerations.
+    public let types: [String: VarlinkType]
+    /// The declared methods, by name.
+    public let methods: [String: VarlinkMethod]
+    /// The declared errors, by name, with their fields.
+    public let errors: [String: [VarlinkField]]
+
+    /// Parses and checks a description.
+    ///
+    /// Strict, and no wider than the language of varlink.org, so that every client's own parser takes the text too:
+    /// systemd's `any` for example is not known.
+    ///
+    /// - Throws: `InterfaceDescriptionError` for the first mistake: of grammar, a name declared twice, a type that is
+    ///   not declared.
+    public init(_ text: String) throws(InterfaceDescriptionError) {
+        var parser = InterfaceParser(text)
+        try parser.parse()
+        self.text = text
+        name = parser.name
+        types = parser.types
+        methods = parser.methods
+        errors = parser.errors
+    }
+
+    /// The dotted path of the first field (in alphabetical order) that the description does not declare; nil where
+    /// there is none.
+    ///
+    /// Only names are looked at: a value of another type than the declared one is passed over.
+    func undeclaredField(in value: JSONValue, declared fields: [VarlinkField]) -> String? {
+        undeclaredField(in: value, as: .structure(fields), path: [])?.joined(separator: ".")
+    }
+
+    private func undeclaredField(in value: JSONValue, as type: VarlinkType, path: [String]) -> [String]? {
+        switch (type, value) {
+        case (.optional(let wrapped), _):
+            return undeclaredField(in: value, as: wrapped, path: path)
+        case (.named(let name), _):
+            // The parser has made sure that it is declared. The recursion ends with the value, not with the type.
+            guard let type = types[name] else { return nil }
+            return undeclaredField(in: value, as: type, path: path)
+        case (.structure(let fields), .object(let object)):
+            for (name, element) in object.sorted(by: { $0.key < $1.key }) {
+                guard let field = fields.first(where: { $0.name == name }) else { return path + [name] }
+                if let found = undeclaredField(in: element, as: field.type, path: path + [name]) {
+                    return found
+                }
+            }
+            return nil
+        case (.dictionary(let element), .object(let object)):
+            for (key, value) in object.sorted(by: { $0.key < $1.key }) {
+                if let found = undeclaredField(in: value, as: element, path: path + [key]) { return found }
+            }
+            return nil
+        case (.array(let element), .array(let array)):
+            for (index, value) in array.enumerated() {
+                if let found = undeclaredField(in: value, as: element, path: path + ["\(index)"]) {
+                    return found
+                }
+            }
+            return nil
+        case (.bool, _), (.int, _), (.float, _), (.string, _), (.object, _), (.enumeration, _),
+            (.structure, _), (.dictionary, _), (.array, _):
+            return nil
+        }
+    }
+}

@@ -1,0 +1,351 @@
+internal import EventLoop
+internal import Glibc
+internal import SystemPackage
+internal import UnixSockets
+
+/// One client's connection: reads calls one at a time, writes replies, ends.
+///
+/// While a call is unanswered nothing is read, so that what a client sends ahead waits in its own socket buffer;
+/// epoll reports a client that is gone all the same (EPOLLHUP needs no asking).
+///
+/// Code of the service's owner (handlers, `onDisconnect`, `onClientDropped`) runs from `advance` alone, which runs
+/// from the loop alone; what is called by that code (`send`, `finish`, `upgrade`, `close`) changes the state and
+/// leaves the rest to the next `advance`. So nothing here is entered twice.
+final class Connection {
+    private enum Phase {
+        /// Between two calls.
+        case reading
+        /// A call is unanswered.
+        case calling
+        /// The last reply goes out, then the socket is handed over.
+        case upgrading(VarlinkCall, (consuming OwnedDescriptor, [UInt8]) -> Void)
+        /// What waits goes out, then the connection ends. One that lingers first lets the client finish what it is
+        /// sending and see the reply: closed at once, a blocking client would get EPIPE and never look.
+        case closing(lingers: Bool)
+        /// Nothing goes any more; the next `advance` ends it.
+        case failed(VarlinkDropReason?)
+        case ended
+    }
+
+    let peer: PeerCredentials
+    private let service: VarlinkService
+    /// The number is -1 after the end.
+    private var socket: OwnedDescriptor
+    private var watch: Watch?
+    private var phase = Phase.reading
+    private var decoder: MessageDecoder
+    private var queue = ReplyQueue()
+    /// The unanswered call, in the phase `calling`. Weak, so that a call that is forgotten is noticed.
+    private weak var call: VarlinkCall?
+    private var closesAfterCall = false
+    private var peerHasFinished = false
+    private var isAdvancing = false
+    private var isAdvanceScheduled = false
+    private var socketIsFull = false
+    private var messageTimer: Timer?
+    private var flushTimer: Timer?
+    private var receptionTimer: Timer?
+    private var receptionDelay = Connection.firstReceptionDelay
+
+    /// How soon to look whether the client has received what is before a reply with descriptors; doubles each time.
+    private static let firstReceptionDelay = Duration.milliseconds(1)
+    private static let lastReceptionDelay = Duration.milliseconds(64)
+
+    init(_ socket: consuming OwnedDescriptor, peer: PeerCredentials, service: VarlinkService) {
+        self.socket = socket
+        self.peer = peer
+        self.service = service
+        decoder = MessageDecoder(
+            maximumMessageSize: service.limits.maximumMessageSize,
+            maximumDescriptors: service.limits.maximumDescriptorsPerMessage)
+    }
+
+    /// - Throws: what `epoll_ctl(2)` says when the user has too many watches.
+    func start() throws(Errno) {
+        watch = try service.loop.watch(socket, for: [.readable, .peerFinished]) { self.handle($0) }
+    }
+
+    var unsentBytes: Int { queue.unsentBytes }
+
+    // MARK: From the calls and the service
+
+    func send(_ bytes: [UInt8], descriptors: PushedDescriptors? = nil) {
+        switch phase {
+        case .failed, .ended: return
+        case .reading, .calling, .upgrading, .closing: break
+        }
+        let mayTry = queue.isEmpty
+        queue.append(bytes, descriptors: descriptors)
+        // Where something waits already, this has to wait too.
+        if mayTry { flush() }
+        if queue.unsentBytes > service.limits.maximumUnreadReplyBytes { fail(.unreadReplies) }
+    }
+
+    func finish(with bytes: [UInt8], descriptors: PushedDescriptors? = nil) {
+        guard case .calling = phase else { return }
+        phase = closesAfterCall ? .closing(lingers: false) : .reading
+        send(bytes, descriptors: descriptors)
+        scheduleAdvance()
+    }
+
+    func finish(with error: some VarlinkErrorProtocol) {
+        finish(with: Self.encode(error))
+    }
+
+    func upgrade(
+        with bytes: [UInt8], descriptors: PushedDescriptors?, call: VarlinkCall,
+        _ handler: @escaping (consuming OwnedDescriptor, [UInt8]) -> Void
+    ) {
+        guard case .calling = phase else { return }
+        phase = .upgrading(call, handler)
+        send(bytes, descriptors: descriptors)
+        scheduleAdvance()
+    }
+
+    /// Lets the pending call be answered and the replies be read, for `flushTimeout`, and ends.
+    func close() {
+        switch phase {
+        case .reading: phase = .closing(lingers: false)
+        case .calling: closesAfterCall = true
+        case .upgrading, .closing, .failed, .ended: break
+        }
+        startFlushTimer()
+        scheduleAdvance()
+    }
+
+    /// Tells the client why there will be no conversation, and ends once it has seen it.
+    func refuse(with error: some VarlinkErrorProtocol) {
+        phase = .closing(lingers: true)
+        startFlushTimer()
+        send(Self.encode(error))
+        scheduleAdvance()
+    }
+
+    /// The same with a single try, for a connection that was never started: it ends with its last reference.
+    func refuseAtOnce(with error: some VarlinkErrorProtocol) {
+        var queue = ReplyQueue()
+        queue.append(Self.encode(error), descriptors: nil)
+        _ = queue.send(to: socket)
+        phase = .ended
+    }
+
+    private static func encode(_ error: some VarlinkErrorProtocol) -> [UInt8] {
+        let envelope = ReplyEnvelope(parameters: error.errorParameters, error: error.errorName)
+        // Only a number that is not finite cannot be encoded: then the name has to do.
+        let bytes = try? MessageCoding.encode(envelope)
+        let nameOnly = ReplyEnvelope(parameters: NoParameters(), error: error.errorName)
+        return bytes ?? (try? MessageCoding.encode(nameOnly)) ?? [0]
+    }
+
+    // MARK: From the loop
+
+    private func handle(_ readiness: Readiness) {
+        if readiness.contains(.writable) { flush() }
+        let isGone = !readiness.isDisjoint(with: [.failed, .hungUp])
+        switch phase {
+        case .reading:
+            // Also from a client that has gone: it may have left oneway calls.
+            if isGone || !readiness.isDisjoint(with: [.readable, .peerFinished]) { receive() }
+        case .closing(lingers: true):
+            if isGone { fail(nil) } else if readiness.contains(.readable) { receive() }
+        case .calling, .upgrading, .closing(lingers: false):
+            if isGone { fail(nil) }
+        case .failed, .ended: break
+        }
+        advance()
+    }
+
+    private func receive() {
+        let discards = if case .closing = phase { true } else { false }
+        do {
+            let scratch = service.scratch
+            var message = try SocketMessage.receive(into: scratch.buffer, from: socket, dontWait: true)
+            if message.count == 0 { peerHasFinished = true }
+            if discards { return }
+            if message.isTruncated { return reject(.tooManyDescriptors) }
+            var descriptors = ReceivedDescriptors()
+            swap(&descriptors, &message.descriptors)
+            let bytes = UnsafeRawBufferPointer(rebasing: scratch.buffer[..<message.count])
+            do {
+                try decoder.append(bytes, descriptors: descriptors)
+            } catch {
+                reject(.tooManyDescriptors)
+            }
+        } catch {
+            if error != .wouldBlock { fail(nil) }
+        }
+    }
+
+    /// Does what the state asks for.
+    private func advance() {
+        guard !isAdvancing else { return }
+        isAdvancing = true
+        process()
+        switch phase {
+        case .failed(let reason): end(reason)
+        case .upgrading(let call, let handler): if queue.isEmpty { handOver(call, handler) }
+        case .closing(lingers: false): if queue.isEmpty { end(nil) }
+        case .closing(lingers: true):
+            if queue.isEmpty {
+                // The end of the stream tells a client that waits for more than the error that there is none.
+                shutdown(socket.rawValue, CInt(SHUT_WR))
+                if peerHasFinished { end(nil) }
+            }
+        case .reading, .calling, .ended: break
+        }
+        isAdvancing = false
+        updateWatch()
+    }
+
+    private func scheduleAdvance() {
+        guard !isAdvancing, !isAdvanceScheduled else { return }
+        isAdvanceScheduled = true
+        service.loop.after(.zero) {
+            self.isAdvanceScheduled = false
+            self.advance()
+        }
+    }
+
+    private func process() {
+        do {
+            while case .reading = phase, let message = try decoder.next() {
+                messageTimer?.cancel()
+                messageTimer = nil
+                dispatch(message)
+            }
+        } catch {
+            reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)
+        }
+        guard case .reading = phase else { return }
+        if peerHasFinished {
+            // What is left is half a call that will never be whole.
+            phase = .closing(lingers: false)
+            startFlushTimer()
+        } else if decoder.isEmpty {
+            messageTimer?.cancel()
+            messageTimer = nil
+        } else if messageTimer == nil {
+            messageTimer = service.loop.after(service.limits.messageTimeout) {
+                if case .reading = self.phase { self.reject(.unfinishedMessage) }
+                self.advance()
+            }
+        }
+    }
+
+    private func dispatch(_ message: IncomingMessage) {
+        let envelope: CallEnvelope<JSONValue>
+        do {
+            envelope = try MessageCoding.decode(CallEnvelope<JSONValue>.self, from: message.bytes)
+        } catch {
+            let field = (error as? DecodingError).flatMap(MessageCoding.path(of:))
+            return reject(.malformedMessage(field: field))
+        }
+        let call = VarlinkCall(envelope: envelope, message: message, connection: self, service: service)
+        if !call.isOneway {
+            phase = .calling
+            self.call = call
+        }
+        service.handle(call)
+    }
+
+    /// Answers what is no proper call with InvalidParameter, and closes: what follows cannot be trusted to be one.
+    private func reject(_ reason: VarlinkDropReason) {
+        messageTimer?.cancel()
+        messageTimer = nil
+        _ = decoder.takeRest()
+        phase = .closing(lingers: true)
+        startFlushTimer()
+        let parameter = if case .malformedMessage(let field?) = reason { field } else { "message" }
+        send(Self.encode(VarlinkServiceError.invalidParameter(parameter)))
+        service.onClientDropped?(peer, reason)
+    }
+
+    // MARK: Sending
+
+    private func flush() {
+        receptionTimer?.cancel()
+        socketIsFull = false
+        let before = queue.unsentBytes
+        let progress = queue.send(to: socket)
+        if queue.unsentBytes < before { receptionDelay = Self.firstReceptionDelay }
+        switch progress {
+        case .drained: break
+        case .socketIsFull: socketIsFull = true
+        case .mustBeReceived:
+            receptionTimer = service.loop.after(receptionDelay) {
+                self.flush()
+                self.advance()
+            }
+            receptionDelay = min(receptionDelay * 2, Self.lastReceptionDelay)
+        case .failed: fail(nil)
+        }
+        // `updateWatch` comes with the next `advance`, but a reply to another connection's event has none at hand.
+        updateWatch()
+    }
+
+    private func startFlushTimer() {
+        guard flushTimer == nil else { return }
+        flushTimer = service.loop.after(service.limits.flushTimeout) {
+            if case .ended = self.phase { return }
+            self.fail(self.queue.isEmpty ? nil : .unreadAtClose)
+            self.advance()
+        }
+    }
+
+    // MARK: The end
+
+    private func fail(_ reason: VarlinkDropReason?) {
+        switch phase {
+        case .failed, .ended: return
+        case .upgrading(let call, _): self.call = call
+        case .reading, .calling, .closing: break
+        }
+        keptCall = call
+        phase = .failed(reason)
+        scheduleAdvance()
+    }
+
+    /// The call of a connection that has failed, so that it lives to be told.
+    private var keptCall: VarlinkCall?
+
+    private func end(_ reason: VarlinkDropReason?) {
+        let call = keptCall
+        leave()
+        socket = OwnedDescriptor(adopting: -1)
+        call?.disconnect()
+        if let reason { service.onClientDropped?(peer, reason) }
+    }
+
+    private func handOver(
+        _ call: VarlinkCall, _ handler: (consuming OwnedDescriptor, [UInt8]) -> Void
+    ) {
+        let rest = decoder.takeRest()
+        leave()
+        var taken = OwnedDescriptor(adopting: -1)
+        swap(&taken, &socket)
+        call.forgetConnection()
+        handler(taken, rest)
+    }
+
+    private func leave() {
+        phase = .ended
+        watch?.cancel()
+        watch = nil
+        for timer in [messageTimer, flushTimer, receptionTimer] { timer?.cancel() }
+        keptCall = nil
+        queue = ReplyQueue()
+        _ = decoder.takeRest()
+        service.remove(self)
+    }
+
+    private func updateWatch() {
+        guard let watch else { return }
+        var wanted: Readiness = socketIsFull ? [.writable] : []
+        switch phase {
+        case .reading: wanted.formUnion([.readable, .peerFinished])
+        case .closing(lingers: true): if !peerHasFinished { wanted.insert(.readable) }
+        case .calling, .upgrading, .closing(lingers: false), .failed, .ended: break
+        }
+        watch.readiness = wanted
+    }
+}

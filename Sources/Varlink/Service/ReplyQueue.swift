@@ -1,0 +1,105 @@
+internal import SystemPackage
+internal import UnixSockets
+
+/// Descriptors on their way out; closed once they are sent, or with the queue.
+final class PushedDescriptors {
+    private(set) var raw: [CInt] = []
+
+    func push(_ descriptor: consuming OwnedDescriptor) -> Int {
+        raw.append(descriptor.release())
+        return raw.count - 1
+    }
+
+    deinit {
+        for number in raw { _ = OwnedDescriptor(adopting: number) }
+    }
+}
+
+/// The replies that a client has yet to take, in their order.
+///
+/// Each message goes out in a `sendmsg` of its own, so the kernel never has two of them in one buffer. A message with
+/// descriptors moreover waits until its client has received everything before it: a reader whose `recvmsg` returns
+/// two messages and some descriptors could not tell whose they are. After it no such care is needed, since the kernel
+/// ends a `recvmsg` behind the buffer that carries descriptors (see `MessageDecoder`).
+struct ReplyQueue {
+    private struct Reply {
+        let bytes: [UInt8]
+        var sent = 0
+        var descriptors: PushedDescriptors?
+    }
+
+    /// What has to happen before more can be sent.
+    enum Progress: Equatable {
+        /// Nothing: all is sent.
+        case drained
+        /// The socket has to become writable.
+        case socketIsFull
+        /// The client has to receive what was sent. The kernel has no event for that: look again a little later.
+        case mustBeReceived
+        /// The client has gone.
+        case failed
+    }
+
+    private var replies: [Reply] = []
+    /// How many at the front of `replies` are done.
+    private var head = 0
+    /// The bytes that wait.
+    private(set) var unsentBytes = 0
+
+    var isEmpty: Bool { unsentBytes == 0 }
+
+    mutating func append(_ bytes: [UInt8], descriptors: PushedDescriptors?) {
+        replies.append(Reply(bytes: bytes, descriptors: descriptors))
+        unsentBytes += bytes.count
+    }
+
+    /// Sends as much as can be sent without waiting.
+    mutating func send(to socket: borrowing OwnedDescriptor) -> Progress {
+        do {
+            while head < replies.count {
+                let descriptors = replies[head].descriptors
+                if descriptors != nil, try !SocketMessage.isReceivedByPeer(socket) { return .mustBeReceived }
+                let sent = try socket.send(replies[head].bytes[replies[head].sent...], descriptors?.raw ?? [])
+                // They have gone with the first byte; ours are closed here.
+                replies[head].descriptors = nil
+                replies[head].sent += sent
+                unsentBytes -= sent
+                if replies[head].sent == replies[head].bytes.count { removeFirst() }
+            }
+            return .drained
+        } catch .wouldBlock {
+            return .socketIsFull
+        } catch .tooManyReferences {
+            // Our user has as many descriptors under way as it may have (`unix(7)`): others have to receive theirs.
+            return .mustBeReceived
+        } catch {
+            return .failed
+        }
+    }
+
+    private mutating func removeFirst() {
+        head += 1
+        if head == replies.count {
+            replies = []
+            head = 0
+        } else if head >= 64, head >= replies.count / 2 {
+            replies.removeFirst(head)
+            head = 0
+        }
+    }
+}
+
+extension OwnedDescriptor {
+    /// Sends without waiting, whatever O_NONBLOCK says.
+    borrowing func send(_ bytes: ArraySlice<UInt8>, _ descriptors: [CInt] = []) throws(Errno) -> Int {
+        let result: Result<Int, Errno> = bytes.withUnsafeBytes { bytes in
+            do throws(Errno) {
+                return .success(
+                    try SocketMessage.send(bytes, descriptors: descriptors, to: self, dontWait: true))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try result.get()
+    }
+}

@@ -1,0 +1,203 @@
+public import UnixSockets
+
+/// One method call, from its arrival to its last reply. Belongs to the loop's thread.
+///
+/// A call may be answered inside its handler or at any later time. Until its last reply is given, the later calls
+/// of the same connection wait (varlink.org: calls are answered in order). Nothing that is said here calls back at
+/// once: no handler of yours runs inside `reply`, `fail` or `upgrade`.
+///
+/// What is said to a client that has gone, or after the last reply, is dropped in silence. A call that is let go
+/// without a last reply is answered with `VarlinkService.internalError`, so that no client hangs on a bug.
+public final class VarlinkCall {
+    /// The full name: `org.example.interface.Method`.
+    public let method: String
+    /// Who is calling; the kernel vouches for it.
+    public let peer: PeerCredentials
+    /// The client takes more than one reply.
+    public let wantsMore: Bool
+    /// The client takes no reply. Whatever is replied is dropped; the connection goes on when the handler returns.
+    public let isOneway: Bool
+    /// The client asks for the connection to be handed over to another protocol after the reply.
+    public let wantsUpgrade: Bool
+
+    /// Called once, from the loop, when the client has gone or was dropped before the last reply. Not called where
+    /// the call was answered before, nor for oneway calls.
+    public var onDisconnect: (() -> Void)?
+
+    private let message: IncomingMessage
+    private let interface: InterfaceDescription?
+    private let declared: VarlinkMethod?
+    private var pushed: PushedDescriptors?
+    /// Where replies go; nil after the last one, and for oneway calls.
+    private var connection: Connection?
+    private let service: VarlinkService
+
+    init(
+        envelope: CallEnvelope<JSONValue>, message: IncomingMessage, connection: Connection,
+        service: VarlinkService
+    ) {
+        method = envelope.method
+        peer = connection.peer
+        isOneway = envelope.oneway ?? false
+        wantsMore = (envelope.more ?? false) && !isOneway
+        wantsUpgrade = (envelope.upgrade ?? false) && !isOneway
+        parameters = envelope.parameters ?? .null
+        self.message = message
+        self.connection = isOneway ? nil : connection
+        self.service = service
+        (interface, declared) = service.declaration(of: envelope.method)
+    }
+
+    deinit {
+        connection?.finish(with: service.internalError)
+    }
+
+    /// The parameters as they came; null where they were omitted.
+    public let parameters: JSONValue
+
+    /// Whether no reply can reach the client any more, or none is wanted: it has gone, or the last reply was given.
+    public var isFinished: Bool { connection == nil }
+
+    /// Whether the client has gone or was dropped before the last reply.
+    public private(set) var isDisconnected = false
+
+    /// The bytes of replies that this client has not taken from us yet, of all its calls. A stream of replies that
+    /// can skip some does well to do so while this is not 0.
+    public var unreadReplyBytes: Int { connection?.unsentBytes ?? 0 }
+
+    // MARK: What came
+
+    /// The parameters, decoded. What is omitted, null and `{}` are the same.
+    ///
+    /// - Parameter strict: refuse fields that the interface description does not declare, at any depth.
+    /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing
+    ///   or of the wrong type; whatever else the type's own `init(from:)` throws.
+    public func parameters<Parameters: Decodable>(
+        as type: Parameters.Type, strict: Bool = true
+    ) throws -> Parameters {
+        if strict, let interface, let declared,
+            let field = interface.undeclaredField(in: parameters, declared: declared.parameters)
+        {
+            throw VarlinkServiceError.invalidParameter(field)
+        }
+        do {
+            return try MessageCoding.decode(ParametersEnvelope<Parameters>.self, from: message.bytes)
+                .parameters
+        } catch let error as DecodingError {
+            throw VarlinkServiceError.invalidParameter(MessageCoding.path(of: error) ?? "parameters")
+        }
+    }
+
+    /// Refuses a call without `more`, for methods that answer more than once.
+    ///
+    /// - Throws: `VarlinkServiceError.expectedMore`.
+    public func requireMore() throws(VarlinkServiceError) {
+        guard wantsMore else { throw .expectedMore }
+    }
+
+    /// How many descriptors came with the call.
+    public var descriptorCount: Int { message.descriptors.count }
+
+    /// Takes a descriptor that came with the call; what is not taken is closed with the call.
+    ///
+    /// - Parameter index: the value of the call's `…FileDescriptor` field.
+    /// - Returns: nil where there is none of this index, or it was taken before.
+    public func takeDescriptor(_ index: Int) -> OwnedDescriptor? {
+        message.descriptors.take(index)
+    }
+
+    // MARK: What goes
+
+    /// Gives a descriptor along with the next reply, and to the client.
+    ///
+    /// The reply waits until the client has received all that was sent before, see `ReplyQueue`.
+    ///
+    /// - Returns: the value for the reply's `…FileDescriptor` field: the index in the order of the pushes.
+    public func push(_ descriptor: consuming OwnedDescriptor) -> Int {
+        let pushed = self.pushed ?? PushedDescriptors()
+        self.pushed = pushed
+        precondition(
+            pushed.raw.count < SocketMessage.maximumDescriptors,
+            "how many descriptors a reply carries is for the program to choose, not for a client")
+        return pushed.push(descriptor)
+    }
+
+    /// Answers.
+    ///
+    /// - Parameters:
+    ///   - value: has to encode as a JSON object. One that cannot be encoded (a number that is not finite) is
+    ///     reported to `VarlinkService.onHandlerFailure` and answered with `internalError`.
+    ///   - continues: another reply follows. For a call without `more` that is no reply: it is answered with
+    ///     ExpectedMore.
+    public func reply(_ value: some Encodable, continues: Bool = false) {
+        guard let connection else { return }
+        if continues, !wantsMore { return fail(VarlinkServiceError.expectedMore) }
+        guard let bytes = encode(value, continues: continues) else { return }
+        let descriptors = pushed
+        pushed = nil
+        if continues {
+            connection.send(bytes, descriptors: descriptors)
+        } else {
+            forgetConnection()
+            connection.finish(with: bytes, descriptors: descriptors)
+        }
+    }
+
+    /// Answers with nothing but the fact.
+    public func reply() {
+        reply(NoParameters())
+    }
+
+    /// Answers with an error, which is the last reply. Pushed descriptors are closed.
+    public func fail(_ error: some VarlinkErrorProtocol) {
+        pushed = nil
+        guard let connection else { return }
+        forgetConnection()
+        connection.finish(with: error)
+    }
+
+    /// Answers, and hands the connection over once the client could be sent the whole reply.
+    ///
+    /// The connection leaves the service and its limits. Where the client goes before, `onDisconnect` is called
+    /// instead.
+    ///
+    /// - Parameters:
+    ///   - value: as in `reply`.
+    ///   - handler: gets the socket (non-blocking) and what the client has sent beyond the call.
+    public func upgrade(
+        _ value: some Encodable, _ handler: @escaping (consuming OwnedDescriptor, [UInt8]) -> Void
+    ) {
+        guard let connection, let bytes = encode(value, continues: false) else { return }
+        let descriptors = pushed
+        pushed = nil
+        connection.upgrade(with: bytes, descriptors: descriptors, call: self, handler)
+    }
+
+    private func encode(_ value: some Encodable, continues: Bool) -> [UInt8]? {
+        do {
+            return try MessageCoding.encode(
+                ReplyEnvelope(parameters: value, continues: continues ? true : nil))
+        } catch {
+            service.onHandlerFailure?(method, error)
+            fail(service.internalError)
+            return nil
+        }
+    }
+
+    // MARK: From the connection
+
+    /// The connection has gone with the call unanswered.
+    func disconnect() {
+        guard connection != nil else { return }
+        let handler = onDisconnect
+        forgetConnection()
+        isDisconnected = true
+        handler?()
+    }
+
+    /// The call is over. The handler goes too, since it may well hold the call.
+    func forgetConnection() {
+        connection = nil
+        onDisconnect = nil
+    }
+}

@@ -1,0 +1,81 @@
+/// What a service takes from its clients at most. Every limit that is passed has a named consequence, never a hang.
+public struct VarlinkLimits: Sendable {
+    /// Connections in total. Past it a new one gets `overloadError` and is closed.
+    public var maximumConnections = 4096
+    /// Connections of one user (the effective one, of SO_PEERCRED). Past it the same happens.
+    public var maximumConnectionsPerUser = 1024
+    /// Bytes of one call without its NUL. Past it the client gets InvalidParameter and is closed.
+    public var maximumMessageSize = 1 << 20
+    /// Descriptors that may come with one call. Past it the client gets InvalidParameter and is closed.
+    public var maximumDescriptorsPerMessage = 16
+    /// Bytes of replies that wait for one client to read them, beside what the kernel's socket buffer takes (some
+    /// 200 KiB). Past it the client is dropped.
+    public var maximumUnreadReplyBytes = 4 << 20
+    /// How long a call may take from its first byte to its last. Past it the client gets InvalidParameter and is
+    /// closed. A connection on which no call has begun may stay for ever.
+    public var messageTimeout = Duration.seconds(10)
+    /// How long a client that is being closed may take to read what it still gets.
+    public var flushTimeout = Duration.seconds(5)
+    /// What a client is told when a limit on connections is reached. A service does well to declare one of its own.
+    public var overloadError: VarlinkErrorReply = VarlinkErrorReply("org.varlink.service.PermissionDenied")
+
+    /// The defaults.
+    public init() {}
+}
+
+/// Why the service ended a client's connection of its own accord.
+public enum VarlinkDropReason: Sendable, Equatable, CustomStringConvertible {
+    /// `VarlinkLimits.maximumConnections` is reached.
+    case tooManyConnections
+    /// `VarlinkLimits.maximumConnectionsPerUser` is reached.
+    case tooManyConnectionsOfUser
+    /// A call is longer than `VarlinkLimits.maximumMessageSize`.
+    case messageTooLarge
+    /// A call came with more than `VarlinkLimits.maximumDescriptorsPerMessage` descriptors, or this process had no
+    /// numbers left for them.
+    case tooManyDescriptors
+    /// A message is not JSON, is nested too deeply or is not a method call; the field that is wrong, where there is
+    /// one.
+    case malformedMessage(field: String?)
+    /// A call was begun and not finished within `VarlinkLimits.messageTimeout`.
+    case unfinishedMessage
+    /// The client does not read its replies: more than `VarlinkLimits.maximumUnreadReplyBytes` wait.
+    case unreadReplies
+    /// What was left to read when the connection was to be closed was not read within `VarlinkLimits.flushTimeout`.
+    case unreadAtClose
+
+    /// For the log.
+    public var description: String {
+        switch self {
+        case .tooManyConnections: "too many connections"
+        case .tooManyConnectionsOfUser: "too many connections of one user"
+        case .messageTooLarge: "the message is too large"
+        case .tooManyDescriptors: "too many descriptors"
+        case .malformedMessage(let field?): "the message is no method call: \(field)"
+        case .malformedMessage(nil): "the message is not JSON"
+        case .unfinishedMessage: "the message was not finished in time"
+        case .unreadReplies: "the client does not read its replies"
+        case .unreadAtClose: "the client did not read its last replies in time"
+        }
+    }
+}
+
+/// What `org.varlink.service.GetInfo` tells about a service.
+public struct ServiceInfo: Sendable, Codable, Equatable {
+    /// Who makes it.
+    public var vendor: String
+    /// What it is.
+    public var product: String
+    /// Its version.
+    public var version: String
+    /// Where to read about it.
+    public var url: String
+
+    /// The four of them.
+    public init(vendor: String, product: String, version: String, url: String) {
+        self.vendor = vendor
+        self.product = product
+        self.version = version
+        self.url = url
+    }
+}

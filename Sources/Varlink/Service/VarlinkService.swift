@@ -1,0 +1,219 @@
+public import EventLoop
+public import SystemPackage
+public import UnixSockets
+
+/// A Varlink service (varlink.org) on an event loop.
+///
+/// ## Concurrency model
+/// All of it belongs to the loop's thread, handlers included. A handler answers at once or keeps the call and
+/// answers later; it never waits.
+///
+/// ## What is answered how
+/// * An unknown interface, method or field, a wrong type, a missing field: the matching error of
+/// `org.varlink.service`. * What is no method call (no JSON, no `method`, a flag that is no bool, a message over
+/// the limits, half a message for too long): `InvalidParameter` that names the envelope's field or else `message`,
+/// then the connection is closed. * A handler that throws a `VarlinkErrorProtocol`: that error; one that throws
+/// anything else, or that lets go of its call without an answer: `internalError`.
+/// * Too many connections: `VarlinkLimits.overloadError`, before the client has said anything, then the connection
+/// is closed.
+public final class VarlinkService {
+    /// What to do with a call: reply, fail, or keep it for later.
+    public typealias Handler = (VarlinkCall) throws -> Void
+
+    /// Programming mistakes in how a service is put together.
+    public enum RegistrationError: Error, Equatable {
+        /// An interface of this name was added before.
+        case interfaceExists(String)
+        /// No interface that was added declares this method.
+        case methodNotDeclared(String)
+    }
+
+    /// What `GetInfo` tells.
+    public let info: ServiceInfo
+    /// What clients may use.
+    public let limits: VarlinkLimits
+    /// What a client is told when a handler fails in a way that has no name: `io.systemd.System` with EIO, as
+    /// systemd's own services do it. A service does well to have an error of its own for it.
+    public var internalError = VarlinkErrorReply(
+        "io.systemd.System", parameters: ["origin": "linux", "errnoName": "EIO", "errno": 5])
+    /// Called when the service ends a client's connection of its own accord. For the log, which has to limit the
+    /// rate: clients choose how often this is called.
+    public var onClientDropped: ((PeerCredentials, VarlinkDropReason) -> Void)?
+    /// Called when a handler has thrown what is no `VarlinkErrorProtocol`, with the method, or when a reply could
+    /// not be encoded.
+    public var onHandlerFailure: ((String, any Error) -> Void)?
+    /// Called when `accept(2)` has failed; accepting goes on 100 ms later.
+    public var onAcceptFailure: ((Errno) -> Void)?
+
+    let loop: EventLoop
+    let scratch = ScratchBuffer()
+    private var interfaces: [String: InterfaceDescription] = [:]
+    private var handlers: [String: Handler] = [:]
+    private var listeners: [Listener] = []
+    private var connections: [ObjectIdentifier: Connection] = [:]
+    private var connectionsOfUser: [UInt32: Int] = [:]
+    private var refused: [ObjectIdentifier: Connection] = [:]
+    private var onClosed: [() -> Void] = []
+    private var isClosing = false
+
+    /// How many clients that were refused may be around at once, each until it has read the reason or until
+    /// `VarlinkLimits.flushTimeout`. Past it they are told with a single try and closed.
+    static let maximumRefused = 64
+
+    /// A service without interfaces but `org.varlink.service`.
+    public init(loop: EventLoop, info: ServiceInfo, limits: VarlinkLimits = VarlinkLimits()) {
+        self.loop = loop
+        self.info = info
+        self.limits = limits
+        addServiceInterface()
+    }
+
+    // MARK: What it serves
+
+    /// Adds an interface, for clients to see.
+    ///
+    /// - Throws: `RegistrationError.interfaceExists`.
+    public func add(_ interface: InterfaceDescription) throws(RegistrationError) {
+        guard interfaces[interface.name] == nil else { throw .interfaceExists(interface.name) }
+        interfaces[interface.name] = interface
+    }
+
+    /// Says what answers a method; a second time replaces the first.
+    ///
+    /// - Parameter method: the full name, declared by an interface that was added.
+    /// - Throws: `RegistrationError.methodNotDeclared`.
+    public func handle(_ method: String, _ handler: @escaping Handler) throws(RegistrationError) {
+        guard declaration(of: method).method != nil else { throw .methodNotDeclared(method) }
+        handlers[method] = handler
+    }
+
+    /// The declared methods that nothing handles: calls of them get MethodNotImplemented.
+    public var unhandledMethods: [String] {
+        interfaces.values.flatMap { interface in interface.methods.keys.map { "\(interface.name).\($0)" } }
+            .filter { handlers[$0] == nil }.sorted()
+    }
+
+    func declaration(of method: String) -> (interface: InterfaceDescription?, method: VarlinkMethod?) {
+        guard let dot = method.lastIndex(of: ".") else { return (nil, nil) }
+        let interface = interfaces[String(method[..<dot])]
+        return (interface, interface?.methods[String(method[method.index(after: dot)...])])
+    }
+
+    // MARK: Clients
+
+    /// The connections at hand, refused ones left out.
+    public var connectionCount: Int { connections.count }
+
+    /// Accepts clients from a listening stream socket, which is made non-blocking. May be called for several.
+    ///
+    /// - Throws: what `fcntl(2)` or `epoll_ctl(2)` says about the socket.
+    public func listen(on socket: consuming OwnedDescriptor) throws(Errno) {
+        let listener = try Listener(socket, loop: loop) { [unowned self] connection in
+            self.admit(connection)
+        } onFailure: { [unowned self] errno in
+            self.onAcceptFailure?(errno)
+        }
+        listeners.append(listener)
+    }
+
+    /// Stops: accepts nobody any more, lets pending calls be answered and replies be read for
+    /// `VarlinkLimits.flushTimeout`, and closes the connections, each as soon as it has nothing left to do.
+    ///
+    /// Answer the calls that are pending, or clients wait that long. May be called twice.
+    ///
+    /// - Parameter completion: called from the loop when the last connection is closed.
+    public func close(_ completion: @escaping () -> Void = {}) {
+        isClosing = true
+        for listener in listeners { listener.close() }
+        listeners = []
+        onClosed.append(completion)
+        for connection in Array(connections.values) + Array(refused.values) { connection.close() }
+        if connections.isEmpty, refused.isEmpty { loop.after(.zero) { self.callClosed() } }
+    }
+
+    private func admit(_ socket: consuming OwnedDescriptor) {
+        // Who it is comes before a byte is read; somebody of whom the kernel cannot say it is nobody to talk to.
+        guard let peer = try? PeerCredentials(of: socket) else { return }
+        let reason = reasonToRefuse(peer)
+        let connection = Connection(socket, peer: peer, service: self)
+        let id = ObjectIdentifier(connection)
+        do {
+            // A refused one beyond the number is sent its error, and closed as the last reference to it goes.
+            if reason == nil || refused.count < Self.maximumRefused { try connection.start() }
+        } catch {
+            onAcceptFailure?(error)
+            return
+        }
+        if let reason {
+            if refused.count < Self.maximumRefused {
+                refused[id] = connection
+                connection.refuse(with: limits.overloadError)
+            } else {
+                connection.refuseAtOnce(with: limits.overloadError)
+            }
+            onClientDropped?(peer, reason)
+        } else {
+            connections[id] = connection
+            connectionsOfUser[peer.userID, default: 0] += 1
+        }
+    }
+
+    private func reasonToRefuse(_ peer: PeerCredentials) -> VarlinkDropReason? {
+        if connections.count >= limits.maximumConnections { return .tooManyConnections }
+        if connectionsOfUser[peer.userID, default: 0] >= limits.maximumConnectionsPerUser {
+            return .tooManyConnectionsOfUser
+        }
+        return nil
+    }
+
+    // MARK: From the connections
+
+    func remove(_ connection: Connection) {
+        let id = ObjectIdentifier(connection)
+        if connections.removeValue(forKey: id) != nil {
+            let left = connectionsOfUser[connection.peer.userID, default: 1] - 1
+            connectionsOfUser[connection.peer.userID] = left == 0 ? nil : left
+        } else {
+            refused[id] = nil
+        }
+        if isClosing, connections.isEmpty, refused.isEmpty { loop.after(.zero) { self.callClosed() } }
+    }
+
+    private func callClosed() {
+        let completions = onClosed
+        onClosed = []
+        for completion in completions { completion() }
+    }
+
+    func handle(_ call: VarlinkCall) {
+        do {
+            try handler(for: call.method)(call)
+        } catch let error as any VarlinkErrorProtocol {
+            call.fail(error)
+        } catch {
+            onHandlerFailure?(call.method, error)
+            call.fail(internalError)
+        }
+    }
+
+    private func handler(for method: String) throws(VarlinkServiceError) -> Handler {
+        if let handler = handlers[method] { return handler }
+        guard let dot = method.lastIndex(of: ".") else { throw .invalidParameter("method") }
+        let (interface, declared) = declaration(of: method)
+        guard interface != nil else { throw .interfaceNotFound(String(method[..<dot])) }
+        throw declared == nil ? .methodNotFound(method) : .methodNotImplemented(method)
+    }
+
+    func description(of interface: String) -> String? { interfaces[interface]?.text }
+
+    var interfaceNames: [String] { interfaces.keys.sorted() }
+}
+
+/// Where bytes are received before they go to their connection's decoder; one for all, since the loop has one thread.
+final class ScratchBuffer {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
+
+    deinit {
+        buffer.deallocate()
+    }
+}

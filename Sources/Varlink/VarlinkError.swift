@@ -1,0 +1,66 @@
+/// An error as it travels: a name that an interface description declares, and its fields.
+public protocol VarlinkErrorProtocol: Error, Sendable {
+    /// The full name: `org.example.interface.NameOfError`.
+    var errorName: String { get }
+    /// The fields that the interface description declares for it.
+    var errorParameters: [String: JSONValue] { get }
+}
+
+extension VarlinkErrorProtocol {
+    /// No fields.
+    public var errorParameters: [String: JSONValue] { [:] }
+}
+
+/// An error that is put together by hand.
+public struct VarlinkErrorReply: VarlinkErrorProtocol, Equatable {
+    /// The full name.
+    public var errorName: String
+    /// The fields.
+    public var errorParameters: [String: JSONValue]
+
+    /// An error of this name with these fields.
+    public init(_ name: String, parameters: [String: JSONValue] = [:]) {
+        errorName = name
+        errorParameters = parameters
+    }
+}
+
+/// The errors of `org.varlink.service`, which every service may answer with.
+public enum VarlinkServiceError: VarlinkErrorProtocol, Equatable {
+    /// The service has no interface of this name.
+    case interfaceNotFound(String)
+    /// The interface declares no method of this (full) name.
+    case methodNotFound(String)
+    /// The method is declared, and the service does not have it.
+    case methodNotImplemented(String)
+    /// A parameter is unknown, missing or of the wrong type; named by its dotted path, as in `request.headers.2`.
+    case invalidParameter(String)
+    /// The peer may not do this.
+    case permissionDenied
+    /// The method answers more than once, so it has to be called with `more`.
+    case expectedMore
+
+    /// The full name.
+    public var errorName: String {
+        let name =
+            switch self {
+            case .interfaceNotFound: "InterfaceNotFound"
+            case .methodNotFound: "MethodNotFound"
+            case .methodNotImplemented: "MethodNotImplemented"
+            case .invalidParameter: "InvalidParameter"
+            case .permissionDenied: "PermissionDenied"
+            case .expectedMore: "ExpectedMore"
+            }
+        return "org.varlink.service.\(name)"
+    }
+
+    /// The one field that the first four have.
+    public var errorParameters: [String: JSONValue] {
+        switch self {
+        case .interfaceNotFound(let interface): ["interface": .string(interface)]
+        case .methodNotFound(let method), .methodNotImplemented(let method): ["method": .string(method)]
+        case .invalidParameter(let parameter): ["parameter": .string(parameter)]
+        case .permissionDenied, .expectedMore: [:]
+        }
+    }
+}
