@@ -80,7 +80,11 @@ let package = Package(
             swiftSettings: strict),
 
         .target(
-            name: "TestKit", dependencies: ["CUnix", "UnixSockets", system], path: "Tests/TestKit",
+            name: "CTestKit", path: "Tests/CTestKit",
+            // The pattern generator has to keep up with a pipe in debug builds too.
+            cSettings: [.unsafeFlags(["-O2"])]),
+        .target(
+            name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system], path: "Tests/TestKit",
             swiftSettings: strict),
         tests("UnixSockets", ["CUnix"]),
         tests("EventLoop", ["UnixSockets"]),
@@ -94,8 +98,11 @@ let package = Package(
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
         tests("SluiceClient", ["UnixSockets", "SluiceInterface"]),
+        .executableTarget(
+            name: "facts-probe", dependencies: ["CTestKit", "CUnix"], path: "Tests/FactsProbe",
+            swiftSettings: strict),
         .testTarget(
-            name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", system],
+            name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", "facts-probe", system],
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",

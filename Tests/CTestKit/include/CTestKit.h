@@ -1,0 +1,38 @@
+// What the tests need from C: the hot loops, which would be slow in a debug
+// build of Swift, and the socket addresses, which Swift can only spell with
+// pointer casts.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+// ---- patterned bytes ------------------------------------------------------
+
+// Fills `length` bytes of the endless pattern `seed` from `offset` on.
+void ctestkit_pattern_fill(uint64_t seed, uint64_t offset, void *bytes, size_t length);
+// How many of the bytes agree with the pattern from `offset` on: `length` when all do.
+size_t ctestkit_pattern_agreement(uint64_t seed, uint64_t offset, const void *bytes, size_t length);
+
+// ---- sockets --------------------------------------------------------------
+
+// A listening TCP socket (close-on-exec) on a numeric IPv4 or IPv6 address; port 0 asks for a fresh one.
+int ctestkit_listen(const char *address, uint16_t port, int backlog);
+// A blocking, connected TCP socket (close-on-exec).
+int ctestkit_connect(const char *address, uint16_t port);
+// The local port, or -1.
+int ctestkit_local_port(int fd);
+// Makes the next close(2) send RST.
+int ctestkit_reset_on_close(int fd);
+int ctestkit_set_send_buffer(int fd, int bytes);
+
+// ---- what Swift does not import -------------------------------------------
+
+// Removes a tree, without following links: nftw(3) hides behind _GNU_SOURCE.
+int ctestkit_remove_tree(const char *path);
+// fcntl(2) with struct flock over the whole file: F_SETLK of a write lock.
+int ctestkit_lock_whole(int fd);
+// The pid that F_GETLK reports for a write lock on the whole file, 0 for none, -1 with errno.
+pid_t ctestkit_lock_holder(int fd);
+// The two halves of the pipe's fullness: FIONREAD and poll(2)'s POLLOUT.
+bool ctestkit_is_writable(int fd);

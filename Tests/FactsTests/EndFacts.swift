@@ -1,0 +1,89 @@
+import TestKit
+import Testing
+
+/// F5 and F20: how a transfer is ended, and the gate over every transport.
+@Suite("Facts: ending a transfer, over HTTP, TLS and h2", .serialized)
+struct EndFacts {
+    enum Transport: String, CaseIterable, Sendable {
+        case http, tls, http2
+
+        func url(_ nginx: Nginx, _ path: String) -> String {
+            switch self {
+            case .http: nginx.httpURL(path)
+            case .tls: nginx.tlsURL(path)
+            case .http2: nginx.http2URL(path)
+            }
+        }
+
+        func port(_ nginx: Nginx) -> UInt16 {
+            switch self {
+            case .http: nginx.httpPort
+            case .tls: nginx.tlsPort
+            case .http2: nginx.http2Port
+            }
+        }
+    }
+
+    static let size = 256 << 20
+
+    private static func served() throws -> (Nginx, TestCA, String) {
+        let authority = try TestCA()
+        var options = NginxOptions()
+        options.certificate = authority[.good]
+        let nginx = try Nginx(options)
+        return (nginx, authority, try nginx.serve("big", Pattern(seed: 1), count: size))
+    }
+
+    @Test("F5: shutdown(2) of the process's sockets ends a transfer behind a closed gate", arguments: Transport.allCases)
+    func shutdownEndsBlocked(_ transport: Transport) throws {
+        let (nginx, authority, path) = try Self.served()
+        let probe = try Probe("gate=1000000", authority: authority.certificate)
+        try probe.fetch(transport.url(nginx, path))
+        _ = try probe.next("gate")
+        try nginx.waitUntilBlocked(port: transport.port(nginx))
+        try probe.send("shutdown")
+        #expect(try probe.next("shut").number("sockets") >= 1)
+        let start = ContinuousClock.now
+        try probe.send("open")
+        let outcome = try probe.next("complete")
+        #expect(start.duration(to: .now) < .seconds(1))
+        #expect(outcome.number("code") != 0)
+        #expect(outcome["mismatch"] == "-1")
+        // What the kernel had already received still comes: a few MB at most.
+        #expect(outcome.number("received") < 32 << 20)
+        // The process is good for another transfer.
+        #expect(try probe.outcome(transport.url(nginx, path), within: .seconds(30)).number("received") == Self.size)
+    }
+
+    @Test("F5: shutdown(2) ends a transfer that runs at full speed", arguments: Transport.allCases)
+    func shutdownEndsRunning(_ transport: Transport) throws {
+        let (nginx, authority, path) = try Self.served()
+        let probe = try Probe("slow=2000", authority: authority.certificate)
+        try probe.fetch(transport.url(nginx, path))
+        _ = try probe.next("data")
+        let start = ContinuousClock.now
+        try probe.send("shutdown")
+        let outcome = try probe.next("complete")
+        let took = start.duration(to: .now)
+        #expect(outcome.number("code") != 0)
+        #expect(outcome.number("received") < Self.size)
+        // 6 MB may sit in the socket's buffer, at 2 ms per 16 KiB.
+        #expect(took < .seconds(3), "\(outcome)")
+    }
+
+    @Test("F20: the gate holds, memory stays flat, the body is right", arguments: Transport.allCases)
+    func gateHolds(_ transport: Transport) throws {
+        let (nginx, authority, path) = try Self.served()
+        let probe = try Probe("gate=1000000", "timeout=1", authority: authority.certificate)
+        try probe.fetch(transport.url(nginx, path))
+        _ = try probe.next("gate")
+        let before = try probe.privateBytes()
+        try nginx.waitUntilBlocked(port: transport.port(nginx), calm: .seconds(2))
+        #expect(try probe.privateBytes() - before < 1 << 20)
+        try probe.send("open")
+        let outcome = try probe.next("complete", within: .seconds(30))
+        #expect(outcome.number("code") == 0)
+        #expect(outcome.number("received") == Self.size)
+        #expect(outcome["mismatch"] == "-1")
+    }
+}

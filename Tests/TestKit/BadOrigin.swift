@@ -1,0 +1,114 @@
+/// An HTTP/1.1 server made of raw sockets that does what its scripts say, right or wrong.
+///
+/// A connection's first request chooses the script by its path; when the script returns, the next request on the same
+/// connection chooses again, unless the script has closed or reset it. Gone, threads and all, with this value.
+///
+/// ## Concurrency model
+/// One thread accepts, one more serves each connection. Scripts run on the connections' threads, many at once. `stop`
+/// shuts the sockets down and waits for the threads.
+public final class BadOrigin: Sendable {
+    /// What a connection does with one request. An error that it throws closes the connection; `failures` keeps it.
+    public typealias Script = @Sendable (inout OriginConnection) throws -> Void
+
+    /// More connections than this at once are a mistake of the test: they are closed.
+    public static let connectionLimit = 512
+
+    private let core: OriginCore
+    /// The numeric address.
+    public let host: String
+    /// The port, chosen by the kernel.
+    public let port: UInt16
+
+    /// Listens, and serves what `on` says; another path gets a 404.
+    ///
+    /// - Parameter host: `127.0.0.1`, `127.0.0.2` for another origin, or `::1`.
+    public init(host: String = "127.0.0.1") throws {
+        core = try OriginCore(host: host)
+        self.host = host
+        port = try core.port()
+        core.start()
+    }
+
+    /// Listens, and plays one script for every path.
+    public convenience init(host: String = "127.0.0.1", _ script: @escaping Script) throws {
+        try self.init(host: host)
+        onOther(script)
+    }
+
+    deinit { stop() }
+
+    /// Sets the script of a path (without a query). Takes effect for requests that come later.
+    public func on(_ path: String, _ script: @escaping Script) {
+        core.state.update { $0.scripts[path] = script }
+    }
+
+    /// Sets the script of all paths that have none.
+    public func onOther(_ script: @escaping Script) {
+        core.state.update { $0.fallback = script }
+    }
+
+    /// `http://address:port` + the path, which begins with a slash.
+    public func url(_ path: String = "/") -> String {
+        host.contains(":") ? "http://[\(host)]:\(port)\(path)" : "http://\(host):\(port)\(path)"
+    }
+
+    /// All requests so far, in the order in which their heads were complete.
+    public var requests: [HTTPHead] { core.state.read { $0.requests } }
+
+    /// Connections accepted so far.
+    public var connections: Int { core.state.read { $0.connections } }
+
+    /// Connections that are open now.
+    public var openConnections: Int { core.state.read { $0.sockets.count } }
+
+    /// Bytes that the kernel accepted from all scripts so far.
+    public var bytesSent: Int { core.state.read { $0.bytesSent } }
+
+    /// What scripts threw, but for the peer having gone.
+    public var failures: [String] { core.state.read { $0.failures } }
+
+    /// Waits until so many requests have come.
+    ///
+    /// - Throws: `TestFailure` past the deadline.
+    public func waitForRequests(_ count: Int, within duration: Duration = .seconds(10)) throws {
+        guard core.state.wait(until: Deadline(duration), { $0.requests.count >= count }) else {
+            throw TestFailure("\(requests.count) requests instead of \(count) within \(duration)")
+        }
+    }
+
+    /// Waits until no connection is open.
+    ///
+    /// - Throws: `TestFailure` past the deadline.
+    public func waitUntilIdle(within duration: Duration = .seconds(10)) throws {
+        guard core.state.wait(until: Deadline(duration), { $0.sockets.isEmpty }) else {
+            throw TestFailure("\(openConnections) connections are still open after \(duration)")
+        }
+    }
+
+    /// Waits until at least so many bytes have been accepted by the kernel.
+    ///
+    /// - Throws: `TestFailure` past the deadline.
+    public func waitForBytes(_ count: Int, within duration: Duration = .seconds(10)) throws {
+        guard core.state.wait(until: Deadline(duration), { $0.bytesSent >= count }) else {
+            throw TestFailure("\(bytesSent) bytes sent instead of \(count) within \(duration)")
+        }
+    }
+
+    /// Waits until the scripts are held back: no byte more was accepted for `calm`.
+    ///
+    /// - Returns: how many bytes have been accepted.
+    /// - Throws: `TestFailure` where bytes still flow past the deadline.
+    public func waitUntilBlocked(
+        calm: Duration = .milliseconds(300), within duration: Duration = .seconds(10)
+    ) throws -> Int {
+        let deadline = Deadline(duration)
+        while !deadline.hasPassed {
+            let before = bytesSent
+            if !core.state.wait(until: Deadline(calm), { $0.bytesSent != before }) { return before }
+        }
+        throw TestFailure("the origin still sends after \(duration)")
+    }
+
+    /// Closes all connections and the listener, and waits for the threads. Safe to call twice.
+    public func stop() { core.stop() }
+}

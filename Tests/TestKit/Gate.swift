@@ -1,0 +1,35 @@
+internal import CUnix
+internal import Glibc
+public import SystemPackage
+internal import UnixSockets
+
+/// A door that is shut until a test opens it; once open it stays open.
+///
+/// It is an eventfd, so threads can wait for it together with sockets (`descriptor` is readable when it is open).
+public final class Gate: Sendable {
+    private let event: OwnedDescriptor
+
+    /// Shut.
+    public init() throws(Errno) {
+        event = OwnedDescriptor(adopting: try valueOrErrno(cunix_eventfd()))
+    }
+
+    /// For `poll(2)`.
+    public var descriptor: CInt { event.rawValue }
+
+    /// Lets everybody through, now and later. Safe to call twice.
+    public func open() {
+        var one: UInt64 = 1
+        _ = write(event.rawValue, &one, MemoryLayout<UInt64>.size)
+    }
+
+    /// Whether it has been opened.
+    public var isOpen: Bool { waitFor(CInt(POLLIN), on: event.rawValue, until: Deadline(.zero)) }
+
+    /// Waits to be let through.
+    ///
+    /// - Returns: false past the deadline.
+    public func wait(within duration: Duration = .seconds(10)) -> Bool {
+        waitFor(CInt(POLLIN), on: event.rawValue, until: Deadline(duration))
+    }
+}

@@ -1,0 +1,221 @@
+internal import CUnix
+internal import Glibc
+internal import Synchronization
+public import SystemPackage
+public import UnixSockets
+
+/// How a program ended and what it said.
+public struct ProgramResult: Sendable, CustomStringConvertible {
+    /// How it ended.
+    public let exit: ProcessExit
+    /// What it wrote to its standard output and nobody had read as lines before.
+    public let output: String
+    /// What it wrote to its standard error.
+    public let errors: String
+
+    /// For a failing test.
+    public var description: String { "\(exit)\noutput: \(output)\nerrors: \(errors)" }
+
+    /// Itself, if the exit status is 0.
+    ///
+    /// - Throws: `TestFailure` with all that the program said.
+    public func successful() throws -> ProgramResult {
+        guard exit == .exited(0) else { throw TestFailure("the program failed: \(description)") }
+        return self
+    }
+}
+
+/// A running program whose output is collected, and which is gone, with its whole process group, when this value is.
+///
+/// It runs in a session of its own; descriptors 0 to 3 are all it inherits. Its standard error goes to a memory file, its
+/// standard output to a pipe that is read while somebody waits (`line`, `wait`), unless a descriptor is given.
+///
+/// ## Concurrency model
+/// The pipe's rest and the exit are behind a lock that is held while reading; two threads may wait at once.
+public final class Program: Sendable {
+    private struct State {
+        var pending: [UInt8] = []
+        var atEnd = false
+        var exit: ProcessExit?
+    }
+
+    /// The path that was started.
+    public let path: String
+    private let process: SpawnedProcess
+    private let outputPipe: OwnedDescriptor
+    private let errorFile: OwnedDescriptor
+    private let state = Mutex(State())
+
+    /// Starts it.
+    ///
+    /// - Parameters:
+    ///   - path: absolute; `environment`: all of it, the test's own by default.
+    ///   - standardOutput: a descriptor to write to; -1 collects.
+    ///   - standardError: a descriptor to write to; -1 collects.
+    ///   - control: becomes descriptor 3.
+    /// - Throws: `Errno.noSuchFileOrDirectory` and what else `execve(2)` says.
+    public init(
+        _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil,
+        standardInput: CInt = -1,
+        standardOutput: CInt = -1, standardError: CInt = -1, control: CInt = -1
+    ) throws(Errno) {
+        self.path = path
+        let pipe = try Pipe()
+        try setNonblocking(pipe.writeEnd.rawValue, false)
+        try setNonblocking(pipe.readEnd.rawValue, true)
+        errorFile = OwnedDescriptor(adopting: try valueOrErrno(cunix_memfd("stderr")))
+        // Appending, so that a grandchild's words do not overwrite the child's.
+        _ = fcntlSetAppend(errorFile.rawValue)
+        process = try SpawnedProcess(
+            path: path, arguments: arguments,
+            environment: (environment ?? Self.inheritedEnvironment()).map { "\($0.key)=\($0.value)" },
+            standardInput: standardInput,
+            standardOutput: standardOutput >= 0 ? standardOutput : pipe.writeEnd.rawValue,
+            standardError: standardError >= 0 ? standardError : errorFile.rawValue, control: control,
+            newSession: true)
+        outputPipe = try pipe.readEnd.duplicate()
+    }
+
+    deinit { kill() }
+
+    /// Starts a program, waits for its end and returns what it said.
+    public static func run(
+        _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil,
+        standardInput: CInt = -1,
+        within duration: Duration = .seconds(30)
+    ) throws -> ProgramResult {
+        let program = try Program(path, arguments, environment: environment, standardInput: standardInput)
+        return try program.wait(within: duration)
+    }
+
+    /// The environment of the test process, to be changed and passed on.
+    public static func inheritedEnvironment() -> [String: String] {
+        var result: [String: String] = [:]
+        var entry = environ
+        while let variable = entry.pointee {
+            let text = String(cString: variable)
+            if let equals = text.firstIndex(of: "=") {
+                result[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            entry += 1
+        }
+        return result
+    }
+
+    /// For `/proc`, and for signals by `signal`.
+    public var processID: Int32 { process.processID }
+
+    /// Whether it still runs.
+    public var isRunning: Bool { (try? exitNow()) == .some(.none) }
+
+    /// What it has written to its standard error so far.
+    public var errors: String {
+        (try? readText("/proc/self/fd/\(errorFile.rawValue)")) ?? ""
+    }
+
+    /// Sends a signal; none where it has ended.
+    public func signal(_ number: Int32) { process.signal(number) }
+
+    /// The next line of the standard output, without its newline; nil at the end of the output.
+    ///
+    /// - Throws: `TestFailure` past the deadline, with what the program said on standard error.
+    public func line(within duration: Duration = .seconds(10)) throws -> String? {
+        let deadline = Deadline(duration)
+        while true {
+            let found: String?? = state.withLock { state in
+                if let newline = state.pending.firstIndex(of: UInt8(ascii: "\n")) {
+                    let line = String(decoding: state.pending[..<newline], as: UTF8.self)
+                    state.pending.removeSubrange(...newline)
+                    return line
+                }
+                guard state.atEnd else { return nil }
+                let rest = state.pending
+                state.pending = []
+                return .some(rest.isEmpty ? nil : String(decoding: rest, as: UTF8.self))
+            }
+            if let found { return found }
+            guard waitFor(CInt(POLLIN), on: outputPipe.rawValue, until: deadline) else {
+                throw TestFailure("\(path) said nothing for \(duration); errors: \(errors)")
+            }
+            readAvailable()
+        }
+    }
+
+    /// Reads lines until one satisfies the condition, and returns it.
+    ///
+    /// - Throws: `TestFailure` past the deadline and at the end of the output.
+    public func line(
+        within duration: Duration = .seconds(10), where condition: (String) -> Bool
+    ) throws -> String {
+        let deadline = Deadline(duration)
+        while let line = try line(within: deadline.remaining) {
+            if condition(line) { return line }
+        }
+        throw TestFailure("\(path) ended its output early; errors: \(errors)")
+    }
+
+    /// Waits for its end. A program that outlives the deadline is killed.
+    ///
+    /// - Throws: `TestFailure` past the deadline.
+    public func wait(within duration: Duration = .seconds(30)) throws -> ProgramResult {
+        let deadline = Deadline(duration)
+        while true {
+            readAvailable()
+            if let exit = try exitNow() {
+                readAvailable()
+                let output = state.withLock { state in
+                    defer { state.pending = [] }
+                    return String(decoding: state.pending, as: UTF8.self)
+                }
+                return ProgramResult(exit: exit, output: output, errors: errors)
+            }
+            if deadline.hasPassed {
+                kill()
+                throw TestFailure("\(path) still ran after \(duration); errors: \(errors)")
+            }
+            var entries = [
+                pollfd(fd: process.pidfd.rawValue, events: Int16(POLLIN), revents: 0),
+                pollfd(
+                    fd: state.withLock { $0.atEnd } ? -1 : outputPipe.rawValue, events: Int16(POLLIN),
+                    revents: 0),
+            ]
+            _ = poll(&entries, 2, deadline.milliseconds)
+        }
+    }
+
+    /// Ends it and its process group with SIGKILL, and collects it. Safe to call twice.
+    public func kill() {
+        state.withLock { state in
+            guard state.exit == nil else { return }
+            // Not reaped yet, so the number is still this process's, and its group's.
+            _ = Glibc.kill(-process.processID, SIGKILL)
+            process.signal(SIGKILL)
+            state.exit = (try? process.wait()) ?? .signalled(SIGKILL)
+        }
+    }
+
+    private func exitNow() throws(Errno) -> ProcessExit? {
+        try state.withLock { state throws(Errno) in
+            if state.exit == nil { state.exit = try process.reap() }
+            return state.exit
+        }
+    }
+
+    private func readAvailable() {
+        state.withLock { state in
+            var chunk = [UInt8](repeating: 0, count: 65536)
+            while !state.atEnd {
+                let count = read(outputPipe.rawValue, &chunk, chunk.count)
+                if count < 0, errno == EINTR { continue }
+                if count < 0 { return }
+                if count == 0 { state.atEnd = true }
+                state.pending.append(contentsOf: chunk[..<count])
+            }
+        }
+    }
+}
+
+/// O_APPEND on the open file description behind a descriptor.
+private func fcntlSetAppend(_ descriptor: CInt) -> CInt {
+    fcntl(descriptor, F_SETFL, O_APPEND)
+}

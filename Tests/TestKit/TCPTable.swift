@@ -1,0 +1,56 @@
+/// One line of `/proc/net/tcp`.
+public struct TCPConnection: Sendable, Hashable {
+    /// The port at this side.
+    public let localPort: UInt16
+    /// The port at the other side.
+    public let remotePort: UInt16
+    /// As in the kernel: 1 is ESTABLISHED, 10 is LISTEN.
+    public let state: UInt8
+    /// Bytes written but not yet acknowledged.
+    public let sendQueue: Int
+    /// Bytes received but not yet read.
+    public let receiveQueue: Int
+}
+
+/// The kernel's view of TCP connections over IPv4 of this network namespace.
+public enum TCPTable {
+    /// All of them.
+    public static func all() throws -> [TCPConnection] {
+        try readText("/proc/net/tcp").split(separator: "\n").dropFirst().compactMap { line in
+            let fields = line.split(separator: " ")
+            guard fields.count > 4 else { return nil }
+            func hex<Number: FixedWidthInteger>(_ text: Substring?, _: Number.Type) -> Number {
+                text.flatMap { Number($0, radix: 16) } ?? 0
+            }
+            let queues = fields[4].split(separator: ":")
+            return TCPConnection(
+                localPort: hex(fields[1].split(separator: ":").last, UInt16.self),
+                remotePort: hex(fields[2].split(separator: ":").last, UInt16.self),
+                state: hex(fields[3], UInt8.self),
+                sendQueue: hex(queues.first, Int.self), receiveQueue: hex(queues.last, Int.self))
+        }
+    }
+
+    /// The established connections of a server on `port`, seen from the server.
+    public static func established(localPort port: UInt16) throws -> [TCPConnection] {
+        try all().filter { $0.localPort == port && $0.state == 1 }
+    }
+
+    /// Waits until a server on `port` is held back: bytes wait in its send queue, and their number stays the same for
+    /// `calm`. Polls, since the kernel has no event for "nothing moves any more".
+    public static func waitUntilBlocked(
+        localPort port: UInt16, calm: Duration = .milliseconds(300), within duration: Duration = .seconds(10)
+    ) throws {
+        var last: [TCPConnection] = []
+        var since = ContinuousClock.now
+        try eventually("the server on port \(port) is held back", within: duration, every: .milliseconds(20))
+        {
+            let now = try established(localPort: port).sorted { $0.remotePort < $1.remotePort }
+            if now != last || !now.contains(where: { $0.sendQueue > 0 }) {
+                last = now
+                since = .now
+            }
+            return since.duration(to: .now) >= calm
+        }
+    }
+}

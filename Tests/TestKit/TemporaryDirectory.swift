@@ -1,0 +1,70 @@
+internal import CTestKit
+internal import Glibc
+public import SystemPackage
+
+/// A fresh directory under TMPDIR (else `/tmp`), removed with all that is in it when the value goes away.
+public final class TemporaryDirectory: Sendable {
+    /// Absolute, without a slash at its end, and short enough for the path of a Unix socket.
+    public let path: String
+
+    /// Makes it, with mode 0755 so that other users' processes can be tested in it.
+    ///
+    /// - Throws: what `mkdtemp(3)` says.
+    public init(_ name: String = "sluice") throws(Errno) {
+        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        var template = Array("\(parent)/\(name)-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw Errno(rawValue: errno) }
+        path = template.withUnsafeBufferPointer {
+            String(decoding: $0.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        }
+        chmod(path, 0o755)
+    }
+
+    deinit { remove() }
+
+    /// The path of something inside.
+    public func file(_ name: String) -> String { "\(path)/\(name)" }
+
+    /// Makes a directory inside and returns its path.
+    @discardableResult
+    public func makeDirectory(_ name: String, mode: UInt32 = 0o755) throws(Errno) -> String {
+        guard mkdir(file(name), mode) == 0 else { throw Errno(rawValue: errno) }
+        return file(name)
+    }
+
+    /// Writes a small file inside and returns its path.
+    @discardableResult
+    public func write(_ text: String, to name: String, mode: UInt32 = 0o644) throws -> String {
+        let descriptor = try FileDescriptor.open(
+            file(name), .writeOnly, options: [.create, .truncate],
+            permissions: FilePermissions(rawValue: CModeT(mode)))
+        try descriptor.closeAfter { _ = try descriptor.writeAll(text.utf8) }
+        return file(name)
+    }
+
+    /// Removes it now. Safe to call twice.
+    public func remove() {
+        _ = ctestkit_remove_tree(path)
+    }
+}
+
+/// The text of a small file; works for `/proc`, whose files have no size.
+///
+/// - Throws: what `open(2)` or `read(2)` says.
+public func readText(_ path: String) throws -> String {
+    String(decoding: try readBytes(path), as: UTF8.self)
+}
+
+/// The bytes of a small file.
+public func readBytes(_ path: String) throws -> [UInt8] {
+    let descriptor = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+    return try descriptor.closeAfter {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = try chunk.withUnsafeMutableBytes { try descriptor.read(into: $0) }
+            if count == 0 { return bytes }
+            bytes.append(contentsOf: chunk[..<count])
+        }
+    }
+}

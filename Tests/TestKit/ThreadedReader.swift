@@ -1,0 +1,188 @@
+internal import Glibc
+internal import SystemPackage
+public import UnixSockets
+
+/// A consumer of a pipe on a thread of its own, at a chosen pace, that checks each byte.
+///
+/// ## Concurrency model
+/// The thread alone reads; its progress is in a monitor. A cancelled or forgotten reader closes the pipe within
+/// milliseconds, also in mid-read.
+public final class ThreadedReader: Sendable {
+    /// How it reads.
+    public enum Pace: Sendable {
+        /// As fast as it can.
+        case full
+        /// As fast as it can up to so many bytes, then not at all until `release`.
+        case stopAt(Int)
+        /// So many bytes per `read(2)`.
+        case pieces(Int)
+        /// So many bytes, then a pause, again and again.
+        case slow(piece: Int, pause: Duration)
+    }
+
+    /// What it has seen.
+    public struct Report: Sendable {
+        /// Bytes read.
+        public var count = 0
+        /// The offset in the body of the first byte that was not the expected one; nil where all agreed.
+        public var firstMismatch: Int?
+        /// The end of file was read.
+        public var atEnd = false
+        /// `read(2)` failed with this.
+        public var failure: CInt?
+    }
+
+    private struct State {
+        var report = Report()
+        var isFinished = false
+    }
+
+    private let state = Monitor(State())
+    private let released: Gate
+    private let cancelled: Gate
+    private let sum: SHA256Sum?
+
+    /// Starts to read.
+    ///
+    /// - Parameters:
+    ///   - descriptor: the read end; closed at the end of file, or by `cancel`.
+    ///   - expected: compared with what comes, where given.
+    ///   - offset: the place in the pattern of the first byte.
+    ///   - hashing: also compute the SHA-256 of all bytes (`waitForDigest`).
+    public init(
+        _ descriptor: consuming OwnedDescriptor, expecting expected: Pattern? = nil, from offset: Int = 0,
+        pace: Pace = .full, hashing: Bool = false
+    ) throws {
+        released = try Gate()
+        cancelled = try Gate()
+        sum = hashing ? try SHA256Sum() : nil
+        let handle = descriptor.release()
+        let work = Work(
+            expected: expected, offset: offset, pace: pace, sum: sum, released: released,
+            cancelled: cancelled,
+            state: state)
+        TestThread.detached {
+            work.read(OwnedDescriptor(adopting: handle))
+            work.state.update { $0.isFinished = true }
+        }
+    }
+
+    deinit { cancel() }
+
+    /// What it has seen so far.
+    public var report: Report { state.read { $0.report } }
+
+    /// Bytes read so far.
+    public var count: Int { state.read { $0.report.count } }
+
+    /// Lets a reader that has stopped at its mark go on, at full speed.
+    public func release() { released.open() }
+
+    /// Closes the read end and waits until it is closed. Safe to call twice.
+    public func cancel() {
+        cancelled.open()
+        _ = state.wait(until: Deadline(.seconds(10))) { $0.isFinished }
+    }
+
+    /// Waits until at least so many bytes have been read.
+    ///
+    /// - Throws: `TestFailure` past the deadline, or where the end comes first.
+    public func waitForCount(_ count: Int, within duration: Duration = .seconds(30)) throws {
+        _ = state.wait(until: Deadline(duration)) { $0.report.count >= count || $0.isFinished }
+        let seen = self.count
+        guard seen >= count else {
+            throw TestFailure("read \(seen) bytes instead of \(count) within \(duration)")
+        }
+    }
+
+    /// Waits for the end of file.
+    ///
+    /// - Throws: `TestFailure` past the deadline, and where a byte was not the expected one.
+    @discardableResult
+    public func waitForEnd(within duration: Duration = .seconds(60)) throws -> Report {
+        _ = state.wait(until: Deadline(duration)) { $0.isFinished }
+        let report = self.report
+        if let place = report.firstMismatch {
+            throw TestFailure("wrong byte at offset \(place) of \(report.count)")
+        }
+        guard report.atEnd else {
+            throw TestFailure("no end of file after \(duration), \(report.count) bytes read")
+        }
+        return report
+    }
+
+    /// Waits for the end of file and returns the SHA-256 of what was read; once.
+    public func waitForDigest(within duration: Duration = .seconds(60)) throws -> String {
+        try waitForEnd(within: duration)
+        guard let sum else { throw TestFailure("this reader was not asked to hash") }
+        return try sum.finish()
+    }
+
+    /// What the thread needs; apart from the reader, so that the thread does not keep it alive.
+    private struct Work: Sendable {
+        let expected: Pattern?
+        let offset: Int
+        let pace: Pace
+        let sum: SHA256Sum?
+        let released: Gate
+        let cancelled: Gate
+        let state: Monitor<State>
+
+        func read(_ descriptor: consuming OwnedDescriptor) {
+            var buffer = [UInt8](repeating: 0, count: 1 << 20)
+            var count = 0
+            while true {
+                guard let room = nextPiece(after: count, capacity: buffer.count), room > 0 else { return }
+                guard waitForEither(descriptor.rawValue, cancelled.descriptor) else { return }
+                let got = Glibc.read(descriptor.rawValue, &buffer, room)
+                if got < 0, errno == EINTR || errno == EAGAIN { continue }
+                if got <= 0 {
+                    let failure = got < 0 ? errno : nil
+                    state.update { state in
+                        state.report.atEnd = got == 0
+                        state.report.failure = failure
+                    }
+                    return
+                }
+                let mismatch = buffer.withUnsafeBytes { bytes in
+                    expected?.mismatch(UnsafeRawBufferPointer(rebasing: bytes[..<got]), at: offset + count)
+                }
+                if let sum { _ = try? FileDescriptor(rawValue: sum.input).writeAll(buffer[..<got]) }
+                let place = mismatch.map { offset + count + $0 }
+                count += got
+                let total = count
+                state.update { state in
+                    state.report.count = total
+                    if state.report.firstMismatch == nil { state.report.firstMismatch = place }
+                }
+            }
+        }
+
+        /// How many bytes to ask for; waits as the pace says; nil when cancelled.
+        private func nextPiece(after count: Int, capacity: Int) -> Int? {
+            switch pace {
+            case .full: return capacity
+            case .pieces(let size): return min(size, capacity)
+            case .stopAt(let mark):
+                if count < mark, !released.isOpen { return min(capacity, mark - count) }
+                guard waitForEither(released.descriptor, cancelled.descriptor) else { return nil }
+                return capacity
+            case .slow(let piece, let pause):
+                if count > 0, waitFor(CInt(POLLIN), on: cancelled.descriptor, until: Deadline(pause)) {
+                    return nil
+                }
+                return min(piece, capacity)
+            }
+        }
+
+        /// Waits until the first is readable (or at its end); false where the second is.
+        private func waitForEither(_ wanted: CInt, _ end: CInt) -> Bool {
+            var entries = [
+                pollfd(fd: wanted, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: end, events: Int16(POLLIN), revents: 0),
+            ]
+            while poll(&entries, 2, -1) < 0 {}
+            return entries[1].revents == 0
+        }
+    }
+}

@@ -1,0 +1,41 @@
+internal import UnixSockets
+
+/// How a program that uses FoundationNetworking can be made to trust a `TestCA`.
+///
+/// Found by experiment (Swift 6.3.1, Debian's libcurl 7.88.1 with OpenSSL 3.0): Foundation links the system's libcurl,
+/// leaves its built-in CURLOPT_CAINFO (`/etc/ssl/certs/ca-certificates.crt`) and CURLOPT_CAPATH (`/etc/ssl/certs`) alone,
+/// and offers no setting of its own on Linux. **No environment variable works**: SSL_CERT_FILE and SSL_CERT_DIR are
+/// read only where libcurl was built without defaults, CURL_CA_BUNDLE by the curl program only,
+/// URLSessionCertificateAuthorityInfoFile on Android only, and OPENSSL_CONF cannot name a CA for every context.
+///
+/// What works:
+/// * a private mount namespace in which the bundle is another file: `unshare -m` for root, `unshare -rm` for others
+///   (this type); in a unit file `BindReadOnlyPaths=/some/ca.pem:/etc/ssl/certs/ca-certificates.crt`. The other files of
+///   `/etc/ssl/certs` stay trusted through CURLOPT_CAPATH unless the directory is covered as well;
+/// * interposing `curl_easy_init` to set CURLOPT_CAINFO on every handle (Foundation keeps what it finds set), from a
+///   preloaded library, or from the executable itself if it exports the symbol (`-Xlinker --export-dynamic`).
+public enum Trust {
+    /// The program and arguments that run a program with a CA file in the place of the system's bundle.
+    ///
+    /// The process that is started becomes the program: same pid, descriptors 0 to 3, and signals.
+    ///
+    /// - Throws: `TestFailure` where namespaces are not to be had.
+    public static func command(
+        _ path: String, _ arguments: [String], authority: String
+    ) throws -> (path: String, arguments: [String]) {
+        let probe = try Program.run("/usr/bin/unshare", ["-m", "/bin/true"])
+        let flags = probe.exit == .exited(0) ? ["-m"] : ["-rm"]
+        let script = "mount --bind \"$1\" \(systemBundle) && shift && exec \"$@\""
+        return ("/usr/bin/unshare", flags + ["/bin/sh", "-c", script, "sh", authority, path] + arguments)
+    }
+
+    /// Where libcurl looks by default.
+    public static let systemBundle = "/etc/ssl/certs/ca-certificates.crt"
+
+    /// Whether this machine lets a test make a mount namespace.
+    public static var isAvailable: Bool {
+        ["-m", "-rm"].contains {
+            (try? Program.run("/usr/bin/unshare", [$0, "/bin/true"]))?.exit == .exited(0)
+        }
+    }
+}
