@@ -75,6 +75,12 @@ int cunix_reopen_read_write(int fd)
     return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 }
 
+int cunix_terminal_width(int fd)
+{
+    struct winsize size = {0};
+    return ioctl(fd, TIOCGWINSZ, &size) < 0 ? -1 : size.ws_col;
+}
+
 ssize_t cunix_splice(int from, int to, size_t count)
 {
     return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
