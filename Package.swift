@@ -9,6 +9,11 @@ let strict: [SwiftSetting] = [
     .unsafeFlags(["-warnings-as-errors"]),
 ]
 
+/// Where `make install` puts the Swift runtime: seen from bin and from libexec/sluice.
+let runtime: [LinkerSetting] = [
+    .unsafeFlags(["../lib/sluice", "../../lib/sluice"].flatMap { ["-Xlinker", "-rpath=$ORIGIN/\($0)"] })
+]
+
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -40,7 +45,7 @@ let package = Package(
         .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
         .target(
-            name: "Systemd", dependencies: ["CSystemd", "UnixSockets", logging, system],
+            name: "Systemd", dependencies: ["CSystemd", "CUnix", "UnixSockets", logging, system],
             swiftSettings: strict),
         .target(
             name: "Varlink", dependencies: ["EventLoop", "UnixSockets", system], swiftSettings: strict),
@@ -67,17 +72,18 @@ let package = Package(
         .executableTarget(
             name: "sluiced",
             dependencies: [
-                "EventLoop", "SluiceDaemon", "SluiceCore", "Systemd", "UnixSockets", arguments, logging,
-                system,
+                "EventLoop", "SluiceDaemon", "SluiceCore", "SluiceInterface", "Systemd", "UnixSockets",
+                arguments, logging, system,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ], swiftSettings: strict),
+            ], swiftSettings: strict, linkerSettings: runtime),
         .executableTarget(
-            name: "sluice-lane", dependencies: ["SluiceLane", "UnixSockets"], swiftSettings: strict),
+            name: "sluice-lane", dependencies: ["SluiceLane", "UnixSockets"], swiftSettings: strict,
+            linkerSettings: runtime),
         .executableTarget(
             name: "sluicectl",
             dependencies: ["SluiceClient", "SluiceInterface", "UnixSockets", "Varlink", arguments, system],
-            swiftSettings: strict),
+            swiftSettings: strict, linkerSettings: runtime),
 
         .target(
             name: "CTestKit", path: "Tests/CTestKit",
@@ -86,9 +92,12 @@ let package = Package(
         .target(
             name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system], path: "Tests/TestKit",
             swiftSettings: strict),
-        tests("UnixSockets", ["CUnix"]),
+        tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe"]),
         tests("EventLoop", ["UnixSockets"]),
-        tests("Systemd", ["UnixSockets", logging]),
+        .executableTarget(
+            name: "systemd-probe", dependencies: ["Systemd", "UnixSockets", logging, system],
+            path: "Tests/SystemdProbe", swiftSettings: strict),
+        tests("Systemd", ["CUnix", "UnixSockets", "systemd-probe", logging]),
         tests("Varlink", ["EventLoop", "UnixSockets", "varlink-certification"]),
         .executableTarget(
             name: "varlink-certification", dependencies: ["EventLoop", "UnixSockets", "Varlink"],

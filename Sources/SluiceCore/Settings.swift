@@ -117,6 +117,7 @@ public struct Settings: Sendable, Equatable {
     public func needingRestart(comparedTo new: Settings) -> [String] {
         var names: [String] = []
         if socket != new.socket { names.append("service.socket") }
+        if logLevel != new.logLevel { names.append("log.level") }
         if limits.connections != new.limits.connections { names.append("limits.connections") }
         if limits.connectionsPerUser != new.limits.connectionsPerUser {
             names.append("limits.connections_per_user")

@@ -106,6 +106,12 @@ public enum UnixSocket {
         try pair(SOCK_STREAM)
     }
 
+    /// Ends a connection in both directions without closing the descriptor: the peer sees the end (`shutdown(2)`).
+    public static func shutDown(_ socket: borrowing OwnedDescriptor) {
+        // Fails only where the peer has gone already.
+        _ = shutdown(socket.rawValue, CInt(SHUT_RDWR))
+    }
+
     private static func pair(_ type: __socket_type) throws(Errno) -> SocketPair {
         var ends: [CInt] = [-1, -1]
         let flags = CInt(type.rawValue | SOCK_CLOEXEC.rawValue)

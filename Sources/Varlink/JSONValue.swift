@@ -46,6 +46,11 @@ public enum JSONValue: Sendable, Equatable {
         return try JSONDecoder().decode(One<Value>.self, from: data).value
     }
 
+    /// For messages to people.
+    var text: String {
+        (try? MessageCoding.encode(self)).map { String(decoding: $0.dropLast(), as: UTF8.self) } ?? ""
+    }
+
     private struct One<Value: Decodable>: Decodable {
         let value: Value
         init(from decoder: any Decoder) throws {

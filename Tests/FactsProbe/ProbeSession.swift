@@ -37,7 +37,9 @@ final class ProbeDelegate: NSObject, URLSessionDataDelegate, Sendable {
         _ session: URLSession, dataTask: URLSessionDataTask, didReceive response: URLResponse,
         completionHandler: @escaping (URLSession.ResponseDisposition) -> Void
     ) {
-        var fields = [("task", "\(dataTask.taskIdentifier)"), ("length", "\(response.expectedContentLength)")]
+        var fields = [
+            ("task", "\(dataTask.taskIdentifier)"), ("length", "\(response.expectedContentLength)"),
+        ]
         if let http = response as? HTTPURLResponse {
             fields.append(("status", "\(http.statusCode)"))
             fields += http.allHeaderFields.map { ("header:\("\($0.key)".lowercased())", "\($0.value)") }
@@ -51,9 +53,12 @@ final class ProbeDelegate: NSObject, URLSessionDataDelegate, Sendable {
         let (received, isFirst) = transfers.withLock { transfers in
             var transfer = transfers[task] ?? Transfer()
             let agreeing = data.withUnsafeBytes { bytes in
-                ctestkit_pattern_agreement(options.seed, UInt64(transfer.received), bytes.baseAddress, bytes.count)
+                ctestkit_pattern_agreement(
+                    options.seed, UInt64(transfer.received), bytes.baseAddress, bytes.count)
             }
-            if agreeing < data.count, transfer.mismatch == nil { transfer.mismatch = transfer.received + agreeing }
+            if agreeing < data.count, transfer.mismatch == nil {
+                transfer.mismatch = transfer.received + agreeing
+            }
             transfer.received += data.count
             transfer.chunks += 1
             transfer.largest = max(transfer.largest, data.count)
@@ -104,7 +109,8 @@ final class ProbeDelegate: NSObject, URLSessionDataDelegate, Sendable {
         let transfer = transfers.withLock { $0[task.taskIdentifier] } ?? Transfer()
         let code = (error as NSError?)?.code ?? 0
         let fields: KeyValuePairs<String, any CustomStringConvertible> = [
-            "task": task.taskIdentifier, "code": code, "received": transfer.received, "chunks": transfer.chunks,
+            "task": task.taskIdentifier, "code": code, "received": transfer.received,
+            "chunks": transfer.chunks,
             "largest": transfer.largest, "mismatch": transfer.mismatch ?? -1,
             "text": error?.localizedDescription ?? "",
         ]
@@ -143,7 +149,10 @@ func runSession(_ options: ProbeOptions) {
                 var request = URLRequest(url: url)
                 for header in rest.dropFirst() {
                     let parts = header.split(separator: ":", maxSplits: 1).map(String.init)
-                    request.setValue(parts.count > 1 ? parts[1] : "", forHTTPHeaderField: parts[0])
+                    // Commands are lines, so \u{1} stands for a line break with a header of its own behind it.
+                    let value = (parts.count > 1 ? parts[1] : "").replacingOccurrences(
+                        of: "\u{1}", with: "\r\nX-Evil: ")
+                    request.setValue(value, forHTTPHeaderField: parts[0])
                 }
                 let task = (command == "fetch" ? session : makeSession()).dataTask(with: request)
                 current.withLock { $0 = task }

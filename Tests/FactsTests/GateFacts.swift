@@ -8,7 +8,9 @@ struct GateFacts {
     static let pattern = Pattern(seed: 1)
     static let mebibyte = 1 << 20
 
-    @Test("F1: suspend and resume in mid-body repeat the GET from byte 0, and the body is reported as a success")
+    @Test(
+        "F1: suspend and resume in mid-body repeat the GET from byte 0, and the body is reported as a success"
+    )
     func suspendAndResume() throws {
         let count = 8 * Self.mebibyte
         let origin = try BadOrigin { connection in
@@ -27,7 +29,9 @@ struct GateFacts {
         try probe.send("resume")
         let outcome = try probe.next("complete")
         #expect(outcome.number("code") == 0)
-        #expect(outcome.number("received") > count, "\(revisit("F1", "suspend/resume may be safe now: \(outcome)"))")
+        #expect(
+            outcome.number("received") > count,
+            "\(revisit("F1", "suspend/resume may be safe now: \(outcome)"))")
         #expect(origin.requests.count == 2)
     }
 
@@ -44,7 +48,9 @@ struct GateFacts {
         }
     }
 
-    @Test("F2, F3: with an inline queue a blocked delegate stops the origin, memory stays flat, the body is right")
+    @Test(
+        "F2, F3: with an inline queue a blocked delegate stops the origin, memory stays flat, the body is right"
+    )
     func inlineQueueHoldsBack() throws {
         let count = 64 * Self.mebibyte
         let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: count) }
@@ -71,8 +77,12 @@ struct GateFacts {
         try probe.fetch(origin.url("/first"))
         _ = try probe.next("gate")
         try probe.send("fetch-elsewhere", origin.url("/second"))
-        let created = (try? probe.next("done", within: .milliseconds(500)) { $0["command"] == "fetch-elsewhere" }) != nil
-        #expect(!created, "\(revisit("F4", "sessions no longer share a queue: one process may run several transfers"))")
+        let created =
+            (try? probe.next("done", within: .milliseconds(500)) { $0["command"] == "fetch-elsewhere" })
+            != nil
+        #expect(
+            !created,
+            "\(revisit("F4", "sessions no longer share a queue: one process may run several transfers"))")
         #expect(!origin.requests.contains { $0.target == "/second" })
         try probe.send("open")
         _ = try probe.next("done") { $0["command"] == "fetch-elsewhere" }
@@ -86,7 +96,8 @@ struct GateFacts {
         try probe.fetch(origin.url())
         _ = try probe.next("gate")
         try probe.send("cancel")
-        let returned = (try? probe.next("done", within: .milliseconds(500)) { $0["command"] == "cancel" }) != nil
+        let returned =
+            (try? probe.next("done", within: .milliseconds(500)) { $0["command"] == "cancel" }) != nil
         #expect(!returned, "\(revisit("F5", "cancel returns behind a closed gate"))")
         try probe.send("open")
         _ = try probe.next("done") { $0["command"] == "cancel" }

@@ -15,9 +15,12 @@ final class Probe: Sendable {
         init(_ line: String) {
             let parts = line.split(separator: "\t", omittingEmptySubsequences: false)
             name = String(parts.first ?? "")
-            let pairs = parts.dropFirst().map { $0.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) }
+            let pairs = parts.dropFirst().map {
+                $0.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            }
             fields = Dictionary(
-                pairs.map { (String($0[0]), $0.count > 1 ? String($0[1]) : "") }, uniquingKeysWith: { first, _ in first })
+                pairs.map { (String($0[0]), $0.count > 1 ? String($0[1]) : "") },
+                uniquingKeysWith: { first, _ in first })
         }
 
         subscript(name: String) -> String { fields[name] ?? "" }
@@ -36,8 +39,11 @@ final class Probe: Sendable {
         var variables = Program.inheritedEnvironment().filter { !$0.key.lowercased().hasSuffix("_proxy") }
         variables.merge(environment) { _, new in new }
         let pipe = try Pipe()
+        try setNonblocking(pipe.writeEnd.rawValue, false)
         var command = (path: try Products.path("facts-probe"), arguments: ["session"] + options)
-        if let authority { command = try Trust.command(command.path, command.arguments, authority: authority) }
+        if let authority {
+            command = try Trust.command(command.path, command.arguments, authority: authority)
+        }
         program = try Program(
             command.path, command.arguments, environment: variables, standardInput: pipe.readEnd.rawValue)
         input = try pipe.writeEnd.duplicate()
@@ -59,7 +65,8 @@ final class Probe: Sendable {
 
     /// The next event of a name that satisfies the condition; others on the way are kept for later calls.
     func next(
-        _ name: String, within duration: Duration = .seconds(10), where condition: (Event) -> Bool = { _ in true }
+        _ name: String, within duration: Duration = .seconds(10),
+        where condition: (Event) -> Bool = { _ in true }
     ) throws -> Event {
         let old: Event? = missed.withLock { events in
             events.firstIndex { $0.name == name && condition($0) }.map { events.remove(at: $0) }
@@ -88,7 +95,9 @@ final class Probe: Sendable {
     }
 
     /// How the probe ends when a command has killed it.
-    func exit(within duration: Duration = .seconds(10)) throws -> ProgramResult { try program.wait(within: duration) }
+    func exit(within duration: Duration = .seconds(10)) throws -> ProgramResult {
+        try program.wait(within: duration)
+    }
 
     /// Resident bytes now.
     func resident() throws -> Int { try MemoryProbe(processID: processID).resident }

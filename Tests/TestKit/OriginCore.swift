@@ -64,6 +64,8 @@ final class OriginCore: Sendable {
             guard let socket = try? UnixSocket.accept(from: listener) else { continue }
             // The scripts are written for blocking sockets.
             try? setNonblocking(socket.rawValue, false)
+            // A head and a body are two writes; without this the second waits for a delayed ACK.
+            _ = ctestkit_set_no_delay(socket.rawValue)
             serve(socket)
         }
     }

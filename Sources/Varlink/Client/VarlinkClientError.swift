@@ -22,7 +22,7 @@ public enum VarlinkClientError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .error(let name, .object(let fields)) where !fields.isEmpty:
-            "the service answered \(name) (\(fields.keys.sorted().joined(separator: ", ")))"
+            "the service answered \(name) \(JSONValue.object(fields).text)"
         case .error(let name, _): "the service answered \(name)"
         case .disconnected: "the service closed the connection"
         case .timedOut: "the service did not answer in time"

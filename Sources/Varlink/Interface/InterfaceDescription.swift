@@ -83,42 +83,45 @@ public struct InterfaceDescription: Sendable {
         errors = parser.errors
     }
 
-    /// The dotted path of the first field (in alphabetical order) that the description does not declare; nil where
-    /// there is none.
+    /// The dotted path of the first field (in alphabetical order) that the description does not declare, or that has
+    /// to be whole and is not; nil where there is none.
     ///
-    /// Only names are looked at: a value of another type than the declared one is passed over.
-    func undeclaredField(in value: JSONValue, declared fields: [VarlinkField]) -> String? {
-        undeclaredField(in: value, as: .structure(fields), path: [])?.joined(separator: ".")
+    /// What else is of another type than declared is passed over: the decoder finds it, and names it. For a number that
+    /// is not whole it does not.
+    func invalidField(in value: JSONValue, declared fields: [VarlinkField]) -> String? {
+        invalidField(in: value, as: .structure(fields), path: [])?.joined(separator: ".")
     }
 
-    private func undeclaredField(in value: JSONValue, as type: VarlinkType, path: [String]) -> [String]? {
+    private func invalidField(in value: JSONValue, as type: VarlinkType, path: [String]) -> [String]? {
         switch (type, value) {
         case (.optional(let wrapped), _):
-            return undeclaredField(in: value, as: wrapped, path: path)
+            return invalidField(in: value, as: wrapped, path: path)
         case (.named(let name), _):
             // The parser has made sure that it is declared. The recursion ends with the value, not with the type.
             guard let type = types[name] else { return nil }
-            return undeclaredField(in: value, as: type, path: path)
+            return invalidField(in: value, as: type, path: path)
         case (.structure(let fields), .object(let object)):
             for (name, element) in object.sorted(by: { $0.key < $1.key }) {
                 guard let field = fields.first(where: { $0.name == name }) else { return path + [name] }
-                if let found = undeclaredField(in: element, as: field.type, path: path + [name]) {
+                if let found = invalidField(in: element, as: field.type, path: path + [name]) {
                     return found
                 }
             }
             return nil
         case (.dictionary(let element), .object(let object)):
             for (key, value) in object.sorted(by: { $0.key < $1.key }) {
-                if let found = undeclaredField(in: value, as: element, path: path + [key]) { return found }
+                if let found = invalidField(in: value, as: element, path: path + [key]) { return found }
             }
             return nil
         case (.array(let element), .array(let array)):
             for (index, value) in array.enumerated() {
-                if let found = undeclaredField(in: value, as: element, path: path + ["\(index)"]) {
+                if let found = invalidField(in: value, as: element, path: path + ["\(index)"]) {
                     return found
                 }
             }
             return nil
+        case (.int, .double):
+            return path
         case (.bool, _), (.int, _), (.float, _), (.string, _), (.object, _), (.enumeration, _),
             (.structure, _), (.dictionary, _), (.array, _):
             return nil

@@ -76,7 +76,7 @@ public final class VarlinkCall {
         as type: Parameters.Type, strict: Bool = true
     ) throws -> Parameters {
         if strict, let interface, let declared,
-            let field = interface.undeclaredField(in: parameters, declared: declared.parameters)
+            let field = interface.invalidField(in: parameters, declared: declared.parameters)
         {
             throw VarlinkServiceError.invalidParameter(field)
         }

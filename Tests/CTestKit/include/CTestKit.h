@@ -24,6 +24,7 @@ int ctestkit_connect(const char *address, uint16_t port);
 int ctestkit_local_port(int fd);
 // Makes the next close(2) send RST.
 int ctestkit_reset_on_close(int fd);
+int ctestkit_set_no_delay(int fd);
 int ctestkit_set_send_buffer(int fd, int bytes);
 
 // ---- what Swift does not import -------------------------------------------

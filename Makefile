@@ -1,0 +1,177 @@
+# What a person runs, and CI with them. `make help` lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+# ---- where things go -------------------------------------------------------
+
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec
+LIBDIR     ?= $(PREFIX)/lib
+DOCDIR     ?= $(PREFIX)/share/doc/sluice
+MANDIR     ?= $(PREFIX)/share/man
+SYSCONFDIR ?= /etc
+DESTDIR    ?=
+
+# systemd says where its own things go; each can be set by hand where it is not installed.
+systemd_dir = $(shell pkg-config --variable=$(1) systemd 2>/dev/null)
+SYSTEMUNITDIR ?= $(or $(call systemd_dir,systemdsystemunitdir),/usr/lib/systemd/system)
+USERUNITDIR   ?= $(or $(call systemd_dir,systemduserunitdir),/usr/lib/systemd/user)
+SYSUSERSDIR   ?= $(or $(call systemd_dir,sysusersdir),/usr/lib/sysusers.d)
+SYSCTLDIR     ?= $(or $(call systemd_dir,sysctldir),/usr/lib/sysctl.d)
+CATALOGDIR    ?= $(or $(call systemd_dir,catalogdir),/usr/lib/systemd/catalog)
+
+# What `install` takes: the release or the debug build.
+CONFIGURATION ?= release
+# bundle: put the Swift runtime that the programs were built with beside them, for machines without a toolchain.
+# system: leave it out.
+SWIFT_RUNTIME ?= bundle
+
+# ---- what it is built with -------------------------------------------------
+
+SWIFT ?= swift
+# Warnings are errors by Package.swift. The same flags for every debug build, so that there is one.
+SWIFT_FLAGS ?= --explicit-target-dependency-import-check error
+PYTHON ?= python3
+VENV := .build/venv
+PYPI_PACKAGES := varlink==31.0.0
+
+# Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
+DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
+DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
+    python3 python3-venv varlink-go
+
+SOURCES := Package.swift Sources Tests
+SCRIPTS := .ci/run $(wildcard tools/* Tests/System/*.sh Tests/System/run)
+
+.PHONY: help build debug fmt check check-style check-units check-catalog test test-unit test-system \
+    install uninstall demo clean deps venv
+
+help:
+	@echo 'build        the programs, for use'
+	@echo 'debug        the programs and the tests, for work on them'
+	@echo 'fmt          format the sources'
+	@echo 'check        formatter and linter, units, catalog: all without running Sluice'
+	@echo 'test         install what is missing, check, and run every test'
+	@echo 'test-unit    the tests that need no systemd; FILTER=name for some'
+	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
+	@echo 'demo         a large download and a slow consumer, told step by step'
+	@echo 'install      DESTDIR= PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR); after build'
+	@echo 'uninstall    the same places; leaves the settings'
+	@echo 'deps         install the Debian packages that are missing'
+	@echo 'clean        remove what was built'
+
+build:
+	$(SWIFT) build -c release $(SWIFT_FLAGS)
+
+debug:
+	$(SWIFT) build --build-tests $(SWIFT_FLAGS)
+
+fmt:
+	$(SWIFT) format format --in-place --recursive --parallel $(SOURCES)
+
+clean:
+	rm -rf .build
+
+# ---- checks ----------------------------------------------------------------
+
+check: debug check-style check-catalog check-units
+
+check-style:
+	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
+	for script in $(SCRIPTS); do bash -n "$$script"; done
+
+check-catalog:
+	tools/check-catalog
+
+check-units: debug
+	tools/check-units
+
+# ---- tests -----------------------------------------------------------------
+
+test: deps venv check
+	$(MAKE) test-unit
+	$(MAKE) test-system
+
+test-unit: debug venv
+	SLUICE_TEST_PYTHON="$$PWD/$(VENV)/bin/python" \
+	    $(SWIFT) test --skip-build $(SWIFT_FLAGS) $(if $(FILTER),--filter '$(FILTER)')
+
+test-system: debug
+	Tests/System/run $(ONLY)
+
+demo: deps build
+	tools/demo
+
+# ---- what has to be there first --------------------------------------------
+
+deps:
+	@missing=(); \
+	for package in $(DEBIAN_BUILD) $(DEBIAN_TEST); do \
+	    state=$$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null) || state=absent; \
+	    [ "$$state" = installed ] || missing+=("$$package"); \
+	done; \
+	[ $${#missing[@]} -gt 0 ] || exit 0; \
+	if [ "$$(id -u)" != 0 ]; then \
+	    echo "missing; install with: sudo apt-get install $${missing[*]}" >&2; exit 1; \
+	fi; \
+	echo "installing $${missing[*]}"; \
+	export DEBIAN_FRONTEND=noninteractive; \
+	apt-get update -q && apt-get install -q -y --no-install-recommends "$${missing[@]}"
+
+venv: $(VENV)/.done
+$(VENV)/.done: Makefile
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet $(PYPI_PACKAGES)
+	touch $@
+
+# ---- install ---------------------------------------------------------------
+
+BUILT = .build/$(CONFIGURATION)
+PROGRAMS = $(BUILT)/sluiced $(BUILT)/sluicectl $(BUILT)/sluice-lane
+substitute = sed -e 's,@BINDIR@,$(BINDIR),g' -e 's,@SYSCONFDIR@,$(SYSCONFDIR),g' -e 's,@DOCDIR@,$(DOCDIR),g'
+MAN_PAGES = $(wildcard man/*.[1-8])
+
+# Does not build: what is installed as root was built by somebody else.
+install:
+	@for program in $(PROGRAMS); do \
+	    [ -x "$$program" ] || { echo "$$program is missing: run 'make build' first" >&2; exit 1; }; \
+	done
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR)/sluice $(DESTDIR)$(SYSCONFDIR)/sluice \
+	    $(DESTDIR)$(SYSTEMUNITDIR) $(DESTDIR)$(USERUNITDIR) $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(SYSCTLDIR) \
+	    $(DESTDIR)$(CATALOGDIR) $(DESTDIR)$(DOCDIR)
+	install -m 755 $(BUILT)/sluiced $(BUILT)/sluicectl $(DESTDIR)$(BINDIR)
+	install -m 755 $(BUILT)/sluice-lane $(DESTDIR)$(LIBEXECDIR)/sluice
+ifeq ($(SWIFT_RUNTIME),bundle)
+	tools/install-runtime "$(DESTDIR)$(LIBDIR)/sluice" $(PROGRAMS)
+endif
+	$(substitute) systemd/sluiced.service.in > $(DESTDIR)$(SYSTEMUNITDIR)/sluiced.service
+	$(substitute) systemd/user/sluiced.service.in > $(DESTDIR)$(USERUNITDIR)/sluiced.service
+	chmod 644 $(DESTDIR)$(SYSTEMUNITDIR)/sluiced.service $(DESTDIR)$(USERUNITDIR)/sluiced.service
+	install -m 644 systemd/sluiced.socket $(DESTDIR)$(SYSTEMUNITDIR)
+	install -m 644 systemd/user/sluiced.socket $(DESTDIR)$(USERUNITDIR)
+	install -m 644 systemd/sysusers.d/sluice.conf $(DESTDIR)$(SYSUSERSDIR)
+	install -m 644 systemd/sysctl.d/50-sluice.conf $(DESTDIR)$(SYSCTLDIR)
+	install -m 644 systemd/sluice.catalog $(DESTDIR)$(CATALOGDIR)
+	install -m 644 docs/administration.md $(DESTDIR)$(DOCDIR)
+	[ -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluiced.toml ] || [ ! -e config/sluiced.toml ] \
+	    || install -m 644 config/sluiced.toml $(DESTDIR)$(SYSCONFDIR)/sluice
+	for page in $(MAN_PAGES); do \
+	    install -D -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \
+	done
+ifeq ($(DESTDIR),)
+	@echo "then, as root:"
+	@echo "  systemd-sysusers && sysctl --system && journalctl --update-catalog && systemctl daemon-reload"
+	@echo "  systemctl enable --now sluiced.socket"
+endif
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/sluiced $(DESTDIR)$(BINDIR)/sluicectl \
+	    $(DESTDIR)$(SYSTEMUNITDIR)/sluiced.service $(DESTDIR)$(SYSTEMUNITDIR)/sluiced.socket \
+	    $(DESTDIR)$(USERUNITDIR)/sluiced.service $(DESTDIR)$(USERUNITDIR)/sluiced.socket \
+	    $(DESTDIR)$(SYSUSERSDIR)/sluice.conf $(DESTDIR)$(SYSCTLDIR)/50-sluice.conf \
+	    $(DESTDIR)$(CATALOGDIR)/sluice.catalog
+	for page in $(MAN_PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+	rm -rf $(DESTDIR)$(LIBEXECDIR)/sluice $(DESTDIR)$(LIBDIR)/sluice $(DESTDIR)$(DOCDIR)

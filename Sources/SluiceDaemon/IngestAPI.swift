@@ -1,0 +1,179 @@
+internal import SluiceCore
+internal import SluiceInterface
+internal import SystemPackage
+internal import UnixSockets
+internal import Varlink
+
+/// Errors of `io.sluice.Ingest`.
+enum IngestError: VarlinkErrorProtocol {
+    case noSuchJob(String)
+    case invalidRequest(RequestError)
+    case tooManyJobs(Int)
+    case resourcesExhausted(String)
+    case stopping
+
+    static func tooManyConnections(limit: Int) -> VarlinkErrorReply {
+        VarlinkErrorReply(
+            "\(Ingest.interfaceName).TooManyConnections", parameters: ["limit": .integer(Int64(limit))])
+    }
+
+    var errorName: String {
+        let name =
+            switch self {
+            case .noSuchJob: "NoSuchJob"
+            case .invalidRequest: "InvalidRequest"
+            case .tooManyJobs: "TooManyJobs"
+            case .resourcesExhausted: "ResourcesExhausted"
+            case .stopping: "Stopping"
+            }
+        return "\(Ingest.interfaceName).\(name)"
+    }
+
+    var errorParameters: [String: JSONValue] {
+        switch self {
+        case .noSuchJob(let id): ["id": .string(id)]
+        case .invalidRequest(let error):
+            [
+                "parameter": .string(error.parameter), "reason": .string(error.reason),
+                "remedy": .string(error.remedy),
+            ]
+        case .tooManyJobs(let limit): ["limit": .integer(Int64(limit))]
+        case .resourcesExhausted(let reason): ["reason": .string(reason)]
+        case .stopping: [:]
+        }
+    }
+}
+
+/// The methods of `io.sluice.Ingest`: decode, ask the scheduler, encode. Belongs to the loop's thread.
+final class IngestAPI {
+    /// What a stop changes: no job is accepted any more.
+    var isStopping = false
+    var settings: Settings
+
+    private let scheduler: Scheduler
+    private let subscriptions: Subscriptions
+    private let log: ServiceLog
+
+    init(scheduler: Scheduler, subscriptions: Subscriptions, settings: Settings, log: ServiceLog) {
+        self.scheduler = scheduler
+        self.subscriptions = subscriptions
+        self.settings = settings
+        self.log = log
+    }
+
+    /// Offers the interface.
+    ///
+    /// - Parameter status: the reply to `Status`.
+    func register(with service: VarlinkService, status: @escaping () -> Ingest.StatusReply) throws {
+        try service.add(InterfaceDescription(Ingest.description))
+        func handle(_ name: String, _ handler: @escaping (VarlinkCall) throws -> Void) throws {
+            try service.handle("\(Ingest.interfaceName).\(name)", handler)
+        }
+        try handle("Fetch") { [unowned self] in try fetch($0) }
+        try handle("Wait") { [unowned self] call in subscriptions.wait(call, for: try job(call)) }
+        try handle("Watch") { [unowned self] in try watch($0) }
+        try handle("List") { [unowned self] call in
+            let jobs = scheduler.jobs.visible(to: call.peer.userID).map { $0.snapshot() }
+            call.reply(Ingest.ListReply(jobs: jobs))
+        }
+        try handle("Show") { [unowned self] call in
+            call.reply(Ingest.JobReply(job: try job(call).snapshot()))
+        }
+        try handle("Cancel") { [unowned self] call in
+            let job = try job(call)
+            scheduler.end(job, Outcome(.cancelled, "user \(call.peer.userID) cancelled it"))
+            subscriptions.wait(call, for: job)
+        }
+        try handle("Status") { $0.reply(status()) }
+    }
+
+    private func job(_ call: VarlinkCall) throws -> JobRecord {
+        try find(call.parameters(as: Ingest.JobParameters.self).id, call)
+    }
+
+    /// A job of somebody else does not exist, as far as a user can tell.
+    private func find(_ id: String, _ call: VarlinkCall) throws(IngestError) -> JobRecord {
+        guard let job = scheduler.jobs.find(id, for: call.peer.userID) else {
+            throw .noSuchJob(String(id.prefix(64)))
+        }
+        return job
+    }
+
+    private func watch(_ call: VarlinkCall) throws {
+        try call.requireMore()
+        let parameters = try call.parameters(as: Ingest.WatchParameters.self)
+        let seconds = parameters.intervalSeconds ?? 1
+        guard (0.1...3600).contains(seconds) else {
+            throw VarlinkServiceError.invalidParameter("intervalSeconds")
+        }
+        let job = try parameters.id.map { try find($0, call) }
+        subscriptions.watch(call, job, interval: .seconds(seconds))
+    }
+
+    private func fetch(_ call: VarlinkCall) throws {
+        let parameters = try call.parameters(as: Ingest.FetchParameters.self)
+        do {
+            try admit(call.peer)
+            let request: JobRequest
+            do {
+                request = try JobRequest(parameters, settings: settings)
+            } catch {
+                throw IngestError.invalidRequest(error)
+            }
+            let job = JobRecord(id: scheduler.jobs.newID(), request: request, owner: call.peer)
+            if call.wantsUpgrade {
+                upgrade(call, job)
+            } else {
+                try pass(call, job)
+            }
+        } catch let error as IngestError {
+            log.clientRefused(userID: call.peer.userID, "\(error.errorName): \(describe(error))")
+            throw error
+        }
+    }
+
+    private func admit(_ peer: PeerCredentials) throws(IngestError) {
+        if isStopping { throw .stopping }
+        let jobs = scheduler.jobs
+        guard jobs.activeCount < settings.limits.jobs else { throw .tooManyJobs(settings.limits.jobs) }
+        guard jobs.activeCount(of: peer.userID) < settings.limits.jobsPerUser else {
+            throw .tooManyJobs(settings.limits.jobsPerUser)
+        }
+    }
+
+    /// The usual way: the client gets the pipe's read end.
+    private func pass(_ call: VarlinkCall, _ job: JobRecord) throws(IngestError) {
+        let pipe: Pipe
+        do {
+            pipe = try Pipe()
+        } catch {
+            throw .resourcesExhausted("no pipe can be made: \(error)")
+        }
+        scheduler.register(job)
+        // The read end is the client's alone from here on: when the client closes it, everybody sees that.
+        let index = call.push(pipe.readEnd)
+        call.reply(Ingest.FetchReply(id: job.id, bodyFileDescriptor: index))
+        scheduler.enqueue(job, sink: pipe.writeEnd, isPipe: true)
+    }
+
+    /// For clients that cannot take descriptors: the connection becomes the pipe.
+    private func upgrade(_ call: VarlinkCall, _ job: JobRecord) {
+        scheduler.register(job)
+        call.onDisconnect = { [unowned self] in
+            scheduler.end(job, Outcome(.consumerGone, "the client closed its connection"))
+        }
+        call.upgrade(Ingest.FetchReply(id: job.id, bodyFileDescriptor: nil)) { [unowned self] socket, _ in
+            // What a client sends beyond its call has no meaning here.
+            scheduler.enqueue(job, sink: socket, isPipe: false)
+        }
+    }
+
+    private func describe(_ error: IngestError) -> String {
+        switch error {
+        case .invalidRequest(let error): "\(error.parameter): \(error.reason)"
+        case .tooManyJobs(let limit): "the limit is \(limit)"
+        case .resourcesExhausted(let reason): reason
+        case .noSuchJob, .stopping: "refused"
+        }
+    }
+}

@@ -1,0 +1,225 @@
+public import EventLoop
+public import Logging
+public import SluiceCore
+internal import SluiceInterface
+internal import Systemd
+internal import SystemPackage
+public import UnixSockets
+internal import Varlink
+
+/// How the daemon was started: what settings do not say.
+public struct DaemonConfiguration: Sendable {
+    /// The lane's executable.
+    public var laneExecutable: String
+    /// What lanes get as their environment, `NAME=value` each.
+    public var laneEnvironment: [String]
+    /// Where it listens, for the log and for clients.
+    public var socketName: String
+    /// Whether to talk to the service manager.
+    public var notifies: Bool
+
+    /// A configuration.
+    public init(
+        laneExecutable: String, laneEnvironment: [String], socketName: String, notifies: Bool
+    ) {
+        self.laneExecutable = laneExecutable
+        self.laneEnvironment = laneEnvironment
+        self.socketName = socketName
+        self.notifies = notifies
+    }
+}
+
+/// The service: clients on one side, lanes on the other, jobs in between.
+///
+/// ## Concurrency model
+/// An actor whose executor is an event loop, so all of it runs on the one thread that is in `EventLoop.run`. Sockets,
+/// lanes and timers call back on that thread. Body bytes never come here: they go from the lanes to the consumers.
+public actor IngestDaemon {
+    /// How long running jobs have to end when the service stops, before their lanes are killed.
+    private static let stopTime = Duration.seconds(3)
+
+    /// The loop's thread runs everything here.
+    public nonisolated var unownedExecutor: UnownedSerialExecutor { loop.asUnownedSerialExecutor() }
+
+    private nonisolated let loop: EventLoop
+    private let configuration: DaemonConfiguration
+    private let log: ServiceLog
+    private let notifier: Notifier
+    private let startedUsec = Realtime.microseconds()
+    private var settings: Settings
+    private var parts: Parts?
+    private var isStopping = false
+
+    private struct Parts {
+        let service: VarlinkService
+        let scheduler: Scheduler
+        let subscriptions: Subscriptions
+        let api: IngestAPI
+        let status: StatusReporter
+    }
+
+    /// A daemon that does nothing yet.
+    ///
+    /// - Parameter loop: runs, or will, on a thread that is the daemon's alone.
+    public init(loop: EventLoop, configuration: DaemonConfiguration, settings: Settings, logger: Logger) {
+        self.loop = loop
+        self.configuration = configuration
+        self.settings = settings
+        log = ServiceLog(logger)
+        notifier = Notifier(isEnabled: configuration.notifies)
+    }
+
+    /// Listens, warms the first lanes, and tells the service manager when both are done.
+    ///
+    /// - Parameters:
+    ///   - listeners: listening stream sockets, at least one.
+    ///   - whenReady: called once, on the loop's thread.
+    /// - Throws: `Errno` where a socket cannot be watched.
+    public func start(listeners: consuming ListenerList, whenReady: @escaping @Sendable () -> Void) throws {
+        let pool = LanePool(
+            loop: loop, executable: configuration.laneExecutable,
+            environment: configuration.laneEnvironment, settings: settings.lanes, log: log)
+        let scheduler = Scheduler(
+            loop: loop, pool: pool, pipes: PipeAccount(settings: settings, log: log), settings: settings,
+            log: log)
+        let subscriptions = Subscriptions(loop: loop) { userID in
+            scheduler.jobs.visible(to: userID).filter { $0.machine.outcome == nil }
+        }
+        let service = VarlinkService(
+            loop: loop,
+            info: ServiceInfo(
+                vendor: "Sluice", product: "sluiced", version: SluiceVersion.current,
+                url: "https://github.com/sluice/sluice"),
+            limits: varlinkLimits())
+        service.onClientDropped = { [log] peer, reason in
+            log.clientRefused(userID: peer.userID, "\(reason)")
+        }
+        service.onHandlerFailure = { [log] method, error in log.trouble("a method failed", "\(method): \(error)") }
+        service.onAcceptFailure = { [log] errno in log.trouble("no connection can be accepted", "\(errno)") }
+        let api = IngestAPI(
+            scheduler: scheduler, subscriptions: subscriptions, settings: settings, log: log)
+        try api.register(with: service) { self.statusReply() }
+        let status = StatusReporter(
+            loop: loop, notifier: notifier,
+            line: { StatusLine.describe(scheduler.counts, delivered: scheduler.bytesDelivered) },
+            isBusy: { scheduler.counts.streaming > 0 })
+        scheduler.onChange = { job in
+            subscriptions.changed(job)
+            status.update()
+        }
+        scheduler.onWarm = { [log, notifier, name = configuration.socketName] in
+            _ = notifier.ready(
+                status: StatusLine.describe(scheduler.counts, delivered: scheduler.bytesDelivered))
+            log.ready(socket: name, version: SluiceVersion.current)
+            status.startWatchdog()
+            whenReady()
+        }
+        parts = Parts(
+            service: service, scheduler: scheduler, subscriptions: subscriptions, api: api, status: status)
+        while let listener = listeners.takeFirst() { try service.listen(on: listener) }
+        scheduler.start()
+    }
+
+    /// Reads the settings again and takes them over. What cannot change at run time is said in the log; settings that
+    /// are not usable are, too, and the old ones stay.
+    ///
+    /// - Parameter read: returns nil where there is no file to read.
+    public func reload(_ read: () throws(SettingsFileError) -> Settings?) {
+        guard let parts, !isStopping else { return }
+        _ = notifier.reloading()
+        // READY=1 ends the reload in the service manager's eyes, however it went.
+        defer { _ = notifier.ready() }
+        do {
+            guard let new = try read() else { return log.reloaded(needingRestart: []) }
+            let unchangeable = settings.needingRestart(comparedTo: new)
+            settings = new
+            parts.scheduler.apply(new)
+            parts.api.settings = new
+            log.reloaded(needingRestart: unchangeable)
+        } catch {
+            log.rejected(error.description)
+        }
+    }
+
+    /// Ends: accepts nothing more, ends all jobs, tells everybody who waits, and lets the lanes go.
+    ///
+    /// - Parameter completion: called on the loop's thread when all is done.
+    public func stop(_ completion: @escaping @Sendable () -> Void) {
+        guard let parts, !isStopping else { return completion() }
+        isStopping = true
+        let active = parts.scheduler.jobs.activeCount
+        _ = notifier.stopping(status: "stopping: \(active) jobs to end")
+        log.stopping(active: active)
+        parts.status.close()
+        parts.api.isStopping = true
+        parts.scheduler.onChange = { job in
+            parts.subscriptions.changed(job)
+            self.closeIfDone(completion)
+        }
+        parts.scheduler.endAll(Outcome(.serviceStopped, "the service stopped"))
+        closeIfDone(completion)
+        loop.after(Self.stopTime) { self.close(completion) }
+    }
+
+    private func closeIfDone(_ completion: @escaping @Sendable () -> Void) {
+        if parts?.scheduler.jobs.activeCount == 0 { close(completion) }
+    }
+
+    private func close(_ completion: @escaping @Sendable () -> Void) {
+        guard let parts else { return }
+        self.parts = nil
+        parts.subscriptions.close(IngestError.stopping)
+        parts.scheduler.pool.close()
+        // The service and all that its callbacks need live until the last reply is out.
+        parts.service.close { withExtendedLifetime(parts, completion) }
+    }
+
+    private func varlinkLimits() -> VarlinkLimits {
+        var limits = VarlinkLimits()
+        limits.maximumConnections = settings.limits.connections
+        limits.maximumConnectionsPerUser = settings.limits.connectionsPerUser
+        limits.maximumMessageSize = 256 << 10
+        limits.maximumUnreadReplyBytes = 16 << 20
+        limits.overloadError = IngestError.tooManyConnections(limit: settings.limits.connectionsPerUser)
+        return limits
+    }
+
+    private func statusReply() -> Ingest.StatusReply {
+        guard let parts else {
+            preconditionFailure("the service answers only while it has its parts")
+        }
+        let counts = parts.scheduler.counts
+        let delivered = parts.scheduler.bytesDelivered
+        return Ingest.StatusReply(
+            version: SluiceVersion.current, processID: Int(ProcessIdentity.current), startedUsec: startedUsec,
+            status: StatusLine.describe(counts, delivered: delivered), jobs: counts,
+            lanes: parts.scheduler.pool.counts, bytesDelivered: delivered,
+            pipeBytes: parts.scheduler.pipes.budget.used, pipeBudget: parts.scheduler.pipes.budget.limit,
+            connections: parts.service.connectionCount)
+    }
+}
+
+/// Listening sockets on their way to the daemon. (An array it cannot be: its elements are noncopyable.)
+public struct ListenerList: ~Copyable, Sendable {
+    private var raw: [CInt] = []
+
+    /// No sockets.
+    public init() {}
+
+    deinit {
+        for descriptor in raw { _ = OwnedDescriptor(adopting: descriptor) }
+    }
+
+    /// How many there are.
+    public var count: Int { raw.count }
+
+    /// Adds one.
+    public mutating func append(_ listener: consuming OwnedDescriptor) {
+        raw.append(listener.release())
+    }
+
+    /// Hands out the first one.
+    public mutating func takeFirst() -> OwnedDescriptor? {
+        raw.isEmpty ? nil : OwnedDescriptor(adopting: raw.removeFirst())
+    }
+}

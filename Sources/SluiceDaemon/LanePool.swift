@@ -1,0 +1,248 @@
+internal import EventLoop
+internal import SluiceCore
+internal import SluiceInterface
+internal import SystemPackage
+internal import UnixSockets
+
+/// The lanes: as many as are warm without being asked, and as many more as there are jobs, up to a limit.
+///
+/// A lane that has run a job of one user is never given to another: what a process may keep of a transfer stays with
+/// its user. Among a user's own lanes the one that knows the origin is taken first, because its connection is open.
+///
+/// Belongs to the loop's thread.
+final class LanePool {
+    /// What the pool tells its owner.
+    struct Events {
+        /// A lane can take an order, or one more can be started: ask again.
+        var available: () -> Void
+        /// A lane that has an order says something about it.
+        var report: (LaneProcess, LaneReport) -> Void
+        /// A lane has ended without being asked to. It will not write again.
+        var died: (LaneProcess, ProcessExit) -> Void
+        /// None can be started, and none is there.
+        var unavailable: (String) -> Void
+        /// The first `minimum` lanes are warm, or have failed to become so.
+        var warm: () -> Void
+    }
+
+    /// The pause after a lane that did not start, doubled each time.
+    private static let firstPause = Duration.milliseconds(100)
+    private static let longestPause = Duration.seconds(5)
+    /// So many lanes in a row have to fail before jobs do.
+    private static let failuresToGiveUp = 3
+
+    var settings: Settings.Lanes {
+        didSet { maintain() }
+    }
+    /// Died without being asked to.
+    private(set) var deaths = 0
+
+    private let loop: EventLoop
+    private let executable: String
+    private let environment: [String]
+    private let log: ServiceLog
+    private var events: Events?
+    private var lanes: [ObjectIdentifier: LaneProcess] = [:]
+    private var consecutiveFailures = 0
+    private var pause: Timer?
+    private var idleTimer: Timer?
+    private var isClosed = false
+    private var warmIsReported = false
+
+    init(loop: EventLoop, executable: String, environment: [String], settings: Settings.Lanes, log: ServiceLog) {
+        self.loop = loop
+        self.executable = executable
+        self.environment = environment
+        self.settings = settings
+        self.log = log
+    }
+
+    func start(_ events: Events) {
+        self.events = events
+        maintain()
+        if settings.minimum == 0 { reportWarm() }
+    }
+
+    /// Lets go of all lanes; those with an order are expected to have been ended before.
+    func close() {
+        isClosed = true
+        pause?.cancel()
+        idleTimer?.cancel()
+        for lane in lanes.values { lane.retire() }
+    }
+
+    var counts: Ingest.LaneCounts {
+        var counts = Ingest.LaneCounts()
+        for lane in lanes.values where !lane.isRetired {
+            switch lane.activity {
+            case .starting: counts.starting += 1
+            case .idle: counts.idle += 1
+            case .busy: counts.busy += 1
+            }
+        }
+        counts.died = deaths
+        counts.limit = settings.maximum
+        return counts
+    }
+
+    /// Takes a lane for a job, or sees to it that `available` will come.
+    func take(userID: UInt32, origin: Origin, waiting: Int) -> LaneProcess? {
+        guard !isClosed else { return nil }
+        if let lane = best(userID: userID, origin: origin) {
+            lane.activity = .busy
+            lane.affinity = LaneProcess.Affinity(userID: userID, origin: origin)
+            return lane
+        }
+        var wanted = waiting - live.count { $0.activity == .starting }
+        while wanted > 0, live.count < settings.maximum, startOne() { wanted -= 1 }
+        if wanted > 0, live.count >= settings.maximum, let other = oldestIdle() {
+            // All idle lanes belong to other users: one of them makes room.
+            retire(other)
+            _ = startOne()
+        }
+        return nil
+    }
+
+    /// A lane that could not be given its order, or has ended it.
+    func giveBack(_ lane: LaneProcess) {
+        lane.activity = .idle(since: .now)
+        if live.count > settings.maximum { retire(lane) }
+        events?.available()
+        scheduleIdleCheck()
+    }
+
+    // MARK: Inside
+
+    private var live: [LaneProcess] { lanes.values.filter { !$0.isRetired } }
+
+    private func best(userID: UInt32, origin: Origin) -> LaneProcess? {
+        var fresh: LaneProcess?
+        var sameUser: LaneProcess?
+        for lane in lanes.values {
+            guard !lane.isRetired, case .idle = lane.activity else { continue }
+            switch lane.affinity {
+            case nil: fresh = fresh ?? lane
+            case let affinity? where affinity.userID == userID:
+                if affinity.origin == origin { return lane }
+                sameUser = sameUser ?? lane
+            case _?: break
+            }
+        }
+        return fresh ?? sameUser
+    }
+
+    private func oldestIdle() -> LaneProcess? {
+        var oldest: (since: ContinuousClock.Instant, lane: LaneProcess)?
+        for lane in live {
+            guard case .idle(let since) = lane.activity else { continue }
+            if oldest.map({ since < $0.since }) ?? true { oldest = (since, lane) }
+        }
+        return oldest?.lane
+    }
+
+    private func retire(_ lane: LaneProcess) {
+        lane.retire()
+    }
+
+    /// Starts what is missing to the minimum.
+    private func maintain() {
+        guard !isClosed, events != nil else { return }
+        while live.count < settings.minimum, startOne() {}
+        for lane in live.prefix(max(0, live.count - settings.maximum)) {
+            if case .idle = lane.activity { retire(lane) }
+        }
+        scheduleIdleCheck()
+    }
+
+    private func startOne() -> Bool {
+        guard pause == nil else { return false }
+        do {
+            let lane = try LaneProcess(
+                executable: executable, environment: environment, loop: loop,
+                onReport: { [unowned self] lane, report in heard(lane, report) },
+                onExit: { [unowned self] lane, exit in ended(lane, exit) })
+            lanes[ObjectIdentifier(lane)] = lane
+            return true
+        } catch {
+            failedToStart("\(executable): \(error)")
+            return false
+        }
+    }
+
+    private func heard(_ lane: LaneProcess, _ report: LaneReport) {
+        switch report {
+        case .ready:
+            guard lane.activity == .starting else { return }
+            consecutiveFailures = 0
+            lane.activity = .idle(since: .now)
+            log.laneStarted(lane.processID)
+            if live.count(where: { $0.activity != .starting }) >= settings.minimum { reportWarm() }
+            scheduleIdleCheck()
+            events?.available()
+        case .idle, .responded, .stalled, .flowing, .keepsUp, .ended:
+            // Only from a lane that has an order: what others say has no meaning.
+            if lane.activity == .busy { events?.report(lane, report) }
+        }
+    }
+
+    private func ended(_ lane: LaneProcess, _ exit: ProcessExit) {
+        lanes[ObjectIdentifier(lane)] = nil
+        guard !isClosed, !lane.isRetired else { return }
+        deaths += 1
+        log.laneDied(lane.processID, exit.description)
+        if lane.activity == .starting { failedToStart("it ended with \(exit) before it was ready") }
+        events?.died(lane, exit)
+        maintain()
+        events?.available()
+    }
+
+    private func failedToStart(_ reason: String) {
+        consecutiveFailures += 1
+        log.laneCannotStart(reason)
+        reportWarm()
+        guard pause == nil else { return }
+        let wait = min(Self.longestPause, Self.firstPause * (1 << min(consecutiveFailures - 1, 6)))
+        pause = loop.after(wait) { [unowned self] in
+            pause = nil
+            maintain()
+            events?.available()
+        }
+        if consecutiveFailures >= Self.failuresToGiveUp, live.isEmpty {
+            events?.unavailable("no lane can be started: \(reason)")
+        }
+    }
+
+    private func reportWarm() {
+        guard !warmIsReported else { return }
+        warmIsReported = true
+        events?.warm()
+    }
+
+    /// Lanes above the minimum go after a while, and so do used ones below it, for fresh ones can serve anybody. When
+    /// there is nothing to wait for there is no timer.
+    private func scheduleIdleCheck() {
+        guard !isClosed, idleTimer == nil else { return }
+        var next: ContinuousClock.Instant?
+        for lane in live {
+            guard case .idle(let since) = lane.activity, isSurplus(lane) else { continue }
+            let due = since + .seconds(settings.idleSeconds)
+            next = next.map { min($0, due) } ?? due
+        }
+        guard let next else { return }
+        idleTimer = loop.after(max(.zero, next - .now)) { [unowned self] in
+            idleTimer = nil
+            let now = ContinuousClock.now
+            for lane in live {
+                guard case .idle(let since) = lane.activity, isSurplus(lane),
+                    since + .seconds(settings.idleSeconds) <= now
+                else { continue }
+                retire(lane)
+            }
+            maintain()
+        }
+    }
+
+    private func isSurplus(_ lane: LaneProcess) -> Bool {
+        lane.affinity != nil || live.count > settings.minimum
+    }
+}

@@ -1,0 +1,138 @@
+internal import EventLoop
+internal import FoundationEssentials
+internal import Glibc
+internal import SluiceCore
+internal import SystemPackage
+internal import UnixSockets
+
+/// One lane: a child process and the seqpacket socket to it. Belongs to the loop's thread.
+///
+/// What a lane says is a claim of a process that reads what strangers send: it is decoded into a closed set of reports,
+/// and one that does not decode costs the lane its life.
+final class LaneProcess {
+    /// What the lane is doing, as far as the pool is concerned.
+    enum Activity: Equatable {
+        /// Not ready yet.
+        case starting
+        /// Could take an order, since this moment.
+        case idle(since: ContinuousClock.Instant)
+        /// Has an order.
+        case busy
+    }
+
+    /// Whose jobs it has run: nobody's yet, or one user's, last from this origin.
+    struct Affinity: Equatable {
+        var userID: UInt32
+        var origin: Origin
+    }
+
+    /// The largest report, in bytes.
+    private static let maximumReport = 16 << 10
+
+    let processID: Int32
+    var activity = Activity.starting
+    var affinity: Affinity?
+    /// Set when the pool has asked it to go: its end is no death.
+    var isRetired = false
+
+    private let process: SpawnedProcess
+    private let channel: OwnedDescriptor
+    private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: maximumReport, alignment: 8)
+    private var channelWatch: Watch?
+    private var exitWatch: Watch?
+    private let onReport: (LaneProcess, LaneReport) -> Void
+    private let onExit: (LaneProcess, ProcessExit) -> Void
+
+    /// Starts a lane.
+    ///
+    /// - Parameters:
+    ///   - onReport: every report, in order.
+    ///   - onExit: once, after the last report, when the process has been reaped: it will never write again.
+    /// - Throws: what spawning said.
+    init(
+        executable: String, environment: [String], loop: EventLoop,
+        onReport: @escaping (LaneProcess, LaneReport) -> Void,
+        onExit: @escaping (LaneProcess, ProcessExit) -> Void
+    ) throws(Errno) {
+        let pair = try UnixSocket.seqpacketPair()
+        process = try SpawnedProcess(
+            path: executable, environment: environment, standardError: 2, control: pair.second.rawValue)
+        processID = process.processID
+        channel = pair.first
+        self.onReport = onReport
+        self.onExit = onExit
+        try watch(loop)
+    }
+
+    deinit {
+        buffer.deallocate()
+    }
+
+    private func watch(_ loop: EventLoop) throws(Errno) {
+        exitWatch = try loop.watch(process.pidfd, for: .readable) { [unowned self] _ in hasExited() }
+        channelWatch = try loop.watch(channel, for: .readable) { [unowned self] _ in receive() }
+    }
+
+    /// Sends a command; a lane that cannot take it is killed, and its exit says the rest.
+    func send(_ command: LaneCommand, descriptors: [CInt] = []) {
+        guard let bytes = try? JSONEncoder().encode(command) else { return }
+        do {
+            _ = try bytes.withUnsafeBytes { bytes throws(Errno) in
+                try SocketMessage.send(bytes, descriptors: descriptors, to: channel, dontWait: true)
+            }
+        } catch {
+            kill()
+        }
+    }
+
+    /// Asks the lane to go: the end of its control socket is the sign.
+    func retire() {
+        isRetired = true
+        channelWatch?.cancel()
+        UnixSocket.shutDown(channel)
+    }
+
+    /// Ends it at once.
+    func kill() {
+        process.signal(SIGKILL)
+    }
+
+    private func receive() {
+        while let report = nextReport() { onReport(self, report) }
+    }
+
+    private func nextReport() -> LaneReport? {
+        do {
+            let message = try SocketMessage.receive(into: buffer, from: channel, dontWait: true)
+            if message.count > 0, !message.isTruncated,
+                let report = try? JSONDecoder().decode(
+                    LaneReport.self, from: Data(buffer.prefix(message.count)))
+            {
+                return report
+            }
+        } catch .wouldBlock {
+            return nil
+        } catch {
+            // As an end of file.
+        }
+        // It has closed its socket or talks nonsense: of no more use. Its exit comes through the pidfd.
+        channelWatch?.cancel()
+        kill()
+        return nil
+    }
+
+    private func hasExited() {
+        let exit: ProcessExit?
+        do {
+            exit = try process.reap()
+        } catch {
+            exit = .signalled(0)
+        }
+        guard let exit else { return }
+        exitWatch?.cancel()
+        // What it said before it ended counts; a retired lane has nothing to say.
+        if !isRetired { receive() }
+        channelWatch?.cancel()
+        onExit(self, exit)
+    }
+}

@@ -1,0 +1,42 @@
+/// The kinds of entries in the journal, told apart by MESSAGE_ID (`journalctl MESSAGE_ID=…`).
+///
+/// The ids are random and never change; a new kind gets a new one (`systemd-id128 new`). What an administrator should
+/// know about each is in `systemd/sluice.catalog`, shown by `journalctl -x`; a test holds the two together.
+public enum MessageID: String, Sendable, CaseIterable {
+    /// The service answers; the first lanes are warm.
+    case serviceReady = "ff952162326e4560a63c5ff7db058f9f"
+    /// The service is on its way out.
+    case serviceStopping = "f563d0729634419f8d7fc1fb2933eea8"
+    /// The settings were read again and are in force.
+    case settingsReloaded = "77554694895844a18c779839483a1cf5"
+    /// The settings were read again and cannot be used; the old ones stay.
+    case settingsRejected = "4c84f69332b140098ac66de30ce16fb7"
+    /// A client's job was accepted and waits for a lane.
+    case jobQueued = "6b132244e64a4ee0bc58cb90a3b8f0d3"
+    /// A lane has the job and asks the origin.
+    case jobStarted = "00631e320ad540a28aad77b94d5ff366"
+    /// The consumer does not read: the gate is closed.
+    case jobStalled = "fb5c1b8a8aa348b4b7a53ddbea1a8be7"
+    /// The consumer reads again.
+    case jobResumed = "0b3a7f606d9a4edf8251fd1adb871bb8"
+    /// The whole body is in the consumer's pipe.
+    case jobComplete = "894f86ea86764a479581864417286e76"
+    /// The job ended without its body.
+    case jobFailed = "009925b9de8448bca856221dd919fb27"
+    /// The job's client took it back.
+    case jobCancelled = "2fcf9432b09d41829794ee0807216b08"
+    /// A lane process runs.
+    case laneStarted = "e89c38915096453d903a527b42379581"
+    /// A lane process ended that was not asked to.
+    case laneDied = "4a6dc916b468410fa9f63e49839e59a2"
+    /// A lane was doubtful and another took its place.
+    case laneReplaced = "8877cd8963104a5684366695d335f3e4"
+    /// A client was turned away at the door, or cut off.
+    case clientRefused = "2c5674d23bd148fdaa7cad1d68ee4708"
+    /// Log messages were dropped, because journald or a limit had no room for them.
+    case messagesDropped = "e9cf8222af65497d87f0e5c7ff5205b7"
+    /// New pipes stay small: the kernel's limit for this user is nearly reached.
+    case pipeBudgetLow = "4a3b092de2bf4d81af1fd0555dae1b1a"
+    /// The service cannot listen on its socket.
+    case listenFailed = "999f0a33f3bd4db980e5f5b57ba88e44"
+}

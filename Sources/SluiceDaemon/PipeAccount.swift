@@ -1,0 +1,97 @@
+internal import FoundationEssentials
+internal import SluiceCore
+internal import SystemPackage
+internal import UnixSockets
+
+/// Makes the pipes of jobs and grows them, within the budget. Belongs to the loop's thread.
+///
+/// A consumer may keep a pipe that its job has left: the kernel still counts it, the budget does not. The quarter of
+/// the kernel's allowance that the budget leaves alone is for those.
+final class PipeAccount {
+    private static let pageSize = 4096
+    /// What the kernel allows an ordinary user where it does not say so.
+    private static let usualPages = 16_384
+    /// A staging pipe of a job whose consumer keeps up, in bytes: one large write.
+    private static let grownStaging = 256 << 10
+
+    private(set) var budget: PipeBudget
+    var grownCapacity: Int
+    private let log: ServiceLog
+
+    init(settings: Settings, log: ServiceLog) {
+        self.log = log
+        budget = PipeBudget(limit: 0, reserve: 0)
+        grownCapacity = settings.pipes.grownCapacity
+        apply(settings)
+    }
+
+    /// Takes over changed settings; pipes that there are stay as they are.
+    func apply(_ settings: Settings) {
+        grownCapacity = settings.pipes.grownCapacity
+        budget.limit = settings.pipes.budget ?? Self.kernelAllowance() / 4 * 3
+        // Two ordinary pipes for each job that may still be started.
+        budget.reserve = min(
+            budget.limit / 2, 2 * PipeBudget.ordinaryCapacity * settings.lanes.maximum)
+    }
+
+    /// Counts the pipe that a new job brings.
+    func add(_ pipe: borrowing OwnedDescriptor, to job: JobRecord) {
+        guard let bytes = try? pipe.pipeCapacity() else { return }
+        job.pipeBytes += bytes
+        budget.add(bytes)
+    }
+
+    /// Makes a job's staging pipe: one descriptor that reads and writes, so that it never has a hang-up.
+    func makeStaging(for job: JobRecord) throws(Errno) -> OwnedDescriptor {
+        let pipe = try Pipe()
+        let staging = try pipe.readEnd.reopenedForReadingAndWriting()
+        add(staging, to: job)
+        return staging
+    }
+
+    /// Gives a job whose consumer keeps up larger pipes, if there is room for them.
+    ///
+    /// - Returns: whether anything has grown.
+    func grow(_ job: JobRecord) -> Bool {
+        var hasGrown = false
+        if job.staging != nil {
+            hasGrown = grow(&job.staging, to: Self.grownStaging, job) || hasGrown
+        }
+        if job.sinkIsPipe {
+            hasGrown = grow(&job.sink, to: grownCapacity, job) || hasGrown
+        }
+        if !hasGrown { log.pipeBudgetLow(used: budget.used, limit: budget.limit) }
+        return hasGrown
+    }
+
+    private func grow(_ pipe: inout OwnedDescriptor?, to capacity: Int, _ job: JobRecord) -> Bool {
+        guard let descriptor = pipe.take() else { return false }
+        let hasGrown = grow(descriptor, to: capacity, job)
+        pipe = consume descriptor
+        return hasGrown
+    }
+
+    private func grow(_ pipe: borrowing OwnedDescriptor, to capacity: Int, _ job: JobRecord) -> Bool {
+        guard let before = try? pipe.pipeCapacity(), before < capacity,
+            budget.grow(by: capacity - before)
+        else { return false }
+        let now = (try? pipe.setPipeCapacity(capacity)) ?? before
+        // The kernel may have refused: other programs of this user have pipes, too.
+        budget.remove(capacity - now)
+        job.pipeBytes += now - before
+        return now > before
+    }
+
+    /// Forgets the pipes of a job that has ended.
+    func release(_ job: JobRecord) {
+        budget.remove(job.pipeBytes)
+        job.pipeBytes = 0
+    }
+
+    private static func kernelAllowance() -> Int {
+        let text = try? String(contentsOfFile: "/proc/sys/fs/pipe-user-pages-soft", encoding: .utf8)
+        let pages = text.flatMap { Int($0.filter(\.isNumber)) } ?? usualPages
+        // 0 means no limit.
+        return (pages == 0 ? 16 * usualPages : pages) * pageSize
+    }
+}

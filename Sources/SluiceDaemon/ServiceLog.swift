@@ -1,0 +1,193 @@
+internal import Logging
+internal import SluiceCore
+internal import SluiceInterface
+internal import UnixSockets
+
+/// Everything that the service says in its log, in one place: constant messages, the values beside them, a MESSAGE_ID
+/// for each kind. URLs are redacted before they come here.
+struct ServiceLog {
+    private let logger: Logger
+    private let limiter = LogLimiter()
+
+    init(_ logger: Logger) {
+        self.logger = logger
+    }
+
+    // MARK: The service
+
+    func ready(socket: String, version: String) {
+        write(.notice, .serviceReady, "ready", ["SLUICE_SOCKET": "\(socket)", "SLUICE_VERSION": "\(version)"])
+    }
+
+    func stopping(active: Int) {
+        write(.notice, .serviceStopping, "stopping", ["SLUICE_ACTIVE_JOBS": "\(active)"])
+    }
+
+    func reloaded(needingRestart: [String]) {
+        write(.notice, .settingsReloaded, "settings read again", [:])
+        guard !needingRestart.isEmpty else { return }
+        write(
+            .warning, .settingsReloaded, "some changes take effect only at a restart",
+            ["SLUICE_SETTINGS": "\(needingRestart.joined(separator: ", "))"])
+    }
+
+    func rejected(_ reason: String) {
+        write(.error, .settingsRejected, "settings not usable, the old ones stay", ["SLUICE_REASON": "\(reason)"])
+    }
+
+    func cannotListen(_ reason: String) {
+        write(.critical, .listenFailed, "cannot listen", ["SLUICE_REASON": "\(reason)"])
+    }
+
+    // MARK: Jobs
+
+    func queued(_ job: JobRecord) {
+        write(
+            .info, .jobQueued, "job accepted",
+            facts(job, ["SLUICE_URL": "\(job.request.url.redacted)", "SLUICE_USER": "\(job.owner.userID)"]))
+    }
+
+    func dispatched(_ job: JobRecord) {
+        write(
+            .info, .jobStarted, "job started",
+            facts(job, ["SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_LANE": "\(job.lane?.processID ?? 0)"]))
+    }
+
+    func responded(_ job: JobRecord) {
+        write(
+            .debug, nil, "response accepted",
+            facts(job, ["SLUICE_CONTENT_LENGTH": "\(job.contentLength.map(String.init) ?? "unknown")"]))
+    }
+
+    func stalled(_ job: JobRecord) {
+        guard allowed() else { return }
+        write(.info, .jobStalled, "job stalled: the consumer does not read", facts(job))
+    }
+
+    func resumed(_ job: JobRecord) {
+        guard allowed() else { return }
+        write(.info, .jobResumed, "job resumed: the consumer reads again", facts(job))
+    }
+
+    func finished(_ job: JobRecord, _ outcome: Outcome) {
+        let fields: Logger.Metadata = [
+            "SLUICE_OUTCOME": "\(outcome.code.rawValue)", "SLUICE_REASON": "\(outcome.message)",
+            "SLUICE_STALLED_USEC": "\(job.settlement?.stalledUsec ?? 0)",
+            "SLUICE_GATE_CLOSURES": "\(job.settlement?.gateClosures ?? 0)",
+            "SLUICE_DURATION_USEC": "\((job.finishedUsec ?? 0) - job.createdUsec)",
+        ]
+        switch outcome.code.state {
+        case .complete: write(.info, .jobComplete, "job complete", facts(job, fields))
+        case .cancelled: write(.info, .jobCancelled, "job cancelled", facts(job, fields))
+        default: write(.notice, .jobFailed, "job failed", facts(job, fields))
+        }
+    }
+
+    // MARK: Lanes, clients, pipes
+
+    func laneStarted(_ processID: Int32) {
+        write(.debug, .laneStarted, "lane started", ["SLUICE_LANE": "\(processID)"])
+    }
+
+    func laneDied(_ processID: Int32, _ exit: String) {
+        write(.warning, .laneDied, "lane died", ["SLUICE_LANE": "\(processID)", "SLUICE_EXIT": "\(exit)"])
+    }
+
+    func laneReplaced(_ processID: Int32) {
+        write(
+            .warning, .laneReplaced, "lane replaced: it did not end its transfer in time",
+            ["SLUICE_LANE": "\(processID)"])
+    }
+
+    func laneCannotStart(_ reason: String) {
+        write(.error, .laneDied, "lane cannot start", ["SLUICE_REASON": "\(reason)"])
+    }
+
+    func clientRefused(userID: UInt32, _ reason: String) {
+        guard allowed() else { return }
+        write(
+            .notice, .clientRefused, "client refused",
+            ["SLUICE_USER": "\(userID)", "SLUICE_REASON": "\(reason)"])
+    }
+
+    func pipeBudgetLow(used: Int, limit: Int) {
+        guard allowed() else { return }
+        write(
+            .notice, .pipeBudgetLow, "pipes stay small: the budget for pipe buffers is used up",
+            ["SLUICE_PIPE_BYTES": "\(used)", "SLUICE_PIPE_BUDGET": "\(limit)"])
+    }
+
+    func trouble(_ message: Logger.Message, _ reason: String) {
+        guard allowed() else { return }
+        write(.error, nil, message, ["SLUICE_REASON": "\(reason)"])
+    }
+
+    // MARK: Inside
+
+    private func facts(_ job: JobRecord, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
+        var fields: Logger.Metadata = [
+            "SLUICE_JOB": "\(job.id)", "SLUICE_STATE": "\(job.machine.publicState.rawValue)",
+            "SLUICE_HOST": "\(job.request.url.origin.host)",
+            "SLUICE_BYTES": "\((job.settlement ?? job.progress())?.delivered ?? 0)",
+        ]
+        if let status = job.httpStatus { fields["SLUICE_HTTP_STATUS"] = "\(status)" }
+        return fields.merging(more) { $1 }
+    }
+
+    private func write(
+        _ level: Logger.Level, _ id: MessageID?, _ message: Logger.Message, _ fields: Logger.Metadata
+    ) {
+        var fields = fields
+        if let id { fields["MESSAGE_ID"] = "\(id.rawValue)" }
+        logger.log(level: level, message, metadata: fields)
+    }
+
+    /// What clients can cause as often as they like must not fill the journal.
+    private func allowed() -> Bool {
+        switch limiter.admit(at: .now) {
+        case .write: return true
+        case .drop: return false
+        case .writeAfterDropping(let count):
+            write(
+                .warning, .messagesDropped, "log messages dropped, there were too many",
+                ["SLUICE_DROPPED": "\(count)"])
+            return true
+        }
+    }
+}
+
+/// Lets so many messages through in each interval, and counts the others. Belongs to the loop's thread.
+final class LogLimiter {
+    enum Decision: Equatable {
+        case write
+        case drop
+        /// Say first how many were dropped.
+        case writeAfterDropping(Int)
+    }
+
+    private let burst: Int
+    private let interval: Duration
+    private var intervalEnd: ContinuousClock.Instant?
+    private var written = 0
+    private var dropped = 0
+
+    init(burst: Int = 200, interval: Duration = .seconds(10)) {
+        self.burst = burst
+        self.interval = interval
+    }
+
+    func admit(at now: ContinuousClock.Instant) -> Decision {
+        if intervalEnd.map({ now >= $0 }) ?? true {
+            intervalEnd = now + interval
+            written = 0
+        }
+        guard written < burst else {
+            dropped += 1
+            return .drop
+        }
+        written += 1
+        guard dropped > 0 else { return .write }
+        defer { dropped = 0 }
+        return .writeAfterDropping(dropped)
+    }
+}

@@ -1,0 +1,187 @@
+internal import FoundationEssentials
+public import SluiceCore
+internal import SluiceInterface
+internal import TOMLKit
+
+/// What is wrong with a settings file: all of it at once, each with its key.
+public struct SettingsFileError: Error, Equatable, CustomStringConvertible {
+    /// The file.
+    public let path: String
+    /// One line for each problem.
+    public let problems: [String]
+
+    /// The lines, each with the file in front.
+    public var description: String {
+        problems.map { "\(path): \($0)" }.joined(separator: "\n")
+    }
+}
+
+/// Reads `sluiced.toml` (toml.io): strictly, once.
+///
+/// Precedence: what the file says, else the default of `Settings`. A file that is missing is an error, for it was named.
+/// A key that is unknown, a value of a wrong type and a value out of range are errors that name the key; so is a file
+/// that is not TOML. Nothing is taken over from a file with an error.
+public enum SettingsFile {
+    /// The largest file that is read, in bytes.
+    public static let maximumSize = 1 << 20
+
+    /// Reads a file.
+    ///
+    /// - Throws: `SettingsFileError`.
+    public static func read(path: String) throws(SettingsFileError) -> Settings {
+        let text: String
+        do {
+            let data = try Data(contentsOf: URL(filePath: path))
+            guard data.count <= maximumSize else {
+                throw SettingsFileError(path: path, problems: ["it is larger than \(maximumSize) bytes"])
+            }
+            guard let decoded = String(data: data, encoding: .utf8) else {
+                throw SettingsFileError(path: path, problems: ["it is not UTF-8"])
+            }
+            text = decoded
+        } catch let error as SettingsFileError {
+            throw error
+        } catch {
+            throw SettingsFileError(path: path, problems: ["it cannot be read: \(reason(error))"])
+        }
+        return try parse(text, path: path)
+    }
+
+    /// Reads the text of a file.
+    ///
+    /// - Throws: `SettingsFileError` about `path`.
+    public static func parse(_ text: String, path: String) throws(SettingsFileError) -> Settings {
+        let table: TOMLTable
+        do {
+            table = try TOMLTable(string: text)
+        } catch let error as TOMLParseError {
+            throw SettingsFileError(
+                path: path,
+                problems: ["line \(error.source.begin.line): it is not TOML: \(error.description)"])
+        } catch {
+            throw SettingsFileError(path: path, problems: ["it is not TOML: \(error)"])
+        }
+        var reader = SettingsReader(table)
+        let settings = reader.settings()
+        let problems = reader.problems + settings.problems().map(\.description)
+        guard problems.isEmpty else { throw SettingsFileError(path: path, problems: problems) }
+        return settings
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        guard let error = error as? CocoaError else { return "\(error)" }
+        switch error.code {
+        case .fileReadNoSuchFile: return "there is no such file"
+        case .fileReadNoPermission: return "permission denied"
+        default: return "error \(error.code.rawValue)"
+        }
+    }
+}
+
+/// Takes the values out of the tables, and sees what is left over.
+private struct SettingsReader {
+    private let table: TOMLTable
+    private var known: [String: Set<String>] = [:]
+    private(set) var problems: [String] = []
+
+    init(_ table: TOMLTable) {
+        self.table = table
+    }
+
+    mutating func settings() -> Settings {
+        var settings = Settings()
+        optionalText("service", "socket", &settings.socket)
+        integer("lanes", "minimum", &settings.lanes.minimum)
+        integer("lanes", "maximum", &settings.lanes.maximum)
+        seconds("lanes", "idle_seconds", &settings.lanes.idleSeconds)
+        seconds("lanes", "end_seconds", &settings.lanes.endSeconds)
+        size("gate", "high_watermark", &settings.gate.highWatermark)
+        size("gate", "low_watermark", &settings.gate.lowWatermark)
+        size("gate", "maximum_high_watermark", &settings.gate.maximumHighWatermark)
+        seconds("gate", "stalled_after_seconds", &settings.gate.stalledAfterSeconds)
+        seconds("timeouts", "connect_seconds", &settings.timeouts.connect)
+        seconds("timeouts", "stall_seconds", &settings.timeouts.stall)
+        var deadline = settings.timeouts.deadline ?? 0
+        seconds("timeouts", "deadline_seconds", &deadline)
+        settings.timeouts.deadline = deadline == 0 ? nil : deadline
+        integer("limits", "jobs", &settings.limits.jobs)
+        integer("limits", "jobs_per_user", &settings.limits.jobsPerUser)
+        integer("limits", "remembered_jobs", &settings.limits.rememberedJobs)
+        integer("limits", "connections", &settings.limits.connections)
+        integer("limits", "connections_per_user", &settings.limits.connectionsPerUser)
+        var maximumSize = settings.limits.maximumSize ?? 0
+        size("limits", "maximum_size", &maximumSize)
+        settings.limits.maximumSize = maximumSize == 0 ? nil : maximumSize
+        size("pipes", "grown_capacity", &settings.pipes.grownCapacity)
+        var budget = settings.pipes.budget ?? 0
+        size("pipes", "budget", &budget)
+        settings.pipes.budget = budget == 0 ? nil : budget
+        text("log", "level", &settings.logLevel)
+        reportUnknown()
+        return settings
+    }
+
+    private mutating func value(_ section: String, _ key: String) -> (any TOMLValueConvertible)? {
+        known[section, default: []].insert(key)
+        guard let part = table[section] else { return nil }
+        return part.table?[key]
+    }
+
+    private mutating func wrong(_ section: String, _ key: String, _ expected: String) {
+        problems.append("\(section).\(key): it is not \(expected)")
+    }
+
+    private mutating func integer(_ section: String, _ key: String, _ target: inout Int) {
+        guard let value = value(section, key) else { return }
+        guard let number = value.int else { return wrong(section, key, "a whole number") }
+        target = number
+    }
+
+    private mutating func seconds(_ section: String, _ key: String, _ target: inout Double) {
+        guard let value = value(section, key) else { return }
+        guard let number = value.double ?? value.int.map(Double.init), number.isFinite else {
+            return wrong(section, key, "a number of seconds")
+        }
+        target = number
+    }
+
+    private mutating func size(_ section: String, _ key: String, _ target: inout Int) {
+        guard let value = value(section, key) else { return }
+        guard let bytes = value.int ?? value.string.flatMap({ ByteSize.parse($0) }) else {
+            return wrong(section, key, "a size, such as 65536 or \"64K\"")
+        }
+        target = bytes
+    }
+
+    private mutating func text(_ section: String, _ key: String, _ target: inout String) {
+        guard let value = value(section, key) else { return }
+        guard let string = value.string else { return wrong(section, key, "a text in quotes") }
+        target = string
+    }
+
+    private mutating func optionalText(_ section: String, _ key: String, _ target: inout String?) {
+        var string = target ?? ""
+        text(section, key, &string)
+        target = string.isEmpty ? nil : string
+    }
+
+    private mutating func reportUnknown() {
+        for (section, value) in table {
+            guard let keys = known[section] else {
+                problems.append("\(section): there is no such section; there are \(list(known.keys))")
+                continue
+            }
+            guard let part = value.table else {
+                problems.append("\(section): it is not a section: write [\(section)]")
+                continue
+            }
+            for (key, _) in part where !keys.contains(key) {
+                problems.append("\(section).\(key): there is no such setting; there are \(list(keys))")
+            }
+        }
+    }
+
+    private func list(_ names: some Sequence<String>) -> String {
+        names.sorted().joined(separator: ", ")
+    }
+}

@@ -1,0 +1,79 @@
+internal import EventLoop
+internal import SluiceInterface
+internal import Systemd
+
+/// Keeps the service manager informed: the status line, and the watchdog, from the loop that does the work. Belongs to
+/// the loop's thread.
+final class StatusReporter {
+    private let loop: EventLoop
+    private let notifier: Notifier
+    private let line: () -> String
+    private let isBusy: () -> Bool
+    private var throttle = StatusThrottle()
+    private var timer: Timer?
+    private var isClosed = false
+
+    /// - Parameters:
+    ///   - line: the status as it is now.
+    ///   - isBusy: bytes may flow, so that the line changes by itself.
+    init(loop: EventLoop, notifier: Notifier, line: @escaping () -> String, isBusy: @escaping () -> Bool) {
+        self.loop = loop
+        self.notifier = notifier
+        self.line = line
+        self.isBusy = isBusy
+    }
+
+    /// The status may have changed. Costs nothing between two lines.
+    func update() {
+        guard !isClosed, timer == nil else { return }
+        switch throttle.update(line(), at: .now) {
+        case .send(let line): _ = notifier.status(line)
+        case .wait(until: let moment):
+            schedule(at: moment)
+            return
+        case .nothing: break
+        }
+        if isBusy() { schedule(at: .now + .seconds(1)) }
+    }
+
+    func close() {
+        isClosed = true
+        timer?.cancel()
+    }
+
+    /// Begins to answer the watchdog, if there is one.
+    func startWatchdog() {
+        guard let interval = Watchdog.pingInterval else { return }
+        _ = notifier.watchdog()
+        ping(every: interval)
+    }
+
+    private func ping(every interval: Duration) {
+        loop.after(interval) { [weak self] in
+            guard let self, !isClosed else { return }
+            _ = notifier.watchdog()
+            ping(every: interval)
+        }
+    }
+
+    private func schedule(at moment: ContinuousClock.Instant) {
+        timer = loop.after(max(.zero, moment - .now)) { [unowned self] in
+            timer = nil
+            if case .send(let line) = throttle.timerFired(at: .now) { _ = notifier.status(line) }
+            update()
+        }
+    }
+}
+
+/// The line for `systemctl status`.
+enum StatusLine {
+    /// `3 streaming, 1 stalled, 12 queued; 1.4 GB delivered`
+    static func describe(_ counts: Ingest.JobCounts, delivered: Int) -> String {
+        let parts = [
+            (counts.connecting, "connecting"), (counts.streaming, "streaming"), (counts.stalled, "stalled"),
+            (counts.queued, "queued"),
+        ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
+        let activity = parts.isEmpty ? "idle" : parts.joined(separator: ", ")
+        return "\(activity); \(ByteSize.describe(delivered)) delivered"
+    }
+}

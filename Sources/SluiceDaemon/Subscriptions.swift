@@ -1,0 +1,121 @@
+internal import EventLoop
+internal import SluiceCore
+internal import SluiceInterface
+internal import UnixSockets
+internal import Varlink
+
+/// Who waits for what: the calls of `Wait`, `Watch` and `Cancel` that are not answered yet. Belongs to the loop's
+/// thread.
+final class Subscriptions {
+    /// A call of `Watch`.
+    private final class Watcher {
+        let call: VarlinkCall
+        let jobID: String?
+        let interval: Duration
+        var timer: Timer?
+
+        init(call: VarlinkCall, jobID: String?, interval: Duration) {
+            self.call = call
+            self.jobID = jobID
+            self.interval = interval
+        }
+    }
+
+    private let loop: EventLoop
+    private let jobs: (UInt32) -> [JobRecord]
+    private var waiting: [String: [VarlinkCall]] = [:]
+    private var watchers: [ObjectIdentifier: Watcher] = [:]
+
+    /// - Parameter jobs: those that a user may see and that have not ended.
+    init(loop: EventLoop, jobs: @escaping (UInt32) -> [JobRecord]) {
+        self.loop = loop
+        self.jobs = jobs
+    }
+
+    /// Answers when the job has ended, which may be now.
+    func wait(_ call: VarlinkCall, for job: JobRecord) {
+        guard job.machine.outcome == nil else {
+            return call.reply(Ingest.JobReply(job: job.snapshot()))
+        }
+        let id = job.id
+        waiting[id, default: []].append(call)
+        call.onDisconnect = { [unowned self, unowned call] in
+            waiting[id]?.removeAll { $0 === call }
+            if waiting[id]?.isEmpty == true { waiting[id] = nil }
+        }
+    }
+
+    /// Answers again and again: about one job until it has ended, or about all of the caller's.
+    func watch(_ call: VarlinkCall, _ job: JobRecord?, interval: Duration) {
+        if let job, job.machine.outcome != nil {
+            return call.reply(Ingest.JobReply(job: job.snapshot()))
+        }
+        let watcher = Watcher(call: call, jobID: job?.id, interval: interval)
+        watchers[ObjectIdentifier(call)] = watcher
+        call.onDisconnect = { [unowned self, unowned call] in remove(call) }
+        for job in job.map({ [$0] }) ?? jobs(call.peer.userID) {
+            call.reply(Ingest.JobReply(job: job.snapshot()), continues: true)
+        }
+        schedule(watcher)
+    }
+
+    /// A job is in another state.
+    func changed(_ job: JobRecord) {
+        let isOver = job.machine.outcome != nil
+        guard !watchers.isEmpty || (isOver && waiting[job.id] != nil) else { return }
+        let reply = Ingest.JobReply(job: job.snapshot())
+        if isOver {
+            for call in waiting.removeValue(forKey: job.id) ?? [] { call.reply(reply) }
+        }
+        for watcher in watchers.values where concerns(watcher, job) {
+            if isOver, watcher.jobID != nil {
+                remove(watcher.call)
+                watcher.call.reply(reply)
+            } else {
+                watcher.call.reply(reply, continues: true)
+                schedule(watcher)
+            }
+        }
+    }
+
+    /// Answers whoever is left, because the service stops.
+    func close(_ error: some VarlinkErrorProtocol) {
+        for call in waiting.values.joined() { call.fail(error) }
+        waiting = [:]
+        for watcher in watchers.values {
+            watcher.timer?.cancel()
+            watcher.call.fail(error)
+        }
+        watchers = [:]
+    }
+
+    private func concerns(_ watcher: Watcher, _ job: JobRecord) -> Bool {
+        if let id = watcher.jobID { return id == job.id }
+        return watcher.call.peer.userID == 0 || watcher.call.peer.userID == job.owner.userID
+    }
+
+    /// Progress while bytes flow. A stalled or waiting job has none, so there is no timer for it.
+    private func schedule(_ watcher: Watcher) {
+        guard watcher.timer == nil, !flowing(watcher).isEmpty else { return }
+        watcher.timer = loop.after(watcher.interval) { [unowned self, unowned watcher] in
+            watcher.timer = nil
+            // A client that is behind gets the next one instead.
+            if watcher.call.unreadReplyBytes == 0 {
+                for job in flowing(watcher) {
+                    watcher.call.reply(Ingest.JobReply(job: job.snapshot()), continues: true)
+                }
+            }
+            schedule(watcher)
+        }
+    }
+
+    private func flowing(_ watcher: Watcher) -> [JobRecord] {
+        jobs(watcher.call.peer.userID).filter {
+            $0.machine.publicState == .streaming && (watcher.jobID == nil || watcher.jobID == $0.id)
+        }
+    }
+
+    private func remove(_ call: VarlinkCall) {
+        watchers.removeValue(forKey: ObjectIdentifier(call))?.timer?.cancel()
+    }
+}

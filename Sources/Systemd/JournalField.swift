@@ -1,0 +1,80 @@
+internal import Logging
+
+/// One field of a journal entry: a name that journald accepts and a value of any bytes.
+struct JournalField: Equatable, Sendable {
+    let name: String
+    var value: String
+
+    /// journald's own limit.
+    static let longestName = 64
+    /// In bytes of UTF-8. journald would take far more, through a memory file for each entry; nothing that Sluice
+    /// says about a job is that long unless a client wants it to be.
+    static let longestValue = 16 * 1024
+
+    /// - Parameter name: taken as it is; `name(forMetadataKey:)` makes one.
+    init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = Self.bounded(value)
+    }
+
+    /// `NAME=value`, as `sd_journal_sendv(3)` takes it: the value may hold newlines and zero bytes, because the
+    /// library sends its length along where it must.
+    var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(name.utf8.count + 1 + value.utf8.count)
+        bytes.append(contentsOf: name.utf8)
+        bytes.append(UInt8(ascii: "="))
+        bytes.append(contentsOf: value.utf8)
+        return bytes
+    }
+
+    /// The name under which a metadata key goes into the journal.
+    ///
+    /// A key that is a valid upper-case field name stays as it is (`SLUICE_JOB`, `MESSAGE_ID`, `ERRNO`). Any other is
+    /// upper-cased, each byte that a name may not have becomes `_`, and it is prefixed with `SLUICE_`
+    /// (`http-status` → `SLUICE_HTTP_STATUS`), as are the names that the handler itself sets (`PRIORITY` →
+    /// `SLUICE_PRIORITY`). Longer names than 64 bytes are cut.
+    ///
+    /// - Returns: nil for a key with nothing usable in it.
+    static func name(forMetadataKey key: String) -> String? {
+        let raw = Array(key.utf8)
+        if isValid(raw), !reserved.contains(key) { return key }
+        let upper = raw.map { byte -> UInt8 in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): byte - 32
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): byte
+            default: UInt8(ascii: "_")
+            }
+        }
+        let rest = upper.drop { $0 == UInt8(ascii: "_") }
+        guard !rest.isEmpty else { return nil }
+        return String(decoding: (Array("SLUICE_".utf8) + rest).prefix(longestName), as: UTF8.self)
+    }
+
+    /// What journald takes from a client: upper-case letters, digits and underscores, neither an underscore (those
+    /// fields are journald's to set) nor a digit first, 1 to 64 bytes.
+    private static func isValid(_ name: [UInt8]) -> Bool {
+        guard let first = name.first, name.count <= longestName, isUpper(first) else { return false }
+        return name.allSatisfy { byte in
+            isUpper(byte) || byte == UInt8(ascii: "_")
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        }
+    }
+
+    private static func isUpper(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+    }
+
+    private static let reserved: Set<String> = [
+        "MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "CODE_FILE", "CODE_LINE", "CODE_FUNC",
+    ]
+
+    private static func bounded(_ value: String) -> String {
+        guard value.utf8.count > longestValue else { return value }
+        let mark = "…"
+        // Cut in the middle of a character, the decoder would put a replacement mark there.
+        var end = value.utf8.index(value.utf8.startIndex, offsetBy: longestValue - mark.utf8.count)
+        while end.samePosition(in: value.unicodeScalars) == nil { end = value.utf8.index(before: end) }
+        return String(value[..<end]) + mark
+    }
+}

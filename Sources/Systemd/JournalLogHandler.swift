@@ -1,0 +1,90 @@
+internal import Glibc
+public import Logging
+
+/// A swift-log backend for a system service: structured entries in the journal, lines on standard error elsewhere.
+///
+/// An entry has MESSAGE (the message, and behind it the metadata as `key=value`), PRIORITY, SYSLOG_IDENTIFIER,
+/// CODE_FILE, CODE_LINE, CODE_FUNC and a field for each key of the metadata:
+///
+/// * a key that is a valid upper-case field name goes as it is: `SLUICE_JOB`, `MESSAGE_ID`, `ERRNO`;
+/// * any other is upper-cased and prefixed: `http-status` → `SLUICE_HTTP_STATUS`;
+/// * of equal keys, the call's own wins over the metadata provider's, and that over the logger's.
+///
+/// Levels map to `syslog(3)` priorities: trace and debug 7, info 6, notice 5, warning 4, error 3, critical 2.
+///
+/// A log call never fails and, to the journal, never waits: entries that journald has no room for are dropped, counted,
+/// and reported by the next that gets through. Values are cut at 16 KiB, fields at 64. Lines on standard error
+/// are one `write(2)` each, with control characters escaped; a reader that stops reading there does hold the caller.
+///
+/// A value type, as swift-log wants it; any thread may log.
+public struct JournalLogHandler: LogHandler {
+    /// Keys that go with every entry of this logger.
+    public var metadata: Logger.Metadata = [:]
+    /// Asked at each entry for more of them, such as the current job.
+    public var metadataProvider: Logger.MetadataProvider?
+    /// What is less important is not logged.
+    public var logLevel: Logger.Level = .info
+
+    private let identifier: String
+    private let destination: LogDestination
+    private let droppedMessageID: String?
+
+    /// A handler for one program.
+    ///
+    /// - Parameters:
+    ///   - identifier: SYSLOG_IDENTIFIER, what `journalctl -t` selects by; begins each plain line.
+    ///   - destination: found out once per process, with `LogDestination.detect()`.
+    ///   - droppedMessageID: MESSAGE_ID of the entry that reports dropped ones.
+    public init(
+        identifier: String, destination: LogDestination = .detect(), droppedMessageID: String? = nil,
+        metadataProvider: Logger.MetadataProvider? = nil
+    ) {
+        self.identifier = identifier
+        self.destination = destination
+        self.droppedMessageID = droppedMessageID
+        self.metadataProvider = metadataProvider
+    }
+
+    /// The `LogHandler` requirement: one key of `metadata`.
+    public subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    /// The `LogHandler` requirement: logs one event.
+    public func log(event: LogEvent) {
+        var inherited = metadata
+        if let provided = metadataProvider?.get() { inherited.merge(provided) { $1 } }
+        let record = LogRecord(event, inherited: inherited)
+        switch destination {
+        case .journal:
+            JournalSocket.shared.send(record.journalFields(identifier: identifier), reportDropped: dropped)
+        case .prefixedLines:
+            Self.write(record.line(identifier: identifier, withPriority: true))
+        case .plainLines:
+            Self.write(record.line(identifier: identifier, withPriority: false))
+        }
+    }
+
+    private func dropped(_ count: UInt64) -> [JournalField] {
+        var fields = [JournalField("SLUICE_DROPPED", String(count))]
+        if let droppedMessageID { fields.append(JournalField("MESSAGE_ID", droppedMessageID)) }
+        let record = LogRecord(
+            level: .warning, message: "log messages dropped, the journal was full", fields: fields)
+        return record.journalFields(identifier: identifier)
+    }
+
+    private static func write(_ line: String) {
+        var line = line
+        line.withUTF8 { bytes in
+            var rest = UnsafeRawBufferPointer(bytes)
+            while let start = rest.baseAddress, !rest.isEmpty {
+                let count = Glibc.write(STDERR_FILENO, start, rest.count)
+                if count < 0, errno == EINTR { continue }
+                // Nobody is left to tell, also where standard error is non-blocking and full.
+                guard count > 0 else { return }
+                rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            }
+        }
+    }
+}

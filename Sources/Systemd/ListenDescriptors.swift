@@ -1,0 +1,157 @@
+internal import CSystemd
+internal import Glibc
+public import SystemPackage
+public import UnixSockets
+
+/// A listening socket that the service manager opened for us.
+@frozen
+public struct ListenDescriptor: ~Copyable, Sendable {
+    /// FileDescriptorName= of the socket unit; the unit's own name where it has none; `unknown` where nothing is said.
+    public let name: String
+    /// The socket: close-on-exec, non-blocking.
+    public var descriptor: OwnedDescriptor
+}
+
+/// What goes wrong with descriptors that were passed to us.
+public enum ListenDescriptorsError: Error, Equatable, CustomStringConvertible {
+    /// A descriptor is no listening Unix stream socket. `found` says what it is.
+    case unusable(number: Int32, name: String, found: String, remedy: String)
+    /// LISTEN_FDS and its like do not make sense, or a system call refused.
+    case system(call: String, errno: Errno)
+
+    /// The sentence for the log, with the remedy where there is one.
+    public var description: String {
+        switch self {
+        case .unusable(let number, let name, let found, let remedy):
+            "the descriptor \(number) (\(name)) that the service manager passed is \(found), "
+                + "not a listening Unix stream socket: \(remedy)"
+        case .system(let call, let errno):
+            "cannot take the sockets that the service manager passed: \(call): \(errno)"
+        }
+    }
+}
+
+/// The sockets passed by socket activation (`sd_listen_fds(3)`), in the order of the socket unit.
+///
+/// Owns those not yet taken out. (A collection it cannot be: its elements are noncopyable.)
+public struct ListenDescriptors: ~Copyable, Sendable {
+    private var waiting: [(number: CInt, name: String)]
+
+    private init(_ waiting: [(number: CInt, name: String)]) {
+        self.waiting = waiting
+    }
+
+    deinit {
+        for (number, _) in waiting { close(number) }
+    }
+
+    /// Takes over what was passed to this process; empty where nothing was.
+    ///
+    /// Unsets LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, so a second call finds nothing and no child is misled. Call
+    /// it early, while the process has one thread: `unsetenv(3)` and `getenv(3)` exclude each other.
+    ///
+    /// - Throws: where one of the descriptors cannot serve; all of them are closed then.
+    public static func take() throws(ListenDescriptorsError) -> ListenDescriptors {
+        var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+        // Sets FD_CLOEXEC on each.
+        let count = sd_listen_fds_with_names(1, &names)
+        guard count >= 0 else { throw .system(call: "sd_listen_fds", errno: Errno(rawValue: -count)) }
+        defer {
+            if let names {
+                for index in 0..<Int(count) { free(names[index]) }
+                free(names)
+            }
+        }
+        let all = ListenDescriptors(
+            (0..<count).map { index in
+                (SD_LISTEN_FDS_START + index, names?[Int(index)].map { String(cString: $0) } ?? "unknown")
+            })
+        for (number, name) in all.waiting {
+            if let (found, remedy) = PassedDescriptor(number).complaint {
+                throw .unusable(number: number, name: name, found: found, remedy: remedy)
+            }
+            do {
+                try setNonblocking(number)
+            } catch {
+                throw .system(call: "fcntl", errno: error)
+            }
+        }
+        return all
+    }
+
+    /// How many are left.
+    public var count: Int { waiting.count }
+
+    /// The names of those left.
+    public var names: [String] { waiting.map(\.name) }
+
+    /// Hands out the first of those left.
+    public mutating func takeFirst() -> ListenDescriptor? {
+        guard !waiting.isEmpty else { return nil }
+        let (number, name) = waiting.removeFirst()
+        return ListenDescriptor(name: name, descriptor: OwnedDescriptor(adopting: number))
+    }
+}
+
+/// What a descriptor is, in words.
+private struct PassedDescriptor {
+    /// What it is instead of a listening Unix stream socket, and what to do about it; nil where it is one.
+    let complaint: (found: String, remedy: String)?
+
+    init(_ descriptor: CInt) {
+        let useStream = "give the socket unit ListenStream= with a path, and Accept=no"
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            complaint = ("not open", "check LISTEN_FDS")
+            return
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFSOCK:
+            let domain = Self.option(SO_DOMAIN, of: descriptor)
+            let type = Self.option(SO_TYPE, of: descriptor)
+            let isListening = Self.option(SO_ACCEPTCONN, of: descriptor) == 1
+            let isUnixStream = domain == AF_UNIX && type == CInt(SOCK_STREAM.rawValue)
+            if isUnixStream, isListening {
+                complaint = nil
+            } else {
+                let state = isListening ? "listening" : "not listening"
+                complaint = (
+                    "a \(Self.name(type: type)) socket of the family \(Self.name(domain: domain)), \(state)",
+                    isUnixStream ? "give the socket unit Accept=no" : useStream
+                )
+            }
+        case S_IFIFO: complaint = ("a FIFO", useStream)
+        case S_IFREG: complaint = ("a regular file", useStream)
+        case S_IFCHR: complaint = ("a character device", useStream)
+        case S_IFDIR: complaint = ("a directory", useStream)
+        default: complaint = ("neither a socket nor a file", useStream)
+        }
+    }
+
+    private static func option(_ option: CInt, of socket: CInt) -> CInt? {
+        var value: CInt = 0
+        var length = socklen_t(MemoryLayout<CInt>.size)
+        return getsockopt(socket, SOL_SOCKET, option, &value, &length) == 0 ? value : nil
+    }
+
+    private static func name(type: CInt?) -> String {
+        switch type {
+        case CInt(SOCK_STREAM.rawValue): "stream"
+        case CInt(SOCK_DGRAM.rawValue): "datagram"
+        case CInt(SOCK_SEQPACKET.rawValue): "seqpacket"
+        case let other?: "type-\(other)"
+        case nil: "unknown"
+        }
+    }
+
+    private static func name(domain: CInt?) -> String {
+        switch domain {
+        case AF_UNIX: "AF_UNIX"
+        case AF_INET: "AF_INET"
+        case AF_INET6: "AF_INET6"
+        case AF_NETLINK: "AF_NETLINK"
+        case let other?: "\(other)"
+        case nil: "unknown"
+        }
+    }
+}

@@ -1,0 +1,148 @@
+internal import CSystemd
+internal import Glibc
+internal import Synchronization
+public import SystemPackage
+
+/// Tells the service manager how the service is doing (`sd_notify(3)`), through the socket named by NOTIFY_SOCKET.
+///
+/// Without a service manager every call does nothing and says so. A message costs one datagram: a few microseconds
+/// here, some tens in PID 1, so send a status at most once a second (`StatusThrottle`).
+///
+/// ## Concurrency model
+/// Any thread may call any method. The last status is behind a lock that is not held while the message is sent, so
+/// of two calls of `status` at the same time either may be the one that is seen last.
+public final class Notifier: Sendable {
+    /// What became of a message. Only `failed` is worth a line in the log.
+    public enum Outcome: Sendable, Equatable {
+        /// The kernel has queued it for the manager.
+        case sent
+        /// There is no manager, or the message would have told it nothing new.
+        case notNeeded
+        /// NOTIFY_SOCKET is set, and the message could not be sent there.
+        case failed(Errno)
+    }
+
+    /// The longest status, in bytes of UTF-8; what is longer is cut between two Unicode scalars. It fits a line
+    /// or two of a terminal.
+    public static let longestStatus = 256
+
+    private let isEnabled: Bool
+    private let lastStatus = Mutex<String?>(nil)
+
+    /// A notifier; reads the environment at each call, not here.
+    ///
+    /// - Parameter isEnabled: false for a process that inherits another's NOTIFY_SOCKET and must not use it, as a
+    ///   private daemon does that is started from within a service.
+    public init(isEnabled: Bool = true) {
+        self.isEnabled = isEnabled
+    }
+
+    /// Whether a service manager waits for our messages.
+    public static var isUnderSystemd: Bool {
+        guard let path = getenv("NOTIFY_SOCKET") else { return false }
+        return path.pointee != 0
+    }
+
+    /// READY=1: the service answers from now on, or has finished reloading.
+    @discardableResult
+    public func ready(status: String? = nil) -> Outcome {
+        send("READY=1", status: status)
+    }
+
+    /// STATUS=: one line for `systemctl status`. Not sent where it is the last one again.
+    @discardableResult
+    public func status(_ text: String) -> Outcome {
+        let text = Self.statusLine(text)
+        let isNew = lastStatus.withLock { last in
+            defer { last = text }
+            return last != text
+        }
+        return isNew ? send(["STATUS=\(text)"]) : .notNeeded
+    }
+
+    /// RELOADING=1: settings are being read again. `ready` has to follow, whatever comes of it.
+    @discardableResult
+    public func reloading(status: String? = nil) -> Outcome {
+        // MONOTONIC_USEC is what Type=notify-reload (systemd 253) tells this reload from an earlier one by.
+        send("RELOADING=1", "MONOTONIC_USEC=\(Self.monotonicMicroseconds())", status: status)
+    }
+
+    /// STOPPING=1: the service is on its way out.
+    @discardableResult
+    public func stopping(status: String? = nil) -> Outcome {
+        send("STOPPING=1", status: status)
+    }
+
+    /// WATCHDOG=1: the caller's loop still turns. Send it at least every half `Watchdog.interval`.
+    @discardableResult
+    public func watchdog() -> Outcome {
+        send("WATCHDOG=1", status: nil)
+    }
+
+    /// MAINPID=: another process is the service's main one from now on.
+    @discardableResult
+    public func mainPID(_ processID: Int32) -> Outcome {
+        send("MAINPID=\(processID)", status: nil)
+    }
+
+    /// ERRNO= and STATUS=: why the service is about to fail, for `systemctl status`.
+    @discardableResult
+    public func failing(_ errno: Errno?, exitText: String) -> Outcome {
+        guard let errno else { return status(exitText) }
+        return send("ERRNO=\(errno.rawValue)", status: exitText)
+    }
+
+    /// EXTEND_TIMEOUT_USEC=: the start, the stop or the reload that is under way needs `time` more, from now on.
+    @discardableResult
+    public func extendTimeout(by time: Duration) -> Outcome {
+        send("EXTEND_TIMEOUT_USEC=\(time.wholeMicroseconds)", status: nil)
+    }
+
+    private func send(_ lines: String..., status: String?) -> Outcome {
+        guard let status else { return send(lines) }
+        let text = Self.statusLine(status)
+        lastStatus.withLock { $0 = text }
+        return send(lines + ["STATUS=\(text)"])
+    }
+
+    private func send(_ lines: [String]) -> Outcome {
+        guard isEnabled else { return .notNeeded }
+        let result = sd_notify(0, lines.joined(separator: "\n"))
+        if result < 0 { return .failed(Errno(rawValue: -result)) }
+        return result > 0 ? .sent : .notNeeded
+    }
+
+    /// A line as STATUS= may carry it: without a newline, which would begin another assignment, or any other control
+    /// character, and not too long.
+    static func statusLine(_ text: String) -> String {
+        let blank: Unicode.Scalar = " "
+        var line = String.UnicodeScalarView()
+        var length = 0
+        for scalar in text.unicodeScalars {
+            let isControl = scalar.properties.generalCategory == .control
+            let shown = isControl || scalar == "\u{2028}" || scalar == "\u{2029}" ? blank : scalar
+            length += UTF8.width(shown)
+            if length > longestStatus { break }
+            line.append(shown)
+        }
+        return String(line)
+    }
+
+    private static func monotonicMicroseconds() -> Int64 {
+        var now = timespec()
+        // Cannot fail: the clock exists on every Linux.
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        return Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000
+    }
+}
+
+extension Duration {
+    /// Rounded up, and never negative.
+    var wholeMicroseconds: Int64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        let fraction = (attoseconds + 999_999_999_999) / 1_000_000_000_000
+        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
+        return overflow || whole > .max - fraction ? .max : whole + fraction
+    }
+}

@@ -1,0 +1,56 @@
+/// Decides when a status line is worth a message: only when it differs from the last one sent, and at most once per
+/// interval. The last line of a burst is never lost: it waits.
+///
+/// Pure: time is passed in, and the caller sends and waits.
+public struct StatusThrottle: Sendable {
+    /// What the caller has to do.
+    public enum Step: Sendable, Equatable {
+        /// Send this line now.
+        case send(String)
+        /// Call `timerFired` at this moment; nothing to send yet.
+        case wait(until: ContinuousClock.Instant)
+        /// Nothing: the line is the one last sent, or the wait for it is already under way.
+        case nothing
+    }
+
+    private let interval: Duration
+    private var sent: (line: String, at: ContinuousClock.Instant)?
+    private var pending: String?
+
+    /// A throttle that has sent nothing yet, so the first line goes out at once.
+    public init(interval: Duration = .seconds(1)) {
+        self.interval = interval
+    }
+
+    /// The status is `line` now.
+    public mutating func update(_ line: String, at now: ContinuousClock.Instant) -> Step {
+        guard let sent else { return send(line, now) }
+        let isWaiting = pending != nil
+        if now >= sent.at + interval {
+            pending = nil
+            return line == sent.line ? .nothing : send(line, now)
+        }
+        if isWaiting {
+            // Also where the line is the sent one again: the timer will find out.
+            pending = line
+            return .nothing
+        }
+        guard line != sent.line else { return .nothing }
+        pending = line
+        return .wait(until: sent.at + interval)
+    }
+
+    /// The moment asked for by `.wait` has come.
+    public mutating func timerFired(at now: ContinuousClock.Instant) -> Step {
+        guard let line = pending, let sent else { return .nothing }
+        // A timer may be early where the caller's clock is coarse.
+        if now < sent.at + interval { return .wait(until: sent.at + interval) }
+        pending = nil
+        return line == sent.line ? .nothing : send(line, now)
+    }
+
+    private mutating func send(_ line: String, _ now: ContinuousClock.Instant) -> Step {
+        sent = (line, now)
+        return .send(line)
+    }
+}

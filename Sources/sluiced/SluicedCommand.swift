@@ -1,0 +1,160 @@
+import ArgumentParser
+import EventLoop
+import Glibc
+import Logging
+import ServiceLifecycle
+import SluiceCore
+import SluiceDaemon
+import SluiceInterface
+import Systemd
+import SystemPackage
+import UnixSignals
+import UnixSockets
+
+/// `sluiced(8)`: reads the settings, opens the socket, and hands over to `IngestDaemon`.
+@main
+struct SluicedCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sluiced",
+        abstract: "Fetches URLs for local programs, into pipes, at the pace of whoever reads them.",
+        discussion: """
+            Clients connect to a Unix-domain socket and speak Varlink (io.sluice.Ingest); sluicectl(1) is one. \
+            Under systemd the socket is handed over by sluiced.socket, or made by the service itself.
+
+            SIGTERM and SIGINT stop it cleanly, SIGHUP reads the settings again.
+            """,
+        version: SluiceVersion.current)
+
+    @Option(name: .long, help: ArgumentHelp("Read settings from FILE (sluiced.toml).", valueName: "file"))
+    var config: String?
+
+    @Option(
+        name: .long, help: ArgumentHelp("Only say whether FILE is a good settings file.", valueName: "file"))
+    var checkConfig: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Listen on PATH, whatever the settings say. The default is \(SocketPath.system) for root and "
+                + "$XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.", valueName: "path"))
+    var socket: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("The lane's executable, if not the one installed beside.", valueName: "path"))
+    var lane: String?
+
+    @Flag(
+        name: .long,
+        help: "Serve one client alone: write a byte to descriptor 3 when ready, stop when it reaches its end.")
+    var `private` = false
+
+    func run() async throws {
+        if let checkConfig {
+            _ = try load(checkConfig)
+            print("\(checkConfig): good")
+            return
+        }
+        let settings = try config.map(load) ?? Settings()
+        signal(SIGPIPE, SIG_IGN)
+        raiseDescriptorLimit()
+        let logger = makeLogger(level: settings.logLevel)
+        let laneExecutable = try laneExecutable()
+        var listening: Listening
+        do {
+            listening = try Listening.open(path: socketPath(settings))
+        } catch {
+            logger.critical(
+                "cannot listen",
+                metadata: [
+                    "MESSAGE_ID": "\(MessageID.listenFailed.rawValue)", "SLUICE_REASON": "\(error)",
+                ])
+            throw ExitCode(EXIT_FAILURE)
+        }
+        let ownPath = listening.ownPath
+        let loop = try EventLoop()
+        let daemon = IngestDaemon(
+            loop: loop,
+            configuration: DaemonConfiguration(
+                laneExecutable: laneExecutable, laneEnvironment: LaneEnvironment.make(),
+                socketName: listening.name, notifies: !self.private), settings: settings, logger: logger)
+        let thread = LoopThread(running: loop)
+        let isPrivate = self.private
+        try await daemon.start(listeners: listening.listeners) {
+            if isPrivate { _ = write(3, "R", 1) }
+        }
+        try await serve(daemon, loop, logger)
+        loop.stop()
+        thread.join()
+        if let ownPath { unlink(ownPath) }
+    }
+
+    private func serve(_ daemon: IngestDaemon, _ loop: EventLoop, _ logger: Logger) async throws {
+        var configuration = ServiceGroupConfiguration(
+            services: [DaemonService(daemon: daemon), ReloadService(path: config, daemon: daemon)],
+            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
+        configuration.maximumGracefulShutdownDuration = .seconds(10)
+        let group = ServiceGroup(configuration: configuration)
+        if self.private {
+            Lifeline.watch(OwnedDescriptor(adopting: 3), on: loop) {
+                Task { await group.triggerGracefulShutdown() }
+            }
+        }
+        try await group.run()
+    }
+
+    /// The lifecycle library's own messages are for debugging it.
+    private func quiet(_ logger: Logger) -> Logger {
+        var quiet = logger
+        quiet.logLevel = .error
+        return quiet
+    }
+
+    private func load(_ path: String) throws -> Settings {
+        do {
+            return try SettingsFile.read(path: path)
+        } catch {
+            throw StartFailure(description: error.description)
+        }
+    }
+
+    private func makeLogger(level: String) -> Logger {
+        let destination = LogDestination.detect()
+        var logger = Logger(label: "sluiced") { _ in
+            JournalLogHandler(
+                identifier: "sluiced", destination: destination,
+                droppedMessageID: MessageID.messagesDropped.rawValue)
+        }
+        logger.logLevel = Logger.Level(rawValue: level) ?? .info
+        return logger
+    }
+
+    private func socketPath(_ settings: Settings) -> String {
+        if let path = socket ?? settings.socket { return path }
+        guard geteuid() != 0, let directory = getenv("XDG_RUNTIME_DIR") else { return SocketPath.system }
+        return SocketPath.user(runtimeDirectory: String(cString: directory))
+    }
+
+    private func laneExecutable() throws -> String {
+        let candidates = lane.map { [$0] } ?? LaneLocation.candidates()
+        guard let found = candidates.first(where: { access($0, X_OK) == 0 }) else {
+            throw StartFailure(
+                description:
+                    "there is no sluice-lane at \(candidates.joined(separator: " or ")): name it with --lane")
+        }
+        return found
+    }
+
+    /// A job takes a handful of descriptors: the soft limit of 1,024 is for programs that use select(2).
+    private func raiseDescriptorLimit() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+}
+
+/// Why the daemon does not start, for standard error.
+struct StartFailure: Error, CustomStringConvertible {
+    let description: String
+}

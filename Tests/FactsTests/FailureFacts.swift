@@ -1,0 +1,96 @@
+import TestKit
+import Testing
+
+/// Which code and words a failure has: the retry rules read them.
+@Suite("Facts: how failures are told", .serialized)
+struct FailureFacts {
+    @Test(
+        "a certificate that does not hold is -1 with OpenSSL's reason",
+        arguments: [
+            (TestCA.Quality.expired, "SSL certificate problem: certificate has expired"),
+            (.wrongHost, "SSL: no alternative certificate subject name matches target host name 'localhost'"),
+            (.selfSigned, "SSL certificate problem: self-signed certificate"),
+        ])
+    func certificates(_ quality: TestCA.Quality, _ text: String) throws {
+        let authority = try TestCA()
+        var options = NginxOptions()
+        options.certificate = authority[quality]
+        let nginx = try Nginx(options)
+        let outcome = try Probe(authority: authority.certificate).outcome(nginx.tlsURL("/"))
+        #expect(outcome.number("code") == -1, "\(outcome)")
+        #expect(outcome["text"] == text)
+        #expect(try nginx.accessLog().isEmpty)
+    }
+
+    @Test("an authority that nobody trusts is -1 with OpenSSL's reason")
+    func unknownAuthority() throws {
+        let authority = try TestCA()
+        var options = NginxOptions()
+        options.certificate = authority[.good]
+        let nginx = try Nginx(options)
+        let outcome = try Probe().outcome(nginx.tlsURL("/"))
+        #expect(outcome.number("code") == -1)
+        #expect(outcome["text"] == "SSL certificate problem: unable to get local issuer certificate")
+    }
+
+    @Test("environment variables do not make libcurl trust an authority")
+    func noVariableNamesAnAuthority() throws {
+        let authority = try TestCA()
+        var options = NginxOptions()
+        options.certificate = authority[.good]
+        let nginx = try Nginx(options)
+        let names = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "URLSessionCertificateAuthorityInfoFile"]
+        let probe = try Probe(
+            environment: Dictionary(uniqueKeysWithValues: names.map { ($0, authority.certificate) }))
+        let outcome = try probe.outcome(nginx.tlsURL("/"))
+        #expect(outcome.number("code") == -1, "a variable works now: ca_file could use it")
+    }
+
+    @Test("a refused connection is -1004")
+    func refused() throws {
+        let outcome = try Probe().outcome("http://127.0.0.1:\(try Loopback.freePort())/")
+        #expect(outcome.number("code") == -1004, "\(outcome)")
+        #expect(outcome["text"].hasPrefix("Failed to connect to 127.0.0.1 port "))
+    }
+
+    @Test("a reset before the response is -1005")
+    func reset() throws {
+        let origin = try BadOrigin { $0.reset() }
+        let outcome = try Probe().outcome(origin.url())
+        #expect(outcome.number("code") == -1005, "\(outcome)")
+        #expect(outcome["text"] == "Recv failure: Connection reset by peer")
+    }
+
+    @Test("a close before the response is -1011")
+    func emptyReply() throws {
+        let origin = try BadOrigin { $0.close() }
+        let outcome = try Probe().outcome(origin.url())
+        #expect(outcome.number("code") == -1011, "\(outcome)")
+        #expect(outcome["text"] == "Empty reply from server")
+    }
+
+    @Test("a name that does not exist is -1003")
+    func unknownName() throws {
+        let outcome = try Probe().outcome("http://sluice.invalid/", within: .seconds(20))
+        #expect(outcome.number("code") == -1003, "\(outcome)")
+        #expect(outcome["text"] == "Could not resolve host: sluice.invalid")
+    }
+
+    @Test("a response that does not come in time is -1001")
+    func timeout() throws {
+        let origin = try BadOrigin { $0.waitForClose() }
+        let outcome = try Probe("timeout=1").outcome(origin.url())
+        #expect(outcome.number("code") == -1001, "\(outcome)")
+    }
+
+    @Test("a server that is not HTTP is -1002, the code of an unsupported URL")
+    func notHTTP() throws {
+        let origin = try BadOrigin { connection in
+            try connection.send("SSH-2.0-OpenSSH_9.2\r\n")
+            connection.close()
+        }
+        let outcome = try Probe().outcome(origin.url())
+        #expect(outcome.number("code") == -1002, "\(outcome)")
+        #expect(outcome["text"] == "Received HTTP/0.9 when not allowed")
+    }
+}

@@ -1,0 +1,80 @@
+"""A Varlink client in a few lines (https://varlink.org/Method-Call), for the tests under systemd.
+
+client.py SOCKET call METHOD [JSON]   prints the reply's parameters
+client.py SOCKET drain URL            fetches and prints "BYTES SECONDS SHA256 JOB"
+client.py SOCKET hold COUNT URL       fetches COUNT times, reads nothing, says "held", and waits for standard input to end
+"""
+
+import array
+import hashlib
+import json
+import os
+import socket
+import sys
+import time
+
+INTERFACE = "io.sluice.Ingest."
+
+
+def connect():
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(60)
+    connection.connect(sys.argv[1])
+    return connection
+
+
+def call(connection, method, parameters):
+    """The reply's parameters, and the descriptors that came with it."""
+    name = method if "." in method else INTERFACE + method
+    connection.sendall(json.dumps({"method": name, "parameters": parameters}).encode() + b"\0")
+    reply, passed = b"", array.array("i")
+    while not reply.endswith(b"\0"):
+        data, control, _, _ = connection.recvmsg(65536, socket.CMSG_SPACE(16 * passed.itemsize))
+        if not data:
+            sys.exit(f"{name}: the service closed the connection")
+        reply += data
+        for level, kind, content in control:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                passed.frombytes(content)
+    message = json.loads(reply[:-1])
+    if "error" in message:
+        sys.exit(f"{name}: {message}")
+    return message.get("parameters", {}), list(passed)
+
+
+def fetch(connection, url):
+    parameters, passed = call(connection, "Fetch", {"url": url})
+    return parameters["id"], passed[parameters["bodyFileDescriptor"]]
+
+
+def drain(url):
+    connection = connect()
+    started = time.monotonic()
+    job, body = fetch(connection, url)
+    digest, count = hashlib.sha256(), 0
+    while piece := os.read(body, 1 << 20):
+        digest.update(piece)
+        count += len(piece)
+    seconds = time.monotonic() - started
+    print(count, f"{seconds:.3f}", digest.hexdigest(), job)
+
+
+def hold(count, url):
+    held = []
+    for _ in range(count):
+        connection = connect()
+        held.append((connection, fetch(connection, url)))
+    print("held", flush=True)
+    sys.stdin.read()
+
+
+command, arguments = sys.argv[2], sys.argv[3:]
+if command == "call":
+    reply, _ = call(connect(), arguments[0], json.loads(arguments[1]) if len(arguments) > 1 else {})
+    print(json.dumps(reply))
+elif command == "drain":
+    drain(arguments[0])
+elif command == "hold":
+    hold(int(arguments[0]), arguments[1])
+else:
+    sys.exit(__doc__)

@@ -1,0 +1,104 @@
+# Sourced by the scripts here, which run as root under a systemd of their own: whatever they write is gone with it.
+# Their first argument is the repository.
+set -euo pipefail
+# shellcheck disable=SC2034  # the scripts use it
+repository=$1
+scratch=$(mktemp -d)
+chmod 755 "$scratch"
+
+current=
+# it SENTENCE: what the commands up to the next one show.
+it() {
+    [ -z "$current" ] || echo "ok   $current"
+    current=$1
+}
+finish() {
+    it ''
+    finished=yes
+}
+finished=
+# A script that ends anywhere else has failed, and shows what systemd knows.
+report() {
+    local status=$?
+    [ -z "$finished" ] || [ $status != 0 ] || return 0
+    echo "FAIL $current" >&2
+    systemctl --failed --no-pager --no-legend >&2 || :
+    journalctl -b --no-pager -n 60 | cut -c -300 >&2 || :
+    exit 1
+}
+trap report EXIT
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+# equal WHAT IS SHOULD
+equal() { [ "$2" = "$3" ] || fail "$1: '$2' instead of '$3'"; }
+# contains WHAT TEXT PART
+contains() { [[ $2 == *"$3"* ]] || fail "$1: no '$3' in: $2"; }
+
+# eventually SECONDS COMMAND...: runs it again and again until it succeeds.
+eventually() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt "$deadline" ] || fail "not within the time: $*"
+        sleep 0.05
+    done
+}
+
+milliseconds() { echo $(($(date +%s%N) / 1000000)); }
+# property UNIT NAME
+property() { systemctl show --property="$2" --value "$1"; }
+is_property() { [ "$(property "$1" "$2")" = "$3" ]; }
+
+# ---- for the tests of the service ------------------------------------------
+
+# install_sluice: puts the debug build and its units where a package would.
+install_sluice() {
+    make -C "$repository" --no-print-directory install CONFIGURATION=debug SWIFT_RUNTIME=system \
+        DESTDIR= PREFIX=/usr > "$scratch/install.log" 2>&1 || fail "$(cat "$scratch/install.log")"
+    [ -e /etc/sluice/sluiced.toml ] || : > /etc/sluice/sluiced.toml
+    systemd-sysusers 2> /dev/null
+    journalctl --update-catalog
+    systemctl daemon-reload
+    # One who may use the service, and one who may not.
+    useradd --create-home --groups sluice member
+    useradd --create-home stranger
+}
+
+# start_origin FILE...: nginx on a loopback that is all ours, serving the scratch directory's www.
+origin=http://127.0.0.1:8080
+start_origin() {
+    install -d "$scratch/www" "$scratch/nginx"
+    cat > "$scratch/nginx/nginx.conf" <<END
+daemon off;
+pid $scratch/nginx/pid;
+error_log stderr;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    sendfile on;
+    keepalive_timeout 60;
+    server {
+        listen 127.0.0.1:8080;
+        root $scratch/www;
+    }
+}
+END
+    systemd-run --quiet --unit=origin nginx -p "$scratch/nginx" -c "$scratch/nginx/nginx.conf"
+    eventually 10 curl --silent --output /dev/null "$origin/"
+}
+
+system_socket=/run/sluice/io.sluice.Ingest
+# as USER COMMAND...
+as() { runuser -u "$1" -- "${@:2}"; }
+# A client of our own, so that a fault of sluicectl is not taken for one of the service.
+client() { python3 "$repository/Tests/System/client.py" "$system_socket" "$@"; }
+# message_id CASE: the id of a kind of journal entry.
+message_id() {
+    sed -nE "s/^ *case $1 = \"(.*)\"$/\1/p" "$repository/Sources/SluiceDaemon/MessageID.swift"
+}
+# logged CASE [MATCH...]: whether there is such an entry.
+logged() { journalctl --no-pager -q -o cat MESSAGE_ID="$(message_id "$1")" "${@:2}" | grep -q .; }

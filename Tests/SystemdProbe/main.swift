@@ -1,0 +1,18 @@
+// A small program that does with the Systemd module what a service does, for tests to look at from outside: some
+// start it as a plain child with an environment of their own, others as a unit under a real systemd.
+internal import Glibc
+internal import Logging
+internal import SystemPackage
+internal import Systemd
+internal import UnixSockets
+
+switch CommandLine.arguments.dropFirst().first {
+case "notify": ProbeNotify.run()
+case "listen": ProbeListen.run()
+case "log": ProbeLog.run()
+case "flood": ProbeLog.flood(gates: Array(CommandLine.arguments.dropFirst(2)))
+case "service": ProbeService.run(gate: CommandLine.arguments.dropFirst(2).first)
+default:
+    print("usage: systemd-probe notify | listen | log | flood FIFO FIFO | service [FIFO]")
+    exit(2)
+}

@@ -1,0 +1,164 @@
+import Glibc
+import Logging
+import Synchronization
+import Testing
+import UnixSockets
+
+@testable import Systemd
+
+@Suite("What goes into the journal")
+struct JournalTests {
+    private func record(_ level: Logger.Level, _ message: Logger.Message, _ metadata: Logger.Metadata)
+        -> LogRecord
+    {
+        LogRecord(
+            LogEvent(
+                level: level, message: message, metadata: metadata, source: nil, file: "Module/File.swift",
+                function: "run()", line: 7), inherited: ["SLUICE_JOB": "1", "user": "root"])
+    }
+
+    @Test(
+        "a metadata key becomes a name that journald accepts",
+        arguments: [
+            ("SLUICE_JOB", "SLUICE_JOB"), ("MESSAGE_ID", "MESSAGE_ID"), ("ERRNO", "ERRNO"),
+            ("job", "SLUICE_JOB"),
+            ("http-status", "SLUICE_HTTP_STATUS"), ("a.b c", "SLUICE_A_B_C"), ("_PID", "SLUICE_PID"),
+            ("1st", "SLUICE_1ST"), ("PRIORITY", "SLUICE_PRIORITY"), ("MESSAGE", "SLUICE_MESSAGE"),
+            ("ü", nil), ("", nil), ("=\n", nil), ("a=b\nMESSAGE", "SLUICE_A_B_MESSAGE"),
+        ] as [(String, String?)])
+    func names(key: String, name: String?) {
+        #expect(JournalField.name(forMetadataKey: key) == name)
+    }
+
+    @Test("a name has at most 64 bytes")
+    func longNames() {
+        let upper = String(repeating: "A", count: 64)
+        #expect(JournalField.name(forMetadataKey: upper) == upper)
+        #expect(JournalField.name(forMetadataKey: upper + "A") == "SLUICE_" + upper.prefix(57))
+    }
+
+    @Test("a value may hold newlines and zero bytes; a long one is cut between two characters")
+    func values() {
+        #expect(JournalField("A", "x\ny\u{0}=").bytes == Array("A=x\ny\u{0}=".utf8))
+        let long = JournalField("A", "x" + String(repeating: "ü", count: JournalField.longestValue))
+        #expect(long.value.utf8.count <= JournalField.longestValue)
+        #expect(long.value.hasSuffix("ü…"))
+    }
+
+    @Test(
+        "an entry has its message, its priority, its place and its metadata, the call's own before the logger's"
+    )
+    func entry() {
+        let fields = record(
+            .warning, "job failed", ["SLUICE_JOB": "17", "MESSAGE_ID": "ab", "reason": "a \"b\""]
+        )
+        .journalFields(identifier: "sluiced")
+        #expect(
+            fields.map { String(decoding: $0.bytes, as: UTF8.self) } == [
+                #"MESSAGE=job failed job=17 reason="a \"b\"" user=root"#,
+                "PRIORITY=4", "SYSLOG_IDENTIFIER=sluiced",
+                "CODE_FILE=Module/File.swift", "CODE_LINE=7", "CODE_FUNC=run()",
+                "MESSAGE_ID=ab", "SLUICE_JOB=17", #"SLUICE_REASON=a "b""#, "SLUICE_USER=root",
+            ])
+    }
+
+    @Test("an entry never has more fields than journald takes")
+    func manyFields() {
+        let many = Dictionary(uniqueKeysWithValues: (0..<5000).map { ("k\($0)", Logger.MetadataValue("v")) })
+        #expect(record(.info, "x", many).journalFields(identifier: "x").count == LogRecord.mostFields + 6)
+    }
+
+    @Test("a line is one line, whatever a client has put into it")
+    func lines() {
+        let evil = record(
+            .error, "refused", ["name": "a\n<0>forged\u{1B}[2J", "SLUICE_JOB": "", "user": "x=y"])
+        #expect(
+            evil.line(identifier: "sluiced", withPriority: true)
+                == #"<3>refused job="" name="a\n<0>forged\u{1b}[2J" user="x=y""# + "\n")
+        #expect(
+            evil.line(identifier: "sluiced", withPriority: false).hasPrefix("sluiced: error: refused job="))
+        #expect(
+            record(.notice, "a\nb", [:]).line(identifier: "s", withPriority: false)
+                == "s: a\\nb job=1 user=root\n")
+    }
+
+    @Test("the journal is used only where standard error is the journal's")
+    func destination() {
+        func choose(_ stream: String?, _ invocation: String?, isStream: Bool) -> LogDestination {
+            .choose(journalStream: stream, invocation: invocation, standardError: (8, 15), isStream: isStream)
+        }
+        #expect(choose("8:15", "id", isStream: true) == .journal)
+        #expect(choose("8:16", "id", isStream: true) == .prefixedLines)
+        #expect(choose(nil, "id", isStream: true) == .prefixedLines)
+        #expect(choose("8:16", "id", isStream: false) == .plainLines)
+        #expect(choose(nil, nil, isStream: true) == .plainLines)
+        #expect(choose("nonsense", nil, isStream: false) == .plainLines)
+    }
+
+    @Test("a child without a journal writes lines, and survives what is hard to log")
+    func child() throws {
+        let result = try Probe.run(["log"])
+        #expect(result.exit == .exited(0))
+        #expect(result.lines == ["destination: plainLines"])
+        #expect(result.errors.contains("systemd-probe: job complete job=17 bytes=42 host=\"a b\"\n"))
+        #expect(result.errors.contains("detail=\"first\\nsecond\\u{0}third\""))
+    }
+
+    @Test("a journal that is full holds nobody up: entries are dropped, counted, and the count is told")
+    func full() throws {
+        let journal = try DatagramSocket()
+        let filler = try DatagramSocket()
+        let sent = Mutex<[String]>([])
+        let socket = JournalSocket(path: journal.path) { fields in
+            sent.withLock { $0.append(fields.map(\.value).joined()) }
+            return true
+        }
+        func send(_ text: String) {
+            socket.send([JournalField("MESSAGE", text)]) { [JournalField("MESSAGE", "dropped \($0)")] }
+        }
+        send("a")
+        try filler.fill(journal)
+        send("b")
+        send("c")
+        #expect(sent.withLock { $0 } == ["a"])
+        _ = journal.messages()
+        send("d")
+        send("e")
+        #expect(sent.withLock { $0 } == ["a", "dropped 2", "d", "e"])
+    }
+
+    @Test("an entry that could not be sent is counted as dropped")
+    func failing() throws {
+        let journal = try DatagramSocket()
+        let attempts = Mutex<[String]>([])
+        let socket = JournalSocket(path: journal.path) { fields in
+            attempts.withLock { attempts in
+                attempts.append(fields.map(\.value).joined())
+                return attempts.count > 1
+            }
+        }
+        for text in ["a", "b"] {
+            socket.send([JournalField("M", text)]) { [JournalField("M", "lost \($0)")] }
+        }
+        #expect(attempts.withLock { $0 } == ["a", "lost 1", "b"])
+    }
+
+    @Test("a journald that is made anew is found again")
+    func restarted() throws {
+        let sent = Mutex(0)
+        let path: String
+        let socket: JournalSocket
+        do {
+            let first = try DatagramSocket()
+            path = first.path
+            socket = JournalSocket(path: path) { _ in
+                sent.withLock { $0 += 1 }
+                return true
+            }
+            socket.send([]) { _ in [] }
+        }
+        // Nobody listens: the library ignores that, so it is asked all the same.
+        socket.send([]) { _ in [] }
+        #expect(sent.withLock { $0 } == 2)
+    }
+}

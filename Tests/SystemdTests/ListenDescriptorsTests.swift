@@ -1,0 +1,81 @@
+import CUnix
+import Glibc
+import SystemPackage
+import Testing
+import UnixSockets
+
+@Suite("Sockets passed by the service manager")
+struct ListenDescriptorsTests {
+    private func take(_ passed: borrowing OwnedDescriptor, _ more: [String] = []) throws -> Probe.Result {
+        try Probe.run(
+            ["listen"], environment: ["LISTEN_FDS=1"] + more, passed: passed.rawValue, listen: true)
+    }
+
+    private func socket(_ domain: CInt, _ type: __socket_type) throws -> OwnedDescriptor {
+        OwnedDescriptor(adopting: try valueOrErrno(Glibc.socket(domain, CInt(type.rawValue), 0)))
+    }
+
+    @Test("a listening Unix stream socket is taken, once, with its name, and made safe")
+    func good() throws {
+        let listener = try UnixSocket.listen(path: "@sluice-test-\(UInt64.random(in: 0 ... .max))")
+        let result = try take(listener, ["LISTEN_FDNAMES=varlink"])
+        #expect(
+            result.lines == [
+                "count: 1", "3 varlink cloexec: true nonblocking: true", "left in the environment: false",
+                "again: 0",
+            ])
+    }
+
+    @Test("nothing passed is no error, and what was passed to another process is not ours")
+    func nothing() throws {
+        #expect(try Probe.run(["listen"]).lines.first == "count: 0")
+        let other = ["LISTEN_FDS=1", "LISTEN_PID=1"]
+        #expect(try Probe.run(["listen"], environment: other).lines.first == "count: 0")
+    }
+
+    @Test("a name that is missing is no reason to fail")
+    func unnamed() throws {
+        let listener = try UnixSocket.listen(path: "@sluice-test-\(UInt64.random(in: 0 ... .max))")
+        #expect(try take(listener).lines[1].hasPrefix("3 unknown "))
+    }
+
+    @Test("a socket of another kind is named, with the remedy")
+    func wrongSockets() throws {
+        let start = "error: the descriptor 3 (x) that the service manager passed is "
+        let end = "not a listening Unix stream socket: "
+        let useStream = "give the socket unit ListenStream= with a path, and Accept=no"
+        let names = ["LISTEN_FDNAMES=x"]
+        let internet = try socket(AF_INET, SOCK_STREAM)
+        #expect(
+            try take(internet, names).lines == [
+                start + "a stream socket of the family AF_INET, not listening, " + end + useStream
+            ])
+        let datagram = try DatagramSocket()
+        #expect(
+            try take(datagram.descriptor, names).lines == [
+                start + "a datagram socket of the family AF_UNIX, not listening, " + end + useStream
+            ])
+        let connected = try UnixSocket.streamPair()
+        #expect(
+            try take(connected.first, names).lines == [
+                start + "a stream socket of the family AF_UNIX, not listening, " + end
+                    + "give the socket unit Accept=no"
+            ])
+        let pipe = try Pipe()
+        #expect(try take(pipe.readEnd, names).lines == [start + "a FIFO, " + end + useStream])
+        let file = OwnedDescriptor(adopting: try valueOrErrno(open("/proc/self/status", O_RDONLY)))
+        #expect(try take(file, names).lines == [start + "a regular file, " + end + useStream])
+    }
+
+    @Test("a descriptor that is promised and not there is an error")
+    func missing() throws {
+        let result = try Probe.run(["listen"], environment: ["LISTEN_FDS=1"], listen: true)
+        #expect(result.lines.first?.hasPrefix("error: ") == true)
+    }
+
+    @Test("nonsense in LISTEN_FDS is an error", arguments: ["x", "-1", "99999999999"])
+    func nonsense(value: String) throws {
+        let result = try Probe.run(["listen"], environment: ["LISTEN_FDS=\(value)"], listen: true)
+        #expect(result.lines.first?.hasPrefix("error: cannot take the sockets") == true)
+    }
+}

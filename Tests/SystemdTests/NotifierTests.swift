@@ -1,0 +1,128 @@
+import Testing
+import UnixSockets
+
+@testable import Systemd
+
+@Suite("What the service manager is told")
+struct NotifierTests {
+    @Test("each message arrives as sd_notify(3) writes it, and a status only when it is new")
+    func messages() throws {
+        let manager = try DatagramSocket()
+        let result = try Probe.run(
+            ["notify"], environment: ["NOTIFY_SOCKET=\(manager.path)", "WATCHDOG_USEC=2000000"])
+        #expect(result.exit == .exited(0), "\(result.errors)")
+        #expect(
+            result.lines == [
+                "under systemd: true", "watchdog: 2.0 seconds", "sent", "notNeeded", "sent", "notNeeded",
+                "notNeeded",
+            ])
+        let messages = manager.messages()
+        try #require(messages.count == 8)
+        #expect(messages[0] == "READY=1\nSTATUS=one two")
+        #expect(messages[1] == "STATUS=three")
+        let reloading = messages[2].split(separator: "\n")
+        #expect(reloading.count == 3)
+        #expect(reloading.first == "RELOADING=1")
+        #expect(reloading.contains { $0.wholeMatch(of: /MONOTONIC_USEC=[1-9][0-9]*/) != nil })
+        #expect(reloading.last == "STATUS=reading")
+        #expect(messages[3] == "WATCHDOG=1")
+        #expect(messages[4] == "MAINPID=42")
+        #expect(messages[5] == "EXTEND_TIMEOUT_USEC=1500000")
+        #expect(messages[6] == "ERRNO=28\nSTATUS=no room")
+        #expect(messages[7] == "STOPPING=1")
+    }
+
+    @Test("without a service manager nothing is sent, and nothing fails")
+    func alone() throws {
+        let result = try Probe.run(["notify"])
+        #expect(result.exit == .exited(0))
+        #expect(result.lines.prefix(3) == ["under systemd: false", "watchdog: off", "notNeeded"])
+    }
+
+    @Test("a service manager that has gone is reported, not met with a crash")
+    func gone() throws {
+        let result = try Probe.run(["notify"], environment: ["NOTIFY_SOCKET=/nonexistent/notify"])
+        #expect(result.exit == .exited(0))
+        #expect(result.lines[2].hasPrefix("failed("))
+    }
+
+    @Test("a watchdog that is another process's is not ours")
+    func othersWatchdog() throws {
+        let result = try Probe.run(
+            ["notify"], environment: ["WATCHDOG_USEC=2000000", "WATCHDOG_PID=1"])
+        #expect(result.lines[1] == "watchdog: off")
+    }
+
+    @Test(
+        "a status is one line",
+        arguments: [
+            ("plain", "plain"), ("a\nWATCHDOG=1", "a WATCHDOG=1"), ("a\r\nb", "a  b"),
+            ("\u{1B}[31m", " [31m"),
+            ("\u{2028}x", " x"), ("Grüße", "Grüße"), ("", ""),
+        ])
+    func statusLine(text: String, line: String) {
+        #expect(Notifier.statusLine(text) == line)
+    }
+
+    @Test("a long status is cut between two characters")
+    func longStatus() {
+        let line = Notifier.statusLine("x" + String(repeating: "ü", count: 1000))
+        #expect(line.utf8.count == 255)
+        #expect(line.last == "ü")
+    }
+
+    @Test(
+        "times become whole microseconds, rounded up",
+        arguments: [
+            (Duration.seconds(2), Int64(2_000_000)), (.nanoseconds(1), 1), (.zero, 0), (.seconds(-1), 0),
+            (.seconds(Int64.max), .max),
+        ])
+    func microseconds(time: Duration, expected: Int64) {
+        #expect(time.wholeMicroseconds == expected)
+    }
+}
+
+@Suite("How often the status is sent")
+struct StatusThrottleTests {
+    let start = ContinuousClock.now
+
+    @Test("the first line at once, the next after a second, the last of a burst never lost")
+    func burst() {
+        var throttle = StatusThrottle()
+        #expect(throttle.update("a", at: start) == .send("a"))
+        let second = start + .seconds(1)
+        #expect(throttle.update("b", at: start + .milliseconds(10)) == .wait(until: second))
+        #expect(throttle.update("c", at: start + .milliseconds(20)) == .nothing)
+        #expect(throttle.timerFired(at: second) == .send("c"))
+        #expect(throttle.timerFired(at: second) == .nothing)
+    }
+
+    @Test("the same line again is not sent, however late")
+    func same() {
+        var throttle = StatusThrottle()
+        _ = throttle.update("a", at: start)
+        #expect(throttle.update("a", at: start + .milliseconds(1)) == .nothing)
+        #expect(throttle.update("a", at: start + .seconds(60)) == .nothing)
+        #expect(throttle.update("b", at: start + .seconds(61)) == .send("b"))
+    }
+
+    @Test("there and back again within a second is no news")
+    func thereAndBack() {
+        var throttle = StatusThrottle()
+        _ = throttle.update("a", at: start)
+        #expect(throttle.update("b", at: start + .milliseconds(1)) == .wait(until: start + .seconds(1)))
+        #expect(throttle.update("a", at: start + .milliseconds(2)) == .nothing)
+        #expect(throttle.timerFired(at: start + .seconds(1)) == .nothing)
+        #expect(throttle.update("b", at: start + .milliseconds(1500)) == .send("b"))
+    }
+
+    @Test("a timer that is early is asked to come again; one that is late is overtaken")
+    func timers() {
+        var throttle = StatusThrottle()
+        _ = throttle.update("a", at: start)
+        _ = throttle.update("b", at: start)
+        #expect(throttle.timerFired(at: start + .milliseconds(999)) == .wait(until: start + .seconds(1)))
+        #expect(throttle.update("c", at: start + .seconds(2)) == .send("c"))
+        #expect(throttle.timerFired(at: start + .seconds(2)) == .nothing)
+    }
+}

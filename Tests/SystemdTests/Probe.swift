@@ -1,0 +1,94 @@
+import CUnix
+import Foundation
+import SystemPackage
+import UnixSockets
+
+/// The program under Tests/SystemdProbe, run as a child with an environment of its own.
+enum Probe {
+    /// Beside the test bundle, where SwiftPM puts every executable.
+    static let path: String = {
+        let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return URL(filePath: own).deletingLastPathComponent().appending(path: "systemd-probe").path()
+    }()
+
+    struct Result {
+        var output: String
+        var errors: String
+        var exit: ProcessExit?
+
+        var lines: [String] { output.split(separator: "\n").map(String.init) }
+    }
+
+    /// Runs the probe to its end, with `passed` as descriptor 3.
+    ///
+    /// `listen` makes the shell between us say LISTEN_PID, which only the child knows.
+    static func run(
+        _ arguments: [String], environment: [String] = [], passed: CInt = -1, listen: Bool = false
+    ) throws -> Result {
+        var output = try UnixSockets.Pipe()
+        var errors = try UnixSockets.Pipe()
+        let script = (listen ? "LISTEN_PID=$$ " : "") + "exec \"$0\" \"$@\""
+        let child = try SpawnedProcess(
+            path: "/bin/sh", arguments: ["-c", script, path] + arguments, environment: environment,
+            standardOutput: output.writeEnd.rawValue, standardError: errors.writeEnd.rawValue,
+            control: passed)
+        // Ends our copies of the write ends, so that reading meets an end of file.
+        let idle = try UnixSocket.streamPair()
+        output.writeEnd = try idle.first.duplicate()
+        errors.writeEnd = try idle.first.duplicate()
+        // What the probe says fits into a pipe, so one may be read after the other.
+        let exit = try child.wait(milliseconds: 20_000)
+        if exit == nil { child.signal(SIGKILL) }
+        return Result(
+            output: text(output.readEnd.rawValue), errors: text(errors.readEnd.rawValue), exit: exit)
+    }
+
+    private static func text(_ descriptor: CInt) -> String {
+        let data = try? FileHandle(fileDescriptor: descriptor, closeOnDealloc: false).readToEnd()
+        return String(decoding: data ?? Data(), as: UTF8.self)
+    }
+}
+
+/// A datagram socket in a folder of its own, as the service manager and journald have them.
+final class DatagramSocket {
+    let folder: String
+    let descriptor: OwnedDescriptor
+
+    var path: String { folder + "/socket" }
+
+    init() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "sluice-\(UUID())").path()
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        self.folder = folder
+        descriptor = try Self.bound(to: folder + "/socket")
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    private static func bound(to path: String) throws -> OwnedDescriptor {
+        let type = CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let descriptor = OwnedDescriptor(adopting: try valueOrErrno(socket(AF_UNIX, type, 0)))
+        _ = try valueOrErrno(cunix_bind_unix(descriptor.rawValue, path))
+        return descriptor
+    }
+
+    /// The messages that wait.
+    func messages() -> [String] {
+        var all: [String] = []
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = recv(descriptor.rawValue, &buffer, buffer.count, 0)
+            guard count >= 0 else { return all }
+            all.append(String(decoding: buffer.prefix(count), as: UTF8.self))
+        }
+    }
+}
+
+extension DatagramSocket {
+    /// Sends to `other` until its queue is full.
+    func fill(_ other: DatagramSocket) throws {
+        _ = try valueOrErrno(cunix_connect_unix(descriptor.rawValue, other.path))
+        while send(descriptor.rawValue, "x", 1, 0) == 1 {}
+        guard errno == EAGAIN else { throw Errno(rawValue: errno) }
+    }
+}

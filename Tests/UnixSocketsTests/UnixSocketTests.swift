@@ -1,0 +1,94 @@
+import Glibc
+import SystemPackage
+import TestKit
+import Testing
+import UnixSockets
+
+/// Where the daemon listens.
+@Suite("Listening on a Unix socket")
+struct UnixSocketTests {
+    private let directory: TemporaryDirectory
+    private var path: String { directory.file("socket") }
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    /// The permission bits and the kind of a file.
+    private func mode(_ path: String) -> mode_t {
+        var status = stat()
+        return lstat(path, &status) == 0 ? status.st_mode : 0
+    }
+
+    @Test(
+        "the socket has mode 0660, or what was asked for, and connections are accepted with the peer's credentials"
+    )
+    func listens() throws {
+        let listener = try UnixSocket.listen(path: path)
+        #expect(mode(path) == S_IFSOCK | 0o660)
+        let nobody = try UnixSocket.accept(from: listener) == nil
+        #expect(nobody)
+        let client = try UnixSocket.connect(path: path)
+        let accepted = try UnixSocket.accept(from: listener)
+        guard let server = accepted else { throw TestFailure("nobody came") }
+        let peer = try PeerCredentials(of: server)
+        #expect(peer == PeerCredentials(processID: getpid(), userID: getuid(), groupID: getgid()))
+        _ = consume client
+        let other = try UnixSocket.listen(path: directory.file("open"), mode: 0o666)
+        #expect(mode(directory.file("open")) == S_IFSOCK | 0o666)
+        _ = consume other
+    }
+
+    @Test("a socket that nobody serves any more is replaced")
+    func stale() throws {
+        _ = try UnixSocket.listen(path: path)
+        #expect(mode(path) & S_IFMT == S_IFSOCK)
+        let listener = try UnixSocket.listen(path: path)
+        _ = try UnixSocket.connect(path: path)
+        _ = consume listener
+    }
+
+    @Test("a socket that is served is refused, and stays served")
+    func live() throws {
+        let listener = try UnixSocket.listen(path: path)
+        #expect(throws: ListenError.alreadyServed(path: path)) { _ = try UnixSocket.listen(path: path) }
+        _ = try UnixSocket.connect(path: path)
+        _ = consume listener
+    }
+
+    @Test("a file that is no socket is refused, and stays")
+    func notASocket() throws {
+        try directory.write("precious", to: "socket")
+        #expect(throws: ListenError.notASocket(path: path)) { _ = try UnixSocket.listen(path: path) }
+        #expect(try readText(path) == "precious")
+    }
+
+    @Test("a symbolic link is not followed")
+    func link() throws {
+        let listener = try UnixSocket.listen(path: directory.file("elsewhere"))
+        #expect(symlink(directory.file("elsewhere"), path) == 0)
+        #expect(throws: ListenError.notASocket(path: path)) { _ = try UnixSocket.listen(path: path) }
+        _ = consume listener
+    }
+
+    @Test("an abstract name is taken once, and free again after its listener")
+    func abstract() throws {
+        let name = "@sluice-test-\(getpid())-\(UInt64.random(in: 0 ... .max))"
+        let listener = try UnixSocket.listen(path: name)
+        #expect(throws: ListenError.alreadyServed(path: name)) { _ = try UnixSocket.listen(path: name) }
+        _ = try UnixSocket.connect(path: name)
+        _ = consume listener
+        _ = try UnixSocket.listen(path: name)
+    }
+
+    @Test("what cannot be listened on or connected to is told with its errno")
+    func failures() throws {
+        let missing = directory.file("no/socket")
+        #expect(throws: ListenError.system(path: missing, call: "bind", errno: .noSuchFileOrDirectory)) {
+            _ = try UnixSocket.listen(path: missing)
+        }
+        #expect(throws: Errno.noSuchFileOrDirectory) { _ = try UnixSocket.connect(path: missing) }
+        let long = directory.file(String(repeating: "x", count: 108))
+        #expect(throws: Errno.fileNameTooLong) { _ = try UnixSocket.connect(path: long) }
+        _ = try UnixSocket.listen(path: path)
+        #expect(throws: Errno.connectionRefused) { _ = try UnixSocket.connect(path: path) }
+    }
+}

@@ -1,0 +1,154 @@
+import Glibc
+import Testing
+import UnixSockets
+import Varlink
+
+@Suite("Descriptors and upgrades") struct DescriptorTests {
+    private struct Swap: Codable {
+        var inputFileDescriptor: Int?
+    }
+    private struct Swapped: Codable {
+        var outputFileDescriptor: Int
+        var size: Int
+    }
+
+    /// Swap takes the read end of a pipe, and gives one with as many bytes in it.
+    private func server() throws -> TestServer {
+        // A write to what has gone shall fail, not end the tests.
+        signal(SIGPIPE, SIG_IGN)
+        return try TestServer { service in
+            try Echo.configure(service)
+            try service.handle(Echo.method("Swap")) { call in
+                let index = try call.parameters(as: Swap.self).inputFileDescriptor
+                var size = 0
+                if let index {
+                    guard let input = call.takeDescriptor(index) else {
+                        throw VarlinkServiceError.invalidParameter("inputFileDescriptor")
+                    }
+                    size = try input.readableBytes()
+                }
+                let pipe = try Pipe()
+                _ = write(pipe.writeEnd.rawValue, [UInt8](repeating: 1, count: size), size)
+                call.reply(Swapped(outputFileDescriptor: call.push(pipe.readEnd), size: size))
+            }
+            try service.handle(Echo.method("Upgrade")) { call in
+                guard call.wantsUpgrade else { throw VarlinkErrorReply(Echo.method("Refused")) }
+                call.upgrade(Echo.Text(text: "go on")) { socket, received in
+                    // All in capitals, and the end.
+                    var bytes = received
+                    var buffer = [UInt8](repeating: 0, count: 100)
+                    while !bytes.contains(UInt8(ascii: ".")) {
+                        let count = recv(socket.rawValue, &buffer, buffer.count, 0)
+                        if count == 0 { return }
+                        if count > 0 { bytes += buffer.prefix(count) }
+                    }
+                    let answer = bytes.map { $0 >= 97 && $0 <= 122 ? $0 - 32 : $0 }
+                    _ = write(socket.rawValue, answer, answer.count)
+                }
+            }
+        }
+    }
+
+    @Test("pass both ways with the call and the reply they belong to")
+    func swapping() throws {
+        let server = try server()
+        defer { server.stop() }
+        let client = try server.connect()
+        for size in [1, 100, 5000] {
+            let pipe = try Pipe()
+            _ = write(pipe.writeEnd.rawValue, [UInt8](repeating: 1, count: size), size)
+            var reply = try client.callWithDescriptors(
+                Echo.method("Swap"), Swap(inputFileDescriptor: 0), descriptors: [pipe.readEnd.rawValue],
+                deadline: 10_000)
+            let swapped = try reply.decode(as: Swapped.self)
+            #expect(swapped.size == size)
+            let output = try take(&reply, swapped.outputFileDescriptor)
+            #expect(try output.readableBytes() == size)
+            // The service has let go of its end: the read sees the end of the file.
+            var buffer = [UInt8](repeating: 0, count: size + 1)
+            #expect(read(output.rawValue, &buffer, buffer.count) == size)
+            #expect(read(output.rawValue, &buffer, buffer.count) == 0)
+        }
+        #expect(throws: VarlinkClientError.self) {
+            try client.call(
+                Echo.method("Swap"), Swap(inputFileDescriptor: 0), as: Swapped.self, deadline: 10_000)
+        }
+    }
+
+    private func take(_ reply: inout VarlinkReply, _ index: Int) throws -> OwnedDescriptor {
+        guard let descriptor = reply.takeDescriptor(index) else { throw Mailbox<Void>.TimedOut() }
+        return descriptor
+    }
+
+    @Test("arrive with their reply alone, though calls are sent ahead and replies are read late")
+    func adjacent() throws {
+        let server = try server()
+        defer { server.stop() }
+        let client = try RawClient(server.path)
+        let echo = #"{"method":"org.example.echo.Echo","parameters":{"text":"x"}}"# + "\0"
+        let swap = #"{"method":"org.example.echo.Swap"}"# + "\0"
+        try client.send(echo + swap + echo + swap + swap + echo)
+        // The service has read all of it once it has answered somebody who came later, twice: by then what may be sent is.
+        for _ in 0..<2 {
+            _ = try server.connect().call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: 10_000)
+        }
+        var messages: [(replies: Int, descriptors: Int)] = []
+        while messages.reduce(0, { $0 + $1.replies }) < 6 {
+            var entry = pollfd(fd: client.socket.rawValue, events: Int16(POLLIN), revents: 0)
+            try #require(poll(&entry, 1, 10_000) == 1)
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 1)
+            defer { buffer.deallocate() }
+            let message = try SocketMessage.receive(into: buffer, from: client.socket)
+            try #require(message.count > 0)
+            let replies = buffer[..<message.count].filter { $0 == 0 }.count
+            messages.append((replies, message.descriptors.count))
+        }
+        for message in messages where message.descriptors > 0 {
+            #expect(message.descriptors == 1)
+            #expect(message.replies == 1)
+        }
+        #expect(messages.reduce(0) { $0 + $1.descriptors } == 3)
+    }
+
+    @Test("that the client does not take are closed")
+    func untaken() throws {
+        let server = try server()
+        defer { server.stop() }
+        let client = try server.connect()
+        let pipe = try Pipe()
+        let copy = try pipe.readEnd.duplicate()
+        _ = try client.call(
+            Echo.method("Swap"), Swap(), as: Swapped.self, descriptors: [copy.rawValue], deadline: 10_000)
+        _ = try client.call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: 10_000)
+        try closeReaders(copy, pipe.readEnd.rawValue)
+        // With every reader gone a write fails.
+        #expect(write(pipe.writeEnd.rawValue, [1], 1) == -1)
+    }
+
+    /// Closes the one, and what the number refers to is replaced by /dev/null.
+    private func closeReaders(_ copy: consuming OwnedDescriptor, _ number: CInt) throws {
+        let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        dup2(null, number)
+        close(null)
+    }
+
+    @Test("An upgraded connection has left the service, and nothing that came early is lost")
+    func upgrade() throws {
+        let server = try server()
+        defer { server.stop() }
+        let client = try server.connect()
+        let upgraded = try client.upgrade(Echo.method("Upgrade"), as: Echo.Text.self, deadline: 10_000)
+        #expect(upgraded.reply.text == "go on")
+        _ = write(upgraded.socket.rawValue, Array("hello.".utf8), 6)
+        var buffer = [UInt8](repeating: 0, count: 10)
+        #expect(recv(upgraded.socket.rawValue, &buffer, buffer.count, 0) == 6)
+        #expect(buffer.prefix(6) == Array("HELLO.".utf8)[...])
+        #expect(try server.onLoop { $0.connectionCount } == 0)
+        #expect(recv(upgraded.socket.rawValue, &buffer, buffer.count, 0) == 0)
+
+        let eager = try RawClient(server.path)
+        try eager.send(#"{"method":"org.example.echo.Upgrade","upgrade":true}"# + "\0early\0.")
+        #expect(try eager.receive() == #"{"parameters":{"text":"go on"}}"#)
+        #expect(try eager.receive() == "EARLY")
+    }
+}

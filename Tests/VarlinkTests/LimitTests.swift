@@ -1,0 +1,195 @@
+import Glibc
+import Testing
+import UnixSockets
+import Varlink
+
+@Suite("A limit", .serialized) struct LimitTests {
+    private let ping = #"{"method":"org.example.echo.Echo","parameters":{"text":"x"}}"# + "\0"
+    private let pong = #"{"parameters":{"text":"x"}}"#
+
+    private func invalid(_ parameter: String) -> String {
+        #"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"\#(parameter)"}}"#
+    }
+
+    /// A second client finds the service as it should be.
+    private func expectService(_ server: TestServer) throws {
+        let reply = try server.connect().call(
+            Echo.method("Echo"), ["text": "well"], as: Echo.Text.self, deadline: 10_000)
+        #expect(reply.text == "well")
+    }
+
+    @Test("on the size of a message: InvalidParameter, then the end", arguments: [true, false])
+    func messageSize(isEnded: Bool) throws {
+        var limits = VarlinkLimits()
+        limits.maximumMessageSize = 100
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        let client = try RawClient(server.path)
+        // Much more than a socket takes at once: the client is not cut off while it sends.
+        try client.send(String(repeating: "x", count: 2_000_000) + (isEnded ? "\0" : ""))
+        #expect(try client.receive() == invalid("message"))
+        #expect(try client.receive() == nil)
+        #expect(try server.dropped.take() == .messageTooLarge)
+        try expectService(server)
+    }
+
+    @Test(
+        "of sense: what is no call gets InvalidParameter, then the end",
+        arguments: [
+            ("", "message", nil),
+            ("no JSON", "message", nil),
+            ("\u{FF}{}", "message", nil),
+            ("[]", "message", nil),
+            ("{}", "method", "method"),
+            (#"{"method":1}"#, "method", "method"),
+            (#"{"method":"org.example.echo.Echo","more":"yes"}"#, "more", "more"),
+            (String(repeating: "[", count: 100_000), "message", nil),
+            (#"{"method":"a.B","parameters":"# + String(repeating: "[", count: 65), "message", nil),
+        ])
+    func nonsense(text: String, parameter: String, field: String?) throws {
+        let server = try TestServer()
+        defer { server.stop() }
+        let client = try RawClient(server.path)
+        try client.send(ping + text + "\0" + ping)
+        #expect(try client.receive() == pong)
+        #expect(try client.receive() == invalid(parameter))
+        #expect(try client.receive() == nil)
+        #expect(try server.dropped.take() == .malformedMessage(field: field))
+        try expectService(server)
+    }
+
+    @Test("on the time for a message: half of one, then silence")
+    func halfMessage() throws {
+        var limits = VarlinkLimits()
+        limits.messageTimeout = .milliseconds(30)
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        let idle = try RawClient(server.path)
+        let client = try RawClient(server.path)
+        try client.send(ping + "{\"meth")
+        #expect(try client.receive() == pong)
+        #expect(try client.receive() == invalid("message"))
+        #expect(try client.receive() == nil)
+        #expect(try server.dropped.take() == .unfinishedMessage)
+        // One that has begun nothing may stay.
+        try idle.send(ping)
+        #expect(try idle.receive() == pong)
+    }
+
+    @Test("on the time for a message is not moved by bytes that trickle in")
+    func trickle() throws {
+        var limits = VarlinkLimits()
+        limits.messageTimeout = .milliseconds(100)
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        let client = try RawClient(server.path)
+        let begin = ContinuousClock.now
+        while server.dropped.isEmpty, begin.duration(to: .now) < .seconds(10) {
+            do { try client.send(" ") } catch { break }
+            // The pace of the trickle.
+            usleep(5000)
+        }
+        #expect(try server.dropped.take() == .unfinishedMessage)
+    }
+
+    @Test("on unread replies: who does not read is dropped, and nobody else suffers")
+    func unread() throws {
+        var limits = VarlinkLimits()
+        limits.maximumUnreadReplyBytes = 300_000
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        let lazy = try server.connect()
+        for _ in 0..<20 {
+            // It may be dropped while it is still sending.
+            try? lazy.send(Echo.method("Large"), Echo.Size(size: 100_000), mode: .single, deadline: 10_000)
+            try expectService(server)
+        }
+        #expect(try server.dropped.take() == .unreadReplies)
+        try expectService(server)
+        #expect(throws: VarlinkClientError.self) {
+            for _ in 0..<20 { _ = try lazy.next(deadline: 10_000) }
+        }
+    }
+
+    @Test("on unread replies is no limit on what a client that reads gets")
+    func slowReader() throws {
+        var limits = VarlinkLimits()
+        limits.maximumUnreadReplyBytes = 3_000_000
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        let client = try server.connect()
+        for _ in 0..<5 {
+            let reply = try client.call(
+                Echo.method("Large"), Echo.Size(size: 2_900_000), as: Echo.Text.self, deadline: 10_000)
+            #expect(reply.text.utf8.count == 2_900_000)
+        }
+    }
+
+    @Test(
+        "on connections, in total or of one user: the error that says so, then the end",
+        arguments: [true, false])
+    func connections(ofUser: Bool) throws {
+        var limits = VarlinkLimits()
+        if ofUser { limits.maximumConnectionsPerUser = 3 } else { limits.maximumConnections = 3 }
+        limits.overloadError = VarlinkErrorReply(Echo.method("Overloaded"))
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        var clients = try (0..<3).map { _ in try server.connect() }
+        for client in clients {
+            _ = try client.call(Echo.method("Echo"), ["text": "in"], as: Echo.Text.self, deadline: 10_000)
+        }
+        // Many more than are kept waiting for their errors to be read.
+        let refused = try (0..<200).map { _ in try RawClient(server.path) }
+        for client in refused {
+            #expect(try client.receive() == #"{"error":"org.example.echo.Overloaded","parameters":{}}"#)
+            #expect(try client.receive() == nil)
+            #expect(try server.dropped.take() == (ofUser ? .tooManyConnectionsOfUser : .tooManyConnections))
+        }
+        #expect(throws: VarlinkClientError.error(name: Echo.method("Overloaded"), parameters: [:])) {
+            try server.connect().call(
+                Echo.method("Echo"), ["text": "out"], as: Echo.Text.self, deadline: 10_000)
+        }
+        // A place that is free again is given again.
+        clients.removeLast()
+        try server.waitForConnections(2)
+        try expectService(server)
+    }
+
+    @Test("on descriptors with a call")
+    func descriptors() throws {
+        var limits = VarlinkLimits()
+        limits.maximumDescriptorsPerMessage = 1
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        let client = try RawClient(server.path)
+        let pipe = try Pipe()
+        try client.send(ping, descriptors: [pipe.readEnd.rawValue])
+        #expect(try client.receive() == pong)
+        try client.send(ping, descriptors: [pipe.readEnd.rawValue, pipe.readEnd.rawValue])
+        #expect(try client.receive() == invalid("message"))
+        #expect(try server.dropped.take() == .tooManyDescriptors)
+    }
+
+    @Test("of two thousand connections is far away: all are answered, again and again")
+    func manyConnections() throws {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        let count = 2000
+        try #require(limit.rlim_cur > 2 * count + 500, "raise the hard limit of open files (ulimit -Hn)")
+        var limits = VarlinkLimits()
+        limits.maximumConnectionsPerUser = count + 10
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        do {
+            let clients = try (0..<count).map { _ in try RawClient(server.path) }
+            for _ in 0..<3 {
+                for client in clients { try client.send(ping) }
+                for client in clients { #expect(try client.receive() == pong) }
+            }
+            #expect(try server.onLoop { $0.connectionCount } == count)
+        }
+        try server.waitForConnections(0)
+    }
+}

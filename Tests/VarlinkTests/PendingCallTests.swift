@@ -1,0 +1,171 @@
+import EventLoop
+import Synchronization
+import Testing
+import UnixSockets
+import Varlink
+
+/// Calls that are answered later.
+@Suite("A pending call") struct PendingCallTests {
+    /// A service that keeps the calls of Hold and tells of each. Used on the loop's thread.
+    private final class Held: @unchecked Sendable {
+        // @unchecked: `calls` belongs to the loop's thread.
+        var calls: [VarlinkCall] = []
+        let arrived = Mailbox<Void>()
+        let gone = Mailbox<Bool>()
+
+        func configure(_ service: VarlinkService) throws {
+            try Echo.configure(service)
+            try service.handle(Echo.method("Hold")) { [self] call in
+                calls.append(call)
+                call.onDisconnect = { [unowned call, gone] in gone.put(call.isDisconnected) }
+                arrived.put(())
+            }
+        }
+    }
+
+    @Test("holds back the calls behind it, which are answered after it")
+    func order() throws {
+        let held = Held()
+        let server = try TestServer { try held.configure($0) }
+        defer { server.stop() }
+        let client = try server.connect()
+        try client.send(Echo.method("Hold"), mode: .single)
+        try client.send(Echo.method("Echo"), ["text": "second"], mode: .single)
+        try client.send(Echo.method("Hold"), mode: .single)
+        try client.send(Echo.method("Echo"), ["text": "fourth"], mode: .single)
+        try held.arrived.take()
+        // Somebody else is not held up.
+        let other = try server.connect()
+        _ = try other.call(Echo.method("Echo"), ["text": "other"], as: Echo.Text.self, deadline: 10_000)
+        #expect(held.arrived.isEmpty)
+        try server.onLoop { _ in held.calls.removeFirst().reply(Echo.Text(text: "first")) }
+        #expect(try client.nextText() == "first")
+        #expect(try client.nextText() == "second")
+        try held.arrived.take()
+        try server.onLoop { _ in held.calls.removeFirst().reply(Echo.Text(text: "third")) }
+        #expect(try client.nextText() == "third")
+        #expect(try client.nextText() == "fourth")
+    }
+
+    @Test("hears that its client has gone, once, and its reply is dropped")
+    func disconnect() throws {
+        let held = Held()
+        let server = try TestServer { try held.configure($0) }
+        defer { server.stop() }
+        do {
+            let client = try server.connect()
+            // What follows is never read, and does not hide that the client is gone.
+            try client.send(Echo.method("Hold"), mode: .single)
+            try client.send(Echo.method("Hold"), mode: .single)
+            try held.arrived.take()
+        }
+        #expect(try held.gone.take())
+        try server.onLoop { _ in
+            #expect(held.calls[0].isFinished)
+            held.calls[0].reply(Echo.Text(text: "too late"))
+        }
+        try server.waitForConnections(0)
+        #expect(held.gone.isEmpty)
+        #expect(held.arrived.isEmpty)
+        #expect(server.dropped.isEmpty)
+    }
+
+    @Test("goes on when its client closes only the sending half")
+    func halfClosed() throws {
+        let held = Held()
+        let server = try TestServer { try held.configure($0) }
+        defer { server.stop() }
+        let client = try RawClient(server.path)
+        try client.send(#"{"method":"org.example.echo.Hold"}"# + "\0")
+        client.finishSending()
+        try held.arrived.take()
+        try server.onLoop { _ in held.calls[0].reply(Echo.Text(text: "still here")) }
+        #expect(try client.receive() == #"{"parameters":{"text":"still here"}}"#)
+        #expect(try client.receive() == nil)
+        #expect(held.gone.isEmpty)
+    }
+
+    @Test("that streams hears when its client goes in the middle")
+    func disconnectInStream() throws {
+        let held = Held()
+        let server = try TestServer { try held.configure($0) }
+        defer { server.stop() }
+        do {
+            let client = try server.connect()
+            try client.send(Echo.method("Hold"), mode: .more)
+            try held.arrived.take()
+            try server.onLoop { _ in held.calls[0].reply(Echo.Text(text: "one"), continues: true) }
+            #expect(try client.nextText() == "one")
+        }
+        #expect(try held.gone.take())
+        try server.onLoop { _ in held.calls[0].reply(Echo.Text(text: "two"), continues: true) }
+        try server.waitForConnections(0)
+    }
+
+    @Test("that is let go is answered with the internal error")
+    func letGo() throws {
+        let held = Held()
+        let server = try TestServer { try held.configure($0) }
+        defer { server.stop() }
+        let client = try server.connect()
+        try client.send(Echo.method("Hold"), mode: .single)
+        try held.arrived.take()
+        try server.onLoop { _ in held.calls.removeAll() }
+        let error = #expect(throws: VarlinkClientError.self) { _ = try client.next(deadline: 10_000) }
+        guard case .error(name: "io.systemd.System", _) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        let reply = try client.call(
+            Echo.method("Echo"), ["text": "on"], as: Echo.Text.self, deadline: 10_000)
+        #expect(reply.text == "on")
+    }
+
+    @Test("can be waited for up to a deadline")
+    func deadline() throws {
+        let held = Held()
+        let server = try TestServer { try held.configure($0) }
+        defer { server.stop() }
+        let client = try server.connect()
+        #expect(throws: VarlinkClientError.timedOut) {
+            try client.call(Echo.method("Hold"), as: Echo.Text.self, deadline: 30)
+        }
+    }
+
+    @Test("is answered when the service closes, and the others end")
+    func closing() throws {
+        let held = Held()
+        let server = try TestServer { try held.configure($0) }
+        defer { server.stop() }
+        let client = try server.connect()
+        let idle = try RawClient(server.path)
+        try client.send(Echo.method("Hold"), mode: .single)
+        try held.arrived.take()
+        let closed = Mailbox<Void>()
+        try server.onLoop { service in service.close { closed.put(()) } }
+        #expect(try idle.receive() == nil)
+        #expect(closed.isEmpty)
+        try server.onLoop { _ in held.calls[0].reply(Echo.Text(text: "goodbye")) }
+        try closed.take()
+        #expect(try client.nextText() == "goodbye")
+        #expect(throws: VarlinkClientError.disconnected) { _ = try client.next(deadline: 10_000) }
+        #expect(throws: VarlinkClientError.self) { try server.connect() }
+    }
+
+    @Test("does not keep the service from closing for longer than the limit")
+    func closingWithoutAnswer() throws {
+        let held = Held()
+        var limits = VarlinkLimits()
+        limits.flushTimeout = .milliseconds(20)
+        let server = try TestServer(limits: limits) { try held.configure($0) }
+        defer { server.stop() }
+        let client = try server.connect()
+        try client.send(Echo.method("Hold"), mode: .single)
+        try held.arrived.take()
+        let closed = Mailbox<Void>()
+        try server.onLoop { service in service.close { closed.put(()) } }
+        try closed.take()
+        #expect(try held.gone.take())
+        #expect(throws: VarlinkClientError.disconnected) { _ = try client.next(deadline: 10_000) }
+    }
+}

@@ -1,0 +1,22 @@
+import Dispatch
+import Synchronization
+
+/// What one thread tells another; the other waits for it, up to a deadline.
+final class Mailbox<Item: Sendable>: Sendable {
+    struct TimedOut: Error {}
+
+    private let items = Mutex<[Item]>([])
+    private let count = DispatchSemaphore(value: 0)
+
+    func put(_ item: Item) {
+        items.withLock { $0.append(item) }
+        count.signal()
+    }
+
+    func take(within seconds: Double = 10) throws -> Item {
+        guard count.wait(timeout: .now() + seconds) == .success else { throw TimedOut() }
+        return items.withLock { $0.removeFirst() }
+    }
+
+    var isEmpty: Bool { items.withLock { $0.isEmpty } }
+}

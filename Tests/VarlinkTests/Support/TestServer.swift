@@ -1,0 +1,88 @@
+import EventLoop
+import Foundation
+import Glibc
+import UnixSockets
+import Varlink
+
+/// A service on a loop and a thread of its own, on a socket in a directory of its own. `stop` leaves nothing behind.
+final class TestServer: @unchecked Sendable {
+    // @unchecked: `service` is touched on the loop's thread only; all else is set before that thread starts.
+
+    let path: String
+    let loop: EventLoop
+    let dropped = Mailbox<VarlinkDropReason>()
+    private let directory: String
+    private var service: VarlinkService?
+    private let ended = Mailbox<Void>()
+
+    /// Starts a service; `configure` runs on its thread.
+    init(
+        limits: VarlinkLimits = VarlinkLimits(),
+        _ configure: @escaping @Sendable (VarlinkService) throws -> Void = { try Echo.configure($0) }
+    ) throws {
+        directory = try temporaryDirectory()
+        path = directory + "/socket"
+        loop = try EventLoop()
+        let started = Mailbox<Result<Void, any Error>>()
+        let thread = Thread { [self] in
+            started.put(Result { try self.start(limits, configure) })
+            loop.run()
+            service = nil
+            ended.put(())
+        }
+        // As little as the thread of a program may have.
+        thread.stackSize = 512 * 1024
+        thread.start()
+        try started.take().get()
+    }
+
+    private func start(_ limits: VarlinkLimits, _ configure: (VarlinkService) throws -> Void) throws {
+        let info = ServiceInfo(vendor: "Vendor", product: "Product", version: "1", url: "https://example.org")
+        let service = VarlinkService(loop: loop, info: info, limits: limits)
+        service.onClientDropped = { [dropped] _, reason in dropped.put(reason) }
+        try configure(service)
+        try service.listen(on: UnixSocket.listen(path: path, mode: 0o600))
+        self.service = service
+    }
+
+    func connect() throws -> VarlinkClient {
+        try VarlinkClient(connectedTo: path)
+    }
+
+    /// Runs `body` on the service's thread and waits for what it gives.
+    func onLoop<Value: Sendable>(_ body: @escaping @Sendable (VarlinkService) throws -> Value) throws -> Value
+    {
+        let result = Mailbox<Result<Value, any Error>>()
+        loop.execute { [self] in
+            guard let service else { return }
+            result.put(Result { try body(service) })
+        }
+        return try result.take().get()
+    }
+
+    /// Waits until this many connections are left.
+    func waitForConnections(_ count: Int) throws {
+        for _ in 0..<10_000 where try onLoop({ $0.connectionCount }) != count {
+            // Each turn of the loop is an event of its own to wait for; nothing else tells.
+            usleep(1000)
+        }
+        guard try onLoop({ $0.connectionCount }) == count else { throw Mailbox<Void>.TimedOut() }
+    }
+
+    func stop() {
+        loop.stop()
+        _ = try? ended.take()
+        removeDirectory(directory)
+    }
+}
+
+/// A directory that nobody else uses.
+func temporaryDirectory() throws -> String {
+    var template = Array("/tmp/varlink-test-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
+    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+func removeDirectory(_ path: String) {
+    try? FileManager.default.removeItem(atPath: path)
+}
