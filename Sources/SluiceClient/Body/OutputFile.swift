@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 internal import SystemPackage
 public import UnixSockets
 
@@ -9,7 +10,8 @@ public import UnixSockets
 /// What exists and is no regular file (a device, a FIFO) cannot be replaced and is written to directly.
 ///
 /// ## Concurrency model
-/// Nothing changes after `init`. `discard` may be called from another thread at any time before `commit`.
+/// One flag says whether the temporary name is still there; who takes it down acts, so that `commit` and `discard` may
+/// come from two threads.
 public final class OutputFile: Sendable {
     /// What to write to.
     public let descriptor: OwnedDescriptor
@@ -17,6 +19,7 @@ public final class OutputFile: Sendable {
     public let path: String
     /// The name meanwhile; nil where it is written to directly.
     public let temporaryPath: String?
+    private let isPending = Atomic(true)
 
     /// Makes the file under its temporary name.
     ///
@@ -60,17 +63,21 @@ public final class OutputFile: Sendable {
             discard()
             throw error
         }
+        guard isPending.exchange(false, ordering: .acquiringAndReleasing) else {
+            throw SluiceError(.local, "\(path) was given up")
+        }
         guard rename(temporaryPath, path) == 0 else {
             let error = Self.failure("name", path)
-            discard()
+            unlink(temporaryPath)
             throw error
         }
         synchronizeDirectory()
     }
 
-    /// Removes the temporary file. Safe to call twice; never after `commit`.
+    /// Removes the temporary file. Does nothing the second time, or after `commit`.
     public func discard() {
-        if let temporaryPath { unlink(temporaryPath) }
+        guard let temporaryPath, isPending.exchange(false, ordering: .acquiringAndReleasing) else { return }
+        unlink(temporaryPath)
     }
 
     /// `.NAME.sluice-RANDOM` beside the file, shortened to what a file system takes.
@@ -105,7 +112,7 @@ public final class OutputFile: Sendable {
     }
 
     private func synchronizeDirectory() {
-        let directory = path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         let opened = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard opened >= 0 else { return }
         // The name is there; that it may be lost with the power is all that a failure here would mean.

@@ -34,9 +34,10 @@ public enum JobDetails {
     }
 
     /// All that the service says about itself.
-    public static func render(_ status: Ingest.StatusReply, nowUsec: Int) -> String {
+    public static func render(_ status: Ingest.StatusReply, socket: String, nowUsec: Int) -> String {
         var lines = Lines()
         lines.add("Service", "sluiced \(status.version), process \(status.processID)")
+        lines.add("Socket", socket)
         let up = Elapsed.brief(JobTimes.seconds(from: status.startedUsec, to: nowUsec))
         lines.add("Running since", "\(moment(status.startedUsec)) (\(up))")
         lines.add("Status", status.status)

@@ -55,7 +55,9 @@ public final class ProgressDisplay: Sendable {
     ///   - path: where the service listens: the display makes a connection of its own.
     public func start(_ id: String, serviceAt path: String) throws(SluiceError) {
         try WorkerThread.start { [self] in
-            guard let watch = try? SluiceConnection(connectedTo: path).watch(id, interval: 0.2) else { return }
+            guard let watch = try? SluiceConnection(connectedTo: path).watch(id, interval: 0.2) else {
+                return
+            }
             show(watch)
         }
     }

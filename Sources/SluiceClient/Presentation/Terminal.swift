@@ -40,9 +40,13 @@ public struct Terminal: Sendable, Equatable {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
             let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
-            let isDirection = (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
-            result.append(isControl || isDirection ? "?" : scalar)
+            result.append(isControl || turnsDirection(scalar) ? "?" : scalar)
         }
         return String(result)
+    }
+
+    /// The marks that show text in another order than it has.
+    private static func turnsDirection(_ scalar: Unicode.Scalar) -> Bool {
+        (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
     }
 }

@@ -33,7 +33,8 @@ public struct OutcomeWaiter {
     public func wait() throws(SluiceError) -> Job {
         do {
             return try connection.wait(for: id)
-        } catch where error.isConnectionLost {
+        } catch {
+            guard error.isConnectionLost else { throw error }
             return try waitAnew()
         }
     }
@@ -43,12 +44,14 @@ public struct OutcomeWaiter {
         while ContinuousClock.now < deadline {
             do {
                 return try SluiceConnection(connectedTo: connection.path).wait(for: id)
-            } catch where error.kind == .noService || error.isConnectionLost {
+            } catch {
+                if error.kind == .noSuchJob {
+                    throw SluiceError(
+                        .serviceTrouble, "the service was restarted and does not know job \(id) any more",
+                        remedy: "fetch again: what was delivered may be incomplete")
+                }
+                guard error.kind == .noService || error.isConnectionLost else { throw error }
                 pause(.milliseconds(100))
-            } catch where error.kind == .noSuchJob {
-                throw SluiceError(
-                    .serviceTrouble, "the service was restarted and does not know job \(id) any more",
-                    remedy: "fetch again: what was delivered may be incomplete")
             }
         }
         throw SluiceError(
