@@ -83,6 +83,12 @@ void cunix_use_one_malloc_arena(void)
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 
+int cunix_terminal_width(int fd)
+{
+    struct winsize size = {0};
+    return ioctl(fd, TIOCGWINSZ, &size) < 0 ? -1 : size.ws_col;
+}
+
 ssize_t cunix_splice(int from, int to, size_t count)
 {
     return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);

@@ -36,6 +36,10 @@ int cunix_reopen_read_write(int fd);
 // Call it before the first thread starts (mallopt(3), M_ARENA_MAX).
 void cunix_use_one_malloc_arena(void);
 
+// ---- terminals (variadic ioctl) -------------------------------------------
+
+int cunix_terminal_width(int fd);  // TIOCGWINSZ: columns, 0 where unknown; -1 with ENOTTY
+
 // ---- moving bytes ---------------------------------------------------------
 
 // splice(2) with SPLICE_F_MOVE | SPLICE_F_NONBLOCK.
