@@ -42,6 +42,7 @@ let package = Package(
         .systemLibrary(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(name: "CUnix"),
+        .target(name: "CDispatchYield"),
         .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
         .target(
@@ -57,7 +58,8 @@ let package = Package(
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: strict),
         .target(
-            name: "SluiceLane", dependencies: ["CUnix", "EventLoop", "UnixSockets", "SluiceCore", system],
+            name: "SluiceLane",
+            dependencies: ["CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore", system],
             swiftSettings: strict),
         .target(
             name: "SluiceDaemon",
