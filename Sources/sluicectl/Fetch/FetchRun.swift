@@ -139,7 +139,8 @@ struct FetchRun {
         }
         if let signal = interruption.claim() {
             progress?.stop()
-            Interruption.note(signal, cancelled: outcome.code == .cancelled)
+            Interruption.note(
+                signal, outcome.code == .complete ? "the body was complete" : "the job is cancelled")
             return ExitStatus(signal: signal)?.rawValue ?? 1
         }
         if status == .complete { try file?.commit() }

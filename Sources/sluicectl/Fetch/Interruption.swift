@@ -90,9 +90,9 @@ final class Interruption: Sendable {
     }
 
     /// The line about a signal.
-    static func note(_ signal: Int32, cancelled: Bool) {
+    static func note(_ signal: Int32, _ consequence: String) {
         let name = signal == SIGINT ? "interrupted" : signal == SIGTERM ? "terminated" : "hung up"
-        Console.note("\(name); \(cancelled ? "the job is cancelled" : "the body is incomplete")")
+        Console.note("\(name); \(consequence)")
     }
 
     // MARK: On the signals' thread
@@ -126,11 +126,12 @@ final class Interruption: Sendable {
 
     private func end(_ signal: Int32, _ isFromTerminal: Bool) {
         let (job, command) = state.withLock { ($0.job, $0.command) }
-        var isCancelled = false
+        var consequence = "no job was made"
         if let job {
             let ended = try? SluiceConnection(connectedTo: job.path)
                 .cancel(job.id, deadline: Self.cancelLimit)
-            isCancelled = ended != nil
+            // Our end of the pipe closes with us, and the job ends by that at the latest.
+            consequence = ended == nil ? "the job ends with this program" : "the job is cancelled"
         }
         if let command {
             // Its input has ended now; the main thread waits for it and goes on from there.
@@ -138,7 +139,7 @@ final class Interruption: Sendable {
             return
         }
         cleanUp()
-        Self.note(signal, cancelled: isCancelled)
+        Self.note(signal, consequence)
         _exit(ExitStatus(signal: signal)?.rawValue ?? 1)
     }
 }
