@@ -106,7 +106,8 @@ let package = Package(
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
-        tests("SluiceClient", ["UnixSockets", "SluiceInterface"]),
+        tests(
+            "SluiceClient", ["CUnix", "EventLoop", "UnixSockets", "SluiceInterface", "Varlink", "sluicectl"]),
         .executableTarget(
             name: "facts-probe", dependencies: ["CTestKit", "CUnix"], path: "Tests/FactsProbe",
             swiftSettings: strict),

@@ -57,7 +57,9 @@ struct FetchRun {
             _ = interruption.claim()
             return ExitStatus.consumerGone.rawValue
         }
-        let job = try OutcomeWaiter(for: id, on: connection).wait()
+        // A private service that has gone does not come back.
+        let isPrivate = !options.service.finder.paths.contains(connection.path)
+        let job = try OutcomeWaiter(for: id, on: connection, patience: isPrivate ? .zero : .seconds(5)).wait()
         guard let outcome = job.outcome else {
             throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
         }
