@@ -76,6 +76,7 @@ struct FetchRun {
     /// Takes the pipe away from this process: only then is a command that closes it seen.
     private func start(_ file: String, pipe: consuming OwnedDescriptor) throws(SluiceError) -> RunningCommand
     {
+        interruption.expectCommand()
         let command = RunningCommand(
             try CommandProcess(
                 file: file, arguments: options.command, environment: environment, standardInput: pipe))
