@@ -47,6 +47,11 @@ struct Sluicectl: ParsableCommand {
         } catch let error as SluiceError {
             Console.report(error)
             Glibc.exit(error.exitStatus.rawValue)
+        } catch  where exitCode(for: error).rawValue == ExitStatus.usage.rawValue {
+            // The library's own prefix says nothing about who is speaking.
+            let text = fullMessage(for: error)
+            Console.line(text.hasPrefix("Error: ") ? "sluicectl: \(text.dropFirst(7))" : text)
+            Glibc.exit(ExitStatus.usage.rawValue)
         } catch {
             exit(withError: error)
         }
