@@ -109,13 +109,9 @@ let package = Package(
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
-<<<<<<< HEAD
-        tests("SluiceClient", ["UnixSockets", "SluiceInterface"]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
-=======
         tests(
             "SluiceClient", ["CUnix", "EventLoop", "UnixSockets", "SluiceInterface", "Varlink", "sluicectl"]),
->>>>>>> client
         .executableTarget(
             name: "facts-probe", dependencies: ["CFactsProbe", "CTestKit", "CUnix"], path: "Tests/FactsProbe",
             swiftSettings: strict,
