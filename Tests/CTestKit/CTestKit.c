@@ -9,8 +9,11 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 // One word of the pattern: SplitMix64's finisher over the word's number.  Every
@@ -180,4 +183,26 @@ bool ctestkit_is_writable(int fd)
 {
     struct pollfd entry = {.fd = fd, .events = POLLOUT};
     return poll(&entry, 1, 0) == 1 && (entry.revents & POLLOUT) != 0;
+}
+
+int ctestkit_connect_unix_as(const char *path, uid_t user)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (syscall(SYS_setresuid, -1, user, -1) < 0)
+        return close_keeping_errno(fd);
+    int result = connect(fd, (struct sockaddr *)&address, sizeof address);
+    int saved = errno;
+    // A thread that cannot go back must not go on.
+    if (syscall(SYS_setresuid, -1, getuid(), -1) < 0)
+        abort();
+    errno = saved;
+    return result < 0 ? close_keeping_errno(fd) : fd;
 }
