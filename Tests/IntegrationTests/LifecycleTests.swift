@@ -3,6 +3,7 @@ import SluiceInterface
 import TestKit
 import Testing
 import UnixSockets
+import Varlink
 
 extension Integration {
     /// Ends that the consumer, the owner and the service bring about, in every state of a job.
