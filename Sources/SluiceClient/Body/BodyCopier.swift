@@ -1,0 +1,154 @@
+internal import CUnix
+internal import Glibc
+internal import SystemPackage
+public import UnixSockets
+
+/// Moves a body from its pipe into another descriptor, by pages where the output allows it (`splice(2)`).
+///
+/// The process has to ignore SIGPIPE.
+public struct BodyCopier: Sendable {
+    /// Why a copy ended.
+    public enum End: Sendable, Equatable {
+        /// The pipe has ended. Whether the body is whole, the service knows.
+        case endOfPipe
+        /// Nobody reads the output any more.
+        case outputClosed
+    }
+
+    /// How a copy ended.
+    public struct Result: Sendable, Equatable {
+        /// Why.
+        public var end: End
+        /// Bytes that the output took.
+        public var bytes: Int
+        /// Whether all of them went without passing through this process.
+        public var isSpliced: Bool
+    }
+
+    /// What one `splice` asks for: more than a pipe holds.
+    static let spliceSize = 4 << 20
+    /// The buffer where the output cannot be spliced to: a terminal, a file opened for appending.
+    static let bufferSize = 256 << 10
+
+    private enum Step {
+        case moved(Int)
+        case end(End)
+        case cannotSplice
+    }
+
+    private let output: CInt
+
+    /// Copies into a descriptor that stays the caller's; blocking or not.
+    public init(to output: Int32) {
+        self.output = output
+    }
+
+    /// Copies until the pipe ends or nobody reads the output any more. Waits as long as that takes.
+    ///
+    /// That the output's reader has gone is noticed also while nothing arrives, where the output is a pipe.
+    ///
+    /// - Throws: `.local` where the output fails: disk full, descriptor closed.
+    public func copy(from pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Result {
+        var result = Result(end: .endOfPipe, bytes: 0, isSpliced: true)
+        while true {
+            switch try splice(pipe) {
+            case .moved(let count): result.bytes += count
+            case .end(let end):
+                result.end = end
+                return result
+            case .cannotSplice:
+                result.isSpliced = false
+                result.end = try copyThroughBuffer(pipe, &result.bytes)
+                return result
+            }
+        }
+    }
+
+    private func splice(_ pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Step {
+        while true {
+            // First without waiting: a wait for input would not notice that the output's reader has gone.
+            var moved = cunix_splice(pipe.rawValue, output, Self.spliceSize)
+            if moved < 0, errno == EAGAIN {
+                guard try waitForInput(pipe) else { return .end(.outputClosed) }
+                // There is input now, so this waits for the output alone.
+                moved = cunix_splice_blocking(pipe.rawValue, output, Self.spliceSize)
+            }
+            if moved > 0 { return .moved(moved) }
+            if moved == 0 { return .end(.endOfPipe) }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: try waitForOutput()
+            case EPIPE: return .end(.outputClosed)
+            case EINVAL: return .cannotSplice
+            default: throw failure()
+            }
+        }
+    }
+
+    private func copyThroughBuffer(
+        _ pipe: borrowing OwnedDescriptor, _ total: inout Int
+    ) throws(SluiceError) -> End {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferSize, alignment: 4096)
+        defer { buffer.deallocate() }
+        while true {
+            guard try waitForInput(pipe) else { return .outputClosed }
+            let count = read(pipe.rawValue, buffer.baseAddress, buffer.count)
+            if count == 0 { return .endOfPipe }
+            if count < 0 {
+                if errno == EINTR || errno == EAGAIN { continue }
+                throw SluiceError(.local, "the body's pipe cannot be read: \(Errno(rawValue: errno))")
+            }
+            guard try writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]), &total) else {
+                return .outputClosed
+            }
+        }
+    }
+
+    /// - Returns: false where nobody reads any more.
+    private func writeAll(_ bytes: UnsafeRawBufferPointer, _ total: inout Int) throws(SluiceError) -> Bool {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let written = write(output, UnsafeRawBufferPointer(rebasing: rest).baseAddress, rest.count)
+            if written >= 0 {
+                total += written
+                rest = rest.dropFirst(written)
+                continue
+            }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: try waitForOutput()
+            case EPIPE: return false
+            default: throw failure()
+            }
+        }
+        return true
+    }
+
+    /// - Returns: false where nobody reads the output any more.
+    private func waitForInput(_ pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Bool {
+        // No events are asked of the output: POLLERR, for a pipe without readers, comes unasked.
+        var entries = [
+            pollfd(fd: pipe.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: output, events: 0, revents: 0),
+        ]
+        while poll(&entries, 2, -1) < 0 {
+            guard errno == EINTR else { throw failure() }
+        }
+        if entries[0].revents != 0 { return true }
+        return Int32(entries[1].revents) & POLLERR == 0
+    }
+
+    private func waitForOutput() throws(SluiceError) {
+        var entry = pollfd(fd: output, events: Int16(POLLOUT), revents: 0)
+        while poll(&entry, 1, -1) < 0 {
+            guard errno == EINTR else { throw failure() }
+        }
+    }
+
+    private func failure() -> SluiceError {
+        let error = Errno(rawValue: errno)
+        return SluiceError(
+            .local, "the output cannot be written: \(error)",
+            remedy: error == .noSpace ? "make room and fetch again" : nil)
+    }
+}

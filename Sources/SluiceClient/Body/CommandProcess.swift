@@ -1,0 +1,116 @@
+internal import CUnix
+internal import Glibc
+public import SystemPackage
+public import UnixSockets
+
+/// A command that has a body's pipe as its standard input.
+///
+/// Unlike a service's children it is the user's own: it shares the terminal and the process group, and inherits every
+/// descriptor that this program was given, as `>(…)` of a shell needs it. Signals are at their defaults.
+public struct CommandProcess: ~Copyable, Sendable {
+    private let processID: pid_t
+    private let pidfd: OwnedDescriptor
+
+    /// Finds the file of a command: in `PATH`, unless it has a slash.
+    ///
+    /// - Throws: `.commandNotFound`, `.commandNotRunnable`.
+    public static func find(_ name: String, path: String?) throws(SluiceError) -> String {
+        let directories = (path ?? "/usr/local/bin:/usr/bin:/bin").split(
+            separator: ":", omittingEmptySubsequences: false)
+        let candidates =
+            name.contains("/") ? [name] : directories.map { ($0.isEmpty ? "." : $0) + "/\(name)" }
+        var found: String?
+        for candidate in candidates where !name.isEmpty {
+            var status = stat()
+            guard stat(candidate, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
+            if access(candidate, X_OK) == 0 { return candidate }
+            found = found ?? candidate
+        }
+        if let found {
+            throw SluiceError(.commandNotRunnable, "\(found) may not be run", remedy: "see its permissions")
+        }
+        throw SluiceError(
+            .commandNotFound, "the command \(name) was not found", remedy: "check its spelling, and PATH")
+    }
+
+    /// Starts it.
+    ///
+    /// - Parameters:
+    ///   - file: as `find` returned it.
+    ///   - arguments: the first is the command's own name.
+    ///   - environment: all of it.
+    ///   - pipe: becomes descriptor 0. The caller lets go of it right after, or nobody ever sees that the command
+    ///     has closed it.
+    /// - Throws: `.commandNotFound`, `.commandNotRunnable`, `.local`.
+    public init(
+        file: String, arguments: [String], environment: [String: String],
+        standardInput pipe: borrowing OwnedDescriptor
+    ) throws(SluiceError) {
+        var argv = arguments.map { strdup($0) } + [nil]
+        var envp = environment.map { strdup("\($0.key)=\($0.value)") } + [nil]
+        defer {
+            for pointer in argv + envp { free(pointer) }
+        }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_adddup2(&actions, pipe.rawValue, 0)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        // What this program has changed for itself; what its caller had ignored stays so (nohup).
+        sigaddset(&signals, SIGPIPE)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+        var child = pid_t()
+        let result = posix_spawn(&child, file, &actions, &attributes, &argv, &envp)
+        guard result == 0 else {
+            let error = Errno(rawValue: result)
+            throw SluiceError(
+                error == .noSuchFileOrDirectory ? .commandNotFound : .commandNotRunnable,
+                "\(file) cannot be run: \(error)")
+        }
+        do {
+            // Not reaped yet, so the number is still its own.
+            pidfd = OwnedDescriptor(adopting: try valueOrErrno(cunix_pidfd_open(child)))
+        } catch {
+            kill(child, SIGKILL)
+            waitpid(child, nil, 0)
+            throw SluiceError(.local, "\(file) cannot be watched: \(error)")
+        }
+        processID = child
+    }
+
+    /// Sends a signal; that it has ended already is no error.
+    public borrowing func signal(_ number: Int32) {
+        _ = cunix_pidfd_send_signal(pidfd.rawValue, number)
+    }
+
+    /// Waits for its end and collects it; once.
+    ///
+    /// - Throws: `Errno.noChildProcess` the second time.
+    public borrowing func wait() throws(Errno) -> ProcessExit {
+        var code: CInt = 0
+        var status: CInt = 0
+        while true {
+            var entry = pollfd(fd: pidfd.rawValue, events: Int16(POLLIN), revents: 0)
+            if poll(&entry, 1, -1) < 0, errno != EINTR { throw Errno(rawValue: errno) }
+            if try valueOrErrno(cunix_reap(pidfd.rawValue, &code, &status)) == 1 {
+                return code == CLD_EXITED ? .exited(status) : .signalled(status)
+            }
+        }
+    }
+}
+
+extension ProcessExit {
+    /// As a shell reports it: the status, or 128 and the signal's number.
+    public var shellStatus: Int32 {
+        switch self {
+        case .exited(let status): status
+        case .signalled(let signal): 128 + signal
+        }
+    }
+}

@@ -1,0 +1,106 @@
+public import SluiceInterface
+
+/// What the exit status of `sluicectl` says. The numbers are a promise: scripts rest on them.
+///
+/// 0 is a whole body and nothing else. Statuses from 10 on tell how a job ended, those below 10 that there was none.
+public enum ExitStatus: Int32, Sendable, CaseIterable {
+    /// The body is whole, and so is everything else that was asked for.
+    case complete = 0
+    /// Trouble on the client's own side.
+    case local = 1
+    /// The service does not accept the request.
+    case refused = 2
+    /// Nobody serves.
+    case noService = 3
+    /// The service's socket is not for this user.
+    case permissionDenied = 4
+    /// No job of this user has the id.
+    case noSuchJob = 5
+    /// A limit of the service is reached.
+    case busy = 6
+    /// There is no response of the origin.
+    case noResponse = 10
+    /// The response is none that is taken.
+    case responseNotTaken = 11
+    /// The body broke off.
+    case brokeOff = 12
+    /// The body ended with the connection.
+    case unverified = 13
+    /// Somebody cancelled the job.
+    case cancelled = 14
+    /// The output was closed.
+    case consumerGone = 15
+    /// The job came to a limit of its own.
+    case limitReached = 16
+    /// The service itself failed.
+    case serviceTrouble = 20
+    /// The command line is wrong (`EX_USAGE` of `sysexits.h`).
+    case usage = 64
+    /// The command after `--` cannot be run, as env(1) has it.
+    case commandNotRunnable = 126
+    /// The command after `--` was not found, as env(1) has it.
+    case commandNotFound = 127
+    /// SIGHUP.
+    case hungUp = 129
+    /// SIGINT.
+    case interrupted = 130
+    /// SIGTERM.
+    case terminated = 143
+
+    /// For the help text and the manual; no full stop.
+    public var meaning: String {
+        switch self {
+        case .complete: "the body is complete; for other commands: done"
+        case .local: "trouble on this side: the output cannot be written, a file cannot be made"
+        case .refused: "the service does not accept the request"
+        case .noService: "no service listens"
+        case .permissionDenied: "the service's socket is not for this user"
+        case .noSuchJob: "no job of yours has this id"
+        case .busy: "the service is at a limit or stopping: try again later"
+        case .noResponse: "no response: name, connection, TLS, timeout, or not HTTP"
+        case .responseNotTaken: "a response that is not taken: status, redirect, encoding"
+        case .brokeOff: "the body broke off; what was delivered is an exact prefix"
+        case .unverified: "the body ended with the connection: it may be whole (--accept-unverified)"
+        case .cancelled: "the job was cancelled"
+        case .consumerGone: "the reader of the output closed it before the end"
+        case .limitReached: "the job's own limit: --max-size or --timeout"
+        case .serviceTrouble: "the service failed, stopped or went away in the middle"
+        case .usage: "the command line is wrong"
+        case .commandNotRunnable: "the command after -- cannot be run"
+        case .commandNotFound: "the command after -- was not found"
+        case .hungUp: "ended by SIGHUP; the job is cancelled"
+        case .interrupted: "ended by SIGINT (Ctrl-C); the job is cancelled"
+        case .terminated: "ended by SIGTERM; the job is cancelled"
+        }
+    }
+
+    /// How a job's end is reported.
+    ///
+    /// - Parameter acceptsUnverified: a body that may be whole is good enough.
+    public init(of code: OutcomeCode, acceptsUnverified: Bool = false) {
+        switch code {
+        case .complete: self = .complete
+        case .completeUnverified: self = acceptsUnverified ? .complete : .unverified
+        case .cancelled: self = .cancelled
+        case .consumerGone: self = .consumerGone
+        case .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .tlsCertificateExpired,
+            .tlsWrongHost, .tlsUntrusted, .tlsFailed, .protocolError:
+            self = .noResponse
+        case .httpStatus, .tooManyRedirects, .redirectRefused, .contentEncoded, .unexpectedPartial:
+            self = .responseNotTaken
+        case .truncated, .connectionLost, .stallTimeout: self = .brokeOff
+        case .tooLarge, .deadlineExceeded: self = .limitReached
+        case .serviceStopped, .laneDied, .laneUnavailable, .deliveryUncertain: self = .serviceTrouble
+        }
+    }
+
+    /// The status for a signal that ended the client; nil for one that it does not handle.
+    public init?(signal: Int32) {
+        switch signal {
+        case 1: self = .hungUp
+        case 2: self = .interrupted
+        case 15: self = .terminated
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,23 @@
+public import SluiceInterface
+
+/// A header as people write it: `Name: value`.
+public enum HeaderOption {
+    /// Splits it at the first colon; spaces around both parts are left out.
+    ///
+    /// What a name and a value may hold, and which names are refused, is for the service to say.
+    ///
+    /// - Returns: nil where there is no colon, or no name before it.
+    public static func parse(_ text: String) -> HeaderField? {
+        guard let colon = text.firstIndex(of: ":") else { return nil }
+        let name = trimmed(text[..<colon])
+        guard !name.isEmpty else { return nil }
+        return HeaderField(name: String(name), value: String(trimmed(text[text.index(after: colon)...])))
+    }
+
+    private static func trimmed(_ text: Substring) -> Substring {
+        var text = text
+        while let first = text.first, first == " " || first == "\t" { text = text.dropFirst() }
+        while let last = text.last, last == " " || last == "\t" { text = text.dropLast() }
+        return text
+    }
+}

@@ -1,0 +1,70 @@
+public import SluiceInterface
+
+/// Jobs as a table for people.
+public enum JobTable {
+    /// One line for the heading and one for each job; the URL comes last and is cut to the width.
+    ///
+    /// - Parameters:
+    ///   - nowUsec: now, in µs since 1970, as the jobs' own times.
+    ///   - width: of the terminal; nil cuts nothing.
+    public static func render(_ jobs: [Job], nowUsec: Int, width: Int? = nil) -> String {
+        var rows = [["ID", "STATE", "BYTES", "SIZE", "RATE", "AGE", "URL"]]
+        for job in jobs { rows.append(row(job, nowUsec)) }
+        let columns = rows[0].count
+        let widths = (0..<columns).map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            var line = ""
+            for column in 0..<columns {
+                if column > 0 { line += "  " }
+                let padding = String(repeating: " ", count: widths[column] - row[column].count)
+                switch column {
+                case 2...5: line += padding + row[column]
+                case columns - 1: line += row[column]
+                default: line += row[column] + padding
+                }
+            }
+            return width.map { String(line.prefix(max(1, $0))) } ?? line
+        }.joined(separator: "\n") + "\n"
+    }
+
+    private static func row(_ job: Job, _ nowUsec: Int) -> [String] {
+        [
+            Terminal.printable(job.id),
+            word(for: job),
+            ByteSize.describe(job.bytesDelivered),
+            job.contentLength.map { ByteSize.describe($0) } ?? "-",
+            JobTimes.rate(of: job, nowUsec: nowUsec) ?? "-",
+            Elapsed.brief(JobTimes.seconds(from: job.createdUsec, to: nowUsec)),
+            Terminal.printable(job.url),
+        ]
+    }
+
+    /// The state; of a job that has failed, the reason.
+    static func word(for job: Job) -> String {
+        guard let outcome = job.outcome else { return job.state.rawValue }
+        switch outcome.code {
+        case .complete, .cancelled: return job.state.rawValue
+        case .completeUnverified: return "complete (unverified)"
+        default: return "\(job.state.rawValue) (\(outcome.code.rawValue))"
+        }
+    }
+}
+
+/// What follows from a job's times.
+enum JobTimes {
+    /// Never negative: clocks are set back.
+    static func seconds(from start: Int, to end: Int) -> Double {
+        max(0, (Double(end) - Double(start)) / 1e6)
+    }
+
+    /// How long it has run, or ran; nil before its start.
+    static func running(_ job: Job, nowUsec: Int) -> Double? {
+        job.startedUsec.map { seconds(from: $0, to: job.finishedUsec ?? nowUsec) }
+    }
+
+    /// Its rate from its start on.
+    static func rate(of job: Job, nowUsec: Int) -> String? {
+        guard job.bytesDelivered > 0, let seconds = running(job, nowUsec: nowUsec) else { return nil }
+        return Elapsed.rate(bytes: job.bytesDelivered, seconds: seconds)
+    }
+}

@@ -1,0 +1,125 @@
+internal import Glibc
+public import SluiceInterface
+internal import Synchronization
+internal import UnixSockets
+
+/// Shows a job's progress while another thread does the work.
+///
+/// On a terminal one line is drawn again and again, and is gone when `stop` returns; elsewhere a line is written every
+/// few seconds. What goes wrong here (no connection, a service that goes away) ends the display and nothing else.
+///
+/// ## Concurrency model
+/// The thread that it starts owns the connection, the watch and the meter. The others have the signal and a lock that
+/// is held while something is drawn, so that nothing is drawn once `stop` has returned.
+public final class ProgressDisplay: Sendable {
+    /// How often a terminal's line is drawn.
+    static let terminalInterval = 0.25
+    /// How often a line is written elsewhere.
+    static let logInterval = 2.0
+    /// A body that takes less time than this gets no line.
+    static let delay = 0.4
+
+    private struct Screen {
+        var isStopped = false
+        var isDirty = false
+        var meter: ProgressMeter
+    }
+
+    private let output: Int32
+    private let environment: [String: String]
+    private let wake: EventSignal
+    private let screen: Mutex<Screen>
+    private let start = ContinuousClock.now
+
+    /// Shows nothing yet.
+    ///
+    /// - Parameters:
+    ///   - output: a descriptor, as a rule 2, that stays the caller's.
+    ///   - environment: says whether the terminal shows Unicode.
+    /// - Throws: `.local`.
+    public init(on output: Int32, environment: [String: String]) throws(SluiceError) {
+        self.output = output
+        self.environment = environment
+        screen = Mutex(Screen(meter: ProgressMeter(at: 0)))
+        do {
+            wake = try EventSignal()
+        } catch {
+            throw SluiceError(.local, "progress cannot be shown: \(error)")
+        }
+    }
+
+    /// Starts to show a job.
+    ///
+    /// - Parameters:
+    ///   - id: the job.
+    ///   - path: where the service listens: the display makes a connection of its own.
+    public func start(_ id: String, serviceAt path: String) throws(SluiceError) {
+        try WorkerThread.start { [self] in
+            guard let watch = try? SluiceConnection(connectedTo: path).watch(id, interval: 0.2) else {
+                return
+            }
+            show(watch)
+        }
+    }
+
+    /// Ends the display and clears the line. From any thread, also twice.
+    public func stop() {
+        screen.withLock { screen in
+            if screen.isDirty, Terminal(output, environment: environment) != nil { put("\r\u{1B}[K") }
+            screen.isDirty = false
+            screen.isStopped = true
+        }
+        wake.raise()
+    }
+
+    /// The line for the end of a whole body.
+    public func summary(of job: Job) -> String {
+        let now = seconds
+        return screen.withLock { $0.meter.summary(of: job, at: now) }
+    }
+
+    private func show(_ watch: JobWatch) {
+        var nextDraw = Self.delay
+        while !watch.hasEnded, screen.withLock({ !$0.isStopped }) {
+            do {
+                while let job = try watch.nextIfAvailable() {
+                    let now = seconds
+                    screen.withLock { $0.meter.update(job, at: now) }
+                }
+            } catch {
+                break
+            }
+            if seconds >= nextDraw { nextDraw = seconds + draw() }
+            var entries = [
+                pollfd(fd: watch.rawDescriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: wake.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
+            ]
+            poll(&entries, 2, Int32(clamping: Int(max(0.01, nextDraw - seconds) * 1000)))
+        }
+    }
+
+    /// - Returns: the time until the next line.
+    private func draw() -> Double {
+        let now = seconds
+        return screen.withLock { screen in
+            guard !screen.isStopped else { return Self.logInterval }
+            guard let terminal = Terminal(output, environment: environment) else {
+                put(screen.meter.line(at: now, on: Terminal(width: 121, isUnicode: false)) + "\n")
+                return Self.logInterval
+            }
+            put("\r" + screen.meter.line(at: now, on: terminal) + "\u{1B}[K")
+            screen.isDirty = true
+            return Self.terminalInterval
+        }
+    }
+
+    private var seconds: Double {
+        let (seconds, attoseconds) = start.duration(to: .now).components
+        return Double(seconds) + Double(attoseconds) / 1e18
+    }
+
+    private func put(_ text: String) {
+        // Progress that cannot be shown is no reason to fail.
+        _ = text.utf8.withContiguousStorageIfAvailable { write(output, $0.baseAddress, $0.count) }
+    }
+}

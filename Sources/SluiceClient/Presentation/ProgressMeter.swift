@@ -1,0 +1,124 @@
+public import SluiceInterface
+
+/// Turns reports about a job into one line of progress. Pure: the time comes from the caller.
+public struct ProgressMeter: Sendable {
+    /// The rate is that of this many seconds, so that it neither flickers nor lags.
+    static let window = 5.0
+    /// From this share of the time on, the consumer is called slow.
+    static let slowShare = 0.1
+
+    private struct Sample {
+        var seconds: Double
+        var bytes: Int
+    }
+
+    private var job: Job?
+    private var jobSeconds = 0.0
+    private var samples: [Sample] = []
+    private let start: Double
+
+    /// A meter that starts now.
+    ///
+    /// - Parameter seconds: now, on any clock that does not jump.
+    public init(at seconds: Double) {
+        start = seconds
+    }
+
+    /// Takes a report in.
+    public mutating func update(_ job: Job, at seconds: Double) {
+        self.job = job
+        jobSeconds = seconds
+        samples.append(Sample(seconds: seconds, bytes: job.bytesDelivered))
+        // One sample that is older than the window stays, to measure from.
+        while samples.count > 2, seconds - samples[1].seconds >= Self.window { samples.removeFirst() }
+    }
+
+    /// Bytes a second over the window; nil before there is something to measure.
+    public func rate(at seconds: Double) -> Double? {
+        guard let last = samples.last else { return nil }
+        // Where reports have ceased, the window moves on and the rate falls.
+        let first = samples.first { seconds - $0.seconds <= Self.window } ?? last
+        let span = seconds - first.seconds
+        guard span >= 0.2 else { return nil }
+        return Double(max(0, last.bytes - first.bytes)) / span
+    }
+
+    /// The share of the time so far that the gate was closed, 0 to 1.
+    public func stalledShare(at seconds: Double) -> Double {
+        guard let job, seconds > start else { return 0 }
+        var stalled = Double(job.stalledUsec) / 1e6
+        // No reports come while nothing moves.
+        if job.state == .stalled { stalled += max(0, seconds - jobSeconds) }
+        return min(1, max(0, stalled / (seconds - start)))
+    }
+
+    /// Whether it is the consumer for whom the rest waits.
+    public func isConsumerSlow(at seconds: Double) -> Bool {
+        job?.state == .stalled || stalledShare(at: seconds) >= Self.slowShare
+    }
+
+    /// The line: never longer than the terminal is wide less one column (the last one makes some terminals wrap).
+    ///
+    /// What does not fit is left out, the least important first.
+    public func line(at seconds: Double, on terminal: Terminal) -> String {
+        let elapsed = Elapsed.clock(seconds - start)
+        guard let job else { return Self.fitted(["asking the service", elapsed], terminal.width - 1) }
+        switch job.state {
+        case .queued: return Self.fitted(["queued: waits for a lane", elapsed], terminal.width - 1)
+        case .connecting: return Self.fitted(["connecting", elapsed], terminal.width - 1)
+        case .streaming, .stalled, .complete, .failed, .cancelled: break
+        }
+        return Self.fitted(parts(job, at: seconds), bar: bar(job, terminal), terminal.width - 1)
+    }
+
+    /// What is left on the screen when the body is whole: `1.1 GB in 3.2 s (340 MB/s)`, and who was slow.
+    public func summary(of job: Job, at seconds: Double) -> String {
+        var meter = self
+        meter.update(job, at: seconds)
+        let span = seconds - start
+        var text = "\(ByteSize.describe(job.bytesDelivered)) in \(Elapsed.brief(span))"
+        if let rate = Elapsed.rate(bytes: job.bytesDelivered, seconds: span) { text += " (\(rate))" }
+        if meter.isConsumerSlow(at: seconds) { text += "; \(meter.slowness(at: seconds))" }
+        return text
+    }
+
+    private func slowness(at seconds: Double) -> String {
+        let percent = Int((stalledShare(at: seconds) * 100).rounded())
+        return "consumer is slow: gate closed \(percent) % of the time"
+    }
+
+    // MARK: Parts
+
+    /// In the order in which they stand, each with its weight: the lightest goes first where there is no room.
+    private func parts(_ job: Job, at seconds: Double) -> [Part] {
+        var parts: [Part] = []
+        let total = job.contentLength.flatMap { $0 > 0 ? $0 : nil }
+        if let fraction = Self.fraction(of: job) {
+            let percent = Int((fraction * 100).rounded(.down))
+            parts.append(Part("\(percent < 10 ? "  " : percent < 100 ? " " : "")\(percent) %", weight: 9))
+        }
+        let bytes = ByteSize.describe(job.bytesDelivered)
+        parts.append(Part(bytes, weight: 10))
+        if let total { parts.append(Part("of \(ByteSize.describe(total))", weight: 4, joins: " ")) }
+        let rate = rate(at: seconds)
+        if let rate, let whole = Int(exactly: rate.rounded()) {
+            parts.append(Part("\(ByteSize.describe(whole))/s", weight: 8))
+        }
+        if let total, let rate, rate >= 1, total >= job.bytesDelivered {
+            let left = Double(total - job.bytesDelivered) / rate
+            parts.append(Part("ETA \(Elapsed.clock(left))", weight: 5))
+        }
+        parts.append(Part(Elapsed.clock(seconds - start), weight: 3))
+        if isConsumerSlow(at: seconds) { parts.append(Part(slowness(at: seconds), weight: 7)) }
+        return parts
+    }
+
+    private static func fraction(of job: Job) -> Double? {
+        guard let total = job.contentLength, total > 0 else { return nil }
+        return min(1, Double(job.bytesDelivered) / Double(total))
+    }
+
+    private func bar(_ job: Job, _ terminal: Terminal) -> Bar? {
+        Self.fraction(of: job).map { Bar(fraction: $0, isUnicode: terminal.isUnicode) }
+    }
+}

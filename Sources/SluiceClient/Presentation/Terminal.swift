@@ -1,0 +1,52 @@
+internal import CUnix
+internal import Glibc
+
+/// What a terminal can show.
+public struct Terminal: Sendable, Equatable {
+    /// Columns.
+    public var width: Int
+    /// Characters beyond ASCII are shown.
+    public var isUnicode: Bool
+
+    /// A terminal of this width.
+    public init(width: Int, isUnicode: Bool) {
+        self.width = width
+        self.isUnicode = isUnicode
+    }
+
+    /// The terminal behind a descriptor, as wide as it is now; 80 columns where it does not say.
+    ///
+    /// - Returns: nil where the descriptor is no terminal.
+    public init?(_ descriptor: Int32, environment: [String: String]) {
+        guard isatty(descriptor) == 1 else { return nil }
+        let columns = Int(cunix_terminal_width(descriptor))
+        self.init(width: columns > 0 ? columns : 80, isUnicode: Self.isUnicode(environment))
+    }
+
+    /// Whether the locale's characters are UTF-8, by the variables in their order of weight (`locale(7)`).
+    public static func isUnicode(_ environment: [String: String]) -> Bool {
+        for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
+            guard let value = environment[name], !value.isEmpty else { continue }
+            let upper = value.uppercased()
+            return upper.contains("UTF-8") || upper.contains("UTF8")
+        }
+        return false
+    }
+
+    /// The text without what would act on a terminal: control characters become `?`.
+    ///
+    /// What comes from a service may hold what came from an origin.
+    public static func printable(_ text: String) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            let isControl = scalar.value < 0x20 || (0x7F...0x9F).contains(scalar.value)
+            result.append(isControl || turnsDirection(scalar) ? "?" : scalar)
+        }
+        return String(result)
+    }
+
+    /// The marks that show text in another order than it has.
+    private static func turnsDirection(_ scalar: Unicode.Scalar) -> Bool {
+        (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
+    }
+}

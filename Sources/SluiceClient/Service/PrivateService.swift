@@ -1,0 +1,117 @@
+internal import Glibc
+internal import SystemPackage
+internal import UnixSockets
+
+/// A `sluiced` of one's own, for programs that want their body where no service runs.
+///
+/// It runs in a session of its own, so that a terminal's Ctrl-C reaches the client alone, and its descriptor 3 is one
+/// end of a socket pair: it writes one byte there once it listens, and ends when the other end is closed, which the
+/// kernel does however this process dies.
+///
+/// ## Concurrency model
+/// Nothing changes after `init`; `stop` may be called from any thread, and more than once.
+public final class PrivateService: Sendable {
+    /// How long a start may take, in milliseconds.
+    static let startLimit: Int32 = 10_000
+    /// How long a stop may take before it is a kill, in milliseconds.
+    static let stopLimit: Int32 = 2000
+
+    /// Where it listens: in a directory that only this user may enter.
+    public let path: String
+    /// For people.
+    public var processID: Int32 { process.processID }
+    private let directory: String
+    private let lifeline: OwnedDescriptor
+    private let process: SpawnedProcess
+
+    /// Starts a service and waits until it listens.
+    ///
+    /// - Parameters:
+    ///   - executable: of `sluiced`; see `ServiceExecutable`.
+    ///   - environment: what it gets (proxies are set there), but for what a service manager left for this process.
+    ///     `XDG_RUNTIME_DIR` says where the socket's directory is made, else `/tmp`.
+    ///   - standardError: a descriptor for its messages; -1 for none.
+    /// - Throws: `.noService` where it does not start, `.local`.
+    public init(
+        executable: String, environment: [String: String], standardError: Int32 = -1
+    ) throws(SluiceError) {
+        directory = try Self.makeDirectory(environment)
+        path = "\(directory)/io.sluice.Ingest"
+        do {
+            var pair = try UnixSocket.streamPair()
+            lifeline = pair.first
+            process = try SpawnedProcess(
+                path: executable, arguments: ["--private", "--socket", path],
+                environment: Self.environment(from: environment), standardError: standardError,
+                control: pair.second.rawValue, newSession: true)
+            // Its own end must not stay open here, or its death would not be seen.
+            pair.second = OwnedDescriptor(adopting: -1)
+        } catch {
+            rmdir(directory)
+            throw SluiceError(
+                .noService, "no service runs, and none can be started: \(executable): \(error)",
+                remedy: "check the installation, or name another with SLUICED")
+        }
+        guard isReady() else {
+            let exit = try? process.wait(milliseconds: 0)
+            stop()
+            throw SluiceError(
+                .noService,
+                "no service runs, and \(executable) does not start: "
+                    + (exit.map { "\($0)" } ?? "it does not answer"),
+                remedy: "see what it says with --verbose")
+        }
+    }
+
+    /// Ends it, waits until it has ended, and removes its directory.
+    public func stop() {
+        // A shutdown and no close, so that this may be said from any thread: the other end sees the same end of file.
+        shutdown(lifeline.rawValue, Int32(SHUT_RDWR))
+        if (try? process.wait(milliseconds: Self.stopLimit)) == nil {
+            process.signal(SIGKILL)
+            _ = try? process.wait()
+        }
+        removeDirectory()
+    }
+
+    /// Removes its directory without waiting for its end, for exits in a hurry.
+    package func removeDirectory() {
+        unlink(path)
+        rmdir(directory)
+    }
+
+    private func isReady() -> Bool {
+        var entry = pollfd(fd: lifeline.rawValue, events: Int16(POLLIN), revents: 0)
+        let deadline = ContinuousClock.now + .milliseconds(Self.startLimit)
+        while ContinuousClock.now < deadline {
+            let ready = poll(&entry, 1, Self.startLimit)
+            if ready < 0, errno == EINTR { continue }
+            var byte: UInt8 = 0
+            return ready == 1 && read(lifeline.rawValue, &byte, 1) == 1
+        }
+        return false
+    }
+
+    private static func makeDirectory(_ environment: [String: String]) throws(SluiceError) -> String {
+        var failure = Errno.noSuchFileOrDirectory
+        // 40 bytes are for the names below, and 107 are all that the path of a socket may have.
+        let runtime = environment["XDG_RUNTIME_DIR"].flatMap { $0.isEmpty || $0.utf8.count > 67 ? nil : $0 }
+        for parent in [runtime, "/tmp"].compactMap({ $0 }) {
+            var template = Array("\(parent)/sluicectl-XXXXXX".utf8CString)
+            if mkdtemp(&template) != nil {
+                return String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+            }
+            failure = Errno(rawValue: errno)
+        }
+        throw SluiceError(.local, "no directory can be made in /tmp for a service's socket: \(failure)")
+    }
+
+    /// The environment without what was meant for this process alone (`sd_notify(3)`, `sd_listen_fds(3)`).
+    static func environment(from environment: [String: String]) -> [String] {
+        let ours: Set = [
+            "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",
+            ServiceFinder.variable,
+        ]
+        return environment.filter { !ours.contains($0.key) }.map { "\($0.key)=\($0.value)" }.sorted()
+    }
+}

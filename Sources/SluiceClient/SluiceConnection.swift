@@ -1,0 +1,183 @@
+public import SluiceInterface
+public import UnixSockets
+internal import Varlink
+
+/// A body that is on its way.
+@frozen
+public struct FetchedBody: ~Copyable, Sendable {
+    /// Names the job.
+    public let id: String
+    /// The read end of the pipe: blocking, close-on-exec. Its end of file does not say that the body is whole; closing
+    /// it early ends the job.
+    public var pipe: OwnedDescriptor
+}
+
+/// A connection to the service for programs that wait: every function blocks until it is answered.
+///
+/// One call is under way at a time. Not thread-safe: a thread that wants to ask while another waits makes a
+/// connection of its own, which is cheap. After an error with `isConnectionLost`, or a deadline that passed, it is of
+/// no more use. A job does not depend on the connection that asked for it.
+public final class SluiceConnection {
+    /// Where the service listens, for further connections.
+    public let path: String
+    private let client: VarlinkClient
+
+    /// Connects to a socket. `ServiceFinder` knows where to look for one.
+    ///
+    /// - Throws: `.noService`, `.permissionDenied`.
+    public convenience init(connectedTo path: String) throws(SluiceError) {
+        do {
+            self.init(try VarlinkClient(connectedTo: path), path: path)
+        } catch .cannotConnect(_, let errno) {
+            throw SluiceError(cannotConnectTo: path, errno)
+        } catch {
+            throw SluiceError(error)
+        }
+    }
+
+    init(_ client: VarlinkClient, path: String) {
+        self.client = client
+        self.path = path
+    }
+
+    /// Asks for a body.
+    ///
+    /// The service answers before it asks the origin, so that a slow one is no reason to wait here.
+    ///
+    /// - Throws: `.refused` with the parameter and the reason, `.busy`, `.serviceTrouble`.
+    public func fetch(_ request: Ingest.FetchParameters) throws(SluiceError) -> FetchedBody {
+        do {
+            let reply = try client.callWithDescriptors(method("Fetch"), request)
+            let fields = try reply.decode(as: Ingest.FetchReply.self)
+            guard let index = fields.bodyFileDescriptor, let pipe = reply.takeDescriptor(index) else {
+                throw VarlinkClientError.protocolViolation("the reply to Fetch brought no descriptor")
+            }
+            return FetchedBody(id: fields.id, pipe: pipe)
+        } catch let error as VarlinkClientError {
+            throw SluiceError(error)
+        } catch {
+            throw SluiceError(.serviceTrouble, "the reply to Fetch cannot be taken: \(error)")
+        }
+    }
+
+    /// Waits until a job has ended.
+    ///
+    /// - Returns: the job, with its outcome.
+    /// - Throws: `.noSuchJob`, `.serviceTrouble`.
+    public func wait(for id: String) throws(SluiceError) -> Job {
+        try job("Wait", id)
+    }
+
+    /// The job as it is now.
+    ///
+    /// - Throws: `.noSuchJob`, `.serviceTrouble`.
+    public func show(_ id: String) throws(SluiceError) -> Job {
+        try job("Show", id)
+    }
+
+    /// Ends a job and waits until it has ended; one that had ended before stays as it is.
+    ///
+    /// - Parameter milliseconds: how long to wait for the answer; nil for as long as it takes.
+    /// - Throws: `.noSuchJob`, `.serviceTrouble`.
+    @discardableResult
+    public func cancel(_ id: String, deadline milliseconds: Int? = nil) throws(SluiceError) -> Job {
+        try job("Cancel", id, deadline: milliseconds)
+    }
+
+    /// The caller's jobs (root: everybody's), the oldest first.
+    ///
+    /// - Throws: `.serviceTrouble`.
+    public func list() throws(SluiceError) -> [Job] {
+        try call("List", NoParameters(), as: Ingest.ListReply.self).jobs
+    }
+
+    /// What the service says about itself.
+    ///
+    /// - Throws: `.serviceTrouble`.
+    public func status() throws(SluiceError) -> Ingest.StatusReply {
+        try call("Status", NoParameters(), as: Ingest.StatusReply.self)
+    }
+
+    /// Watches one job, or all of the caller's. The connection belongs to the watch from now on.
+    ///
+    /// - Parameters:
+    ///   - id: the job; the watch ends with it. Nil: all jobs, and the watch does not end by itself.
+    ///   - interval: the least time between two reports of mere progress, in seconds: 0.1 to 3600.
+    /// - Throws: `.serviceTrouble`; that there is no such job is said by the first `next`.
+    public consuming func watch(_ id: String? = nil, interval: Double? = nil) throws(SluiceError) -> JobWatch
+    {
+        do {
+            try client.send(
+                method("Watch"), Ingest.WatchParameters(id: id, intervalSeconds: interval), mode: .more)
+        } catch {
+            throw SluiceError(error)
+        }
+        return JobWatch(client)
+    }
+
+    private func method(_ name: String) -> String { "\(Ingest.interfaceName).\(name)" }
+
+    private func job(_ name: String, _ id: String, deadline: Int? = nil) throws(SluiceError) -> Job {
+        try call(name, Ingest.JobParameters(id: id), as: Ingest.JobReply.self, deadline: deadline).job
+    }
+
+    private func call<Reply: Decodable>(
+        _ name: String, _ parameters: some Encodable, as type: Reply.Type, deadline: Int? = nil
+    ) throws(SluiceError) -> Reply {
+        do {
+            return try client.call(method(name), parameters, as: type, deadline: deadline)
+        } catch {
+            throw SluiceError(error)
+        }
+    }
+}
+
+/// Reports about jobs, as they come. Not thread-safe.
+public final class JobWatch {
+    private let client: VarlinkClient
+    private var isOver = false
+
+    init(_ client: VarlinkClient) {
+        self.client = client
+    }
+
+    /// Waits for the next report.
+    ///
+    /// - Returns: nil after the last.
+    /// - Throws: `.noSuchJob`, `.serviceTrouble`.
+    public func next() throws(SluiceError) -> Job? {
+        guard !isOver else { return nil }
+        do {
+            return try take(try client.next())
+        } catch {
+            isOver = true
+            throw SluiceError(error)
+        }
+    }
+
+    /// A report that is there already.
+    ///
+    /// - Returns: nil where there is none yet, or none will come any more.
+    /// - Throws: as `next`.
+    public func nextIfAvailable() throws(SluiceError) -> Job? {
+        guard !isOver else { return nil }
+        do {
+            guard let reply = try client.receiveIfAvailable() else { return nil }
+            return try take(reply)
+        } catch {
+            isOver = true
+            throw SluiceError(error)
+        }
+    }
+
+    /// Whether no report will come any more.
+    public var hasEnded: Bool { isOver }
+
+    /// For `poll(2)`: readable means that there may be a report. Poll only after `nextIfAvailable` has returned nil.
+    public var rawDescriptor: CInt { client.rawDescriptor }
+
+    private func take(_ reply: borrowing VarlinkReply) throws(VarlinkClientError) -> Job {
+        if !reply.continues { isOver = true }
+        return try reply.decode(as: Ingest.JobReply.self).job
+    }
+}

@@ -1,0 +1,18 @@
+import ArgumentParser
+import SluiceClient
+
+/// `sluicectl show`
+struct ShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show", abstract: "Show all that is known about a job.")
+
+    @OptionGroup var service: ServiceOptions
+    @OptionGroup var output: OutputOptions
+    @Argument(help: "The job's id.") var id: String
+
+    func run() throws {
+        let job = try service.finder.connect().show(id)
+        if output.json { return try Console.writeJSON(job) }
+        try Console.write(JobDetails.render(job, nowUsec: Console.nowUsec))
+    }
+}

@@ -1,0 +1,19 @@
+import ArgumentParser
+import SluiceClient
+
+/// `sluicectl status`
+struct StatusCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status", abstract: "Show what the service says about itself.")
+
+    @OptionGroup var service: ServiceOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() throws {
+        let connection = try service.finder.connect()
+        let status = try connection.status()
+        if output.json { return try Console.writeJSON(status) }
+        try Console.write(
+            JobDetails.render(status, socket: connection.path, nowUsec: Console.nowUsec))
+    }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import SluiceClient
+import SluiceInterface
+
+/// `sluicectl wait`
+struct WaitCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wait", abstract: "Wait until a job has ended, and say how.",
+        discussion: "The exit status is the one that fetch would have given.")
+
+    @OptionGroup var service: ServiceOptions
+    @OptionGroup var output: OutputOptions
+    @Flag(help: "Exit with 0 also where the body ended with the connection and may not be whole.")
+    var acceptUnverified = false
+    @Argument(help: "The job's id.") var id: String
+
+    func run() throws {
+        let job = try OutcomeWaiter(for: id, on: try service.finder.connect()).wait()
+        guard let outcome = job.outcome else {
+            throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
+        }
+        if output.json {
+            try Console.writeJSON(job)
+        } else {
+            try Console.write(JobDetails.line(job, nowUsec: Console.nowUsec) + "\n")
+        }
+        let status = ExitStatus(of: outcome.code, acceptsUnverified: acceptUnverified)
+        guard status != .complete else { return }
+        if !output.json { Console.report(outcome) }
+        throw ExitCode(status.rawValue)
+    }
+}

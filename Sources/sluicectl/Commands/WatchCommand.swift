@@ -1,0 +1,35 @@
+import ArgumentParser
+import SluiceClient
+
+/// `sluicectl watch`
+struct WatchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "watch", abstract: "Watch a job until it ends, or all of your jobs.",
+        discussion: """
+            Prints a line at every change of state and, while bytes flow, every --interval seconds. The exit status \
+            does not tell how the job ended: see wait.
+            """)
+
+    @OptionGroup var service: ServiceOptions
+    @OptionGroup var output: OutputOptions
+    @Option(help: ArgumentHelp("Between two lines about progress, from 0.1 to 3600.", valueName: "seconds"))
+    var interval = 1.0
+    @Argument(help: "The job's id; without one, all of your jobs.") var id: String?
+
+    func validate() throws {
+        guard (0.1...3600).contains(interval) else {
+            throw ValidationError("--interval must be from 0.1 to 3600 seconds.")
+        }
+    }
+
+    func run() throws {
+        let watch = try service.finder.connect().watch(id, interval: interval)
+        while let job = try watch.next() {
+            if output.json {
+                try Console.writeJSON(job)
+            } else {
+                try Console.write(JobDetails.line(job, nowUsec: Console.nowUsec) + "\n")
+            }
+        }
+    }
+}

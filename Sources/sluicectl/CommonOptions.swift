@@ -1,0 +1,23 @@
+import ArgumentParser
+import FoundationEssentials
+import SluiceClient
+
+/// Where the service is: for every subcommand.
+struct ServiceOptions: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The service's socket; else $\(ServiceFinder.variable), else the system's, else the user's own.",
+            valueName: "path"))
+    var socket: String?
+
+    var finder: ServiceFinder {
+        ServiceFinder(explicit: socket, environment: ProcessInfo.processInfo.environment)
+    }
+}
+
+/// `--json`, for what prints data.
+struct OutputOptions: ParsableArguments {
+    @Flag(name: .long, help: "Print JSON, with the fields of io.sluice.Ingest.")
+    var json = false
+}

@@ -1,0 +1,54 @@
+import ArgumentParser
+import Glibc
+import SluiceClient
+import SluiceInterface
+
+/// `sluicectl(1)`: takes the command line apart, runs a subcommand and reports how it went.
+@main
+struct Sluicectl: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sluicectl",
+        abstract: "Fetch URLs through Sluice: the body flows through a pipe as fast as it is read.",
+        usage: """
+            sluicectl fetch <url> [> FILE | -o FILE | -- COMMAND ARG…]
+            sluicectl list | show ID | watch [ID] | wait ID | cancel ID… | status
+            """,
+        discussion: """
+            Start with:
+
+              sluicectl fetch https://example.org/big.tar | tar x
+
+            The service is looked for at --socket or $\(ServiceFinder.variable), else at \(SocketPath.system), else at \
+            $XDG_RUNTIME_DIR/sluice/io.sluice.Ingest. Where none listens, fetch starts one for itself.
+
+            Exit status:
+            \(exitStatusTable)
+            """,
+        version: "sluicectl \(SluiceVersion.current)",
+        subcommands: [
+            FetchCommand.self, ListCommand.self, ShowCommand.self, WatchCommand.self, WaitCommand.self,
+            CancelCommand.self, StatusCommand.self,
+        ])
+
+    /// A line for each exit status.
+    static var exitStatusTable: String {
+        ExitStatus.allCases.map { status in
+            let number = "\(status.rawValue)"
+            return "  " + String(repeating: " ", count: 3 - number.count) + "\(number)  \(status.meaning)"
+        }.joined(separator: "\n")
+    }
+
+    static func main() {
+        StandardDescriptors.fill()
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch let error as SluiceError {
+            Console.report(error)
+            Glibc.exit(error.exitStatus.rawValue)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}
