@@ -122,7 +122,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["TestKit", "SluiceClient", "SluiceInterface", "UnixSockets", system],
+            dependencies: [
+                "TestKit", "CTestKit", "SluiceClient", "SluiceInterface", "UnixSockets", "Varlink", system,
+                "sluiced", "sluice-lane", "sluicectl",
+            ],
             swiftSettings: strict),
     ]
 )
