@@ -42,6 +42,7 @@ let package = Package(
         .systemLibrary(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(name: "CUnix"),
+        .target(name: "CDispatchYield"),
         .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
         .target(
@@ -57,7 +58,8 @@ let package = Package(
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: strict),
         .target(
-            name: "SluiceLane", dependencies: ["CUnix", "EventLoop", "UnixSockets", "SluiceCore", system],
+            name: "SluiceLane",
+            dependencies: ["CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore", system],
             swiftSettings: strict),
         .target(
             name: "SluiceDaemon",
@@ -107,8 +109,9 @@ let package = Package(
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
-        tests("SluiceClient", ["UnixSockets", "SluiceInterface"]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
+        tests(
+            "SluiceClient", ["CUnix", "EventLoop", "UnixSockets", "SluiceInterface", "Varlink", "sluicectl"]),
         .executableTarget(
             name: "facts-probe", dependencies: ["CFactsProbe", "CTestKit", "CUnix"], path: "Tests/FactsProbe",
             swiftSettings: strict,

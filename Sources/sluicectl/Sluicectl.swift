@@ -42,11 +42,17 @@ struct Sluicectl: ParsableCommand {
         StandardDescriptors.fill()
         signal(SIGPIPE, SIG_IGN)
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(
+                OptionOrder.subcommandFirst(Array(CommandLine.arguments.dropFirst())))
             try command.run()
         } catch let error as SluiceError {
             Console.report(error)
             Glibc.exit(error.exitStatus.rawValue)
+        } catch  where exitCode(for: error).rawValue == ExitStatus.usage.rawValue {
+            // The library's own prefix says nothing about who is speaking.
+            let text = fullMessage(for: error)
+            Console.line(text.hasPrefix("Error: ") ? "sluicectl: \(text.dropFirst(7))" : text)
+            Glibc.exit(ExitStatus.usage.rawValue)
         } catch {
             exit(withError: error)
         }

@@ -11,9 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <termios.h>
 #include <unistd.h>
 
 // One word of the pattern: SplitMix64's finisher over the word's number.  Every
@@ -183,6 +185,25 @@ bool ctestkit_is_writable(int fd)
 {
     struct pollfd entry = {.fd = fd, .events = POLLOUT};
     return poll(&entry, 1, 0) == 1 && (entry.revents & POLLOUT) != 0;
+}
+
+int ctestkit_open_terminal(int ends[2], int columns)
+{
+    struct winsize size = {.ws_row = 24, .ws_col = (unsigned short)columns};
+    struct termios modes;
+    char name[64];
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ends[0] < 0)
+        return -1;
+    if (grantpt(ends[0]) < 0 || unlockpt(ends[0]) < 0 || ptsname_r(ends[0], name, sizeof name) != 0
+        || (ends[1] = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)) < 0) {
+        close(ends[0]);
+        return -1;
+    }
+    tcgetattr(ends[1], &modes);
+    cfmakeraw(&modes);
+    tcsetattr(ends[1], TCSANOW, &modes);
+    return ioctl(ends[1], TIOCSWINSZ, &size);
 }
 
 int ctestkit_connect_unix_as(const char *path, uid_t user)

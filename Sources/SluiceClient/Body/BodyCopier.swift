@@ -23,6 +23,13 @@ public struct BodyCopier: Sendable {
         public var bytes: Int
         /// Whether all of them went without passing through this process.
         public var isSpliced: Bool
+
+        /// A result put together by hand.
+        public init(end: End, bytes: Int, isSpliced: Bool) {
+            self.end = end
+            self.bytes = bytes
+            self.isSpliced = isSpliced
+        }
     }
 
     /// What one `splice` asks for: more than a pipe holds.

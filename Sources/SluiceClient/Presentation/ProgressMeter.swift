@@ -78,13 +78,12 @@ public struct ProgressMeter: Sendable {
         let span = seconds - start
         var text = "\(ByteSize.describe(job.bytesDelivered)) in \(Elapsed.brief(span))"
         if let rate = Elapsed.rate(bytes: job.bytesDelivered, seconds: span) { text += " (\(rate))" }
-        if meter.isConsumerSlow(at: seconds) { text += "; \(meter.slowness(at: seconds))" }
+        if meter.isConsumerSlow(at: seconds) { text += "; consumer was slow: \(meter.closed(at: seconds))" }
         return text
     }
 
-    private func slowness(at seconds: Double) -> String {
-        let percent = Int((stalledShare(at: seconds) * 100).rounded())
-        return "consumer is slow: gate closed \(percent) % of the time"
+    private func closed(at seconds: Double) -> String {
+        "gate closed \(Int((stalledShare(at: seconds) * 100).rounded())) % of the time"
     }
 
     // MARK: Parts
@@ -108,8 +107,11 @@ public struct ProgressMeter: Sendable {
             let left = Double(total - job.bytesDelivered) / rate
             parts.append(Part("ETA \(Elapsed.clock(left))", weight: 5))
         }
-        parts.append(Part(Elapsed.clock(seconds - start), weight: 3))
-        if isConsumerSlow(at: seconds) { parts.append(Part(slowness(at: seconds), weight: 7)) }
+        parts.append(Part("\(Elapsed.clock(seconds - start)) elapsed", weight: 3))
+        if isConsumerSlow(at: seconds) {
+            parts.append(Part("consumer is slow", weight: 7))
+            parts.append(Part(closed(at: seconds), weight: 6, joins: ": "))
+        }
         return parts
     }
 

@@ -53,7 +53,8 @@ public final class PrivateService: Sendable {
                 remedy: "check the installation, or name another with SLUICED")
         }
         guard isReady() else {
-            let exit = try? process.wait(milliseconds: 0)
+            // Its end of the lifeline closes a little before it can be collected.
+            let exit = try? process.wait(milliseconds: 1000)
             stop()
             throw SluiceError(
                 .noService,

@@ -57,7 +57,9 @@ struct FetchRun {
             _ = interruption.claim()
             return ExitStatus.consumerGone.rawValue
         }
-        let job = try OutcomeWaiter(for: id, on: connection).wait()
+        // A private service that has gone does not come back.
+        let isPrivate = !options.service.finder.paths.contains(connection.path)
+        let job = try OutcomeWaiter(for: id, on: connection, patience: isPrivate ? .zero : .seconds(5)).wait()
         guard let outcome = job.outcome else {
             throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
         }
@@ -74,6 +76,7 @@ struct FetchRun {
     /// Takes the pipe away from this process: only then is a command that closes it seen.
     private func start(_ file: String, pipe: consuming OwnedDescriptor) throws(SluiceError) -> RunningCommand
     {
+        interruption.expectCommand()
         let command = RunningCommand(
             try CommandProcess(
                 file: file, arguments: options.command, environment: environment, standardInput: pipe))
@@ -139,7 +142,8 @@ struct FetchRun {
         }
         if let signal = interruption.claim() {
             progress?.stop()
-            Interruption.note(signal, cancelled: outcome.code == .cancelled)
+            Interruption.note(
+                signal, outcome.code == .complete ? "the body was complete" : "the job is cancelled")
             return ExitStatus(signal: signal)?.rawValue ?? 1
         }
         if status == .complete { try file?.commit() }

@@ -17,8 +17,23 @@ final class Interruption: Sendable {
         var signal: Int32?
         var isClaimed = false
         var job: (id: String, path: String)?
-        var command: RunningCommand?
+        var command = Command.none
+        /// A signal that a command which was just starting has still to get.
+        var undelivered: Int32?
         var actions: [@Sendable (Haste) -> Void] = []
+    }
+
+    private enum Command {
+        case none
+        case starting
+        case running(RunningCommand)
+
+        var isThere: Bool {
+            switch self {
+            case .none: false
+            case .starting, .running: true
+            }
+        }
     }
 
     /// How a clean-up action is to be done.
@@ -61,9 +76,18 @@ final class Interruption: Sendable {
         state.withLock { $0.job = (id, path) }
     }
 
-    /// From now on a signal is the command's, too.
+    /// From now on there is a command, or there will be in a moment.
+    func expectCommand() {
+        state.withLock { $0.command = .starting }
+    }
+
+    /// From now on a signal is the command's, too, and one that came while it was starting.
     func cover(_ command: RunningCommand) {
-        state.withLock { $0.command = command }
+        let signal = state.withLock { state in
+            state.command = .running(command)
+            return state.undelivered
+        }
+        if let signal { command.process.signal(signal) }
     }
 
     /// Claims the end of the program.
@@ -73,7 +97,7 @@ final class Interruption: Sendable {
     func claim() -> Int32? {
         let (signal, hasCommand) = state.withLock { state in
             if state.signal == nil { state.isClaimed = true }
-            return (state.signal, state.command != nil)
+            return (state.signal, state.command.isThere)
         }
         guard let signal else { return nil }
         while !hasCommand { pause() }
@@ -90,9 +114,9 @@ final class Interruption: Sendable {
     }
 
     /// The line about a signal.
-    static func note(_ signal: Int32, cancelled: Bool) {
+    static func note(_ signal: Int32, _ consequence: String) {
         let name = signal == SIGINT ? "interrupted" : signal == SIGTERM ? "terminated" : "hung up"
-        Console.note("\(name); \(cancelled ? "the job is cancelled" : "the body is incomplete")")
+        Console.note("\(name); \(consequence)")
     }
 
     // MARK: On the signals' thread
@@ -125,20 +149,28 @@ final class Interruption: Sendable {
     }
 
     private func end(_ signal: Int32, _ isFromTerminal: Bool) {
-        let (job, command) = state.withLock { ($0.job, $0.command) }
-        var isCancelled = false
+        let job = state.withLock { $0.job }
+        var consequence = "no job was made"
         if let job {
             let ended = try? SluiceConnection(connectedTo: job.path)
                 .cancel(job.id, deadline: Self.cancelLimit)
-            isCancelled = ended != nil
+            // Our end of the pipe closes with us, and the job ends by that at the latest.
+            consequence = ended == nil ? "the job ends with this program" : "the job is cancelled"
         }
-        if let command {
-            // Its input has ended now; the main thread waits for it and goes on from there.
+        let command = state.withLock { state in
+            if case .starting = state.command, !isFromTerminal { state.undelivered = signal }
+            return state.command
+        }
+        // The command's input has ended now; the main thread waits for it and goes on from there.
+        switch command {
+        case .none: break
+        case .starting: return
+        case .running(let command):
             if !isFromTerminal { command.process.signal(signal) }
             return
         }
         cleanUp()
-        Self.note(signal, cancelled: isCancelled)
+        Self.note(signal, consequence)
         _exit(ExitStatus(signal: signal)?.rawValue ?? 1)
     }
 }

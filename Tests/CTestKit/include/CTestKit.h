@@ -35,6 +35,9 @@ int ctestkit_remove_tree(const char *path);
 int ctestkit_lock_whole(int fd);
 // The pid that F_GETLK reports for a write lock on the whole file, 0 for none, -1 with errno.
 pid_t ctestkit_lock_holder(int fd);
+// Opens a pseudo terminal of so many columns in raw mode (openpt, ioctl); both ends close-on-exec and nobody's
+// controlling terminal.
+int ctestkit_open_terminal(int ends[2], int columns);
 // The two halves of the pipe's fullness: FIONREAD and poll(2)'s POLLOUT.
 bool ctestkit_is_writable(int fd);
 

@@ -1,0 +1,229 @@
+import EventLoop
+import Glibc
+import SluiceInterface
+import Synchronization
+import SystemPackage
+import TestKit
+import UnixSockets
+import Varlink
+
+/// A service that does what a test wants: one script for every job it is asked for.
+///
+/// ## Concurrency model
+/// The service and the jobs' calls belong to the loop's thread; each body is written by a thread of its own; what tests
+/// look at is behind a lock.
+final class FakeService: Sendable {
+    /// What follows the bytes of the body.
+    enum Ending: Sendable {
+        /// The pipe ends, and the job with this outcome.
+        case outcome(OutcomeCode)
+        /// Nothing, until the job is cancelled or its reader goes.
+        case silence
+        /// The pipe ends and the service is gone, socket and all.
+        case vanish
+    }
+
+    struct Script: Sendable {
+        var body: [UInt8] = []
+        var ending = Ending.outcome(.complete)
+        var failure: VarlinkErrorReply?
+        /// What is said to have been delivered, if not the truth.
+        var claimedBytes: Int?
+    }
+
+    let path: String
+    private let directory: TemporaryDirectory
+    private let loop: EventLoop
+    private let thread: TestThread
+    private let script: Script
+    private let seen = Mutex<[Ingest.FetchParameters]>([])
+    private let cancelled = Mutex<[String]>([])
+    /// Touched on the loop's thread alone.
+    private let jobs: LoopConfined
+
+    /// The requests that came.
+    var requests: [Ingest.FetchParameters] { seen.withLock { $0 } }
+    /// The jobs that were cancelled.
+    var cancellations: [String] { cancelled.withLock { $0 } }
+
+    init(_ script: Script = Script()) throws {
+        directory = try TemporaryDirectory("fake")
+        path = directory.file("socket")
+        self.script = script
+        let loop = try EventLoop()
+        self.loop = loop
+        jobs = LoopConfined()
+        thread = TestThread { loop.run() }
+        let listener = try UnixSocket.listen(path: path).release()
+        loop.execute { [self] in serve(listener) }
+    }
+
+    /// Stops; the socket file goes, too.
+    func stop() {
+        loop.stop()
+        thread.join()
+        directory.remove()
+    }
+
+    private func serve(_ listener: CInt) {
+        do {
+            var limits = VarlinkLimits()
+            limits.flushTimeout = .milliseconds(1)
+            let info = ServiceInfo(vendor: "test", product: "fake", version: "0", url: "")
+            let service = VarlinkService(loop: loop, info: info, limits: limits)
+            try service.add(InterfaceDescription(Ingest.description))
+            try service.handle(name("Fetch")) { [unowned self] in try fetch($0) }
+            try service.handle(name("Wait")) { [unowned self] in try attend($0, watches: false) }
+            try service.handle(name("Watch")) { [unowned self] in try attend($0, watches: true) }
+            try service.handle(name("Show")) { [unowned self] call in
+                call.reply(Ingest.JobReply(job: try job(of: call).job))
+            }
+            try service.handle(name("Cancel")) { [unowned self] in try cancel($0) }
+            try service.handle(name("List")) { [unowned self] call in
+                call.reply(Ingest.ListReply(jobs: jobs.all.map(\.job)))
+            }
+            try service.handle(name("Status")) { call in
+                call.reply(
+                    Ingest.StatusReply(
+                        version: "0", processID: 1, startedUsec: 0, status: "idle", jobs: .init(),
+                        lanes: .init(),
+                        bytesDelivered: 0, pipeBytes: 0, pipeBudget: 0, connections: 1))
+            }
+            try service.listen(on: OwnedDescriptor(adopting: listener))
+            jobs.service = service
+        } catch {
+            // Nobody listens then, and the test says so.
+            close(listener)
+        }
+    }
+
+    private func name(_ method: String) -> String { "\(Ingest.interfaceName).\(method)" }
+
+    private func fetch(_ call: VarlinkCall) throws {
+        let request = try call.parameters(as: Ingest.FetchParameters.self)
+        seen.withLock { $0.append(request) }
+        if let failure = script.failure { return call.fail(failure) }
+        var pipe = try Pipe()
+        let wake = try EventSignal()
+        let job = FakeJob(id: "job\(jobs.all.count + 1)", url: request.url, wake: wake)
+        job.job.contentLength = script.body.count
+        job.job.state = .streaming
+        jobs.all.append(job)
+        var readEnd = OwnedDescriptor(adopting: -1)
+        swap(&readEnd, &pipe.readEnd)
+        let index = call.push(readEnd)
+        call.reply(Ingest.FetchReply(id: job.job.id, bodyFileDescriptor: index))
+        var writeEnd = OwnedDescriptor(adopting: -1)
+        swap(&writeEnd, &pipe.writeEnd)
+        feed(job, writeEnd.release())
+    }
+
+    /// Writes the body, waits as the script says, and reports the end to the loop.
+    private func feed(_ job: FakeJob, _ writeEnd: CInt) {
+        let script = script
+        let wake = job.wake
+        let id = job.job.id
+        TestThread.detached { [self] in
+            var sent = 0
+            var isReaderGone = false
+            while sent < script.body.count, !isReaderGone {
+                let count = script.body[sent...].withUnsafeBytes { write(writeEnd, $0.baseAddress, $0.count) }
+                if count > 0 {
+                    sent += count
+                } else {
+                    isReaderGone = wait(writeEnd, for: CInt(POLLOUT), or: wake)
+                }
+            }
+            if case .silence = script.ending, !isReaderGone {
+                isReaderGone = wait(writeEnd, for: 0, or: wake)
+            }
+            close(writeEnd)
+            let total = sent
+            let gone = isReaderGone
+            loop.execute { [self] in finish(id, total, readerGone: gone) }
+        }
+    }
+
+    /// - Returns: whether it is over: the reader has gone or the job was cancelled.
+    private func wait(_ writeEnd: CInt, for events: CInt, or wake: FakeSignal) -> Bool {
+        var entries = [
+            pollfd(fd: writeEnd, events: Int16(events), revents: 0),
+            pollfd(fd: wake.signal.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
+        ]
+        poll(&entries, 2, 20_000)
+        return entries[1].revents != 0 || CInt(entries[0].revents) & POLLERR != 0
+    }
+
+    private func finish(_ id: String, _ sent: Int, readerGone: Bool) {
+        guard let job = jobs.all.first(where: { $0.job.id == id }) else { return }
+        job.job.bytesDelivered = script.claimedBytes ?? sent
+        let code: OutcomeCode
+        switch script.ending {
+        case _ where job.isCancelled: code = .cancelled
+        case _ where readerGone: code = .consumerGone
+        case .outcome(let wanted): code = wanted
+        case .silence: code = .stallTimeout
+        case .vanish:
+            // Calls that wait are never answered: their connections close under them.
+            unlink(path)
+            jobs.service?.close()
+            return
+        }
+        job.job.state = code.state
+        job.job.outcome = Outcome(code, "it ended as \(code.rawValue)")
+        for call in job.waiting { call.reply(Ingest.JobReply(job: job.job)) }
+        job.waiting = []
+    }
+
+    private func attend(_ call: VarlinkCall, watches: Bool) throws {
+        let job = try job(of: call)
+        if job.job.outcome != nil { return call.reply(Ingest.JobReply(job: job.job)) }
+        if watches { call.reply(Ingest.JobReply(job: job.job), continues: true) }
+        job.waiting.append(call)
+    }
+
+    private func cancel(_ call: VarlinkCall) throws {
+        let job = try job(of: call)
+        cancelled.withLock { $0.append(job.job.id) }
+        if job.job.outcome != nil { return call.reply(Ingest.JobReply(job: job.job)) }
+        job.isCancelled = true
+        job.waiting.append(call)
+        job.wake.signal.raise()
+    }
+
+    private func job(of call: VarlinkCall) throws -> FakeJob {
+        let id = call.parameters["id"]?.stringValue ?? ""
+        guard let job = jobs.all.first(where: { $0.job.id == id }) else {
+            throw VarlinkErrorReply(name("NoSuchJob"), parameters: ["id": .string(id)])
+        }
+        return job
+    }
+}
+
+/// What only the loop's thread touches.
+private final class LoopConfined: @unchecked Sendable {
+    // @unchecked: see above; the class exists to say so.
+    var service: VarlinkService?
+    var all: [FakeJob] = []
+}
+
+private final class FakeJob {
+    var job: Job
+    var waiting: [VarlinkCall] = []
+    var isCancelled = false
+    let wake: FakeSignal
+
+    init(id: String, url: String, wake: consuming EventSignal) {
+        job = Job(
+            id: id, url: url, userID: 0, processID: 0, createdUsec: 0, highWatermark: 2, lowWatermark: 1)
+        self.wake = FakeSignal(wake)
+    }
+}
+
+private final class FakeSignal: Sendable {
+    let signal: EventSignal
+
+    init(_ signal: consuming EventSignal) {
+        self.signal = signal
+    }
+}

@@ -1,0 +1,274 @@
+import Glibc
+import SluiceInterface
+import SystemPackage
+import TestKit
+import Testing
+import UnixSockets
+import Varlink
+
+/// `sluicectl` itself, against a service that is made for the test.
+@Suite("sluicectl fetch") struct FetchProgramTests {
+    private static let body: [UInt8] = (0..<200_003).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }
+
+    private func environment(_ service: FakeService) -> [String: String] {
+        ["SLUICE_SOCKET": service.path, "PATH": "/usr/bin:/bin"]
+    }
+
+    private func run(_ service: FakeService, _ arguments: [String]) throws -> ProgramResult {
+        try Program.run(
+            try Products.path("sluicectl"), ["fetch", "http://h/x"] + arguments,
+            environment: environment(service))
+    }
+
+    private func lines(_ text: String) -> [Substring] { text.split(separator: "\n") }
+
+    @Test("exits with 0 for a complete body, and says nothing")
+    func complete() throws {
+        let service = try FakeService(.init(body: Array("the body\n".utf8)))
+        defer { service.stop() }
+        let result = try run(service, []).successful()
+        #expect(result.output == "the body\n")
+        #expect(result.errors == "")
+    }
+
+    @Test("takes the options to the service")
+    func options() throws {
+        let service = try FakeService()
+        defer { service.stop() }
+        _ = try run(
+            service,
+            [
+                "--header", "A: b", "-H", "C:d", "--high-watermark", "2M", "--low-watermark", "256k",
+                "--timeout", "9.5", "--connect-timeout", "2", "--stall-timeout", "3", "--max-size", "1G",
+            ]
+        ).successful()
+        var request = Ingest.FetchParameters(url: "http://h/x")
+        request.headers = [HeaderField(name: "A", value: "b"), HeaderField(name: "C", value: "d")]
+        request.highWatermark = 2 << 20
+        request.lowWatermark = 256 << 10
+        request.deadlineSeconds = 9.5
+        request.connectTimeoutSeconds = 2
+        request.stallTimeoutSeconds = 3
+        request.maximumSize = 1 << 30
+        #expect(service.requests == [request])
+    }
+
+    @Test(
+        "ends with the outcome's status and one line, whatever came before",
+        arguments: [
+            (OutcomeCode.httpStatus, 11), (.truncated, 12), (.completeUnverified, 13), (.tooLarge, 16),
+            (.laneDied, 20), (.nameNotResolved, 10),
+        ] as [(OutcomeCode, Int32)])
+    func failed(code: OutcomeCode, status: Int32) throws {
+        let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(code)))
+        defer { service.stop() }
+        let result = try run(service, [])
+        #expect(result.exit == .exited(status))
+        #expect(result.output == "part")
+        #expect(result.errors.hasPrefix("sluicectl: it ended as \(code.rawValue)"))
+        #expect(lines(result.errors).count == 1)
+
+        let json = try run(service, ["--json"])
+        #expect(json.exit == .exited(status))
+        #expect(json.errors.hasPrefix("{") && json.errors.contains(#""code":"\#(code.rawValue)""#))
+        #expect(lines(json.errors).count == 1)
+    }
+
+    @Test("names a file only when the body is complete")
+    func outputFile() throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write("old", to: "f")
+        for code in OutcomeCode.allCases where code != .complete {
+            let service = try FakeService(.init(body: Self.body, ending: .outcome(code)))
+            defer { service.stop() }
+            #expect(try run(service, ["-o", path]).exit != .exited(0))
+            #expect(try readText(path) == "old")
+            if code == .completeUnverified {
+                let other = directory.file("g")
+                let accepted = try run(service, ["-o", other, "--accept-unverified"]).successful()
+                #expect(try readBytes(other) == Self.body)
+                #expect(lines(accepted.errors).count == 1)
+                #expect(unlink(other) == 0)
+            }
+        }
+        let service = try FakeService(.init(body: Self.body))
+        defer { service.stop() }
+        _ = try run(service, ["-o", path]).successful()
+        #expect(try readBytes(path) == Self.body)
+        // rmdir takes an empty directory only: nothing else is left in it.
+        #expect(unlink(path) == 0 && rmdir(directory.path) == 0)
+    }
+
+    @Test("does not believe a service that claims to have delivered more")
+    func lost() throws {
+        let directory = try TemporaryDirectory()
+        let service = try FakeService(.init(body: Array("body".utf8), claimedBytes: 5))
+        defer { service.stop() }
+        let result = try run(service, ["-o", directory.file("f")])
+        #expect(result.exit == .exited(20))
+        #expect(result.errors.contains("delivered 5 bytes, but 4 arrived"))
+        #expect(rmdir(directory.path) == 0)
+    }
+
+    @Test("an end of file without an outcome is no success", .timeLimit(.minutes(1)))
+    func vanished() throws {
+        let directory = try TemporaryDirectory()
+        let service = try FakeService(.init(body: Self.body, ending: .vanish))
+        defer { service.stop() }
+        let result = try run(service, ["-o", directory.file("f")])
+        #expect(result.exit == .exited(20))
+        #expect(result.errors.contains("went away"))
+        #expect(rmdir(directory.path) == 0)
+    }
+
+    @Test("a request that is refused makes no file")
+    func refused() throws {
+        let directory = try TemporaryDirectory()
+        let failure = VarlinkErrorReply(
+            "\(Ingest.interfaceName).InvalidRequest",
+            parameters: ["parameter": "url", "reason": "bad", "remedy": "mend it"])
+        let service = try FakeService(.init(failure: failure))
+        defer { service.stop() }
+        let result = try run(service, ["-o", directory.file("f")])
+        #expect(result.exit == .exited(2))
+        #expect(result.errors == "sluicectl: url: bad; mend it\n")
+        #expect(rmdir(directory.path) == 0)
+    }
+
+    @Test(
+        "gives a command the pipe, and its status back",
+        arguments: [
+            ("cat; exit 0", 0), ("cat; exit 7", 7), ("cat; kill -9 $$", 137), ("exit 9", 9), ("exit 0", 15),
+        ] as [(String, Int32)])
+    func command(script: String, status: Int32) throws {
+        let service = try FakeService(.init(body: Self.body))
+        defer { service.stop() }
+        let result = try run(service, ["--", "sh", "-c", "\(script)"])
+        #expect(result.exit == .exited(status))
+        #expect((result.errors == "") == (status == 0 || script.hasPrefix("cat")))
+    }
+
+    @Test("a command's status does not hide that the body failed")
+    func commandOfFailedBody() throws {
+        let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(.truncated)))
+        defer { service.stop() }
+        let result = try run(service, ["--", "cat"])
+        #expect(result.exit == .exited(12))
+        #expect(result.output == "part")
+    }
+
+    @Test("a command that is not there is said before anything is fetched")
+    func noCommand() throws {
+        let service = try FakeService()
+        defer { service.stop() }
+        #expect(try run(service, ["--", "no-such-command-here"]).exit == .exited(127))
+        #expect(try run(service, ["--", "/etc/passwd"]).exit == .exited(126))
+        #expect(service.requests.isEmpty)
+    }
+
+    @Test(
+        "a signal cancels the job, removes the file and ends with its status",
+        arguments: [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] as [(Int32, Int32)])
+    func signals(signal: Int32, status: Int32) throws {
+        let directory = try TemporaryDirectory()
+        let service = try FakeService(.init(body: Self.body, ending: .silence))
+        defer { service.stop() }
+        let program = try Program(
+            try Products.path("sluicectl"), ["fetch", "http://h/x", "-o", directory.file("f")],
+            environment: environment(service))
+        // Once the body is in the file, the job is surely covered.
+        try eventually("the body arrives") {
+            try fileSizes(in: directory).contains(Self.body.count)
+        }
+        program.signal(signal)
+        let result = try program.wait()
+        #expect(result.exit == .exited(status))
+        #expect(service.cancellations == ["job1"])
+        #expect(result.errors.hasSuffix("the job is cancelled\n"))
+        #expect(rmdir(directory.path) == 0)
+    }
+
+    @Test("a command gets a signal that was sent, and is waited for")
+    func signalWithCommand() throws {
+        let service = try FakeService(.init(body: Array("go\n".utf8), ending: .silence))
+        defer { service.stop() }
+        let script =
+            "trap 'echo got it; exit 3' TERM; echo ready; while read line; do :; done; sleep 20 & wait"
+        let program = try Program(
+            try Products.path("sluicectl"), ["fetch", "http://h/x", "--", "sh", "-c", script],
+            environment: environment(service))
+        #expect(try program.line() == "ready")
+        program.signal(SIGTERM)
+        #expect(try program.line() == "got it")
+        #expect(try program.wait().exit == .exited(143))
+    }
+
+    @Test("an output that is closed ends it quietly, and the job with it")
+    func closedOutput() throws {
+        let service = try FakeService(.init(body: Self.body, ending: .silence))
+        defer { service.stop() }
+        var pipe = try Pipe()
+        try setNonblocking(pipe.writeEnd.rawValue, false)
+        let program = try Program(
+            try Products.path("sluicectl"), ["fetch", "http://h/x"], environment: environment(service),
+            standardOutput: pipe.writeEnd.rawValue)
+        pipe.writeEnd = OwnedDescriptor(adopting: -1)
+        var byte: UInt8 = 0
+        #expect(read(pipe.readEnd.rawValue, &byte, 1) == 1)
+        pipe.readEnd = OwnedDescriptor(adopting: -1)
+        let result = try program.wait()
+        #expect(result.exit == .exited(15))
+        #expect(result.errors == "")
+    }
+
+    @Test("draws its progress on a terminal, clears it, and leaves whole lines")
+    func progress() throws {
+        let directory = try TemporaryDirectory()
+        let service = try FakeService(.init(body: Self.body, ending: .silence))
+        defer { service.stop() }
+        let terminal = try PseudoTerminal(columns: 100)
+        let program = try Program(
+            try Products.path("sluicectl"), ["fetch", "http://h/x", "-o", directory.file("f")],
+            environment: environment(service), standardError: terminal.terminal.rawValue)
+        var text = ""
+        try eventually("a line is drawn") {
+            text += terminal.takeText()
+            return text.contains("elapsed") || text.contains("0:0")
+        }
+        program.signal(SIGTERM)
+        #expect(try program.wait().exit == .exited(143))
+        text += terminal.takeText()
+        #expect(text.hasPrefix("\r"))
+        #expect(text.hasSuffix("\r\u{1B}[Ksluicectl: terminated; the job is cancelled\n"))
+        for line in text.split(separator: "\r") { #expect(line.count < 100) }
+    }
+
+    @Test(
+        "a wrong command line is said to be one",
+        arguments: [
+            ["fetch"], ["fetch", "http://h/", "--header", "x"], ["fetch", "http://h/", "--max-size", "1Q"],
+            ["fetch", "http://h/", "-o", "f", "--", "cat"], ["fetch", "http://h/", "--timeout", "0"],
+            ["fetch", "http://h/", "--quiet", "--progress"], ["nothing"], ["list", "extra"], ["show"],
+            ["cancel"],
+            ["watch", "--interval", "0.01"],
+        ])
+    func usage(arguments: [String]) throws {
+        let result = try Program.run(try Products.path("sluicectl"), arguments, environment: [:])
+        #expect(result.exit == .exited(64))
+        #expect(result.errors.hasPrefix("sluicectl: ") || result.errors.contains("cancel"))
+    }
+
+    private func fileSizes(in directory: TemporaryDirectory) throws -> [Int] {
+        guard let stream = opendir(directory.path) else { return [] }
+        defer { closedir(stream) }
+        var sizes: [Int] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            var status = stat()
+            if stat(directory.file(name), &status) == 0 { sizes.append(Int(status.st_size)) }
+        }
+        return sizes
+    }
+}

@@ -1,0 +1,60 @@
+import SluiceInterface
+import TestKit
+import Testing
+import UnixSockets
+
+/// The other subcommands, against a service that is made for the test.
+@Suite("sluicectl") struct OtherCommandTests {
+    private func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> ProgramResult {
+        try Program.run(try Products.path("sluicectl"), arguments, environment: environment)
+    }
+
+    @Test("lists, shows, waits and cancels, for people and for programs")
+    func jobs() throws {
+        let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(.truncated)))
+        defer { service.stop() }
+        let socket = ["--socket", service.path]
+        #expect(try run(["list"] + socket).successful().output == "no jobs\n")
+        #expect(try run(["list", "--json"] + socket).successful().output == "[]\n")
+        _ = try run(["fetch", "http://h/x"] + socket)
+
+        #expect(try run(["list"] + socket).successful().output.contains("failed (truncated)"))
+        #expect(try run(["list", "--json"] + socket).successful().output.hasPrefix(#"[{"attempts":0,"#))
+        #expect(try run(["show", "job1"] + socket).successful().output.contains("URL: http://h/x"))
+        #expect(
+            try run(["show", "--json", "job1"] + socket).successful().output.hasPrefix(#"{"attempts":0,"#))
+        #expect(try run(["status"] + socket).successful().output.contains("sluiced 0"))
+        #expect(try run(["status", "--json"] + socket).successful().output.contains(#""version":"0""#))
+        #expect(
+            try run(["watch", "job1"] + socket).successful().output.hasPrefix("job1  failed (truncated)"))
+        #expect(try run(["watch", "job1", "--json"] + socket).successful().output.hasPrefix("{"))
+
+        let wait = try run(["wait", "job1"] + socket)
+        #expect(wait.exit == .exited(12))
+        #expect(wait.output.hasPrefix("job1  failed (truncated)"))
+        #expect(wait.errors.hasPrefix("sluicectl: it ended as truncated; "))
+
+        let cancel = try run(["cancel", "none", "job1"] + socket)
+        #expect(cancel.exit == .exited(5))
+        #expect(cancel.output.hasPrefix("job1  failed"))
+        #expect(cancel.errors.hasPrefix("sluicectl: no job of yours has the id none; "))
+        #expect(try run(["show", "none"] + socket).exit == .exited(5))
+    }
+
+    @Test("says plainly that no service runs", arguments: ["list", "status", "watch"])
+    func noService(command: String) throws {
+        let directory = try TemporaryDirectory()
+        let result = try run([command, "--socket", directory.file("none")])
+        #expect(result.exit == .exited(3))
+        #expect(result.errors.hasPrefix("sluicectl: no service at \(directory.path)"))
+    }
+
+    @Test("tells its version, and helps")
+    func help() throws {
+        #expect(try run(["--version"]).successful().output == "sluicectl \(SluiceVersion.current)\n")
+        for command in [[], ["fetch"], ["list"], ["show"], ["watch"], ["wait"], ["cancel"], ["status"]] {
+            let help = try run(command + ["--help"]).successful().output
+            #expect(help.contains("OVERVIEW:") && help.contains("USAGE:"))
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import SluiceClient
+import SluiceInterface
+import Testing
+
+@Suite("The progress line") struct ProgressMeterTests {
+    private let wide = Terminal(width: 121, isUnicode: false)
+
+    private func job(_ state: JobState, _ bytes: Int, of size: Int? = nil, stalled: Double = 0) -> Job {
+        var job = Job(
+            id: "j", url: "http://h/", userID: 0, processID: 0, createdUsec: 0, highWatermark: 2,
+            lowWatermark: 1)
+        job.state = state
+        job.bytesDelivered = bytes
+        job.contentLength = size
+        job.stalledUsec = Int(stalled * 1e6)
+        return job
+    }
+
+    @Test("says what is waited for before the first byte")
+    func before() {
+        var meter = ProgressMeter(at: 10)
+        #expect(meter.line(at: 11, on: wide) == "asking the service  0:01")
+        meter.update(job(.queued, 0), at: 11)
+        #expect(meter.line(at: 12, on: wide) == "queued: waits for a lane  0:02")
+        meter.update(job(.connecting, 0), at: 12)
+        #expect(meter.line(at: 75, on: wide) == "connecting  1:05")
+    }
+
+    @Test("has percent, bar, bytes, rate, ETA and the time that has passed")
+    func whole() {
+        var meter = ProgressMeter(at: 0)
+        meter.update(job(.streaming, 0, of: 100_000_000), at: 0)
+        meter.update(job(.streaming, 25_000_000, of: 100_000_000), at: 2)
+        #expect(
+            meter.line(at: 2, on: wide)
+                == " 25 % [========>                             ]  "
+                + "25.0 MB of 100 MB  12.5 MB/s  ETA 0:06  0:02 elapsed")
+        meter.update(job(.streaming, 100_000_000, of: 100_000_000), at: 4)
+        #expect(meter.line(at: 4, on: wide).hasPrefix("100 % [======================================]"))
+    }
+
+    @Test("draws eighths of a character where it may")
+    func blocks() {
+        var meter = ProgressMeter(at: 0)
+        meter.update(job(.streaming, 51, of: 100), at: 0)
+        let line = meter.line(at: 0.1, on: Terminal(width: 121, isUnicode: true))
+        #expect(line.hasPrefix(" 51 % [███████████████████▍                  ]"))
+    }
+
+    @Test("has no percent, bar and ETA for a size that nobody knows")
+    func unknownSize() {
+        var meter = ProgressMeter(at: 0)
+        meter.update(job(.streaming, 0), at: 0)
+        meter.update(job(.streaming, 3_000_000), at: 1)
+        #expect(meter.line(at: 1, on: wide) == "3.0 MB  3.0 MB/s  0:01 elapsed")
+    }
+
+    @Test("says when it is the consumer that is slow, and how much of the time")
+    func slowConsumer() {
+        var meter = ProgressMeter(at: 0)
+        meter.update(job(.streaming, 10, of: 100), at: 0)
+        meter.update(job(.streaming, 20, of: 100, stalled: 0.3), at: 10)
+        #expect(!meter.isConsumerSlow(at: 10))
+        meter.update(job(.streaming, 30, of: 100, stalled: 4.3), at: 10)
+        #expect(meter.line(at: 10, on: wide).hasSuffix("consumer is slow: gate closed 43 % of the time"))
+        // While it is stalled no report comes, and the time goes on.
+        meter.update(job(.stalled, 30, of: 100, stalled: 4.3), at: 10)
+        #expect(meter.stalledShare(at: 20) == (4.3 + 10) / 20)
+        let ended = meter.summary(of: job(.complete, 100, of: 100, stalled: 10), at: 20)
+        #expect(ended == "100 B in 20 s (5 B/s); consumer was slow: gate closed 50 % of the time")
+    }
+
+    @Test("measures the rate over five seconds, and lets it fall when nothing comes")
+    func rate() {
+        var meter = ProgressMeter(at: 0)
+        for second in 0...20 { meter.update(job(.streaming, second * second * 1000), at: Double(second)) }
+        #expect(meter.rate(at: 20) == 1000 * Double(20 * 20 - 15 * 15) / 5)
+        #expect((meter.rate(at: 23) ?? 0) < (meter.rate(at: 20) ?? 0))
+        #expect(meter.rate(at: 60) == 0)
+    }
+
+    @Test("never is as wide as the terminal, and loses the least important first", arguments: 1...140)
+    func width(columns: Int) {
+        var meter = ProgressMeter(at: 0)
+        meter.update(job(.streaming, 0, of: 100_000_000), at: 0)
+        meter.update(job(.stalled, 25_000_000, of: 100_000_000, stalled: 1), at: 2)
+        let line = meter.line(at: 2, on: Terminal(width: columns, isUnicode: columns % 2 == 0))
+        #expect(line.count < columns || line.isEmpty)
+        #expect(columns < 9 || line.contains("25.0 MB"))
+        #expect(columns < 30 || line.contains("25 %"))
+        #expect(columns < 60 || line.contains("consumer is slow"))
+    }
+
+    @Test("bears what a service should never say")
+    func nonsense() {
+        var meter = ProgressMeter(at: 5)
+        for job in [
+            job(.streaming, -5, of: -7, stalled: -3), job(.streaming, .max, of: 1),
+            job(.streaming, 0, of: .max),
+            job(.stalled, .min, of: .max),
+        ] {
+            meter.update(job, at: 5)
+            meter.update(job, at: 4)
+            #expect(meter.line(at: 3, on: wide).count < 121)
+            #expect(meter.line(at: 1e300, on: wide).count < 121)
+            _ = meter.summary(of: job, at: 6)
+        }
+    }
+}

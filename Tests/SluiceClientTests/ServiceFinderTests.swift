@@ -1,0 +1,73 @@
+import Glibc
+import SluiceClient
+import SluiceInterface
+import TestKit
+import Testing
+import UnixSockets
+
+@Suite("The search for the service") struct ServiceFinderTests {
+    @Test("goes from the option to the variable, the system's socket and the user's")
+    func order() {
+        func paths(_ option: String?, _ environment: [String: String]) -> [String] {
+            ServiceFinder(explicit: option, environment: environment).paths
+        }
+        let full = ["SLUICE_SOCKET": "/v", "XDG_RUNTIME_DIR": "/run/user/7"]
+        #expect(paths("/o", full) == ["/o"])
+        #expect(paths(nil, full) == ["/v"])
+        #expect(
+            paths(nil, ["SLUICE_SOCKET": "", "XDG_RUNTIME_DIR": "/run/user/7"])
+                == [SocketPath.system, "/run/user/7/sluice/io.sluice.Ingest"])
+        #expect(paths(nil, [:]) == [SocketPath.system])
+        #expect(paths(nil, ["XDG_RUNTIME_DIR": ""]) == [SocketPath.system])
+    }
+
+    @Test("passes over what is absent or stale at the usual places")
+    func staleByDefault() throws {
+        let directory = try TemporaryDirectory()
+        try makeStale(directory.file("system"))
+        try directory.makeDirectory("sluice")
+        let environment = ["XDG_RUNTIME_DIR": directory.path]
+        let finder = ServiceFinder(environment: environment, system: directory.file("system"))
+        #expect(try finder.find() == nil)
+        let error = #expect(throws: SluiceError.self) { try finder.connect() }
+        #expect(error?.kind == .noService)
+        #expect(error?.message.contains(directory.file("system")) == true)
+
+        let listener = try UnixSocket.listen(path: finder.paths[1])
+        #expect(try finder.find()?.path == finder.paths[1])
+        _ = listener.rawValue
+    }
+
+    @Test("takes a named place at its word")
+    func named() throws {
+        let directory = try TemporaryDirectory()
+        try makeStale(directory.file("stale"))
+        for (name, word) in [("absent", "no such socket"), ("stale", "nobody serves it")] {
+            let finder = ServiceFinder(explicit: directory.file(name), environment: [:])
+            let error = #expect(throws: SluiceError.self) { try finder.find() }
+            #expect(error?.kind == .noService)
+            #expect(error?.message.contains(word) == true)
+            #expect(error?.remedy != nil)
+        }
+        let long = ServiceFinder(explicit: "/" + String(repeating: "x", count: 200), environment: [:])
+        #expect(throws: SluiceError.self) { try long.find() }
+    }
+
+    @Test("ends at a socket that is not for the user, and goes nowhere else")
+    func denied() throws {
+        // Root may use every socket.
+        try #require(geteuid() != 0 || seteuid(0) == 0)
+        guard geteuid() != 0 else { return }
+        let directory = try TemporaryDirectory()
+        let listener = try UnixSocket.listen(path: directory.file("system"), mode: 0)
+        let finder = ServiceFinder(environment: [:], system: directory.file("system"))
+        let error = #expect(throws: SluiceError.self) { try finder.find() }
+        #expect(error?.kind == .permissionDenied)
+        _ = listener.rawValue
+    }
+
+    private func makeStale(_ path: String) throws {
+        // The file outlives the socket.
+        _ = try UnixSocket.listen(path: path).rawValue
+    }
+}

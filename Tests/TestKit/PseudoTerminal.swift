@@ -1,0 +1,35 @@
+internal import CTestKit
+internal import Glibc
+public import SystemPackage
+public import UnixSockets
+
+/// A terminal for a program to write to, and the other end of it to see what it wrote.
+public final class PseudoTerminal: Sendable {
+    /// For the test.
+    public let leader: OwnedDescriptor
+    /// For the program; in raw mode, and nobody's controlling terminal.
+    public let terminal: OwnedDescriptor
+
+    /// Opens one that is so many columns wide.
+    ///
+    /// - Throws: what `posix_openpt(3)` says.
+    public init(columns: Int = 80) throws(Errno) {
+        var ends: [CInt] = [-1, -1]
+        _ = try valueOrErrno(ctestkit_open_terminal(&ends, CInt(columns)))
+        leader = OwnedDescriptor(adopting: ends[0])
+        terminal = OwnedDescriptor(adopting: ends[1])
+    }
+
+    /// What has been written to it and not yet been taken.
+    public func takeText() -> String {
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 4096)
+        var entry = pollfd(fd: leader.rawValue, events: Int16(POLLIN), revents: 0)
+        while poll(&entry, 1, 0) == 1, CInt(entry.revents) & POLLIN != 0 {
+            let count = read(leader.rawValue, &chunk, chunk.count)
+            guard count > 0 else { break }
+            bytes += chunk[..<count]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
