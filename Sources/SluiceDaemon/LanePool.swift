@@ -202,6 +202,10 @@ final class LanePool {
         consecutiveFailures += 1
         log.laneCannotStart(reason)
         reportWarm()
+        // Lanes that are started together fail together: the last of them is the one that decides.
+        if consecutiveFailures >= Self.failuresToGiveUp, live.isEmpty {
+            events?.unavailable("no lane can be started: \(reason)")
+        }
         guard pause == nil else { return }
         let wait = min(Self.longestPause, Self.firstPause * (1 << min(consecutiveFailures - 1, 6)))
         pause = loop.after(wait) { [weak self] in
@@ -209,9 +213,6 @@ final class LanePool {
             pause = nil
             maintain()
             events?.available()
-        }
-        if consecutiveFailures >= Self.failuresToGiveUp, live.isEmpty {
-            events?.unavailable("no lane can be started: \(reason)")
         }
     }
 

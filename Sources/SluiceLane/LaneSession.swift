@@ -90,6 +90,6 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
     }
 
     func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
-        transfer(of: task)?.completed(error: error)
+        transfer(of: task)?.completed(error: error, response: task.response)
     }
 }

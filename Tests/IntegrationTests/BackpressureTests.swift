@@ -137,7 +137,8 @@ extension Integration {
             #expect(stalled.lowWatermark == low)
             // One receive buffer of libcurl's comes when the gate has just not closed yet.
             #expect(stalled.bytesBuffered <= high + 64 * 1024, "\(stalled)")
-            #expect(stalled.bytesBuffered >= high, "\(stalled)")
+            // The consumer may have taken some since the gate closed; with no more than the low mark it would be open.
+            #expect(stalled.bytesBuffered > low, "\(stalled)")
             job.reader.release()
             let done = try job.finishComplete(size)
             #expect(done.gateClosures >= 1)

@@ -194,7 +194,7 @@ extension Integration {
             try connection.send(filler)
             #expect(try connection.receive()?.contains("InvalidParameter") == true)
             #expect(try connection.receive() == nil)
-            #expect(try service.status().connections == 1)
+            try eventually("the connection is forgotten") { try service.status().connections == 1 }
         }
 
         @Test("half a message and then silence ends after ten seconds")

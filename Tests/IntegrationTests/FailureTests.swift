@@ -66,11 +66,23 @@ extension Integration {
             let origin = try BadOrigin()
             origin.on("/reset") { $0.reset() }
             origin.on("/close") { $0.close() }
-            origin.on("/half") {
-                try $0.send("HTTP/1.1 200 OK\r\nContent-Le")
+            for path in ["/reset", "/close"] { try scene.fails(origin.url(path), .connectionLost) }
+        }
+
+        @Test(
+            "a head that is cut off loses the connection, or, after its status line, the lane",
+            arguments: [
+                ("HTT", OutcomeCode.connectionLost), ("HTTP/1.1 2", .connectionLost),
+                // Foundation traps on it, as on the other things below that kill a lane.
+                ("HTTP/1.1 200 OK\r\n", .laneDied), ("HTTP/1.1 200 OK\r\nContent-Le", .laneDied),
+            ])
+        func cutHead(_ head: String, _ code: OutcomeCode) throws {
+            let scene = try Scene()
+            let origin = try BadOrigin {
+                try $0.send(head)
                 $0.close()
             }
-            for path in ["/reset", "/close", "/half"] { try scene.fails(origin.url(path), .connectionLost) }
+            try scene.fails(origin.url(), code)
         }
 
         @Test("a server that accepts and never answers")
@@ -136,6 +148,15 @@ extension Integration {
                 let job = try scene.fails(origin.url(path), .httpStatus)
                 #expect(job.httpStatus == status)
                 #expect(job.outcome?.message.contains("\(status)") == true)
+            }
+        }
+
+        @Test("a refused response without a body is refused as one with a body is")
+        func emptyRefusal() throws {
+            let origin = try BadOrigin { try $0.respond("404 No") }
+            let service = try TestService()
+            for _ in 0..<200 {
+                try service.fetch(origin.url(), expecting: Self.pattern).finish(failing: .httpStatus, delivered: 0)
             }
         }
 

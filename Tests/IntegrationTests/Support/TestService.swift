@@ -21,8 +21,8 @@ final class TestService: Sendable {
         var unprivileged = false
         /// The CA file that its lanes trust instead of the system's.
         var authority: String?
-        /// In front of the command: `prlimit --nofile=…`.
-        var wrapper: [String] = []
+        /// For sluiced, beside the socket and the settings.
+        var arguments: [String] = []
     }
 
     static let nobody: UInt32 = 65534
@@ -44,7 +44,7 @@ final class TestService: Sendable {
         configuration = try directory.write(options.settings, to: "sluiced.toml")
         var command = try Self.command([
             "--socket", socket, "--config", configuration, "--private",
-        ])
+        ] + options.arguments)
         if options.unprivileged {
             guard chown(run, Self.nobody, Self.nobody) == 0 else { throw Errno(rawValue: errno) }
             command =
@@ -53,7 +53,6 @@ final class TestService: Sendable {
                     "--inh-caps=-all", "--no-new-privs",
                 ] + command
         }
-        command = options.wrapper + command
         if let authority = options.authority {
             let trusting = try Trust.command(command[0], Array(command.dropFirst()), authority: authority)
             command = [trusting.path] + trusting.arguments
