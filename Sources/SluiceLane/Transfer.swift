@@ -121,6 +121,8 @@ final class Transfer: Sendable {
             refuse(Outcome(.protocolError, "the answer is not HTTP"), dropping: nil)
             return
         }
+        // 100 and 103 are not the answer, which is still to come (RFC 9110 §15.2).
+        guard response.statusCode >= 200 else { return }
         let isRefused = state.withLock { state in
             state.status = response.statusCode
             return state.isRefused
