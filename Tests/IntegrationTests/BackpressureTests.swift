@@ -22,7 +22,9 @@ extension Integration {
             let size = 1 << 30
             let path = try nginx.serve("large", Self.pattern, count: size)
             // What a lane and a daemon need to run at all is not what is asked here.
-            let warm = try service.fetch(nginx.httpURL(path), expecting: Self.pattern) { $0.maximumSize = 2 << 30 }
+            let warm = try service.fetch(nginx.httpURL(path), expecting: Self.pattern) {
+                $0.maximumSize = 2 << 30
+            }
             let lane = try warm.lane()
             try warm.finishComplete(size)
             let before = try memory(service, lane)

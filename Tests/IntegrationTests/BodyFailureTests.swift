@@ -156,7 +156,9 @@ extension Integration.Failures {
             try scene.isWell()
         }
 
-        @Test("an HTTP/2 body without a Content-Length ends with its stream, which proves it complete", .enabled(if: Trust.isAvailable))
+        @Test(
+            "an HTTP/2 body without a Content-Length ends with its stream, which proves it complete",
+            .enabled(if: Trust.isAvailable))
         func http2WithoutLength() throws {
             let backend = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Transfer-Encoding: chunked"])
@@ -172,7 +174,9 @@ extension Integration.Failures {
             #expect(job.contentLength == nil)
         }
 
-        @Test("a response without a body is a complete body of no bytes", arguments: ["204 No Content", "200 OK"])
+        @Test(
+            "a response without a body is a complete body of no bytes",
+            arguments: ["204 No Content", "200 OK"])
         func empty(_ status: String) throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in

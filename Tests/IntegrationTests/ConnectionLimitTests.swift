@@ -18,7 +18,8 @@ extension Integration.Door {
             return min(10_000, Int(clamping: limit.rlim_max) - 500)
         }
 
-        @Test("10,000 connections: those past a user's limit are told so, the others and their jobs are served")
+        @Test(
+            "10,000 connections: those past a user's limit are told so, the others and their jobs are served")
         func tenThousand() throws {
             let count = wanted()
             let service = try TestService("limits.connections_per_user = 2000")
@@ -44,7 +45,8 @@ extension Integration.Door {
                 #expect(name == "io.sluice.Ingest.TooManyConnections")
                 #expect(fields["limit"]?.integerValue == 2000)
             }
-            let status = try old.call("io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: 10_000)
+            let status = try old.call(
+                "io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: 10_000)
             let growth = try MemoryProbe(processID: service.processID).privatePages - before
             print(
                 "figure: \(count) connections in \(start.duration(to: .now)), \(status.connections) open, daemon "
@@ -93,7 +95,8 @@ extension Integration.Door {
             #expect(throws: tooMany(5)) { try second.fetch(origin.url(), expecting: Pattern()) }
             for job in jobs { _ = try service.cancel(job.id) }
             // Two are remembered, the last that ended.
-            #expect(try service.call("List", as: Ingest.ListReply.self).jobs.map(\.id) == jobs[3...].map(\.id))
+            #expect(
+                try service.call("List", as: Ingest.ListReply.self).jobs.map(\.id) == jobs[3...].map(\.id))
             _ = try first.fetch(origin.url(), expecting: Pattern())
         }
 

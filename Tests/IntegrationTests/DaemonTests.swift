@@ -10,10 +10,13 @@ extension Integration {
     struct Daemon {
         static let pattern = Pattern(seed: 31)
 
-        private func run(_ arguments: [String], within duration: Duration = .seconds(10)) throws -> ProgramResult {
+        private func run(_ arguments: [String], within duration: Duration = .seconds(10)) throws
+            -> ProgramResult
+        {
             let command = try TestService.command(arguments)
             return try Program.run(
-                command[0], Array(command.dropFirst()), environment: TestService.environment(), within: duration)
+                command[0], Array(command.dropFirst()), environment: TestService.environment(),
+                within: duration)
         }
 
         /// A daemon that is not private, once it listens.
@@ -94,7 +97,9 @@ extension Integration {
             service.stop()
             #expect(!service.program.isRunning)
             #expect(try job.reader.waitForEnd().count == 0)
-            try eventually("the lanes are gone", within: .seconds(1)) { !lanes.contains { Processes.runs($0) } }
+            try eventually("the lanes are gone", within: .seconds(1)) {
+                !lanes.contains { Processes.runs($0) }
+            }
             #expect(access(service.socket, F_OK) != 0)
         }
 
@@ -107,7 +112,9 @@ extension Integration {
                 service.program.signal(SIGHUP)
                 try eventually("the log says “\(words)”") { service.log.dropFirst(before).contains(words) }
             }
-            try rewrite("lanes.maximum = 5\nlanes.minimum = 3\nlanes.idle_seconds = 0.1", until: "settings read again")
+            try rewrite(
+                "lanes.maximum = 5\nlanes.minimum = 3\nlanes.idle_seconds = 0.1", until: "settings read again"
+            )
             #expect(try service.status().lanes.limit == 5)
             try eventually("three lanes") { try service.status().lanes.idle == 3 }
             try rewrite("lanes.maximum = \"many\"", until: "lanes.maximum: it is not a whole number")
@@ -123,11 +130,13 @@ extension Integration {
             }
             #expect(try service.status().lanes.limit == 4)
             // New jobs get the new settings.
-            try service.directory.write("gate.high_watermark = 70000\ngate.low_watermark = 1", to: "sluiced.toml")
+            try service.directory.write(
+                "gate.high_watermark = 70000\ngate.low_watermark = 1", to: "sluiced.toml")
             service.program.signal(SIGHUP)
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             try eventually("a new job has the new watermark") {
-                try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100).highWatermark == 70000
+                try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100).highWatermark
+                    == 70000
             }
         }
 
@@ -136,16 +145,22 @@ extension Integration {
             ("lanes.maximum = 1.5", "lanes.maximum"), ("lanes.minimum = 97", "lanes.minimum"),
             ("lanes.minimum = -1", "lanes.minimum"), ("lanes.nothing = 1", "lanes.nothing"),
             ("nothing.x = 1", "nothing"), ("lanes = 7", "lanes"), ("x = 1", "x"),
-            ("gate.high_watermark = \"1X\"", "gate.high_watermark"), ("gate.high_watermark = 0", "gate.high_watermark"),
+            ("gate.high_watermark = \"1X\"", "gate.high_watermark"),
+            ("gate.high_watermark = 0", "gate.high_watermark"),
+            ("gate.high_watermark = -9223372036854775808", "gate.high_watermark"),
+            ("lanes.maximum = 9223372036854775808", "line 1"),
             ("gate.low_watermark = \"2M\"", "gate.low_watermark"),
             ("gate.stalled_after_seconds = true", "gate.stalled_after_seconds"),
             ("timeouts.connect_seconds = -1", "timeouts.connect_seconds"),
             ("timeouts.stall_seconds = nan", "timeouts.stall_seconds"),
             ("timeouts.deadline_seconds = inf", "timeouts.deadline_seconds"),
             ("limits.jobs = 0", "limits.jobs"), ("limits.jobs_per_user = 5000", "limits.jobs_per_user"),
-            ("limits.maximum_size = -1", "limits.maximum_size"), ("pipes.grown_capacity = 100000", "pipes.grown_capacity"),
-            ("pipes.budget = 1", "pipes.budget"), ("log.level = \"loud\"", "log.level"), ("log.level = 3", "log.level"),
-            ("service.socket = 3", "service.socket"), ("lanes.maximum = ", "line 1"), ("[lanes\nmaximum = 1", "line 1"),
+            ("limits.maximum_size = -1", "limits.maximum_size"),
+            ("pipes.grown_capacity = 100000", "pipes.grown_capacity"),
+            ("pipes.budget = 1", "pipes.budget"), ("log.level = \"loud\"", "log.level"),
+            ("log.level = 3", "log.level"),
+            ("service.socket = 3", "service.socket"), ("lanes.maximum = ", "line 1"),
+            ("[lanes\nmaximum = 1", "line 1"),
             ("lanes.maximum = 1\nlanes.maximum = 2", "line 2"),
         ]
 
@@ -164,8 +179,11 @@ extension Integration {
             let directory = try TemporaryDirectory()
             let bad = try directory.write("lanes.maximum = 0\ngate.nothing = 1\n", to: "bad.toml")
             let result = try run(["--check-config", bad])
-            #expect(result.errors.contains("lanes.maximum") && result.errors.contains("gate.nothing"), "\(result)")
-            let good = try directory.write("[lanes]\nmaximum = 7\n[gate]\nhigh_watermark = \"2M\"\n", to: "good.toml")
+            #expect(
+                result.errors.contains("lanes.maximum") && result.errors.contains("gate.nothing"), "\(result)"
+            )
+            let good = try directory.write(
+                "[lanes]\nmaximum = 7\n[gate]\nhigh_watermark = \"2M\"\n", to: "good.toml")
             #expect(try run(["--check-config", good]).successful().output == "\(good): good\n")
             let missing = try run(["--check-config", directory.file("missing.toml")])
             #expect(missing.exit != .exited(0))

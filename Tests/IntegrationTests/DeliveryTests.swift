@@ -8,7 +8,8 @@ extension Integration {
         static let pattern = Pattern(seed: 42)
         /// Around every size that anything on the way has: pages, pipes, receive buffers, gathers, watermarks.
         static let sizes = [
-            0, 1, 4095, 4096, 4097, 16384, 65535, 65536, 65537, 262_143, 262_144, 262_145, (1 << 20) - 1, 1 << 20,
+            0, 1, 4095, 4096, 4097, 16384, 65535, 65536, 65537, 262_143, 262_144, 262_145, (1 << 20) - 1,
+            1 << 20,
             (1 << 20) + 1,
         ]
 
@@ -109,9 +110,12 @@ extension Integration {
         func facts() throws {
             let wires = try Wires()
             let path = try wires.nginx.serve("file", Self.pattern, count: 1000)
-            let job = try wires.service.fetch(wires.nginx.httpURL(path + "?token=secret&b"), expecting: Self.pattern)
-                .finishComplete(1000)
-            #expect(job.url.hasSuffix("/file?token=…&…") || job.url.hasSuffix("/file?token=…&b"), "\(job.url)")
+            let job = try wires.service.fetch(
+                wires.nginx.httpURL(path + "?token=secret&b"), expecting: Self.pattern
+            )
+            .finishComplete(1000)
+            #expect(
+                job.url.hasSuffix("/file?token=…&…") || job.url.hasSuffix("/file?token=…&b"), "\(job.url)")
             #expect(job.attempts == 1)
             #expect(job.bytesBuffered == 0)
             #expect(job.createdUsec <= job.startedUsec ?? 0)

@@ -28,7 +28,8 @@ extension Integration {
         ) throws {
             let found = try error(client, "Fetch", parameters)
             #expect(
-                found?.name == "io.sluice.Ingest.InvalidRequest", "\(parameters): \(String(describing: found))",
+                found?.name == "io.sluice.Ingest.InvalidRequest",
+                "\(parameters): \(String(describing: found))",
                 sourceLocation: sourceLocation)
             #expect(
                 found?.fields["parameter"]?.stringValue == parameter, "\(String(describing: found))",
@@ -41,13 +42,17 @@ extension Integration {
         }
 
         static let badURLs = [
-            "", "x", "example.com", "/path", "http", "http:", "http:/x", "http://", "http:///path", "http://:80/",
-            "https://?q", "ftp://host/", "file:///etc/passwd", "HTTPX://host/", "://host/", "http://user@host/",
+            "", "x", "example.com", "/path", "http", "http:", "http:/x", "http://", "http:///path",
+            "http://:80/",
+            "https://?q", "ftp://host/", "file:///etc/passwd", "HTTPX://host/", "://host/",
+            "http://user@host/",
             "http://user:password@host/", "http://@host/", "http://host:0/", "http://host:65536/",
             "http://host:-1/", "http://host:8a/", "http://host:99999999999999999999/", "http://[::1]/",
             "http://[::1", "http://ho st/", "http://host/a b", "http://host/\r\nX: y", "http://host/\n",
-            "http://host/\u{0}", "http://host/\t", "http://host/é", "http://höst/", "http://host/%", "http://host/%4",
-            "http://host/%zz", "http://host/\"", "http://host/<", "http://host/[", "http://host/\\", "http://ho%73t/",
+            "http://host/\u{0}", "http://host/\t", "http://host/é", "http://höst/", "http://host/%",
+            "http://host/%4",
+            "http://host/%zz", "http://host/\"", "http://host/<", "http://host/[", "http://host/\\",
+            "http://ho%73t/",
             "http://host/\u{7f}", "http://\(String(repeating: "h", count: 254))/",
             "http://host/\(String(repeating: "a", count: 8192))", "http://host,other/", "http://ho$t/",
         ]
@@ -65,7 +70,8 @@ extension Integration {
             let service = try TestService()
             let client = try service.client()
             var bad = [
-                ("X", "a\rb"), ("X", "a\nb"), ("X", "a\r\nHost: b"), ("X", "a\u{0}b"), ("X", "é"), ("X", "\u{7f}"),
+                ("X", "a\rb"), ("X", "a\nb"), ("X", "a\r\nHost: b"), ("X", "a\u{0}b"), ("X", "é"),
+                ("X", "\u{7f}"),
                 ("", "v"), ("a b", "v"), ("a:", "v"), ("a\n", "v"), ("é", "v"),
             ]
             bad += [
@@ -89,7 +95,8 @@ extension Integration {
 
         @Test("watermarks, times and sizes out of range are refused by name")
         func numbers() throws {
-            let service = try TestService("gate.maximum_high_watermark = \"1M\"\ngate.high_watermark = \"1M\"")
+            let service = try TestService(
+                "gate.maximum_high_watermark = \"1M\"\ngate.high_watermark = \"1M\"")
             let client = try service.client()
             func refuses(_ parameter: String, _ change: (inout Ingest.FetchParameters) -> Void) throws {
                 var request = Ingest.FetchParameters(url: "http://127.0.0.1/")
@@ -99,7 +106,9 @@ extension Integration {
             for high in [0, -1, Int.min, (1 << 20) + 1, Int.max] {
                 try refuses("highWatermark") { $0.highWatermark = high }
             }
-            for low in [-1, 1 << 20, Int.max, Int.min] { try refuses("lowWatermark") { $0.lowWatermark = low } }
+            for low in [-1, 1 << 20, Int.max, Int.min] {
+                try refuses("lowWatermark") { $0.lowWatermark = low }
+            }
             try refuses("lowWatermark") {
                 $0.highWatermark = 1000
                 $0.lowWatermark = 1000
@@ -145,7 +154,8 @@ extension Integration {
                 try connection.send(#"{"method":"\#(method)","parameters":\#(parameters)}"#)
                 let reply = try connection.receive() ?? "closed"
                 let parts = expected.split(separator: ":")
-                #expect(reply.contains("org.varlink.service.\(parts[0])"), "\(method) \(parameters): \(reply)")
+                #expect(
+                    reply.contains("org.varlink.service.\(parts[0])"), "\(method) \(parameters): \(reply)")
                 if parts.count > 1 { #expect(reply.contains("\"\(parts[1])\""), "\(parameters): \(reply)") }
                 // The connection is as good as before.
                 try connection.send(#"{"method":"io.sluice.Ingest.List"}"#)
@@ -153,7 +163,9 @@ extension Integration {
             }
         }
 
-        @Test("left out, null and empty parameters are the same", arguments: ["", #","parameters":null"#, #","parameters":{}"#])
+        @Test(
+            "left out, null and empty parameters are the same",
+            arguments: ["", #","parameters":null"#, #","parameters":{}"#])
         func noParameters(_ text: String) throws {
             let service = try TestService()
             var connection = try RawConnection(service)
@@ -166,7 +178,8 @@ extension Integration {
             let service = try TestService()
             let other = try service.client()
             let messages = [
-                Array("hello\0".utf8), [0], Array("[]\0".utf8), Array("{}\0".utf8), Array("{\"method\":7}\0".utf8),
+                Array("hello\0".utf8), [0], Array("[]\0".utf8), Array("{}\0".utf8),
+                Array("{\"method\":7}\0".utf8),
                 Array(#"{"method":"io.sluice.Ingest.List","more":"yes"}"#.utf8) + [0], [0xff, 0xfe, 0],
                 Array(repeating: UInt8(ascii: "["), count: 100_000) + [0],
                 Array("GET / HTTP/1.1\r\n\r\n\0".utf8),
@@ -180,7 +193,8 @@ extension Integration {
                     "\(String(decoding: message.prefix(60), as: UTF8.self)): \(reply ?? "")")
                 if reply != nil { #expect(try connection.receive() == nil, "still open") }
             }
-            let status = try other.call("io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: 5000)
+            let status = try other.call(
+                "io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: 5000)
             #expect(status.jobs == Ingest.JobCounts())
         }
 
@@ -215,9 +229,10 @@ extension Integration {
         func neverReads() throws {
             let service = try TestService()
             let connection = try RawConnection(service)
-            let call = Array(
-                #"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.sluice.Ingest"}}"#
-                    .utf8) + [0]
+            let call =
+                Array(
+                    #"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.sluice.Ingest"}}"#
+                        .utf8) + [0]
             let calls = Array(repeatElement(call, count: 100).joined())
             let before = try MemoryProbe(processID: service.processID).privatePages
             var isOpen = true
@@ -229,7 +244,9 @@ extension Integration {
                 slowest = max(slowest, start.duration(to: .now))
             }
             let growth = try MemoryProbe(processID: service.processID).privatePages - before
-            print("figure: a client that never reads: daemon grew by \(growth >> 10) KiB, others waited \(slowest)")
+            print(
+                "figure: a client that never reads: daemon grew by \(growth >> 10) KiB, others waited \(slowest)"
+            )
             #expect(growth < 24 << 20)
             #expect(slowest < .seconds(1))
         }

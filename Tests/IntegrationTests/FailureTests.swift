@@ -21,7 +21,8 @@ extension Integration {
             /// Fetches, expects a failure, and that nothing else suffers.
             @discardableResult
             func fails(
-                _ url: String, _ code: OutcomeCode, delivered: Int? = 0, within duration: Duration = .seconds(20),
+                _ url: String, _ code: OutcomeCode, delivered: Int? = 0,
+                within duration: Duration = .seconds(20),
                 _ change: (inout Ingest.FetchParameters) -> Void = { _ in },
                 sourceLocation: SourceLocation = #_sourceLocation
             ) throws -> Job {
@@ -134,7 +135,9 @@ extension Integration {
 
         // MARK: A response that is not taken
 
-        @Test("a status that is not 2xx delivers nothing", arguments: [304, 400, 401, 403, 404, 410, 429, 500, 503])
+        @Test(
+            "a status that is not 2xx delivers nothing",
+            arguments: [304, 400, 401, 403, 404, 410, 429, 500, 503])
         func status(_ status: Int) throws {
             let scene = try Scene()
             let origin = try BadOrigin()
@@ -156,7 +159,8 @@ extension Integration {
             let origin = try BadOrigin { try $0.respond("404 No") }
             let service = try TestService()
             for _ in 0..<200 {
-                try service.fetch(origin.url(), expecting: Self.pattern).finish(failing: .httpStatus, delivered: 0)
+                try service.fetch(origin.url(), expecting: Self.pattern).finish(
+                    failing: .httpStatus, delivered: 0)
             }
         }
 
@@ -200,7 +204,9 @@ extension Integration {
             try scene.fails(origin.url(), .unexpectedPartial)
         }
 
-        @Test("a Content-Length that is no number, or two that differ", arguments: ["-5", "abc", "5\r\nContent-Length: 6"])
+        @Test(
+            "a Content-Length that is no number, or two that differ",
+            arguments: ["-5", "abc", "5\r\nContent-Length: 6"])
         func strangeLength(_ value: String) throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in

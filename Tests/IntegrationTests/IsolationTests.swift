@@ -84,12 +84,14 @@ extension Integration {
             #expect(try service.status().pipeBytes == 0)
         }
 
-        @Test("lanes of one user never serve another, who sees no job of theirs", .enabled(if: geteuid() == 0))
+        @Test(
+            "lanes of one user never serve another, who sees no job of theirs", .enabled(if: geteuid() == 0))
         func lanesOfUsers() throws {
             let seen = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.respond(
-                    headers: ["Set-Cookie: who=\(connection.number); Path=/"], pattern: Self.pattern, count: 100)
+                    headers: ["Set-Cookie: who=\(connection.number); Path=/"], pattern: Self.pattern,
+                    count: 100)
                 seen.open()
             }
             let service = try TestService("lanes.maximum = 2\nlanes.minimum = 1")

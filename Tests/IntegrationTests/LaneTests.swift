@@ -10,7 +10,9 @@ extension Integration {
     struct Lanes {
         static let pattern = Pattern(seed: 21)
 
-        private func idle(_ service: TestService, _ count: Int, within duration: Duration = .seconds(5)) throws {
+        private func idle(_ service: TestService, _ count: Int, within duration: Duration = .seconds(5))
+            throws
+        {
             try eventually("\(count) lanes are idle", within: duration) {
                 let lanes = try service.status().lanes
                 return lanes.idle == count && lanes.busy + lanes.starting == 0
@@ -82,12 +84,15 @@ extension Integration {
             #expect(try service.status().lanes.died == 0)
         }
 
-        @Test("the second job of a user and origin finds the same lane and its connection", arguments: Wire.available)
+        @Test(
+            "the second job of a user and origin finds the same lane and its connection",
+            arguments: Wire.available)
         func reuse(_ wire: Wire) throws {
             let wires = try Wires()
             let path = try wires.nginx.serve("file", Self.pattern, count: 100_000)
             for _ in 0..<5 {
-                try wires.service.fetch(wires.url(path, over: wire), expecting: Self.pattern).finishComplete(100_000)
+                try wires.service.fetch(wires.url(path, over: wire), expecting: Self.pattern).finishComplete(
+                    100_000)
                 try idle(wires.service, 2)
             }
             let log = try wires.nginx.accessLog()
@@ -119,7 +124,7 @@ extension Integration {
             let held = try wires.service.open(wires.nginx.httpURL(path))
             let lane = try #require(try Processes.children(of: wires.service.processID).first)
             let during = try Processes.descriptors(of: lane)
-            #expect(during.count { $0.contains("memfd:") } <= 1, "\(during)")
+            #expect(during.count { $0.contains("memfd:sluice") } <= 1, "\(during)")
             close(held.body)
             _ = try wires.service.wait(held.id)
             var after: [String] = []
@@ -216,7 +221,9 @@ extension Integration {
                 for job in jobs { try job.finishComplete(1000) }
             }
             let time = start.duration(to: .now)
-            print("figure: \(count) jobs of 1000 bytes in \(time): \(Int(Double(count) / time.asSeconds)) a second")
+            print(
+                "figure: \(count) jobs of 1000 bytes in \(time): \(Int(Double(count) / time.asSeconds)) a second"
+            )
             #expect(try wires.service.status().lanes.died == 0)
         }
     }

@@ -60,7 +60,8 @@ extension Integration {
                     try job.reader.waitForCount(10 << 20)
                     return job
                 case .stalled:
-                    let job = try wires.service.fetch(large, expecting: Endings.pattern, pace: .stopAt(1 << 20))
+                    let job = try wires.service.fetch(
+                        large, expecting: Endings.pattern, pace: .stopAt(1 << 20))
                     try job.waitFor(.stalled)
                     return job
                 case .silent:
@@ -99,7 +100,9 @@ extension Integration {
             #expect(try scene.wires.service.status().lanes.died == 0)
         }
 
-        @Test("Cancel ends a job within a second in every state, also behind a closed gate", arguments: Wire.available)
+        @Test(
+            "Cancel ends a job within a second in every state, also behind a closed gate",
+            arguments: Wire.available)
         func cancel(_ wire: Wire) throws {
             let scene = try Scene()
             for moment in Moment.allCases {
@@ -152,7 +155,8 @@ extension Integration {
             #expect(!Processes.runs(lane))
             #expect(wires.service.log.contains("lane replaced"))
             try wires.nginx.serve("small", Self.pattern, count: 1000)
-            try wires.service.fetch(wires.nginx.httpURL("/small"), expecting: Self.pattern).finishComplete(1000)
+            try wires.service.fetch(wires.nginx.httpURL("/small"), expecting: Self.pattern).finishComplete(
+                1000)
         }
 
         @Test("SIGTERM ends running jobs as serviceStopped, answers those who wait, and leaves nothing")
@@ -162,7 +166,8 @@ extension Integration {
             let service = scene.wires.service
             let waiter = try service.client()
             try waiter.send(
-                "\(Ingest.interfaceName).Wait", Ingest.JobParameters(id: job.id), mode: .single, deadline: 5000)
+                "\(Ingest.interfaceName).Wait", Ingest.JobParameters(id: job.id), mode: .single,
+                deadline: 5000)
             _ = try service.status()
             let lanes = try Processes.children(of: service.processID)
             #expect(lanes.count == 2)

@@ -70,7 +70,8 @@ extension Integration {
             }
             let service = try TestService()
             let connection = try service.client().upgrade(
-                "io.sluice.Ingest.Fetch", Ingest.FetchParameters(url: origin.url()), as: Ingest.FetchReply.self,
+                "io.sluice.Ingest.Fetch", Ingest.FetchParameters(url: origin.url()),
+                as: Ingest.FetchReply.self,
                 deadline: 5000)
             let id = connection.reply.id
             #expect(connection.reply.bodyFileDescriptor == nil)

@@ -9,7 +9,9 @@ extension Integration.Failures {
         static let pattern = Integration.Failures.pattern
         typealias Scene = Integration.Failures.Scene
 
-        private static func redirect(_ connection: inout OriginConnection, to location: String, _ status: Int = 302)
+        private static func redirect(
+            _ connection: inout OriginConnection, to location: String, _ status: Int = 302
+        )
             throws
         {
             try connection.respond("\(status) Elsewhere", headers: ["Location: \(location)"], body: [0])
@@ -40,7 +42,8 @@ extension Integration.Failures {
         @Test(
             "a redirect to another scheme, to nowhere, or to what is no URL, is refused",
             arguments: [
-                "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/", "javascript:1", "http:///x", "//", "http://",
+                "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/", "javascript:1", "http:///x", "//",
+                "http://",
                 "http://u:p@127.0.0.1/", "http://127.0.0.1:99999/", "http://[::1]/",
             ])
         func refused(_ location: String) throws {
@@ -82,8 +85,10 @@ extension Integration.Failures {
             "a relative Location is resolved as RFC 3986 says",
             arguments: [
                 ("sub/y", "/a/b/sub/y"), ("./y", "/a/b/y"), ("../y", "/a/y"), ("../../y", "/y"),
-                ("../../../y", "/y"), ("/y", "/y"), ("?q=1", "/a/b/x?q=1"), ("y?q", "/a/b/y?q"), ("y#f", "/a/b/y"),
-                (".", "/a/b/"), ("..", "/a/"), ("y/./z", "/a/b/y/z"), ("y/../z", "/a/b/z"), ("y;p", "/a/b/y;p"),
+                ("../../../y", "/y"), ("/y", "/y"), ("?q=1", "/a/b/x?q=1"), ("y?q", "/a/b/y?q"),
+                ("y#f", "/a/b/y"),
+                (".", "/a/b/"), ("..", "/a/"), ("y/./z", "/a/b/y/z"), ("y/../z", "/a/b/z"),
+                ("y;p", "/a/b/y;p"),
                 ("a b", "/a/b/a%20b"),
             ])
         func relative(_ location: String, _ target: String) throws {
@@ -186,7 +191,9 @@ extension Integration.Failures {
             }.finish(within: .seconds(20))
             #expect(job.state == .failed, "\(job)")
             #expect(job.bytesDelivered == 0)
-            print("figure: a flood of header fields: \(job.outcome?.code.rawValue ?? "-"), \(origin.bytesSent >> 10) KiB sent")
+            print(
+                "figure: a flood of header fields: \(job.outcome?.code.rawValue ?? "-"), \(origin.bytesSent >> 10) KiB sent"
+            )
             try scene.isWell()
         }
     }

@@ -43,7 +43,9 @@ struct JobStateMachineTests {
             let expected = results[name] ?? (.none, before.publicState)
             #expect(action == expected.0, "\(name)", sourceLocation: sourceLocation)
             #expect(machine.publicState == expected.1, "\(name)", sourceLocation: sourceLocation)
-            #expect((machine.outcome != nil) == machine.publicState.isFinal, "\(name)", sourceLocation: sourceLocation)
+            #expect(
+                (machine.outcome != nil) == machine.publicState.isFinal, "\(name)",
+                sourceLocation: sourceLocation)
         }
     }
 
@@ -54,8 +56,12 @@ struct JobStateMachineTests {
 
     @Test("phases follow each other while the job runs, and are told once")
     func phases() {
-        expect(["streaming": (.report, .connecting), "stalled": (.report, .connecting)]) { $0.entered(.connecting) }
-        expect(["connecting": (.report, .streaming), "stalled": (.report, .streaming)]) { $0.entered(.streaming) }
+        expect(["streaming": (.report, .connecting), "stalled": (.report, .connecting)]) {
+            $0.entered(.connecting)
+        }
+        expect(["connecting": (.report, .streaming), "stalled": (.report, .streaming)]) {
+            $0.entered(.streaming)
+        }
         expect(["connecting": (.report, .stalled), "streaming": (.report, .stalled)]) { $0.entered(.stalled) }
     }
 

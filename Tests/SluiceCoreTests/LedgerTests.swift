@@ -72,7 +72,9 @@ struct LedgerTests {
         var reader = LedgerReader(ledger)
         ledger.setReceived(99)
         ledger.endFill(filled: 100)
-        #expect(throws: LedgerReader.Damage.outOfBounds("100 bytes filled of 99 received")) { try reader.read() }
+        #expect(throws: LedgerReader.Damage.outOfBounds("100 bytes filled of 99 received")) {
+            try reader.read()
+        }
     }
 
     @Test("a counter that shrinks is damage")

@@ -7,10 +7,14 @@ struct RequestTests {
     @Test(
         "URLs as they are sent and compared",
         arguments: [
-            ("http://host", "http://host/", "http://host:80"), ("HTTP://Host/", "http://Host/", "http://host:80"),
-            ("https://host", "https://host/", "https://host:443"), ("https://host:8443/a?b#c", "https://host:8443/a?b", "https://host:8443"),
-            ("http://host?q", "http://host/?q", "http://host:80"), ("http://host#f", "http://host/", "http://host:80"),
-            ("http://host:/x", "http://host:/x", "http://host:80"), ("http://host:00080/", "http://host:00080/", "http://host:80"),
+            ("http://host", "http://host/", "http://host:80"),
+            ("HTTP://Host/", "http://Host/", "http://host:80"),
+            ("https://host", "https://host/", "https://host:443"),
+            ("https://host:8443/a?b#c", "https://host:8443/a?b", "https://host:8443"),
+            ("http://host?q", "http://host/?q", "http://host:80"),
+            ("http://host#f", "http://host/", "http://host:80"),
+            ("http://host:/x", "http://host:/x", "http://host:80"),
+            ("http://host:00080/", "http://host:00080/", "http://host:80"),
             ("http://127.0.0.1:1/", "http://127.0.0.1:1/", "http://127.0.0.1:1"),
             ("http://xn--hst-sna/%20?%00", "http://xn--hst-sna/%20?%00", "http://xn--hst-sna:80"),
             ("http://host/a/../b", "http://host/a/../b", "http://host:80"),
@@ -24,8 +28,10 @@ struct RequestTests {
     @Test(
         "the values of a query are blanked out for logs",
         arguments: [
-            ("http://h/p?a=1&b=2", "http://h/p?a=…&b=…"), ("http://h/p?token", "http://h/p?…"), ("http://h/p", "http://h/p"),
-            ("http://h/p?", "http://h/p?"), ("http://h/p?a==b", "http://h/p?a=…"), ("http://h/p?x=1?y=2", "http://h/p?x=…"),
+            ("http://h/p?a=1&b=2", "http://h/p?a=…&b=…"), ("http://h/p?token", "http://h/p?…"),
+            ("http://h/p", "http://h/p"),
+            ("http://h/p?", "http://h/p?"), ("http://h/p?a==b", "http://h/p?a=…"),
+            ("http://h/p?x=1?y=2", "http://h/p?x=…"),
         ])
     func redacted(_ text: String, _ shown: String) throws {
         #expect(try RequestURL(text).redacted == shown)
@@ -52,7 +58,9 @@ struct RequestTests {
     func headers() throws {
         let most = (0..<64).map { HeaderField(name: "X-\($0)", value: "v") }
         #expect(try RequestHeaders(most).fields == most)
-        let largest = [HeaderField(name: "X", value: String(repeating: "a", count: RequestHeaders.maximumBytes - 1))]
+        let largest = [
+            HeaderField(name: "X", value: String(repeating: "a", count: RequestHeaders.maximumBytes - 1))
+        ]
         #expect(try RequestHeaders(largest).fields == largest)
         #expect(try RequestHeaders([HeaderField(name: "!#$%&'*+-.^_`|~", value: "")]).fields.count == 1)
         #expect(try RequestHeaders([HeaderField(name: "X", value: "a\tb \"~")]).fields.count == 1)
@@ -100,8 +108,10 @@ struct RequestTests {
         arguments: [
             ("https://h/a/b", "c", "https://h/a/c"), ("https://h/a/b", "https://other/x", "https://other/x"),
             ("http://h/", "https://h/x", "https://h/x"), ("http://h/", "/a b", "http://h/a%20b"),
-            ("http://h/", "/é", "http://h/%C3%A9"), ("http://h/", "//g/x", "http://g/x"), ("http://h/", "", "http://h/"),
-            ("https://h/", "http://h/", nil), ("http://h/", "ftp://h/", nil), ("http://h/", "http://u@h/", nil),
+            ("http://h/", "/é", "http://h/%C3%A9"), ("http://h/", "//g/x", "http://g/x"),
+            ("http://h/", "", "http://h/"),
+            ("https://h/", "http://h/", nil), ("http://h/", "ftp://h/", nil),
+            ("http://h/", "http://u@h/", nil),
             ("http://h/", "/%zz", nil), ("http://h/", "http://", nil),
         ] as [(String, String, String?)])
     func redirects(_ base: String, _ location: String, _ target: String?) throws {

@@ -16,7 +16,9 @@ struct ResponseRulesTests {
         return code
     }
 
-    @Test("only 2xx is taken", arguments: [100, 199, 300, 301, 304, 399, 400, 401, 404, 407, 499, 500, 503, 599, 600, 0])
+    @Test(
+        "only 2xx is taken",
+        arguments: [100, 199, 300, 301, 304, 399, 400, 401, 404, 407, 499, 500, 503, 599, 600, 0])
     func statuses(_ status: Int) {
         #expect(refusal(judge(status)) == .httpStatus)
     }
@@ -64,8 +66,10 @@ struct ResponseRulesTests {
 
     @Test("the end of a body: a length has to agree, a last chunk proves it, a closed connection does not")
     func ends() {
-        func end(_ received: Int, _ length: Int?, _ framing: BodyFraming, proven: Bool = false) -> OutcomeCode {
-            ResponseRules.atEnd(received: received, length: length, framing: framing, endIsProven: proven).code
+        func end(_ received: Int, _ length: Int?, _ framing: BodyFraming, proven: Bool = false) -> OutcomeCode
+        {
+            ResponseRules.atEnd(received: received, length: length, framing: framing, endIsProven: proven)
+                .code
         }
         #expect(end(5, 5, .length) == .complete)
         #expect(end(4, 5, .length) == .truncated)

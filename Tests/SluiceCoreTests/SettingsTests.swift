@@ -69,15 +69,15 @@ struct SettingsTests {
     func budget() {
         var budget = PipeBudget(limit: 1000, reserve: 200)
         budget.add(500)
-        #expect(budget.grow(by: 300))
-        #expect(!budget.grow(by: 1))
+        #expect(budget.grow(by: 300) == true)
+        #expect(budget.grow(by: 1) == false)
         #expect(budget.used == 800)
         budget.remove(300)
-        #expect(budget.grow(by: 300))
+        #expect(budget.grow(by: 300) == true)
         budget.add(900)
         #expect(budget.used == 1700, "a pipe that exists is counted, whatever the limit")
-        #expect(!budget.grow(by: 1))
+        #expect(budget.grow(by: 1) == false)
         budget.limit = 3000
-        #expect(budget.grow(by: 1100))
+        #expect(budget.grow(by: 1100) == true)
     }
 }

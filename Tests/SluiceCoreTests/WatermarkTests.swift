@@ -73,7 +73,9 @@ struct WatermarkTests {
             (0, 0, 100, "highWatermark"), (-5, 0, 100, "highWatermark"), (101, 0, 100, "highWatermark"),
             (100, 100, 100, "lowWatermark"), (100, -1, 100, "lowWatermark"), (100, 200, 100, "lowWatermark"),
         ] {
-            let error = #expect(throws: RequestError.self) { try Watermarks(high: high, low: low, limit: limit) }
+            let error = #expect(throws: RequestError.self) {
+                try Watermarks(high: high, low: low, limit: limit)
+            }
             #expect(error?.parameter == parameter)
         }
         #expect(try Watermarks(high: 100, low: 99, limit: 100).high == 100)

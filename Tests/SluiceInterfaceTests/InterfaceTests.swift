@@ -6,7 +6,8 @@ struct WordTests {
     @Test(
         "sizes as people write them",
         arguments: [
-            ("0", 0), ("1", 1), ("262144", 262_144), ("1K", 1024), ("1k", 1024), ("64M", 64 << 20), ("2G", 2 << 30),
+            ("0", 0), ("1", 1), ("262144", 262_144), ("1K", 1024), ("1k", 1024), ("64M", 64 << 20),
+            ("2G", 2 << 30),
             ("1t", 1 << 40), ("007", 7), ("8388607T", 8_388_607 << 40),
         ])
     func parse(_ text: String, _ bytes: Int) {
@@ -15,7 +16,10 @@ struct WordTests {
 
     @Test(
         "what is no size",
-        arguments: ["", "K", "-1", "+1", "1.5M", "1 M", "1MB", "M1", "0x10", "1e3", "٣", "9223372036854775808", "8388608T"])
+        arguments: [
+            "", "K", "-1", "+1", "1.5M", "1 M", "1MB", "M1", "0x10", "1e3", "٣", "9223372036854775808",
+            "8388608T",
+        ])
     func noSize(_ text: String) {
         #expect(ByteSize.parse(text) == nil)
     }

@@ -28,7 +28,8 @@ struct OtherUser {
     }
 
     /// Asks for a body and begins to read it.
-    func fetch(_ url: String, expecting pattern: Pattern, pace: ThreadedReader.Pace = .full) throws -> TestJob {
+    func fetch(_ url: String, expecting pattern: Pattern, pace: ThreadedReader.Pace = .full) throws -> TestJob
+    {
         let reply = try client().callWithDescriptors(
             "\(Ingest.interfaceName).Fetch", Ingest.FetchParameters(url: url), deadline: 20_000)
         let fetch = try reply.decode(as: Ingest.FetchReply.self)

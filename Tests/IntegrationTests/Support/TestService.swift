@@ -42,9 +42,10 @@ final class TestService: Sendable {
         let run = try directory.makeDirectory("run")
         socket = "\(run)/socket"
         configuration = try directory.write(options.settings, to: "sluiced.toml")
-        var command = try Self.command([
-            "--socket", socket, "--config", configuration, "--private",
-        ] + options.arguments)
+        var command = try Self.command(
+            [
+                "--socket", socket, "--config", configuration, "--private",
+            ] + options.arguments)
         if options.unprivileged {
             guard chown(run, Self.nobody, Self.nobody) == 0 else { throw Errno(rawValue: errno) }
             command =
