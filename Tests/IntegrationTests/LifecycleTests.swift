@@ -89,12 +89,13 @@ extension Integration {
                 let job = try scene.job(at: moment, over: wire)
                 let start = ContinuousClock.now
                 job.reader.cancel()
+                let closed = start.duration(to: .now)
                 let ended = try scene.wires.service.wait(job.id, within: .seconds(5))
                 let time = start.duration(to: .now)
                 #expect(ended.outcome?.code == .consumerGone, "\(moment): \(ended)")
                 #expect(ended.state == .failed)
                 #expect(ended.bytesDelivered >= job.reader.count, "\(moment)")
-                #expect(time < .seconds(1), "\(moment) over \(wire) took \(time)")
+                #expect(time < .seconds(1), "\(moment) over \(wire) took \(time), \(closed) to close")
                 try scene.isFree()
             }
             #expect(try scene.wires.service.status().lanes.died == 0)
