@@ -90,7 +90,8 @@ let package = Package(
             // The pattern generator has to keep up with a pipe in debug builds too.
             cSettings: [.unsafeFlags(["-O2"])]),
         .target(
-            name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system], path: "Tests/TestKit",
+            name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system],
+            path: "Tests/TestKit",
             swiftSettings: strict),
         tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe"]),
         tests("EventLoop", ["UnixSockets"]),
@@ -108,9 +109,12 @@ let package = Package(
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
         tests(
             "SluiceClient", ["CUnix", "EventLoop", "UnixSockets", "SluiceInterface", "Varlink", "sluicectl"]),
+        .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         .executableTarget(
-            name: "facts-probe", dependencies: ["CTestKit", "CUnix"], path: "Tests/FactsProbe",
-            swiftSettings: strict),
+            name: "facts-probe", dependencies: ["CFactsProbe", "CTestKit", "CUnix"], path: "Tests/FactsProbe",
+            swiftSettings: strict,
+            // It takes libcurl's curl_easy_init over, for which it has to export its own.
+            linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic"])]),
         .testTarget(
             name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", "facts-probe", system],
             swiftSettings: strict),

@@ -10,11 +10,13 @@ public final class LoopThread: Sendable {
     public init(running loop: EventLoop) {
         var thread = pthread_t()
         let context = Unmanaged.passRetained(loop).toOpaque()
-        let result = pthread_create(&thread, nil, { context in
-            guard let context else { return nil }
-            Unmanaged<EventLoop>.fromOpaque(context).takeRetainedValue().run()
-            return nil
-        }, context)
+        let result = pthread_create(
+            &thread, nil,
+            { context in
+                guard let context else { return nil }
+                Unmanaged<EventLoop>.fromOpaque(context).takeRetainedValue().run()
+                return nil
+            }, context)
         // EAGAIN, at the start of the process: there is no service without this thread.
         precondition(result == 0, "no thread can be started: error \(result)")
         self.thread = UInt(thread)

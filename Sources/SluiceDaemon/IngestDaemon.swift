@@ -2,8 +2,8 @@ public import EventLoop
 public import Logging
 public import SluiceCore
 internal import SluiceInterface
-internal import Systemd
 internal import SystemPackage
+internal import Systemd
 public import UnixSockets
 internal import Varlink
 
@@ -94,7 +94,9 @@ public actor IngestDaemon {
         service.onClientDropped = { [log] peer, reason in
             log.clientRefused(userID: peer.userID, "\(reason)")
         }
-        service.onHandlerFailure = { [log] method, error in log.trouble("a method failed", "\(method): \(error)") }
+        service.onHandlerFailure = { [log] method, error in
+            log.trouble("a method failed", "\(method): \(error)")
+        }
         service.onAcceptFailure = { [log] errno in log.trouble("no connection can be accepted", "\(errno)") }
         let api = IngestAPI(
             scheduler: scheduler, subscriptions: subscriptions, settings: settings, log: log)

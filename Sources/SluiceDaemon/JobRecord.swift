@@ -128,7 +128,8 @@ final class JobRecord {
         case .complete, .completeUnverified:
             let expected = contentLength ?? numbers.received
             guard numbers.received != expected || numbers.delivered != expected else { return nil }
-            return "the lane says that all \(expected) bytes were delivered, the account says \(numbers.delivered)"
+            return
+                "the lane says that all \(expected) bytes were delivered, the account says \(numbers.delivered)"
         default:
             return nil
         }

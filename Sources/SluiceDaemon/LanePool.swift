@@ -49,7 +49,9 @@ final class LanePool {
     private var isClosed = false
     private var warmIsReported = false
 
-    init(loop: EventLoop, executable: String, environment: [String], settings: Settings.Lanes, log: ServiceLog) {
+    init(
+        loop: EventLoop, executable: String, environment: [String], settings: Settings.Lanes, log: ServiceLog
+    ) {
         self.loop = loop
         self.executable = executable
         self.environment = environment

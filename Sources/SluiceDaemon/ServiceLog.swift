@@ -16,7 +16,8 @@ struct ServiceLog {
     // MARK: The service
 
     func ready(socket: String, version: String) {
-        write(.notice, .serviceReady, "ready", ["SLUICE_SOCKET": "\(socket)", "SLUICE_VERSION": "\(version)"])
+        write(
+            .notice, .serviceReady, "ready", ["SLUICE_SOCKET": "\(socket)", "SLUICE_VERSION": "\(version)"])
     }
 
     func stopping(active: Int) {
@@ -32,7 +33,9 @@ struct ServiceLog {
     }
 
     func rejected(_ reason: String) {
-        write(.error, .settingsRejected, "settings not usable, the old ones stay", ["SLUICE_REASON": "\(reason)"])
+        write(
+            .error, .settingsRejected, "settings not usable, the old ones stay",
+            ["SLUICE_REASON": "\(reason)"])
     }
 
     func cannotListen(_ reason: String) {

@@ -20,6 +20,9 @@ public enum Lane {
     /// - Parameter control: a connected seqpacket socket.
     public static func run(control: consuming OwnedDescriptor) -> Never {
         signal(SIGPIPE, SIG_IGN)
+        // Chunks are made by whichever thread Dispatch lends to the session and freed by others. With an arena for each,
+        // a stalled body would be kept many times over.
+        cunix_use_one_malloc_arena()
         // What a server sends can stop the process (F6): a core for each would fill the disk.
         _ = cunix_set_limit(CInt(CUNIX_RLIMIT_CORE), 0)
         _ = cunix_set_limit(CInt(CUNIX_RLIMIT_DATA), (1 << 30) + memoryReserve)

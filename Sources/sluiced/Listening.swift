@@ -1,7 +1,7 @@
 import Glibc
 import SluiceDaemon
-import Systemd
 import SystemPackage
+import Systemd
 import UnixSockets
 
 /// The sockets to listen on: those that the service manager passed, else one of our own.

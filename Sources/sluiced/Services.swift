@@ -36,7 +36,9 @@ struct ReloadService: Service {
 
 /// Ends a private service when its client has gone: descriptor 3 reaches its end of file.
 enum Lifeline {
-    static func watch(_ descriptor: consuming OwnedDescriptor, on loop: EventLoop, _ onEnd: @escaping @Sendable () -> Void) {
+    static func watch(
+        _ descriptor: consuming OwnedDescriptor, on loop: EventLoop, _ onEnd: @escaping @Sendable () -> Void
+    ) {
         let raw = descriptor.release()
         loop.execute {
             let lifeline = OwnedDescriptor(adopting: raw)

@@ -6,8 +6,8 @@ import ServiceLifecycle
 import SluiceCore
 import SluiceDaemon
 import SluiceInterface
-import Systemd
 import SystemPackage
+import Systemd
 import UnixSignals
 import UnixSockets
 
@@ -46,7 +46,8 @@ struct SluicedCommand: AsyncParsableCommand {
 
     @Flag(
         name: .long,
-        help: "Serve one client alone: write a byte to descriptor 3 when ready, stop when it reaches its end.")
+        help: "Serve one client alone: write a byte to descriptor 3 when ready, stop when it reaches its end."
+    )
     var `private` = false
 
     func run() async throws {
@@ -114,8 +115,17 @@ struct SluicedCommand: AsyncParsableCommand {
         do {
             return try SettingsFile.read(path: path)
         } catch {
-            throw StartFailure(description: error.description)
+            throw failure(error.description)
         }
+    }
+
+    /// Says why the daemon does not start.
+    private func failure(_ reason: String) -> ExitCode {
+        for line in reason.split(separator: "\n") {
+            let text = "sluiced: \(line)\n"
+            _ = write(STDERR_FILENO, text, text.utf8.count)
+        }
+        return .failure
     }
 
     private func makeLogger(level: String) -> Logger {
@@ -138,9 +148,8 @@ struct SluicedCommand: AsyncParsableCommand {
     private func laneExecutable() throws -> String {
         let candidates = lane.map { [$0] } ?? LaneLocation.candidates()
         guard let found = candidates.first(where: { access($0, X_OK) == 0 }) else {
-            throw StartFailure(
-                description:
-                    "there is no sluice-lane at \(candidates.joined(separator: " or ")): name it with --lane")
+            throw failure(
+                "there is no sluice-lane at \(candidates.joined(separator: " or ")): name it with --lane")
         }
         return found
     }
@@ -152,9 +161,4 @@ struct SluicedCommand: AsyncParsableCommand {
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
-}
-
-/// Why the daemon does not start, for standard error.
-struct StartFailure: Error, CustomStringConvertible {
-    let description: String
 }

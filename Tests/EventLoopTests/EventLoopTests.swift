@@ -6,8 +6,8 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// The daemon's one thread. Each test runs the loop on its own thread and stops it from a handler, so no test waits for
-/// more than the timers it sets.
+/// The daemon's one thread. Each test runs the loop on its own thread and stops it from a handler, so no test
+/// waits for more than the timers it sets.
 @Suite("The event loop")
 struct EventLoopTests {
     /// What handlers did, in order; only the loop's thread and, after `run`, the test touch it.
@@ -114,8 +114,8 @@ struct EventLoopTests {
         let two = try Pipe()
         _ = write(one.writeEnd.rawValue, "x", 1)
         _ = write(two.writeEnd.rawValue, "x", 1)
-        // Both are ready in the same turn. Whichever comes first cancels the other and watches its number anew, for
-        // nothing: the event that the kernel has already handed out must not reach the new watch.
+        // Both are ready in the same turn. Whichever comes first cancels the other and watches its number
+        // anew, for nothing: the event that the kernel has already handed out must not reach the new watch.
         func meet(_ other: String, _ descriptor: borrowing OwnedDescriptor) {
             journal.entries.append("handled")
             for watch in journal.watches.values { watch.cancel() }

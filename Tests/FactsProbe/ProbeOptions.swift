@@ -10,7 +10,8 @@ struct ProbeOptions: Sendable {
     var keepsCookies = false
     /// `timeoutIntervalForRequest`.
     var timeout: Double = 60
-    /// The answer to an authentication challenge: `default`, `inline` (cancel, in the callback), `outside` (cancel).
+    /// The answer to an authentication challenge: `default`, `inline` (cancel, in the callback), `outside`
+    /// (cancel).
     var challenge = "outside"
     /// Whether redirects are followed.
     var followsRedirects = true
@@ -18,6 +19,8 @@ struct ProbeOptions: Sendable {
     var disposition = "allow"
     /// Call `cancel` in the first data callback.
     var cancelsInCallback = false
+    /// The CA file that libcurl is told to trust by an interposed `curl_easy_init`.
+    var authority: String?
     /// The seed of the pattern that bodies are compared with.
     var seed: UInt64 = 1
 
@@ -35,6 +38,7 @@ struct ProbeOptions: Sendable {
             case "refuse-redirects": followsRedirects = false
             case "disposition": disposition = value
             case "cancel-in-callback": cancelsInCallback = true
+            case "authority": authority = value
             case "seed": seed = UInt64(value) ?? 1
             default: report("unknown option", ["option": argument])
             }

@@ -1,3 +1,4 @@
+import CFactsProbe
 import CTestKit
 import CUnix
 import Dispatch
@@ -121,6 +122,8 @@ final class ProbeDelegate: NSObject, URLSessionDataDelegate, Sendable {
 /// Obeys commands until the end of the input. Each runs on a thread of its own, as some never return.
 func runSession(_ options: ProbeOptions) {
     let delegate = ProbeDelegate(options)
+    // The text lives as long as the process.
+    if let authority = options.authority { cfactsprobe_set_ca_file(strdup(authority)) }
     let makeSession = { @Sendable in
         let configuration = URLSessionConfiguration.ephemeral
         configuration.timeoutIntervalForRequest = options.timeout
@@ -149,7 +152,8 @@ func runSession(_ options: ProbeOptions) {
                 var request = URLRequest(url: url)
                 for header in rest.dropFirst() {
                     let parts = header.split(separator: ":", maxSplits: 1).map(String.init)
-                    // Commands are lines, so \u{1} stands for a line break with a header of its own behind it.
+                    // Commands are lines, so \u{1} stands for a line break with a header of its own behind
+                    // it.
                     let value = (parts.count > 1 ? parts[1] : "").replacingOccurrences(
                         of: "\u{1}", with: "\r\nX-Evil: ")
                     request.setValue(value, forHTTPHeaderField: parts[0])

@@ -39,11 +39,33 @@ struct FailureFacts {
         var options = NginxOptions()
         options.certificate = authority[.good]
         let nginx = try Nginx(options)
-        let names = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "URLSessionCertificateAuthorityInfoFile"]
-        let probe = try Probe(
-            environment: Dictionary(uniqueKeysWithValues: names.map { ($0, authority.certificate) }))
+        let directory = try TemporaryDirectory()
+        try directory.write(readText(authority.certificate), to: "ca.pem")
+        _ = try Program.run("/usr/bin/openssl", ["rehash", directory.path]).successful()
+        let configuration = try directory.write(
+            "openssl_conf = i\n[i]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\nVerifyCAFile = \(authority.certificate)\n",
+            to: "openssl.cnf")
+        let probe = try Probe(environment: [
+            "SSL_CERT_FILE": authority.certificate, "CURL_CA_BUNDLE": authority.certificate,
+            "URLSessionCertificateAuthorityInfoFile": authority.certificate, "SSL_CERT_DIR": directory.path,
+            "OPENSSL_CONF": configuration,
+        ])
         let outcome = try probe.outcome(nginx.tlsURL("/"))
         #expect(outcome.number("code") == -1, "a variable works now: ca_file could use it")
+    }
+
+    @Test("an executable that exports curl_easy_init chooses the authority, whichever the system's are")
+    func interposedInitChoosesAuthority() throws {
+        let authority = try TestCA()
+        var options = NginxOptions()
+        options.certificate = authority[.good]
+        let nginx = try Nginx(options)
+        try nginx.serve("file", Pattern(seed: 1), count: 1000)
+        let outcome = try Probe("authority=\(authority.certificate)").outcome(nginx.tlsURL("/file"))
+        #expect(outcome.number("received") == 1000, "ca_file needs another way now: \(outcome)")
+        let other = try TestCA()
+        let refused = try Probe("authority=\(other.certificate)").outcome(nginx.tlsURL("/file"))
+        #expect(refused.number("code") == -1, "\(refused)")
     }
 
     @Test("a refused connection is -1004")

@@ -103,6 +103,21 @@ struct GateFacts {
         _ = try probe.next("done") { $0["command"] == "cancel" }
     }
 
+    @Test(
+        "F5: while the origin outruns the consumer, cancel takes effect only after the whole body has passed")
+    func cancelIsStarved() throws {
+        let count = 16 * Self.mebibyte
+        let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: count) }
+        let probe = try Probe("slow=1000")
+        try probe.fetch(origin.url())
+        _ = try probe.next("data")
+        try probe.send("cancel")
+        let outcome = try probe.next("complete")
+        #expect(
+            outcome.number("received") > count / 2,
+            "\(revisit("F5", "cancel stops a running transfer: \(outcome)"))")
+    }
+
     @Test("F5: cancel in a delegate callback of an inline queue never returns")
     func cancelDeadlocks() throws {
         let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: Self.mebibyte) }

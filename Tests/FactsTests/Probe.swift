@@ -4,7 +4,8 @@ import SystemPackage
 import TestKit
 import UnixSockets
 
-/// A running `facts-probe session`: URLSession in a child, which may block, grow and die without harm to the tests.
+/// A running `facts-probe session`: URLSession in a child, which may block, grow and die without harm to the
+/// tests.
 final class Probe: Sendable {
     /// One line of what the child saw.
     struct Event: Sendable, CustomStringConvertible {
@@ -81,7 +82,8 @@ final class Probe: Sendable {
         throw TestFailure("the probe ended before '\(name)': \(try program.wait(within: .seconds(5)))")
     }
 
-    /// Whether an event of a name comes within the time. False is a statement about a duration: keep it short.
+    /// Whether an event of a name comes within the time. False is a statement about a duration: keep it
+    /// short.
     func sees(_ name: String, within duration: Duration) -> Bool {
         (try? next(name, within: duration)) != nil
     }

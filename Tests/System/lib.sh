@@ -68,7 +68,7 @@ install_sluice() {
     useradd --create-home stranger
 }
 
-# start_origin FILE...: nginx on a loopback that is all ours, serving the scratch directory's www.
+# start_origin: nginx on a loopback that is all ours, serving the scratch directory's www.
 origin=http://127.0.0.1:8080
 start_origin() {
     install -d "$scratch/www" "$scratch/nginx"
@@ -101,4 +101,4 @@ message_id() {
     sed -nE "s/^ *case $1 = \"(.*)\"$/\1/p" "$repository/Sources/SluiceDaemon/MessageID.swift"
 }
 # logged CASE [MATCH...]: whether there is such an entry.
-logged() { journalctl --no-pager -q -o cat MESSAGE_ID="$(message_id "$1")" "${@:2}" | grep -q .; }
+logged() { journalctl --no-pager -q -o cat MESSAGE_ID="$(message_id "$1")" "${@:2}" | grep . > /dev/null; }

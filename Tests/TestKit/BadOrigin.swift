@@ -1,13 +1,15 @@
 /// An HTTP/1.1 server made of raw sockets that does what its scripts say, right or wrong.
 ///
-/// A connection's first request chooses the script by its path; when the script returns, the next request on the same
-/// connection chooses again, unless the script has closed or reset it. Gone, threads and all, with this value.
+/// A connection's first request chooses the script by its path; when the script returns, the next request on
+/// the same connection chooses again, unless the script has closed or reset it. Gone, threads and all, with
+/// this value.
 ///
 /// ## Concurrency model
-/// One thread accepts, one more serves each connection. Scripts run on the connections' threads, many at once. `stop`
-/// shuts the sockets down and waits for the threads.
+/// One thread accepts, one more serves each connection. Scripts run on the connections' threads, many at
+/// once. `stop` shuts the sockets down and waits for the threads.
 public final class BadOrigin: Sendable {
-    /// What a connection does with one request. An error that it throws closes the connection; `failures` keeps it.
+    /// What a connection does with one request. An error that it throws closes the connection; `failures`
+    /// keeps it.
     public typealias Script = @Sendable (inout OriginConnection) throws -> Void
 
     /// More connections than this at once are a mistake of the test: they are closed.

@@ -46,7 +46,8 @@ extension Duration {
     }
 }
 
-/// Polls a condition until it holds. Only for what has no event to wait for: `/proc`, another process's state.
+/// Polls a condition until it holds. Only for what has no event to wait for: `/proc`, another process's
+/// state.
 ///
 /// - Parameters:
 ///   - what: completes the sentence "did not happen in time: …".
@@ -89,8 +90,8 @@ public func waitFor(_ events: CInt, on descriptor: CInt, until deadline: Deadlin
     }
 }
 
-/// Runs a synchronous, waiting closure on a thread of its own, so that an async test does not hold a thread of the
-/// cooperative pool meanwhile.
+/// Runs a synchronous, waiting closure on a thread of its own, so that an async test does not hold a thread
+/// of the cooperative pool meanwhile.
 public func offPool<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
         TestThread.detached { continuation.resume(with: Result { try body() }) }

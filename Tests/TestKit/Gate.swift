@@ -5,7 +5,8 @@ internal import UnixSockets
 
 /// A door that is shut until a test opens it; once open it stays open.
 ///
-/// It is an eventfd, so threads can wait for it together with sockets (`descriptor` is readable when it is open).
+/// It is an eventfd, so threads can wait for it together with sockets (`descriptor` is readable when it is
+/// open).
 public final class Gate: Sendable {
     private let event: OwnedDescriptor
 

@@ -3,7 +3,8 @@ internal import Glibc
 /// A value that threads change and wait for: a lock and a condition variable in one.
 ///
 /// ## Concurrency model
-/// `value` is only touched between lock and unlock. Waiters are woken after each change, look, and wait again.
+/// `value` is only touched between lock and unlock. Waiters are woken after each change, look, and wait
+/// again.
 public final class Monitor<Value>: @unchecked Sendable {
     // @unchecked: `value` is guarded by `mutex`; the two pthread objects are made for sharing and never move.
     private var value: Value

@@ -84,8 +84,8 @@ public final class Nginx: Sendable {
         return "/\(name)"
     }
 
-    /// The access log's lines: status, bytes of the body sent, protocol, method, URI, Range, connection number. A line
-    /// is there once its request is over.
+    /// The access log's lines: status, bytes of the body sent, protocol, method, URI, Range, connection
+    /// number. A line is there once its request is over.
     public func accessLog() throws -> [String] {
         try readText(directory.file("access.log")).split(separator: "\n").map(String.init)
     }

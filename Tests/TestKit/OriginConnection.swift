@@ -3,7 +3,8 @@ internal import Glibc
 public import SystemPackage
 internal import UnixSockets
 
-/// One connection of a `BadOrigin`, in the hands of a script. Blocking; every wait ends when the origin is stopped.
+/// One connection of a `BadOrigin`, in the hands of a script. Blocking; every wait ends when the origin is
+/// stopped.
 public struct OriginConnection: ~Copyable {
     /// The request that chose the script; `readRequest` replaces it.
     public private(set) var request: HTTPHead
@@ -79,7 +80,8 @@ public struct OriginConnection: ~Copyable {
         }
     }
 
-    /// Sends a pattern until the peer closes or the origin is stopped; `bytesSent` tells how much the kernel took.
+    /// Sends a pattern until the peer closes or the origin is stopped; `bytesSent` tells how much the kernel
+    /// took.
     public mutating func sendForever(_ pattern: Pattern = Pattern(), from start: Int = 0) {
         var offset = start
         while true {

@@ -3,8 +3,8 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// Endless bytes that look random and are known: each depends on the seed and on its own place alone, so any range of a
-/// body can be made, and compared, by itself. Several GB/s, also in a debug build.
+/// Endless bytes that look random and are known: each depends on the seed and on its own place alone, so any
+/// range of a body can be made, and compared, by itself. Several GB/s, also in a debug build.
 public struct Pattern: Sendable, Hashable {
     /// What makes this pattern differ from others.
     public let seed: UInt64
@@ -28,7 +28,8 @@ public struct Pattern: Sendable, Hashable {
         }
     }
 
-    /// Where the buffer first differs from the pattern at `offset`, counted from the buffer's start; nil where all is right.
+    /// Where the buffer first differs from the pattern at `offset`, counted from the buffer's start; nil
+    /// where all is right.
     public func mismatch(_ buffer: UnsafeRawBufferPointer, at offset: Int) -> Int? {
         guard let base = buffer.baseAddress else { return nil }
         let agreeing = ctestkit_pattern_agreement(seed, UInt64(offset), base, buffer.count)

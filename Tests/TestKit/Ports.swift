@@ -4,8 +4,8 @@ internal import UnixSockets
 
 /// Ports and plain TCP connections on the loopback.
 public enum Loopback {
-    /// A port on which nobody listened a moment ago. Another process may take it before it is used: whoever starts a
-    /// server on it has to be ready to try again.
+    /// A port on which nobody listened a moment ago. Another process may take it before it is used: whoever
+    /// starts a server on it has to be ready to try again.
     public static func freePort(host: String = "127.0.0.1") throws(Errno) -> UInt16 {
         let listener = OwnedDescriptor(adopting: try valueOrErrno(ctestkit_listen(host, 0, 1)))
         return UInt16(try valueOrErrno(ctestkit_local_port(listener.rawValue)))

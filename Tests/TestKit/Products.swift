@@ -2,8 +2,8 @@ internal import Glibc
 
 /// Where the programs under test are.
 public enum Products {
-    /// The directory of the built executables: SLUICE_BIN_DIR, else the one of the test runner, which the package
-    /// manager puts beside them.
+    /// The directory of the built executables: SLUICE_BIN_DIR, else the one of the test runner, which the
+    /// package manager puts beside them.
     public static var directory: String {
         if let chosen = getenv("SLUICE_BIN_DIR") { return String(cString: chosen) }
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))

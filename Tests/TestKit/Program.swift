@@ -25,10 +25,12 @@ public struct ProgramResult: Sendable, CustomStringConvertible {
     }
 }
 
-/// A running program whose output is collected, and which is gone, with its whole process group, when this value is.
+/// A running program whose output is collected, and which is gone, with its whole process group, when this
+/// value is.
 ///
-/// It runs in a session of its own; descriptors 0 to 3 are all it inherits. Its standard error goes to a memory file, its
-/// standard output to a pipe that is read while somebody waits (`line`, `wait`), unless a descriptor is given.
+/// It runs in a session of its own; descriptors 0 to 3 are all it inherits. Its standard error goes to a
+/// memory file, its standard output to a pipe that is read while somebody waits (`line`, `wait`), unless a
+/// descriptor is given.
 ///
 /// ## Concurrency model
 /// The pipe's rest and the exit are behind a lock that is held while reading; two threads may wait at once.

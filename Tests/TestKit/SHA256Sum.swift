@@ -4,7 +4,8 @@ internal import Synchronization
 internal import SystemPackage
 internal import UnixSockets
 
-/// SHA-256 by coreutils' `sha256sum`, a child that is fed through a pipe: no crypto library among the tests' dependencies.
+/// SHA-256 by coreutils' `sha256sum`, a child that is fed through a pipe: no crypto library among the tests'
+/// dependencies.
 public final class SHA256Sum: Sendable {
     private let program: Program
     private let writeEnd: Mutex<CInt>

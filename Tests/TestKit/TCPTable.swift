@@ -36,8 +36,8 @@ public enum TCPTable {
         try all().filter { $0.localPort == port && $0.state == 1 }
     }
 
-    /// Waits until a server on `port` is held back: bytes wait in its send queue, and their number stays the same for
-    /// `calm`. Polls, since the kernel has no event for "nothing moves any more".
+    /// Waits until a server on `port` is held back: bytes wait in its send queue, and their number stays the
+    /// same for `calm`. Polls, since the kernel has no event for "nothing moves any more".
     public static func waitUntilBlocked(
         localPort port: UInt16, calm: Duration = .milliseconds(300), within duration: Duration = .seconds(10)
     ) throws {

@@ -1,8 +1,10 @@
 internal import Glibc
 
-/// A certificate authority of its own, and server certificates of all qualities, made with the openssl program.
+/// A certificate authority of its own, and server certificates of all qualities, made with the openssl
+/// program.
 ///
-/// The files live in a temporary directory for as long as the value does. Keys are P-256, so this takes well under a second.
+/// The files live in a temporary directory for as long as the value does. Keys are P-256, so this takes well
+/// under a second.
 public final class TestCA: Sendable {
     /// A certificate and its key, as files in PEM.
     public struct Certificate: Sendable {

@@ -5,8 +5,8 @@ public import UnixSockets
 /// A consumer of a pipe on a thread of its own, at a chosen pace, that checks each byte.
 ///
 /// ## Concurrency model
-/// The thread alone reads; its progress is in a monitor. A cancelled or forgotten reader closes the pipe within
-/// milliseconds, also in mid-read.
+/// The thread alone reads; its progress is in a monitor. A cancelled or forgotten reader closes the pipe
+/// within milliseconds, also in mid-read.
 public final class ThreadedReader: Sendable {
     /// How it reads.
     public enum Pace: Sendable {

@@ -2,18 +2,20 @@ internal import UnixSockets
 
 /// How a program that uses FoundationNetworking can be made to trust a `TestCA`.
 ///
-/// Found by experiment (Swift 6.3.1, Debian's libcurl 7.88.1 with OpenSSL 3.0): Foundation links the system's libcurl,
-/// leaves its built-in CURLOPT_CAINFO (`/etc/ssl/certs/ca-certificates.crt`) and CURLOPT_CAPATH (`/etc/ssl/certs`) alone,
-/// and offers no setting of its own on Linux. **No environment variable works**: SSL_CERT_FILE and SSL_CERT_DIR are
-/// read only where libcurl was built without defaults, CURL_CA_BUNDLE by the curl program only,
-/// URLSessionCertificateAuthorityInfoFile on Android only, and OPENSSL_CONF cannot name a CA for every context.
+/// Found by experiment (Swift 6.3.1, Debian's libcurl 7.88.1 with OpenSSL 3.0): Foundation links the system's
+/// libcurl, leaves its built-in CURLOPT_CAINFO (`/etc/ssl/certs/ca-certificates.crt`) and CURLOPT_CAPATH
+/// (`/etc/ssl/certs`) alone, and offers no setting of its own on Linux. **No environment variable works**:
+/// SSL_CERT_FILE, SSL_CERT_DIR, CURL_CA_BUNDLE, URLSessionCertificateAuthorityInfoFile (Foundation reads it
+/// on Android only) and OPENSSL_CONF with VerifyCAFile were tried.
 ///
 /// What works:
-/// * a private mount namespace in which the bundle is another file: `unshare -m` for root, `unshare -rm` for others
-///   (this type); in a unit file `BindReadOnlyPaths=/some/ca.pem:/etc/ssl/certs/ca-certificates.crt`. The other files of
-///   `/etc/ssl/certs` stay trusted through CURLOPT_CAPATH unless the directory is covered as well;
-/// * interposing `curl_easy_init` to set CURLOPT_CAINFO on every handle (Foundation keeps what it finds set), from a
-///   preloaded library, or from the executable itself if it exports the symbol (`-Xlinker --export-dynamic`).
+/// * a private mount namespace in which the bundle is another file: `unshare -m` for root, `unshare -rm` for
+///   others (this type); in a unit file `BindReadOnlyPaths=/some/ca.pem:/etc/ssl/certs/ca-certificates.crt`
+///   (systemd 252, also with `User=nobody`). The other files of `/etc/ssl/certs` stay trusted through
+///   CURLOPT_CAPATH unless the directory is covered as well;
+/// * interposing `curl_easy_init` to set CURLOPT_CAINFO on every handle (Foundation keeps what it finds set),
+///   from a preloaded library, or from the executable itself if it exports the symbol (`-Xlinker
+///   --export-dynamic`), as facts-probe does.
 public enum Trust {
     /// The program and arguments that run a program with a CA file in the place of the system's bundle.
     ///

@@ -4,7 +4,8 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// One descriptor, one owner. Ends are observed through a pipe, as numbers are reused by tests that run beside.
+/// One descriptor, one owner. Ends are observed through a pipe, as numbers are reused by tests that run
+/// beside.
 @Suite("Owned descriptors")
 struct OwnedDescriptorTests {
     private func isHungUp(_ readEnd: CInt) -> Bool {

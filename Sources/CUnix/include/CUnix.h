@@ -30,6 +30,12 @@ int cunix_close_range(unsigned first, unsigned last);
 // Opens the same pipe for reading and writing through /proc/self/fd.
 int cunix_reopen_read_write(int fd);
 
+// ---- memory --------------------------------------------------------------
+
+// One malloc arena for all threads, and free memory given back beyond 256 KiB.
+// Call it before the first thread starts (mallopt(3), M_ARENA_MAX).
+void cunix_use_one_malloc_arena(void);
+
 // ---- terminals (variadic ioctl) -------------------------------------------
 
 int cunix_terminal_width(int fd);  // TIOCGWINSZ: columns, 0 where unknown; -1 with ENOTTY

@@ -102,21 +102,21 @@ final class Connection {
         scheduleAdvance()
     }
 
-    /// Lets the pending call be answered and the replies be read, for `flushTimeout`, and ends.
-    func close() {
+    /// Lets the pending call be answered and the replies be read, for this long, and ends.
+    func close(within time: Duration) {
         switch phase {
         case .reading: phase = .closing(lingers: false)
         case .calling: closesAfterCall = true
         case .upgrading, .closing, .failed, .ended: break
         }
-        startFlushTimer()
+        startFlushTimer(time)
         scheduleAdvance()
     }
 
     /// Tells the client why there will be no conversation, and ends once it has seen it.
     func refuse(with error: some VarlinkErrorProtocol) {
         phase = .closing(lingers: true)
-        startFlushTimer()
+        startFlushTimer(service.limits.flushTimeout)
         send(Self.encode(error))
         scheduleAdvance()
     }
@@ -220,7 +220,7 @@ final class Connection {
         if peerHasFinished {
             // What is left is half a call that will never be whole.
             phase = .closing(lingers: false)
-            startFlushTimer()
+            startFlushTimer(service.limits.flushTimeout)
         } else if decoder.isEmpty {
             messageTimer?.cancel()
             messageTimer = nil
@@ -254,7 +254,7 @@ final class Connection {
         messageTimer = nil
         _ = decoder.takeRest()
         phase = .closing(lingers: true)
-        startFlushTimer()
+        startFlushTimer(service.limits.flushTimeout)
         let parameter = if case .malformedMessage(let field?) = reason { field } else { "message" }
         send(Self.encode(VarlinkServiceError.invalidParameter(parameter)))
         service.onClientDropped?(peer, reason)
@@ -283,9 +283,9 @@ final class Connection {
         updateWatch()
     }
 
-    private func startFlushTimer() {
-        guard flushTimer == nil else { return }
-        flushTimer = service.loop.after(service.limits.flushTimeout) {
+    private func startFlushTimer(_ time: Duration) {
+        flushTimer?.cancel()
+        flushTimer = service.loop.after(time) {
             if case .ended = self.phase { return }
             self.fail(self.queue.isEmpty ? nil : .unreadAtClose)
             self.advance()

@@ -116,18 +116,22 @@ public final class VarlinkService {
         listeners.append(listener)
     }
 
-    /// Stops: accepts nobody any more, lets pending calls be answered and replies be read for
-    /// `VarlinkLimits.flushTimeout`, and closes the connections, each as soon as it has nothing left to do.
+    /// Stops: accepts nobody any more, lets pending calls be answered and replies be read, and closes each connection as
+    /// soon as it has nothing left to do, or else when the time is up.
     ///
-    /// Answer the calls that are pending, or clients wait that long. May be called twice.
+    /// Answer the calls that are pending, or their clients wait that long. May be called again, with less time.
     ///
-    /// - Parameter completion: called from the loop when the last connection is closed.
-    public func close(_ completion: @escaping () -> Void = {}) {
+    /// - Parameters:
+    ///   - time: nil stands for `VarlinkLimits.flushTimeout`.
+    ///   - completion: called from the loop when the last connection is closed.
+    public func close(within time: Duration? = nil, _ completion: @escaping () -> Void = {}) {
         isClosing = true
         for listener in listeners { listener.close() }
         listeners = []
         onClosed.append(completion)
-        for connection in Array(connections.values) + Array(refused.values) { connection.close() }
+        for connection in Array(connections.values) + Array(refused.values) {
+            connection.close(within: time ?? limits.flushTimeout)
+        }
         if connections.isEmpty, refused.isEmpty { loop.after(.zero) { self.callClosed() } }
     }
 

@@ -70,7 +70,9 @@ final class TestServer: @unchecked Sendable {
     }
 
     func stop() {
-        loop.stop()
+        loop.execute { [self] in
+            if let service { service.close(within: .zero) { self.loop.stop() } } else { loop.stop() }
+        }
         _ = try? ended.take()
         removeDirectory(directory)
     }
