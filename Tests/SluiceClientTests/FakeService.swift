@@ -47,6 +47,8 @@ final class FakeService: Sendable {
     var cancellations: [String] { cancelled.withLock { $0 } }
 
     init(_ script: Script = Script()) throws {
+        // Readers go in the middle here.
+        signal(SIGPIPE, SIG_IGN)
         directory = try TemporaryDirectory("fake")
         path = directory.file("socket")
         self.script = script

@@ -193,7 +193,7 @@ import Varlink
         let service = try FakeService(.init(body: Array("go\n".utf8), ending: .silence))
         defer { service.stop() }
         let script =
-            "trap 'echo got it; exit 3' TERM; echo ready; while read line; do :; done; sleep 20 & wait"
+            "trap 'echo got it; exit 3' TERM; echo ready; while read line; do :; done; while :; do sleep 0.05; done"
         let program = try Program(
             try Products.path("sluicectl"), ["fetch", "http://h/x", "--", "sh", "-c", script],
             environment: environment(service))
