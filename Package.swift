@@ -42,6 +42,7 @@ let package = Package(
         .systemLibrary(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(name: "CUnix"),
+        .target(name: "CDispatchYield"),
         .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
         .target(
@@ -57,7 +58,8 @@ let package = Package(
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: strict),
         .target(
-            name: "SluiceLane", dependencies: ["CUnix", "EventLoop", "UnixSockets", "SluiceCore", system],
+            name: "SluiceLane",
+            dependencies: ["CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore", system],
             swiftSettings: strict),
         .target(
             name: "SluiceDaemon",
@@ -107,9 +109,9 @@ let package = Package(
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
+        .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         tests(
             "SluiceClient", ["CUnix", "EventLoop", "UnixSockets", "SluiceInterface", "Varlink", "sluicectl"]),
-        .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         .executableTarget(
             name: "facts-probe", dependencies: ["CFactsProbe", "CTestKit", "CUnix"], path: "Tests/FactsProbe",
             swiftSettings: strict,
@@ -120,7 +122,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "IntegrationTests",
-            dependencies: ["TestKit", "SluiceClient", "SluiceInterface", "UnixSockets", system],
+            dependencies: [
+                "TestKit", "CTestKit", "SluiceClient", "SluiceInterface", "UnixSockets", "Varlink", system,
+                "sluiced", "sluice-lane", "sluicectl",
+            ],
             swiftSettings: strict),
     ]
 )

@@ -84,7 +84,7 @@ public struct Settings: Sendable, Equatable {
         check("lanes.end_seconds", lanes.endSeconds, 0.05...60)
         check("gate.maximum_high_watermark", gate.maximumHighWatermark, 64 << 10...1 << 30)
         check("gate.high_watermark", gate.highWatermark, 1...max(1, gate.maximumHighWatermark))
-        check("gate.low_watermark", gate.lowWatermark, 0...max(0, gate.highWatermark - 1))
+        check("gate.low_watermark", gate.lowWatermark, 0...max(1, gate.highWatermark) - 1)
         check("gate.stalled_after_seconds", gate.stalledAfterSeconds, 0.01...60)
         check("timeouts.connect_seconds", timeouts.connect, Timeouts.range)
         check("timeouts.stall_seconds", timeouts.stall, Timeouts.range)

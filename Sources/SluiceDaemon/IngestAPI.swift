@@ -159,8 +159,8 @@ final class IngestAPI {
     /// For clients that cannot take descriptors: the connection becomes the pipe.
     private func upgrade(_ call: VarlinkCall, _ job: JobRecord) {
         scheduler.register(job)
-        call.onDisconnect = { [unowned self] in
-            scheduler.end(job, Outcome(.consumerGone, "the client closed its connection"))
+        call.onDisconnect = { [weak self] in
+            self?.scheduler.end(job, Outcome(.consumerGone, "the client closed its connection"))
         }
         call.upgrade(Ingest.FetchReply(id: job.id, bodyFileDescriptor: nil)) { [unowned self] socket, _ in
             // What a client sends beyond its call has no meaning here.

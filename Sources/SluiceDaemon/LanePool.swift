@@ -161,8 +161,8 @@ final class LanePool {
         do {
             let lane = try LaneProcess(
                 executable: executable, environment: environment, loop: loop,
-                onReport: { [unowned self] lane, report in heard(lane, report) },
-                onExit: { [unowned self] lane, exit in ended(lane, exit) })
+                onReport: { [weak self] lane, report in self?.heard(lane, report) },
+                onExit: { [weak self] lane, exit in self?.ended(lane, exit) })
             lanes[ObjectIdentifier(lane)] = lane
             return true
         } catch {
@@ -202,15 +202,17 @@ final class LanePool {
         consecutiveFailures += 1
         log.laneCannotStart(reason)
         reportWarm()
+        // Lanes that are started together fail together: the last of them is the one that decides.
+        if consecutiveFailures >= Self.failuresToGiveUp, live.isEmpty {
+            events?.unavailable("no lane can be started: \(reason)")
+        }
         guard pause == nil else { return }
         let wait = min(Self.longestPause, Self.firstPause * (1 << min(consecutiveFailures - 1, 6)))
-        pause = loop.after(wait) { [unowned self] in
+        pause = loop.after(wait) { [weak self] in
+            guard let self else { return }
             pause = nil
             maintain()
             events?.available()
-        }
-        if consecutiveFailures >= Self.failuresToGiveUp, live.isEmpty {
-            events?.unavailable("no lane can be started: \(reason)")
         }
     }
 
@@ -231,7 +233,8 @@ final class LanePool {
             next = next.map { min($0, due) } ?? due
         }
         guard let next else { return }
-        idleTimer = loop.after(max(.zero, next - .now)) { [unowned self] in
+        idleTimer = loop.after(max(.zero, next - .now)) { [weak self] in
+            guard let self else { return }
             idleTimer = nil
             let now = ContinuousClock.now
             for lane in live {

@@ -65,12 +65,14 @@ final class LaneProcess {
     }
 
     deinit {
+        exitWatch?.cancel()
+        channelWatch?.cancel()
         buffer.deallocate()
     }
 
     private func watch(_ loop: EventLoop) throws(Errno) {
-        exitWatch = try loop.watch(process.pidfd, for: .readable) { [unowned self] _ in hasExited() }
-        channelWatch = try loop.watch(channel, for: .readable) { [unowned self] _ in receive() }
+        exitWatch = try loop.watch(process.pidfd, for: .readable) { [weak self] _ in self?.hasExited() }
+        channelWatch = try loop.watch(channel, for: .readable) { [weak self] _ in self?.receive() }
     }
 
     /// Sends a command; a lane that cannot take it is killed, and its exit says the rest.

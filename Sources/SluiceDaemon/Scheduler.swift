@@ -65,12 +65,14 @@ final class Scheduler {
         guard job.machine.outcome == nil else { return }
         job.sinkIsPipe = isPipe
         if isPipe { pipes.add(sink, to: job) }
-        job.sinkWatch = try? loop.watch(sink, for: []) { [unowned self, unowned job] _ in
+        job.sinkWatch = try? loop.watch(sink, for: []) { [weak self, weak job] _ in
+            guard let self, let job else { return }
             end(job, Outcome(.consumerGone, "the consumer closed its end of the pipe"))
         }
         job.sink = consume sink
         if let limit = job.request.timeouts.deadline {
-            job.deadline = loop.after(.seconds(limit)) { [unowned self, unowned job] in
+            job.deadline = loop.after(.seconds(limit)) { [weak self, weak job] in
+                guard let self, let job else { return }
                 end(job, Outcome(.deadlineExceeded, "it was not done after \(limit) s"))
             }
         }
@@ -214,7 +216,8 @@ final class Scheduler {
 
     private func watchEnd(of job: JobRecord, in lane: LaneProcess) {
         job.endDeadline?.cancel()
-        job.endDeadline = loop.after(.seconds(settings.lanes.endSeconds)) { [unowned self, unowned lane] in
+        job.endDeadline = loop.after(.seconds(settings.lanes.endSeconds)) { [weak self, weak lane] in
+            guard let self, let lane else { return }
             log.laneReplaced(lane.processID)
             lane.kill()
         }

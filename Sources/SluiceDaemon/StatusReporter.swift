@@ -57,7 +57,8 @@ final class StatusReporter {
     }
 
     private func schedule(at moment: ContinuousClock.Instant) {
-        timer = loop.after(max(.zero, moment - .now)) { [unowned self] in
+        timer = loop.after(max(.zero, moment - .now)) { [weak self] in
+            guard let self else { return }
             timer = nil
             if case .send(let line) = throttle.timerFired(at: .now) { _ = notifier.status(line) }
             update()

@@ -39,7 +39,8 @@ final class Subscriptions {
         }
         let id = job.id
         waiting[id, default: []].append(call)
-        call.onDisconnect = { [unowned self, unowned call] in
+        call.onDisconnect = { [weak self, weak call] in
+            guard let self, let call else { return }
             waiting[id]?.removeAll { $0 === call }
             if waiting[id]?.isEmpty == true { waiting[id] = nil }
         }
@@ -52,7 +53,9 @@ final class Subscriptions {
         }
         let watcher = Watcher(call: call, jobID: job?.id, interval: interval)
         watchers[ObjectIdentifier(call)] = watcher
-        call.onDisconnect = { [unowned self, unowned call] in remove(call) }
+        call.onDisconnect = { [weak self, weak call] in
+            if let call { self?.remove(call) }
+        }
         for job in job.map({ [$0] }) ?? jobs(call.peer.userID) {
             call.reply(Ingest.JobReply(job: job.snapshot()), continues: true)
         }
@@ -97,7 +100,8 @@ final class Subscriptions {
     /// Progress while bytes flow. A stalled or waiting job has none, so there is no timer for it.
     private func schedule(_ watcher: Watcher) {
         guard watcher.timer == nil, !flowing(watcher).isEmpty else { return }
-        watcher.timer = loop.after(watcher.interval) { [unowned self, unowned watcher] in
+        watcher.timer = loop.after(watcher.interval) { [weak self, weak watcher] in
+            guard let self, let watcher else { return }
             watcher.timer = nil
             // A client that is behind gets the next one instead.
             if watcher.call.unreadReplyBytes == 0 {

@@ -107,7 +107,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .stallTimeout: "fetch again, or allow longer silence (--stall-timeout)"
         case .deadlineExceeded: "allow more time (--timeout)"
         case .laneDied:
-            "known cause: chunked trailers, or an absurd Content-Length, from the server; see docs/limits.md"
+            "known causes: chunked trailers, a cut-off head or an absurd length; see docs/limits.md"
         case .laneUnavailable: "look into the service's journal"
         case .deliveryUncertain: "fetch again, and report this: it should never happen"
         }

@@ -95,7 +95,8 @@ final class LaneController {
                 order: order, url: url, pump: pump, notify: { mailbox.post(.transfer($0)) })
             let job = LaneJob(order: order, pump: pump)
             job.transfer = transfer
-            job.sinkWatch = try pump.watch(on: loop) { [self, unowned job] readiness in
+            job.sinkWatch = try pump.watch(on: loop) { [self, weak job] readiness in
+                guard let job else { return }
                 sinkIsReady(job, readiness)
             }
             guard let request = transfer.request() else {
@@ -103,7 +104,8 @@ final class LaneController {
                 return refuse(order, "Foundation does not take this URL")
             }
             self.job = job
-            job.patience = loop.after(.seconds(order.timeouts.connect)) { [self, unowned job] in
+            job.patience = loop.after(.seconds(order.timeouts.connect)) { [self, weak job] in
+                guard let job else { return }
                 end(
                     job,
                     Outcome(
@@ -164,7 +166,9 @@ final class LaneController {
             guard job.pump.end() else { return }
             close(job, outcome)
             if let length, length <= Self.worthDropping {
-                job.sweep = loop.after(Self.droppingTime) { [self, unowned job] in stopTransfer(job) }
+                job.sweep = loop.after(Self.droppingTime) { [self, weak job] in
+                    if let job { stopTransfer(job) }
+                }
             } else {
                 stopTransfer(job)
             }
@@ -186,7 +190,8 @@ final class LaneController {
     }
 
     private func scheduleTick(_ job: LaneJob, milliseconds: Int) {
-        job.tick = loop.after(.milliseconds(milliseconds)) { [self, unowned job] in
+        job.tick = loop.after(.milliseconds(milliseconds)) { [self, weak job] in
+            guard let job else { return }
             let tick = job.pump.tick()
             if tick.wantsRoom { job.sinkWatch?.readiness = .writable }
             switch tick.next {
@@ -199,7 +204,8 @@ final class LaneController {
 
     /// The stall timer: time behind a closed gate is the consumer's and does not count.
     private func watchOrigin(_ job: LaneJob, after delay: Duration) {
-        job.patience = loop.after(delay) { [self, unowned job] in
+        job.patience = loop.after(delay) { [self, weak job] in
+            guard let job else { return }
             let limit = Duration.seconds(job.order.timeouts.stall)
             let silence = job.pump.originSilence() ?? .zero
             guard silence >= limit else { return watchOrigin(job, after: limit - silence) }
@@ -240,7 +246,8 @@ final class LaneController {
     }
 
     private func sweepAgain(_ job: LaneJob) {
-        job.sweep = loop.after(Self.sweepInterval) { [self, unowned job] in
+        job.sweep = loop.after(Self.sweepInterval) { [self, weak job] in
+            guard let job else { return }
             InetSockets.shutDownAll()
             sweepAgain(job)
         }

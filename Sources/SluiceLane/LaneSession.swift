@@ -16,6 +16,7 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
 
     private let current = Mutex<Current?>(nil)
     private let session = Mutex<URLSession?>(nil)
+    private let queueYield = Mutex(QueueYield())
 
     override init() {
         super.init()
@@ -77,6 +78,7 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
 
     func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
         transfer(of: dataTask)?.receive(chunk: data)
+        queueYield.withLock { $0.countChunk(of: session) }
     }
 
     func urlSession(
@@ -88,6 +90,6 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
     }
 
     func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
-        transfer(of: task)?.completed(error: error)
+        transfer(of: task)?.completed(error: error, response: task.response)
     }
 }

@@ -121,6 +121,8 @@ final class Transfer: Sendable {
             refuse(Outcome(.protocolError, "the answer is not HTTP"), dropping: nil)
             return
         }
+        // 100 and 103 are not the answer, which is still to come (RFC 9110 §15.2).
+        guard response.statusCode >= 200 else { return }
         let isRefused = state.withLock { state in
             state.status = response.statusCode
             return state.isRefused
@@ -152,25 +154,38 @@ final class Transfer: Sendable {
     }
 
     /// URLSession is done.
-    func completed(error: (any Error)?) {
+    ///
+    /// - Parameter response: the last one. Of a redirect without a Location Foundation tells in no other way.
+    func completed(error: (any Error)?, response: URLResponse?) {
         let received = pump.received
-        let outcome = state.withLock { state -> Outcome in
-            if let error {
-                return TransferFailure.outcome(
-                    for: error, url: state.url, hasResponse: state.head != nil, received: received,
-                    length: state.head?.length)
-            }
-            guard let head = state.head else {
-                return Outcome(.protocolError, "the transfer ended without a response")
-            }
-            // A connection that is open after the body has ended cannot have been what ended it: HTTP/2 did.
-            let endIsProven =
-                head.framing == .unannounced && (state.connection.map(InetSockets.isEstablished) ?? false)
-            return ResponseRules.atEnd(
-                received: received, length: head.length, framing: head.framing, endIsProven: endIsProven)
+        let (outcome, isRefused) = state.withLock { state in
+            (self.outcome(&state, error, response, received), state.isRefused)
         }
         notify(.completed(outcome))
-        pump.originEnded()
+        // A refusal is on its way to the lane's thread, which closes the account: it must not be closed before.
+        if !isRefused { pump.originEnded() }
+    }
+
+    private func outcome(
+        _ state: inout State, _ error: (any Error)?, _ response: URLResponse?, _ received: Int
+    ) -> Outcome {
+        if let error {
+            return TransferFailure.outcome(
+                for: error, url: state.url, hasResponse: state.head != nil, received: received,
+                length: state.head?.length)
+        }
+        guard let head = state.head else {
+            if let response = response as? HTTPURLResponse, (300...399).contains(response.statusCode) {
+                state.status = response.statusCode
+                return Outcome(.redirectRefused, "the redirect has no Location")
+            }
+            return Outcome(.protocolError, "the transfer ended without a response")
+        }
+        // A connection that is open after the body has ended cannot have been what ended it: HTTP/2 did.
+        let endIsProven =
+            head.framing == .unannounced && (state.connection.map(InetSockets.isEstablished) ?? false)
+        return ResponseRules.atEnd(
+            received: received, length: head.length, framing: head.framing, endIsProven: endIsProven)
     }
 
     /// The status of the last response, redirects included.

@@ -42,7 +42,8 @@ struct Sluicectl: ParsableCommand {
         StandardDescriptors.fill()
         signal(SIGPIPE, SIG_IGN)
         do {
-            var command = try parseAsRoot()
+            var command = try parseAsRoot(
+                OptionOrder.subcommandFirst(Array(CommandLine.arguments.dropFirst())))
             try command.run()
         } catch let error as SluiceError {
             Console.report(error)

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -202,4 +204,26 @@ int ctestkit_open_terminal(int ends[2], int columns)
     cfmakeraw(&modes);
     tcsetattr(ends[1], TCSANOW, &modes);
     return ioctl(ends[1], TIOCSWINSZ, &size);
+}
+
+int ctestkit_connect_unix_as(const char *path, uid_t user)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (syscall(SYS_setresuid, -1, user, -1) < 0)
+        return close_keeping_errno(fd);
+    int result = connect(fd, (struct sockaddr *)&address, sizeof address);
+    int saved = errno;
+    // A thread that cannot go back must not go on.
+    if (syscall(SYS_setresuid, -1, getuid(), -1) < 0)
+        abort();
+    errno = saved;
+    return result < 0 ? close_keeping_errno(fd) : fd;
 }

@@ -35,7 +35,7 @@ equal socket "$(stat -c '%U:%G %a' $system_socket)" "sluice:sluice 660"
 if as stranger sluicectl --socket $system_socket status > "$scratch/stranger" 2>&1; then
     fail "a stranger was let in"
 fi
-contains "what a stranger is told" "$(tr '[:upper:]' '[:lower:]' < "$scratch/stranger")" permission
+contains "what a stranger is told" "$(tr '[:upper:]' '[:lower:]' < "$scratch/stranger")" "you may not use"
 
 it "systemctl status shows the status line"
 contains status "$(systemctl status --no-pager $unit)" 'Status: "'

@@ -40,3 +40,9 @@ pid_t ctestkit_lock_holder(int fd);
 int ctestkit_open_terminal(int ends[2], int columns);
 // The two halves of the pipe's fullness: FIONREAD and poll(2)'s POLLOUT.
 bool ctestkit_is_writable(int fd);
+
+// ---- other users ----------------------------------------------------------
+
+// A blocking, connected Unix stream socket (close-on-exec), as another user would have it: the peer sees `user` in
+// SO_PEERCRED. Only for root. Credentials are a thread's in the kernel, and glibc's setresuid(2) is not.
+int ctestkit_connect_unix_as(const char *path, uid_t user);

@@ -1,0 +1,252 @@
+import SluiceInterface
+import TestKit
+import Testing
+
+extension Integration {
+    /// Every way in which an origin can fail a job. After each the service runs, and the next job does.
+    @Suite("Failures")
+    struct Failures {
+        static let pattern = Pattern(seed: 3)
+
+        /// A service with short limits, and an origin that behaves to prove afterwards that all is well.
+        struct Scene {
+            let service: TestService
+            let good: BadOrigin
+
+            init(_ settings: String = "", authority: String? = nil) throws {
+                service = try TestService(settings, authority: authority)
+                good = try BadOrigin { try $0.respond(pattern: Failures.pattern, count: 10_000) }
+            }
+
+            /// Fetches, expects a failure, and that nothing else suffers.
+            @discardableResult
+            func fails(
+                _ url: String, _ code: OutcomeCode, delivered: Int? = 0,
+                within duration: Duration = .seconds(20),
+                _ change: (inout Ingest.FetchParameters) -> Void = { _ in },
+                sourceLocation: SourceLocation = #_sourceLocation
+            ) throws -> Job {
+                let job = try service.fetch(url, expecting: Failures.pattern, change)
+                    .finish(
+                        failing: code, delivered: delivered, within: duration, sourceLocation: sourceLocation)
+                try isWell(sourceLocation: sourceLocation)
+                return job
+            }
+
+            /// The next job runs, and there are no more processes than lanes.
+            func isWell(sourceLocation: SourceLocation = #_sourceLocation) throws {
+                try service.fetch(good.url(), expecting: Failures.pattern)
+                    .finishComplete(10_000, sourceLocation: sourceLocation)
+                try eventually("every child of the daemon is a lane of the pool") {
+                    let lanes = try service.status().lanes
+                    return try Processes.children(of: service.processID).count
+                        == lanes.idle + lanes.busy + lanes.starting
+                }
+            }
+        }
+
+        // MARK: No response
+
+        @Test("a name without an address")
+        func unknownName() throws {
+            let job = try Scene().fails("http://sluice.invalid/", .nameNotResolved)
+            #expect(job.outcome?.message.contains("sluice.invalid") == true)
+            #expect(job.httpStatus == nil)
+        }
+
+        @Test("a refused connection")
+        func refused() throws {
+            let port = try Loopback.freePort()
+            let job = try Scene().fails("http://127.0.0.1:\(port)/", .connectionRefused)
+            #expect(job.outcome?.message.contains("\(port)") == true)
+        }
+
+        @Test("a connection that is reset, or closed, before the response")
+        func lostBeforeResponse() throws {
+            let scene = try Scene()
+            let origin = try BadOrigin()
+            origin.on("/reset") { $0.reset() }
+            origin.on("/close") { $0.close() }
+            for path in ["/reset", "/close"] { try scene.fails(origin.url(path), .connectionLost) }
+        }
+
+        @Test(
+            "a head that is cut off loses the connection, or, after its status line, the lane",
+            arguments: [
+                ("HTT", OutcomeCode.connectionLost), ("HTTP/1.1 2", .connectionLost),
+                // Foundation traps on it, as on the other things below that kill a lane.
+                ("HTTP/1.1 200 OK\r\n", .laneDied), ("HTTP/1.1 200 OK\r\nContent-Le", .laneDied),
+            ])
+        func cutHead(_ head: String, _ code: OutcomeCode) throws {
+            let scene = try Scene()
+            let origin = try BadOrigin {
+                try $0.send(head)
+                $0.close()
+            }
+            try scene.fails(origin.url(), code)
+        }
+
+        @Test("a server that accepts and never answers")
+        func silent() throws {
+            let scene = try Scene()
+            let origin = try BadOrigin { $0.waitForClose() }
+            let start = ContinuousClock.now
+            try scene.fails(origin.url(), .connectTimeout) { $0.connectTimeoutSeconds = 0.5 }
+            #expect(start.duration(to: .now) < .seconds(4))
+        }
+
+        @Test("what is not HTTP")
+        func notHTTP() throws {
+            let scene = try Scene()
+            let origin = try BadOrigin {
+                try $0.send("SSH-2.0-OpenSSH_9.2\r\n")
+                $0.close()
+            }
+            try scene.fails(origin.url(), .protocolError)
+        }
+
+        @Test(
+            "a certificate that does not hold", .enabled(if: Trust.isAvailable),
+            arguments: [
+                (TestCA.Quality.expired, OutcomeCode.tlsCertificateExpired), (.wrongHost, .tlsWrongHost),
+                (.selfSigned, .tlsUntrusted),
+            ])
+        func certificates(_ quality: TestCA.Quality, _ code: OutcomeCode) throws {
+            let authority = try TestCA()
+            var options = NginxOptions()
+            options.certificate = authority[quality]
+            let nginx = try Nginx(options)
+            let scene = try Scene(authority: authority.certificate)
+            try scene.fails(nginx.tlsURL("/"), code)
+            try scene.fails(nginx.http2URL("/"), code)
+            #expect(try nginx.accessLog().isEmpty, "a request was sent all the same")
+        }
+
+        @Test("an authority that nobody here trusts, and TLS where there is none")
+        func tls() throws {
+            let authority = try TestCA()
+            var options = NginxOptions()
+            options.certificate = authority[.good]
+            let nginx = try Nginx(options)
+            let scene = try Scene()
+            try scene.fails(nginx.tlsURL("/"), .tlsUntrusted)
+            try scene.fails("https://127.0.0.1:\(nginx.httpPort)/", .tlsFailed)
+        }
+
+        // MARK: A response that is not taken
+
+        @Test(
+            "a status that is not 2xx delivers nothing",
+            arguments: [304, 400, 401, 403, 404, 410, 429, 500, 503])
+        func status(_ status: Int) throws {
+            let scene = try Scene()
+            let origin = try BadOrigin()
+            origin.on("/small") { try $0.respond("\(status) Word", body: Array("no".utf8)) }
+            origin.on("/large") { try $0.respond("\(status) Word", pattern: Self.pattern, count: 10 << 20) }
+            origin.on("/endless") { connection in
+                try connection.sendHead("\(status) Word", headers: ["Connection: close"])
+                connection.sendForever()
+            }
+            for path in ["/small", "/large", "/endless"] {
+                let job = try scene.fails(origin.url(path), .httpStatus)
+                #expect(job.httpStatus == status)
+                #expect(job.outcome?.message.contains("\(status)") == true)
+            }
+        }
+
+        @Test("a refused response without a body is refused as one with a body is")
+        func emptyRefusal() throws {
+            let origin = try BadOrigin { try $0.respond("404 No") }
+            let service = try TestService()
+            for _ in 0..<200 {
+                try service.fetch(origin.url(), expecting: Self.pattern).finish(
+                    failing: .httpStatus, delivered: 0)
+            }
+        }
+
+        @Test("a Basic challenge ends its job, and the next one runs")
+        func challenge() throws {
+            let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 1")
+            let origin = try BadOrigin { connection in
+                if connection.request["Authorization"] == "Basic dTpw" {
+                    try connection.respond(pattern: Self.pattern, count: 10)
+                } else {
+                    try connection.respond(
+                        "401 Unauthorized", headers: ["WWW-Authenticate: Basic realm=\"r\""], body: [1, 2, 3])
+                }
+            }
+            for _ in 0..<3 {
+                let job = try scene.fails(origin.url(), .httpStatus)
+                #expect(job.httpStatus == 401)
+            }
+            try scene.service.fetch(origin.url(), expecting: Self.pattern) {
+                $0.headers = [HeaderField(name: "Authorization", value: "Basic dTpw")]
+            }.finishComplete(10)
+        }
+
+        @Test("a content encoding that nobody asked for")
+        func encoded() throws {
+            let scene = try Scene()
+            let origin = try BadOrigin { connection in
+                try connection.respond(headers: ["Content-Encoding: gzip"], body: [31, 139, 8, 0])
+            }
+            try scene.fails(origin.url(), .contentEncoded)
+            #expect(origin.requests.first?["Accept-Encoding"] == "identity")
+        }
+
+        @Test("a part where the whole was asked for")
+        func partial() throws {
+            let scene = try Scene()
+            let origin = try BadOrigin { connection in
+                try connection.respond(
+                    "206 Partial Content", headers: ["Content-Range: bytes 5-9/10"], body: [1, 2, 3, 4, 5])
+            }
+            try scene.fails(origin.url(), .unexpectedPartial)
+        }
+
+        @Test(
+            "a Content-Length that is no number, or two that differ",
+            arguments: ["-5", "abc", "5\r\nContent-Length: 6"])
+        func strangeLength(_ value: String) throws {
+            let scene = try Scene()
+            let origin = try BadOrigin { connection in
+                try connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(value)\r\n\r\nhello")
+                connection.close()
+            }
+            let job = try scene.service.fetch(origin.url(), expecting: nil).finish()
+            // What libcurl makes of it may change; that it is not called complete may not.
+            #expect(job.outcome?.code != .complete, "\(job)")
+            try scene.isWell()
+        }
+
+        // MARK: What kills a lane
+
+        @Test("a Content-Length of 2⁶³-1 kills the lane, and nothing else")
+        func absurdLength() throws {
+            let scene = try Scene()
+            let origin = try BadOrigin { connection in
+                try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\nhello")
+                connection.waitForClose()
+            }
+            try scene.fails(origin.url(), .laneDied)
+            #expect(try scene.service.status().lanes.died == 1)
+        }
+
+        @Test("chunked trailers kill the lane, and nothing else (swiftlang/swift-corelibs-foundation#5285)")
+        func trailers() throws {
+            let scene = try Scene()
+            let origin = try BadOrigin { connection in
+                try connection.sendHead(headers: ["Transfer-Encoding: chunked", "Trailer: X-Sum"])
+                try connection.sendChunk(Self.pattern.bytes(0..<5000))
+                try connection.send("0\r\nX-Sum: 1\r\n\r\n")
+            }
+            for _ in 0..<3 {
+                let job = try scene.fails(origin.url(), .laneDied, delivered: nil)
+                // All of the body, or nothing: it came in one piece. In any case an exact prefix.
+                #expect(job.bytesDelivered <= 5000)
+                #expect(job.outcome?.remedy?.contains("trailers") == true)
+            }
+            #expect(try scene.service.status().lanes.died == 3)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+import Glibc
+import SluiceInterface
+import TestKit
+import Testing
+import UnixSockets
+
+/// Whether a test can run the service as nobody: root can, if nobody can reach the programs.
+enum Unprivileged {
+    static let isAvailable: Bool = {
+        guard geteuid() == 0, let path = try? Products.path("sluiced") else { return false }
+        let arguments = ["--reuid=65534", "--regid=65534", "--clear-groups", path, "--version"]
+        return (try? Program.run("/usr/bin/setpriv", arguments))?.exit == .exited(0)
+    }()
+}
+
+extension Integration {
+    @Suite("Isolation")
+    struct Isolation {
+        static let pattern = Pattern(seed: 11)
+
+        /// The best of three, in bytes per second: other programs share the machine.
+        private func speed(_ service: TestService, _ url: String, size: Int) throws -> Double {
+            try (0..<3).map { _ in
+                let start = ContinuousClock.now
+                try service.fetch(url, expecting: Self.pattern).finishComplete(size)
+                return Double(size) / start.duration(to: .now).asSeconds
+            }.max() ?? 0
+        }
+
+        @Test(
+            "a 65th job runs at full speed beside 64 whose consumers never read",
+            arguments: Unprivileged.isAvailable ? [true, false] : [false])
+        func sixtyFive(unprivileged: Bool) throws {
+            let nginx = try Nginx()
+            let service = try TestService("gate.stalled_after_seconds = 0.2", unprivileged: unprivileged)
+            let size = 256 << 20
+            let path = try nginx.serve("file", Self.pattern, count: size)
+            let alone = try speed(service, nginx.httpURL(path), size: size)
+            let others = try (0..<64).map { _ in
+                try service.fetch(nginx.httpURL(path), expecting: Self.pattern, pace: .stopAt(0))
+            }
+            try eventually("64 jobs are stalled", within: .seconds(30), every: .milliseconds(50)) {
+                try service.status().jobs.stalled == 64
+            }
+            let beside = try speed(service, nginx.httpURL(path), size: size)
+            let status = try service.status()
+            #expect(status.pipeBytes <= status.pipeBudget, "\(status)")
+            #expect(status.jobs.stalled == 64, "\(status)")
+            let ratio = beside / alone
+            print(
+                "figure: \(unprivileged ? "as nobody" : "as root"): alone \(Int(alone / 1e6)) MB/s, beside 64 "
+                    + "stalled jobs \(Int(beside / 1e6)) MB/s, ratio \((ratio * 100).rounded() / 100)")
+            #expect(ratio >= 0.7, "\(beside) of \(alone) bytes per second")
+            // Nobody's body has suffered: one of them is read to its end.
+            others[0].reader.release()
+            try others[0].finishComplete(size)
+            for job in others.dropFirst() { job.reader.cancel() }
+            try eventually("the jobs of the consumers that went have ended", within: .seconds(20)) {
+                let jobs = try service.status().jobs
+                return jobs.stalled + jobs.streaming + jobs.connecting + jobs.queued == 0
+            }
+            #expect(try service.status().pipeBytes == 0)
+        }
+
+        @Test("pipes grow for consumers that keep up, and never past the budget")
+        func budget() throws {
+            let nginx = try Nginx()
+            // Room for the pipes of three jobs, and for one of them to grow.
+            let service = try TestService("lanes.maximum = 4\npipes.budget = \"2M\"")
+            let size = 32 << 20
+            let path = try nginx.serve("file", Self.pattern, count: size)
+            let jobs = try (0..<4).map { _ in
+                try service.fetch(
+                    nginx.httpURL(path), expecting: Self.pattern, pace: .stopAt(8 << 20))
+            }
+            for job in jobs { try job.reader.waitForCount(8 << 20) }
+            let status = try service.status()
+            #expect(status.pipeBudget == 2 << 20)
+            #expect(status.pipeBytes <= status.pipeBudget)
+            for job in jobs {
+                job.reader.release()
+                try job.finishComplete(size)
+            }
+            #expect(try service.status().pipeBytes == 0)
+        }
+
+        @Test(
+            "lanes of one user never serve another, who sees no job of theirs", .enabled(if: geteuid() == 0))
+        func lanesOfUsers() throws {
+            let seen = try Gate()
+            let origin = try BadOrigin { connection in
+                try connection.respond(
+                    headers: ["Set-Cookie: who=\(connection.number); Path=/"], pattern: Self.pattern,
+                    count: 100)
+                seen.open()
+            }
+            let service = try TestService("lanes.maximum = 2\nlanes.minimum = 1")
+            var lanes: [UInt32: Set<Int>] = [:]
+            for round in 0..<4 {
+                for user in [UInt32(2001), 2002] {
+                    let job = try OtherUser(user, service).fetch(
+                        origin.url("/\(round)"), expecting: Self.pattern)
+                    let lane = try eventualLane(of: job, service)
+                    lanes[user, default: []].insert(lane)
+                    try job.reader.waitForEnd()
+                }
+            }
+            #expect(lanes[2001]?.isDisjoint(with: lanes[2002] ?? []) == true, "\(lanes)")
+            #expect(origin.requests.count == 8)
+            #expect(origin.requests.allSatisfy { $0["Cookie"] == nil })
+        }
+
+        /// Of a job that may have ended already: the log knows.
+        private func eventualLane(of job: TestJob, _ service: TestService) throws -> Int {
+            _ = try service.wait(job.id)
+            let line = service.log.split(separator: "\n").first { line in
+                line.contains("job=\(job.id)") && line.contains("lane=")
+            }
+            guard let field = line?.split(separator: " ").first(where: { $0.hasPrefix("lane=") }),
+                let lane = Int(field.dropFirst("lane=".count))
+            else { throw TestFailure("the log does not name the lane of \(job.id): \(service.log)") }
+            return lane
+        }
+    }
+}

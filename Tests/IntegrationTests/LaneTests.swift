@@ -1,0 +1,230 @@
+import Glibc
+import SluiceInterface
+import TestKit
+import Testing
+import UnixSockets
+
+extension Integration {
+    /// The pool, as seen from outside.
+    @Suite("Lanes")
+    struct Lanes {
+        static let pattern = Pattern(seed: 21)
+
+        private func idle(_ service: TestService, _ count: Int, within duration: Duration = .seconds(5))
+            throws
+        {
+            try eventually("\(count) lanes are idle", within: duration) {
+                let lanes = try service.status().lanes
+                return lanes.idle == count && lanes.busy + lanes.starting == 0
+            }
+        }
+
+        @Test("jobs wait their turn, first in, first out")
+        func queue() throws {
+            let gates = try (0..<8).map { _ in try Gate() }
+            let origin = try BadOrigin { connection in
+                let number = Int(connection.request.path.dropFirst()) ?? 0
+                try connection.wait(for: gates[number])
+                try connection.respond(pattern: Self.pattern, count: 100)
+            }
+            let service = try TestService("lanes.maximum = 2")
+            let jobs = try (0..<8).map { try service.fetch(origin.url("/\($0)"), expecting: Self.pattern) }
+            try origin.waitForRequests(2)
+            var status = try service.status()
+            #expect(status.jobs.queued == 6 && status.lanes.busy == 2, "\(status)")
+            #expect(status.status.contains("6 queued"))
+            for number in 0..<8 {
+                gates[number].open()
+                try jobs[number].finishComplete(100)
+                if number < 6 { try origin.waitForRequests(number + 3) }
+            }
+            // The first two run side by side.
+            #expect(Set(origin.requests.prefix(2).map(\.target)) == ["/0", "/1"])
+            #expect(origin.requests.dropFirst(2).map(\.target) == (2..<8).map { "/\($0)" })
+            status = try service.status()
+            #expect(status.jobs.complete == 8)
+            #expect(try service.call("List", as: Ingest.ListReply.self).jobs.map(\.id) == jobs.map(\.id))
+        }
+
+        @Test("a job that is cancelled in the queue makes room without having run")
+        func cancelledInQueue() throws {
+            let origin = try BadOrigin { $0.waitForClose() }
+            let service = try TestService("lanes.maximum = 1\nlanes.minimum = 1")
+            let first = try service.fetch(origin.url("/1"), expecting: Self.pattern)
+            let second = try service.fetch(origin.url("/2"), expecting: Self.pattern)
+            let third = try service.fetch(origin.url("/3"), expecting: Self.pattern)
+            try origin.waitForRequests(1)
+            #expect(try service.cancel(second.id).startedUsec == nil)
+            _ = try service.cancel(first.id)
+            try origin.waitForRequests(2)
+            #expect(origin.requests.map(\.target) == ["/1", "/3"])
+            third.reader.cancel()
+            _ = try service.wait(third.id)
+        }
+
+        @Test("idle lanes go after a while, the minimum stays")
+        func retirement() throws {
+            let gate = try Gate()
+            let origin = try BadOrigin { connection in
+                try connection.wait(for: gate)
+                try connection.respond(pattern: Self.pattern, count: 100)
+            }
+            let service = try TestService("lanes.minimum = 1\nlanes.idle_seconds = 0.2")
+            try idle(service, 1)
+            let jobs = try (0..<5).map { _ in try service.fetch(origin.url(), expecting: Self.pattern) }
+            try origin.waitForRequests(5)
+            #expect(try service.status().lanes.busy == 5)
+            #expect(try Processes.children(of: service.processID).count >= 5)
+            gate.open()
+            for job in jobs { try job.finishComplete(100) }
+            try idle(service, 1)
+            try eventually("retired lanes are reaped") {
+                try Processes.children(of: service.processID).count == 1
+            }
+            #expect(try service.status().lanes.died == 0)
+        }
+
+        @Test(
+            "the second job of a user and origin finds the same lane and its connection",
+            arguments: Wire.available)
+        func reuse(_ wire: Wire) throws {
+            let wires = try Wires()
+            let path = try wires.nginx.serve("file", Self.pattern, count: 100_000)
+            for _ in 0..<5 {
+                try wires.service.fetch(wires.url(path, over: wire), expecting: Self.pattern).finishComplete(
+                    100_000)
+                try idle(wires.service, 2)
+            }
+            let log = try wires.nginx.accessLog()
+            let connections = Set(log.compactMap { $0.split(separator: " ").last })
+            #expect(connections.count == 1, "\(log)")
+        }
+
+        @Test("a failed status, a redirect and a cancel leave a lane that is used again")
+        func reuseAfterFailure() throws {
+            let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1")
+            try wires.nginx.serve("file", Self.pattern, count: 64 << 20)
+            let before = try Processes.children(of: wires.service.processID)
+            try wires.service.fetch(wires.nginx.httpURL("/nothing"), expecting: Self.pattern)
+                .finish(failing: .httpStatus)
+            let job = try wires.service.fetch(
+                wires.nginx.httpURL("/file"), expecting: Self.pattern, pace: .stopAt(1000))
+            try job.reader.waitForCount(1000)
+            _ = try wires.service.cancel(job.id)
+            job.reader.cancel()
+            try wires.service.fetch(wires.nginx.httpURL("/file"), expecting: Self.pattern)
+                .finishComplete(64 << 20)
+            #expect(try Processes.children(of: wires.service.processID) == before)
+        }
+
+        @Test("a lane has no descriptor but its own, and keeps none of a job")
+        func descriptors() throws {
+            let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1")
+            let path = try wires.nginx.serve("file", Self.pattern, count: 10 << 20)
+            let held = try wires.service.open(wires.nginx.httpURL(path))
+            let lane = try #require(try Processes.children(of: wires.service.processID).first)
+            let during = try Processes.descriptors(of: lane)
+            #expect(during.count { $0.contains("memfd:sluice") } <= 1, "\(during)")
+            close(held.body)
+            _ = try wires.service.wait(held.id)
+            var after: [String] = []
+            for _ in 0..<20 {
+                try wires.service.fetch(wires.nginx.httpURL(path), expecting: Self.pattern)
+                    .finishComplete(10 << 20)
+                try idle(wires.service, 1)
+                let now = try Processes.descriptors(of: lane)
+                if !after.isEmpty { #expect(now.count <= after.count, "\(now) after \(after)") }
+                after = now
+            }
+            print("figure: an idle lane's descriptors: \(after)")
+            for descriptor in after {
+                let target = descriptor.split(separator: " ").dropFirst().joined(separator: " ")
+                #expect(!target.contains("memfd:sluice"), "a ledger is still open: \(after)")
+                #expect(!target.contains("/run/socket"), "\(after)")
+            }
+            // Standard error is the daemon's, which is this test's memory file; control; one pair of pipes of libcurl's
+            // own at most.
+            #expect(after.count { $0.contains("pipe:") } <= 2, "\(after)")
+        }
+
+        @Test("the daemon keeps no descriptor of a job that has ended")
+        func daemonDescriptors() throws {
+            let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
+            origin.on("/404") { try $0.respond("404 No") }
+            origin.on("/trailers") { connection in
+                try connection.send(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: 1\r\n\r\n")
+            }
+            let service = try TestService("lanes.minimum = 1\nlanes.idle_seconds = 0.1")
+            func settled() throws -> Int {
+                try eventually("one lane is left", within: .seconds(5)) {
+                    let lanes = try service.status().lanes
+                    return try lanes.idle == 1 && lanes.busy + lanes.starting == 0
+                        && Processes.children(of: service.processID).count == 1
+                }
+                return try Processes.descriptors(of: service.processID).count
+            }
+            try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100)
+            let before = try settled()
+            for _ in 0..<20 {
+                try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100)
+                try service.fetch(origin.url("/404"), expecting: Self.pattern).finish(failing: .httpStatus)
+                let job = try service.fetch(origin.url(), expecting: Self.pattern)
+                job.reader.cancel()
+                _ = try service.wait(job.id)
+            }
+            for _ in 0..<3 {
+                _ = try service.fetch(origin.url("/trailers"), expecting: nil).finish(failing: .laneDied)
+            }
+            try eventually("as many descriptors as before") { try settled() <= before }
+        }
+
+        @Test("lanes that die while idle are replaced")
+        func diesIdle() throws {
+            let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
+            let service = try TestService()
+            let lanes = try Processes.children(of: service.processID)
+            #expect(lanes.count == 2)
+            for lane in lanes { kill(lane, SIGKILL) }
+            try eventually("both are replaced") {
+                let now = try Processes.children(of: service.processID)
+                return now.count == 2 && Set(now).isDisjoint(with: lanes)
+            }
+            try idle(service, 2)
+            #expect(try service.status().lanes.died == 2)
+            try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100)
+        }
+
+        @Test("without a lane that starts, jobs fail in words, and the service lives")
+        func noLane() throws {
+            let directory = try TemporaryDirectory()
+            let broken = try directory.write("#!/bin/sh\nexit 3\n", to: "lane", mode: 0o755)
+            var options = TestService.Options()
+            options.arguments = ["--lane", broken]
+            let service = try TestService(options)
+            let job = try service.fetch("http://127.0.0.1:1/", expecting: Self.pattern)
+                .finish(failing: .laneUnavailable, delivered: 0, within: .seconds(20))
+            #expect(job.outcome?.message.contains("lane") == true)
+            #expect(try service.status().jobs.failed == 1)
+        }
+
+        @Test("thousands of small jobs pass through the same lanes")
+        func manySmall() throws {
+            let wires = try Wires("lanes.maximum = 4")
+            let path = try wires.nginx.serve("small", Self.pattern, count: 1000)
+            let start = ContinuousClock.now
+            let count = 1000
+            for _ in 0..<count / 10 {
+                let jobs = try (0..<10).map { _ in
+                    try wires.service.fetch(wires.nginx.httpURL(path), expecting: Self.pattern)
+                }
+                for job in jobs { try job.finishComplete(1000) }
+            }
+            let time = start.duration(to: .now)
+            print(
+                "figure: \(count) jobs of 1000 bytes in \(time): \(Int(Double(count) / time.asSeconds)) a second"
+            )
+            #expect(try wires.service.status().lanes.died == 0)
+        }
+    }
+}

@@ -1,0 +1,206 @@
+import Glibc
+import SluiceInterface
+import TestKit
+import Testing
+import UnixSockets
+import Varlink
+
+extension Integration {
+    /// Ends that the consumer, the owner and the service bring about, in every state of a job.
+    @Suite("Endings")
+    struct Endings {
+        static let pattern = Pattern(seed: 9)
+
+        /// The states in which a job can be ended.
+        enum Moment: String, CaseIterable, Sendable {
+            case queued
+            case connecting
+            case streaming
+            case stalled
+            case silent
+        }
+
+        /// An origin for every moment, behind a service with two lanes.
+        final class Scene {
+            let wires: Wires
+            let slow: BadOrigin
+            let fileSize = 1 << 30
+            private var blockers: [TestJob] = []
+
+            init() throws {
+                wires = try Wires("lanes.maximum = 2\nlanes.minimum = 2\ngate.stalled_after_seconds = 0.1")
+                try wires.nginx.serve("large", Endings.pattern, count: fileSize)
+                slow = try BadOrigin { $0.waitForClose() }
+                slow.on("/silent") { connection in
+                    try connection.sendHead(headers: ["Content-Length: 100000"])
+                    try connection.send(Endings.pattern, 0..<1000)
+                    connection.waitForClose()
+                }
+            }
+
+            /// A job that is at this moment of its life.
+            func job(at moment: Moment, over wire: Wire) throws -> TestJob {
+                let large = wires.url("/large", over: wire)
+                switch moment {
+                case .queued:
+                    blockers = try (0..<2).map { _ in
+                        try wires.service.fetch(slow.url("/"), expecting: Endings.pattern)
+                    }
+                    for blocker in blockers { try blocker.waitFor(.connecting) }
+                    let job = try wires.service.fetch(large, expecting: Endings.pattern)
+                    try job.waitFor(.queued)
+                    return job
+                case .connecting:
+                    let before = slow.requests.count
+                    let job = try wires.service.fetch(slow.url("/"), expecting: Endings.pattern)
+                    try slow.waitForRequests(before + 1)
+                    return job
+                case .streaming:
+                    let job = try wires.service.fetch(large, expecting: Endings.pattern)
+                    try job.reader.waitForCount(10 << 20)
+                    return job
+                case .stalled:
+                    let job = try wires.service.fetch(
+                        large, expecting: Endings.pattern, pace: .stopAt(1 << 20))
+                    try job.waitFor(.stalled)
+                    return job
+                case .silent:
+                    let job = try wires.service.fetch(slow.url("/silent"), expecting: Endings.pattern)
+                    try job.reader.waitForCount(1000)
+                    return job
+                }
+            }
+
+            /// Both lanes are free again, and fast.
+            func isFree(sourceLocation: SourceLocation = #_sourceLocation) throws {
+                for blocker in blockers { blocker.reader.cancel() }
+                blockers = []
+                try eventually("the lanes are free", within: .seconds(5)) {
+                    let status = try wires.service.status()
+                    return status.lanes.busy == 0 && status.jobs.queued + status.jobs.connecting == 0
+                }
+            }
+        }
+
+        @Test("a consumer that closes its pipe ends its job at once", arguments: Wire.available)
+        func consumerGone(_ wire: Wire) throws {
+            let scene = try Scene()
+            for moment in Moment.allCases {
+                let job = try scene.job(at: moment, over: wire)
+                let start = ContinuousClock.now
+                job.reader.cancel()
+                let ended = try scene.wires.service.wait(job.id, within: .seconds(5))
+                let time = start.duration(to: .now)
+                #expect(ended.outcome?.code == .consumerGone, "\(moment): \(ended)")
+                #expect(ended.state == .failed)
+                #expect(ended.bytesDelivered >= job.reader.count, "\(moment)")
+                #expect(time < .seconds(1), "\(moment) over \(wire) took \(time)")
+                try scene.isFree()
+            }
+            #expect(try scene.wires.service.status().lanes.died == 0)
+        }
+
+        @Test(
+            "Cancel ends a job within a second in every state, also behind a closed gate",
+            arguments: Wire.available)
+        func cancel(_ wire: Wire) throws {
+            let scene = try Scene()
+            for moment in Moment.allCases {
+                let job = try scene.job(at: moment, over: wire)
+                let start = ContinuousClock.now
+                let ended = try scene.wires.service.cancel(job.id)
+                let time = start.duration(to: .now)
+                print("figure: cancel while \(moment) over \(wire): \(Int(time.asSeconds * 1e6)) µs")
+                #expect(ended.outcome?.code == .cancelled, "\(moment): \(ended)")
+                #expect(ended.state == .cancelled)
+                #expect(time < .seconds(1), "\(moment) over \(wire) took \(time)")
+                job.reader.release()
+                let report = try job.reader.waitForEnd()
+                #expect(report.count == ended.bytesDelivered, "\(moment) over \(wire)")
+                // A second time changes nothing.
+                #expect(try scene.wires.service.cancel(job.id) == ended)
+                try scene.isFree()
+            }
+            #expect(try scene.wires.service.status().lanes.died == 0)
+        }
+
+        @Test("a hundred jobs are cancelled at random moments at full speed, and every account is exact")
+        func cancelMany() throws {
+            let scene = try Scene()
+            var dice = Exactness.Dice()
+            for round in 0..<100 {
+                let job = try scene.wires.service.fetch(
+                    scene.wires.nginx.httpURL("/large"), expecting: Self.pattern)
+                try job.reader.waitForCount(.random(in: 1...(8 << 20), using: &dice))
+                let ended = try scene.wires.service.cancel(job.id)
+                let report = try job.reader.waitForEnd()
+                #expect(report.count == ended.bytesDelivered, "round \(round), seed \(dice.seed): \(ended)")
+            }
+            #expect(try scene.wires.service.status().lanes.died == 0, "\(scene.wires.service.log)")
+        }
+
+        @Test("a lane that does not answer a cancel is replaced")
+        func stoppedLane() throws {
+            let wires = try Wires("lanes.end_seconds = 0.3")
+            try wires.nginx.serve("large", Self.pattern, count: 1 << 30)
+            let job = try wires.service.fetch(
+                wires.nginx.httpURL("/large"), expecting: Self.pattern, pace: .stopAt(1 << 20))
+            try job.reader.waitForCount(1 << 20)
+            let lane = try job.lane()
+            kill(lane, SIGSTOP)
+            let ended = try wires.service.cancel(job.id, within: .seconds(5))
+            #expect(ended.outcome?.code == .cancelled)
+            job.reader.release()
+            #expect(try job.reader.waitForEnd().count == ended.bytesDelivered)
+            #expect(!Processes.runs(lane))
+            #expect(wires.service.log.contains("lane replaced"))
+            try wires.nginx.serve("small", Self.pattern, count: 1000)
+            try wires.service.fetch(wires.nginx.httpURL("/small"), expecting: Self.pattern).finishComplete(
+                1000)
+        }
+
+        @Test("SIGTERM ends running jobs as serviceStopped, answers those who wait, and leaves nothing")
+        func terminate() throws {
+            let scene = try Scene()
+            let job = try scene.job(at: .stalled, over: .http)
+            let service = scene.wires.service
+            let waiter = try service.client()
+            try waiter.send(
+                "\(Ingest.interfaceName).Wait", Ingest.JobParameters(id: job.id), mode: .single,
+                deadline: 5000)
+            _ = try service.status()
+            let lanes = try Processes.children(of: service.processID)
+            #expect(lanes.count == 2)
+            let start = ContinuousClock.now
+            service.program.signal(SIGTERM)
+            let ended = try waiter.next(deadline: 5000).decode(as: Ingest.JobReply.self).job
+            #expect(ended.outcome?.code == .serviceStopped)
+            job.reader.release()
+            #expect(try job.reader.waitForEnd().count == ended.bytesDelivered)
+            let result = try service.program.wait(within: .seconds(10))
+            #expect(result.exit == .exited(0), "\(result)")
+            #expect(start.duration(to: .now) < .seconds(4))
+            #expect(access(service.socket, F_OK) != 0, "the socket file is still there")
+            try eventually("the lanes are gone", within: .seconds(1)) {
+                !lanes.contains { Processes.runs($0) }
+            }
+        }
+
+        @Test("no lane outlives a daemon that is killed, also behind a closed gate")
+        func killedDaemon() throws {
+            let scene = try Scene()
+            let job = try scene.job(at: .stalled, over: .http)
+            let service = scene.wires.service
+            let lanes = try Processes.children(of: service.processID)
+            #expect(lanes.count == 2)
+            service.program.signal(SIGKILL)
+            _ = try service.program.wait(within: .seconds(5))
+            try eventually("the lanes are gone", within: .seconds(1)) {
+                !lanes.contains { Processes.runs($0) }
+            }
+            job.reader.release()
+            // The consumer sees an end, and what it has is right.
+            try job.reader.waitForEnd()
+        }
+    }
+}

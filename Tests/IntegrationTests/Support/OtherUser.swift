@@ -1,0 +1,42 @@
+import CTestKit
+import SluiceInterface
+import TestKit
+import UnixSockets
+import Varlink
+
+/// A client with another user's credentials; only root can have one.
+struct OtherUser {
+    private let user: UInt32
+    private let service: TestService
+
+    init(_ user: UInt32, _ service: TestService) {
+        self.user = user
+        self.service = service
+    }
+
+    /// A new connection.
+    func client() throws -> VarlinkClient {
+        VarlinkClient(
+            adopting: OwnedDescriptor(
+                adopting: try valueOrErrno(ctestkit_connect_unix_as(service.socket, user))))
+    }
+
+    func call<Reply: Decodable>(
+        _ method: String, _ parameters: some Encodable = NoParameters(), as type: Reply.Type
+    ) throws -> Reply {
+        try client().call("\(Ingest.interfaceName).\(method)", parameters, as: type, deadline: 20_000)
+    }
+
+    /// Asks for a body and begins to read it.
+    func fetch(_ url: String, expecting pattern: Pattern, pace: ThreadedReader.Pace = .full) throws -> TestJob
+    {
+        let reply = try client().callWithDescriptors(
+            "\(Ingest.interfaceName).Fetch", Ingest.FetchParameters(url: url), deadline: 20_000)
+        let fetch = try reply.decode(as: Ingest.FetchReply.self)
+        guard let index = fetch.bodyFileDescriptor, let body = reply.takeDescriptor(index) else {
+            throw TestFailure("a reply without a pipe")
+        }
+        return TestJob(
+            id: fetch.id, reader: try ThreadedReader(body, expecting: pattern, pace: pace), service: service)
+    }
+}

@@ -1,0 +1,85 @@
+import SluiceInterface
+import TestKit
+import Testing
+
+/// A job and its consumer.
+final class TestJob: Sendable {
+    let id: String
+    let reader: ThreadedReader
+    private let service: TestService
+
+    init(id: String, reader: ThreadedReader, service: TestService) {
+        self.id = id
+        self.reader = reader
+        self.service = service
+    }
+
+    /// The job now.
+    func now() throws -> Job { try service.show(id) }
+
+    /// Waits for a state.
+    @discardableResult
+    func waitFor(_ state: JobState, within duration: Duration = .seconds(10)) throws -> Job {
+        var job = try now()
+        try eventually("the job is \(state) (it is \(job.state))", within: duration) {
+            job = try now()
+            return job.state == state
+        }
+        return job
+    }
+
+    /// The lane that has the job.
+    func lane() throws -> Int32 {
+        var lane: Int?
+        try eventually("the job has a lane") {
+            lane = try now().laneProcessID
+            return lane != nil
+        }
+        return Int32(lane ?? -1)
+    }
+
+    /// Waits for the end of the job and of its pipe. The consumer has what the job says it has, and all of it right.
+    func finish(
+        within duration: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> Job {
+        let job = try service.wait(id, within: duration)
+        let report = try reader.waitForEnd(within: duration)
+        #expect(
+            report.count == job.bytesDelivered, "the consumer has \(report.count) bytes: \(job)",
+            sourceLocation: sourceLocation)
+        return job
+    }
+
+    /// Waits for the end, which has to be a whole body of so many bytes.
+    @discardableResult
+    func finishComplete(
+        _ count: Int, within duration: Duration = .seconds(60),
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> Job {
+        let job = try finish(within: duration, sourceLocation: sourceLocation)
+        #expect(job.outcome?.code == .complete, "\(job)", sourceLocation: sourceLocation)
+        #expect(job.state == .complete, sourceLocation: sourceLocation)
+        #expect(job.bytesDelivered == count, "\(job)", sourceLocation: sourceLocation)
+        #expect(job.bytesReceived == count, "\(job)", sourceLocation: sourceLocation)
+        return job
+    }
+
+    /// Waits for the end, which has to be this failure, told in words.
+    @discardableResult
+    func finish(
+        failing code: OutcomeCode, delivered: Int? = nil, within duration: Duration = .seconds(30),
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> Job {
+        let job = try finish(within: duration, sourceLocation: sourceLocation)
+        #expect(job.outcome?.code == code, "\(job)", sourceLocation: sourceLocation)
+        #expect(job.state == code.state, sourceLocation: sourceLocation)
+        let message = job.outcome?.message ?? ""
+        #expect(message.count > 8, "“\(message)” says nothing", sourceLocation: sourceLocation)
+        #expect(!message.contains("\n"), sourceLocation: sourceLocation)
+        #expect(job.outcome?.remedy == code.remedy, sourceLocation: sourceLocation)
+        if let delivered {
+            #expect(job.bytesDelivered == delivered, "\(job)", sourceLocation: sourceLocation)
+        }
+        return job
+    }
+}

@@ -1,0 +1,21 @@
+import Testing
+
+@testable import SluiceClient
+
+@Suite struct OptionOrderTests {
+    @Test(
+        "options in front of the subcommand go behind it",
+        arguments: [
+            (["--socket", "/s", "list"], ["list", "--socket", "/s"]),
+            (["--json", "--socket=/s", "show", "id"], ["show", "--json", "--socket=/s", "id"]),
+            (["fetch", "--socket", "/s", "url"], ["fetch", "--socket", "/s", "url"]),
+            (["--help"], ["--help"]),
+            (["--socket"], ["--socket"]),
+            (["--socket", "/s"], ["--socket", "/s"]),
+            (["--socket", "/s", "--version"], ["--socket", "/s", "--version"]),
+            ([], []),
+        ])
+    func order(given: [String], expected: [String]) {
+        #expect(OptionOrder.subcommandFirst(given) == expected)
+    }
+}

@@ -1,0 +1,125 @@
+import SluiceCore
+import SluiceInterface
+import Testing
+
+@Suite("What may be asked for")
+struct RequestTests {
+    @Test(
+        "URLs as they are sent and compared",
+        arguments: [
+            ("http://host", "http://host/", "http://host:80"),
+            ("HTTP://Host/", "http://Host/", "http://host:80"),
+            ("https://host", "https://host/", "https://host:443"),
+            ("https://host:8443/a?b#c", "https://host:8443/a?b", "https://host:8443"),
+            ("http://host?q", "http://host/?q", "http://host:80"),
+            ("http://host#f", "http://host/", "http://host:80"),
+            ("http://host:/x", "http://host:/x", "http://host:80"),
+            ("http://host:00080/", "http://host:00080/", "http://host:80"),
+            ("http://127.0.0.1:1/", "http://127.0.0.1:1/", "http://127.0.0.1:1"),
+            ("http://xn--hst-sna/%20?%00", "http://xn--hst-sna/%20?%00", "http://xn--hst-sna:80"),
+            ("http://host/a/../b", "http://host/a/../b", "http://host:80"),
+        ])
+    func urls(_ text: String, _ sent: String, _ origin: String) throws {
+        let url = try RequestURL(text)
+        #expect(url.text == sent)
+        #expect(url.origin.description == origin)
+    }
+
+    @Test(
+        "the values of a query are blanked out for logs",
+        arguments: [
+            ("http://h/p?a=1&b=2", "http://h/p?a=…&b=…"), ("http://h/p?token", "http://h/p?…"),
+            ("http://h/p", "http://h/p"),
+            ("http://h/p?", "http://h/p?"), ("http://h/p?a==b", "http://h/p?a=…"),
+            ("http://h/p?x=1?y=2", "http://h/p?x=…"),
+        ])
+    func redacted(_ text: String, _ shown: String) throws {
+        #expect(try RequestURL(text).redacted == shown)
+    }
+
+    @Test("a URL of 8 KiB is taken, one byte more is not")
+    func length() throws {
+        let prefix = "http://h/"
+        let longest = prefix + String(repeating: "a", count: RequestURL.maximumLength - prefix.utf8.count)
+        #expect(try RequestURL(longest).text == longest)
+        #expect(throws: RequestError.self) { try RequestURL(longest + "a") }
+    }
+
+    @Test("an error quotes a long or strange value shortened, and on one line")
+    func quoted() throws {
+        let error = #expect(throws: RequestError.self) {
+            try RequestURL("gopher\(String(repeating: "x", count: 500))://h/")
+        }
+        #expect((error?.reason.count ?? 0) < 120)
+        #expect(error?.description.contains("\n") == false)
+    }
+
+    @Test("the size and number of header fields are bounded, at the bound")
+    func headers() throws {
+        let most = (0..<64).map { HeaderField(name: "X-\($0)", value: "v") }
+        #expect(try RequestHeaders(most).fields == most)
+        let largest = [
+            HeaderField(name: "X", value: String(repeating: "a", count: RequestHeaders.maximumBytes - 1))
+        ]
+        #expect(try RequestHeaders(largest).fields == largest)
+        #expect(try RequestHeaders([HeaderField(name: "!#$%&'*+-.^_`|~", value: "")]).fields.count == 1)
+        #expect(try RequestHeaders([HeaderField(name: "X", value: "a\tb \"~")]).fields.count == 1)
+    }
+
+    @Test("what is left out comes from the settings")
+    func defaults() throws {
+        var settings = Settings()
+        settings.timeouts = Timeouts(connect: 1, stall: 2, deadline: 3)
+        settings.limits.maximumSize = 1000
+        let request = try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: settings)
+        #expect(request.marks.high == settings.gate.highWatermark)
+        #expect(request.marks.low == settings.gate.lowWatermark)
+        #expect(request.timeouts == settings.timeouts)
+        #expect(request.maximumSize == 1000)
+    }
+
+    @Test("a job may lower the service's largest body, not raise it")
+    func maximumSize() throws {
+        var settings = Settings()
+        settings.limits.maximumSize = 1000
+        var parameters = Ingest.FetchParameters(url: "http://h/")
+        parameters.maximumSize = 10
+        #expect(try JobRequest(parameters, settings: settings).maximumSize == 10)
+        parameters.maximumSize = 5000
+        #expect(try JobRequest(parameters, settings: settings).maximumSize == 1000)
+        settings.limits.maximumSize = nil
+        #expect(try JobRequest(parameters, settings: settings).maximumSize == 5000)
+        parameters.maximumSize = 0
+        #expect(try JobRequest(parameters, settings: settings).maximumSize == 0)
+    }
+
+    @Test("who lowers the high mark alone gets a low mark that fits")
+    func lowFollows() throws {
+        var parameters = Ingest.FetchParameters(url: "http://h/")
+        for high in [1, 2, 1000, 256 << 10, (256 << 10) + 1, 1 << 20] {
+            parameters.highWatermark = high
+            let marks = try JobRequest(parameters, settings: Settings()).marks
+            #expect(marks.high == high && marks.low < high)
+        }
+    }
+
+    @Test(
+        "a redirect's target is resolved, made sendable, and judged",
+        arguments: [
+            ("https://h/a/b", "c", "https://h/a/c"), ("https://h/a/b", "https://other/x", "https://other/x"),
+            ("http://h/", "https://h/x", "https://h/x"), ("http://h/", "/a b", "http://h/a%20b"),
+            ("http://h/", "/é", "http://h/%C3%A9"), ("http://h/", "//g/x", "http://g/x"),
+            ("http://h/", "", "http://h/"),
+            ("https://h/", "http://h/", nil), ("http://h/", "ftp://h/", nil),
+            ("http://h/", "http://u@h/", nil),
+            ("http://h/", "/%zz", nil), ("http://h/", "http://", nil),
+        ] as [(String, String, String?)])
+    func redirects(_ base: String, _ location: String, _ target: String?) throws {
+        let url = try RequestURL(base)
+        if let target {
+            #expect(try url.redirected(to: location).text == target)
+        } else {
+            #expect(throws: RequestError.self) { try url.redirected(to: location) }
+        }
+    }
+}

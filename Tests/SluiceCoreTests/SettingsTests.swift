@@ -1,0 +1,83 @@
+import SluiceCore
+import Testing
+
+@Suite("Settings")
+struct SettingsTests {
+    @Test("the defaults have no problem")
+    func defaults() {
+        #expect(Settings().problems().isEmpty)
+    }
+
+    @Test("each value out of range is named")
+    func problems() {
+        func named(_ parameter: String, _ change: (inout Settings) -> Void) {
+            var settings = Settings()
+            change(&settings)
+            let names = settings.problems().map(\.parameter)
+            #expect(names.contains(parameter), "\(parameter): \(names)")
+        }
+        named("lanes.maximum") { $0.lanes.maximum = 1025 }
+        named("lanes.minimum") { $0.lanes.minimum = 97 }
+        named("lanes.idle_seconds") { $0.lanes.idleSeconds = -1 }
+        named("lanes.end_seconds") { $0.lanes.endSeconds = 0 }
+        named("gate.high_watermark") { $0.gate.highWatermark = (64 << 20) + 1 }
+        named("gate.low_watermark") { $0.gate.lowWatermark = 1 << 20 }
+        named("gate.maximum_high_watermark") { $0.gate.maximumHighWatermark = 1 }
+        named("gate.stalled_after_seconds") { $0.gate.stalledAfterSeconds = .infinity }
+        named("timeouts.connect_seconds") { $0.timeouts.connect = 0 }
+        named("timeouts.stall_seconds") { $0.timeouts.stall = .nan }
+        named("timeouts.deadline_seconds") { $0.timeouts.deadline = 1e9 }
+        named("limits.jobs") { $0.limits.jobs = 0 }
+        named("limits.jobs_per_user") { $0.limits.jobsPerUser = 4097 }
+        named("limits.remembered_jobs") { $0.limits.rememberedJobs = -1 }
+        named("limits.connections") { $0.limits.connections = 0 }
+        named("limits.connections_per_user") { $0.limits.connectionsPerUser = 8193 }
+        named("limits.maximum_size") { $0.limits.maximumSize = 0 }
+        named("pipes.grown_capacity") { $0.pipes.grownCapacity = 3 << 16 }
+        named("pipes.budget") { $0.pipes.budget = 1 }
+        named("log.level") { $0.logLevel = "loud" }
+    }
+
+    @Test("absurd values are problems, not traps")
+    func absurd() {
+        var settings = Settings()
+        settings.lanes.maximum = .min
+        settings.gate.highWatermark = .min
+        settings.gate.maximumHighWatermark = .min
+        settings.limits.jobs = .min
+        settings.limits.connections = .min
+        settings.pipes.grownCapacity = .min
+        #expect(settings.problems().count >= 6)
+    }
+
+    @Test("what needs a restart is told, and nothing else")
+    func restart() {
+        var new = Settings()
+        new.socket = "/x"
+        new.logLevel = "debug"
+        new.limits.connections = 100
+        new.limits.connectionsPerUser = 10
+        new.lanes.maximum = 3
+        #expect(
+            Set(Settings().needingRestart(comparedTo: new)) == [
+                "service.socket", "log.level", "limits.connections", "limits.connections_per_user",
+            ])
+        #expect(Settings().needingRestart(comparedTo: Settings()).isEmpty)
+    }
+
+    @Test("the pipe budget grants growth only while ordinary pipes still fit")
+    func budget() {
+        var budget = PipeBudget(limit: 1000, reserve: 200)
+        budget.add(500)
+        #expect(budget.grow(by: 300) == true)
+        #expect(budget.grow(by: 1) == false)
+        #expect(budget.used == 800)
+        budget.remove(300)
+        #expect(budget.grow(by: 300) == true)
+        budget.add(900)
+        #expect(budget.used == 1700, "a pipe that exists is counted, whatever the limit")
+        #expect(budget.grow(by: 1) == false)
+        budget.limit = 3000
+        #expect(budget.grow(by: 1100) == true)
+    }
+}

@@ -1,0 +1,123 @@
+import SluiceCore
+import SluiceInterface
+import Testing
+import UnixSockets
+
+@testable import SluiceDaemon
+
+@Suite("Parts of the daemon")
+struct PartsTests {
+    @Test("the status line names what there is, and nothing that there is not")
+    func statusLine() {
+        var counts = Ingest.JobCounts()
+        #expect(StatusLine.describe(counts, delivered: 0) == "idle; 0 B delivered")
+        counts.streaming = 3
+        counts.stalled = 1
+        counts.queued = 12
+        counts.complete = 99
+        #expect(
+            StatusLine.describe(counts, delivered: 1_400_000_000)
+                == "3 streaming, 1 stalled, 12 queued; 1.4 GB delivered")
+        counts.connecting = 2
+        #expect(StatusLine.describe(counts, delivered: 5).hasPrefix("2 connecting, 3 streaming"))
+    }
+
+    @Test("the log's limiter writes a burst, drops the rest, and says how many at the next chance")
+    func limiter() {
+        let limiter = LogLimiter(burst: 2, interval: .seconds(10))
+        let start = ContinuousClock.now
+        #expect(limiter.admit(at: start) == .write)
+        #expect(limiter.admit(at: start + .seconds(1)) == .write)
+        for _ in 0..<5 { #expect(limiter.admit(at: start + .seconds(9)) == .drop) }
+        #expect(limiter.admit(at: start + .seconds(10)) == .writeAfterDropping(5))
+        #expect(limiter.admit(at: start + .seconds(11)) == .write)
+        #expect(limiter.admit(at: start + .seconds(12)) == .drop)
+        #expect(limiter.admit(at: start + .seconds(500)) == .writeAfterDropping(1))
+    }
+
+    @Test("the queue keeps its order over thousands of comings and goings")
+    func fifo() {
+        var queue = FIFO<Int>()
+        var next = 0
+        var expected = 0
+        for round in 0..<3000 {
+            for _ in 0..<(round % 5) {
+                queue.append(next)
+                next += 1
+            }
+            for _ in 0..<(round % 3) where queue.first != nil {
+                #expect(queue.first == expected)
+                queue.removeFirst()
+                expected += 1
+            }
+            #expect(queue.count == next - expected)
+        }
+        while let first = queue.first {
+            #expect(first == expected)
+            queue.removeFirst()
+            expected += 1
+        }
+        #expect(expected == next && queue.first == nil)
+    }
+
+    // MARK: Jobs
+
+    private func job(_ table: JobTable, of user: UInt32) throws -> JobRecord {
+        JobRecord(
+            id: table.newID(),
+            request: try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: Settings()),
+            owner: PeerCredentials(processID: 1, userID: user, groupID: user))
+    }
+
+    private func end(_ job: JobRecord, _ table: inout JobTable, remember: Int) {
+        _ = job.machine.endRequested(Outcome(.cancelled, "test"))
+        table.ended(job, remember: remember)
+    }
+
+    @Test("a user sees jobs of their own, the oldest first, and root all")
+    func visible() throws {
+        var table = JobTable()
+        var jobs: [JobRecord] = []
+        for user: UInt32 in [7, 8, 7, 9, 7] {
+            jobs.append(try job(table, of: user))
+            table.insert(jobs[jobs.count - 1])
+        }
+        #expect(table.visible(to: 7).map(\.id) == [jobs[0], jobs[2], jobs[4]].map(\.id))
+        #expect(table.visible(to: 0).map(\.id) == jobs.map(\.id))
+        #expect(table.visible(to: 1).isEmpty)
+        #expect(table.find(jobs[1].id, for: 7) == nil)
+        #expect(table.find(jobs[1].id, for: 8) === jobs[1])
+        #expect(table.find(jobs[1].id, for: 0) === jobs[1])
+        #expect(table.activeCount == 5 && table.activeCount(of: 7) == 3 && table.activeCount(of: 1) == 0)
+    }
+
+    @Test("ended jobs are remembered up to the limit, running ones always")
+    func memory() throws {
+        var table = JobTable()
+        let running = try job(table, of: 7)
+        table.insert(running)
+        var ended: [JobRecord] = []
+        for _ in 0..<3000 {
+            let job = try job(table, of: 7)
+            table.insert(job)
+            end(job, &table, remember: 10)
+            ended.append(job)
+        }
+        #expect(table.visible(to: 7).map(\.id) == ([running] + ended.suffix(10)).map(\.id))
+        #expect(table.activeCount == 1)
+        end(running, &table, remember: 0)
+        #expect(table.visible(to: 0).isEmpty)
+        #expect(table.activeCount(of: 7) == 0)
+    }
+
+    @Test("ids are 12 letters and digits without look-alikes, and never the same")
+    func ids() {
+        let table = JobTable()
+        let ids = (0..<1000).map { _ in table.newID() }
+        #expect(Set(ids).count == 1000)
+        #expect(
+            ids.allSatisfy {
+                $0.count == 12 && $0.allSatisfy { "0123456789abcdefghjkmnpqrstvwxyz".contains($0) }
+            })
+    }
+}

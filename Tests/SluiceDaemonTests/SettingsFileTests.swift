@@ -1,0 +1,118 @@
+import SluiceCore
+import TestKit
+import Testing
+
+@testable import SluiceDaemon
+
+@Suite("The settings file")
+struct SettingsFileTests {
+    private func problems(_ text: String) throws -> [String] {
+        let error = #expect(throws: SettingsFileError.self) { try SettingsFile.parse(text, path: "f") }
+        return try #require(error).problems
+    }
+
+    @Test("an empty file is the defaults")
+    func empty() throws {
+        #expect(try SettingsFile.parse("", path: "f") == Settings())
+        #expect(try SettingsFile.parse("# nothing\n[lanes]\n", path: "f") == Settings())
+    }
+
+    @Test("every setting is read")
+    func all() throws {
+        let settings = try SettingsFile.parse(
+            """
+            service.socket = "/s"
+            lanes = { minimum = 1, maximum = 9, idle_seconds = 5, end_seconds = 1.5 }
+            [gate]
+            high_watermark = "2M"
+            low_watermark = 7
+            maximum_high_watermark = "1G"
+            stalled_after_seconds = 0.5
+            [timeouts]
+            connect_seconds = 1
+            stall_seconds = 2
+            deadline_seconds = 3
+            [limits]
+            jobs = 4
+            jobs_per_user = 3
+            remembered_jobs = 2
+            connections = 6
+            connections_per_user = 5
+            maximum_size = "1T"
+            [pipes]
+            grown_capacity = "128K"
+            budget = "32M"
+            [log]
+            level = "debug"
+            """, path: "f")
+        var expected = Settings()
+        expected.socket = "/s"
+        expected.lanes.minimum = 1
+        expected.lanes.maximum = 9
+        expected.lanes.idleSeconds = 5
+        expected.lanes.endSeconds = 1.5
+        expected.gate.highWatermark = 2 << 20
+        expected.gate.lowWatermark = 7
+        expected.gate.maximumHighWatermark = 1 << 30
+        expected.gate.stalledAfterSeconds = 0.5
+        expected.timeouts = Timeouts(connect: 1, stall: 2, deadline: 3)
+        expected.limits.jobs = 4
+        expected.limits.jobsPerUser = 3
+        expected.limits.rememberedJobs = 2
+        expected.limits.connections = 6
+        expected.limits.connectionsPerUser = 5
+        expected.limits.maximumSize = 1 << 40
+        expected.pipes.grownCapacity = 128 << 10
+        expected.pipes.budget = 32 << 20
+        expected.logLevel = "debug"
+        #expect(settings == expected)
+    }
+
+    @Test("0 means no deadline, no largest body and the kernel's budget")
+    func zeros() throws {
+        let settings = try SettingsFile.parse(
+            "timeouts.deadline_seconds = 0\nlimits.maximum_size = 0\npipes.budget = 0", path: "f")
+        #expect(settings.timeouts.deadline == nil && settings.limits.maximumSize == nil)
+        #expect(settings.pipes.budget == nil)
+    }
+
+    @Test("all mistakes are told at once, each with the file and its key")
+    func allAtOnce() throws {
+        let problems = try problems(
+            "x = 1\n[lanes]\nmaximum = \"a\"\nminimun = 3\n[gate]\nhigh_watermark = true\n[log]\nlevel = \"loud\""
+        )
+        #expect(problems.count == 5, "\(problems)")
+        for key in ["x:", "lanes.maximum:", "lanes.minimun:", "gate.high_watermark:", "log.level:"] {
+            #expect(problems.contains { $0.hasPrefix(key) }, "\(key) \(problems)")
+        }
+        #expect(
+            SettingsFileError(path: "f", problems: problems).description.split(separator: "\n").count == 5)
+    }
+
+    @Test(
+        "what is not TOML is told with its line",
+        arguments: [("a = \n", 1), ("\n\n[x\n", 3), ("a = 1\na = 2\n", 2), ("lanes.maximum 3", 1)])
+    func notTOML(_ text: String, _ line: Int) throws {
+        let problems = try problems(text)
+        #expect(problems.first?.contains("line \(line)") == true, "\(problems)")
+    }
+
+    @Test("a table that is a value, an array, or a table of tables is an error, not a trap")
+    func wrongShapes() throws {
+        for text in [
+            "lanes = 1", "lanes = []", "lanes = \"\"", "[[lanes]]\nmaximum = 1", "lanes.maximum.x = 1",
+        ] {
+            #expect(try problems(text).contains { $0.hasPrefix("lanes") }, "\(text)")
+        }
+    }
+
+    @Test("files that cannot be read are told so")
+    func unreadable() throws {
+        let directory = try TemporaryDirectory()
+        #expect(throws: SettingsFileError.self) { try SettingsFile.read(path: directory.file("none")) }
+        #expect(throws: SettingsFileError.self) { try SettingsFile.read(path: directory.path) }
+        let large = try directory.write(
+            String(repeating: "#", count: SettingsFile.maximumSize + 1), to: "large")
+        #expect(throws: SettingsFileError.self) { try SettingsFile.read(path: large) }
+    }
+}

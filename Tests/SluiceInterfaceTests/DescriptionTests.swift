@@ -1,0 +1,158 @@
+import Foundation
+import SluiceInterface
+import Testing
+import Varlink
+
+/// The description that clients are shown, and the types that are sent, are one contract written twice.
+@Suite("The interface description")
+struct DescriptionTests {
+    let interface: InterfaceDescription
+
+    init() throws {
+        interface = try InterfaceDescription(Ingest.description)
+    }
+
+    private static func json(_ value: some Encodable) throws -> JSONValue {
+        try JSONDecoder().decode(JSONValue.self, from: JSONEncoder().encode(value))
+    }
+
+    /// What is wrong with a value, by the path of each field.
+    private func mistakes(_ value: JSONValue, _ type: VarlinkType, _ path: String) -> [String] {
+        switch (type, value) {
+        case (.bool, .bool), (.int, .integer), (.float, .integer), (.float, .double), (.string, .string),
+            (.object, .object), (.optional, .null):
+            return []
+        case (.optional(let inner), _): return mistakes(value, inner, path)
+        case (.named(let name), _):
+            guard let type = interface.types[name] else { return ["\(path): no type \(name)"] }
+            return mistakes(value, type, path)
+        case (.enumeration(let names), .string(let word)):
+            return names.contains(word) ? [] : ["\(path): \(word) is not one of \(names)"]
+        case (.array(let inner), .array(let values)):
+            return values.enumerated().flatMap { mistakes($1, inner, "\(path).\($0)") }
+        case (.structure(let fields), .object(let object)): return mistakes(object, fields, path)
+        default: return ["\(path): \(value) is no \(type)"]
+        }
+    }
+
+    private func mistakes(_ object: [String: JSONValue], _ fields: [VarlinkField], _ path: String) -> [String]
+    {
+        let declared = Set(fields.map(\.name))
+        let unknown = object.keys.filter { !declared.contains($0) }.map { "\(path).\($0) is not declared" }
+        return unknown
+            + fields.flatMap { field in
+                mistakes(object[field.name] ?? .null, field.type, "\(path).\(field.name)")
+            }
+    }
+
+    private func agrees(
+        _ value: some Encodable, _ fields: [VarlinkField]?, isFull: Bool = true,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        guard case .object(let object) = try Self.json(value), let fields else {
+            Issue.record("\(value) is no object, or not declared", sourceLocation: sourceLocation)
+            return
+        }
+        #expect(mistakes(object, fields, "") == [], sourceLocation: sourceLocation)
+        // A full value shows every field, so that none is declared and never sent.
+        if isFull { #expect(Set(object.keys) == Set(fields.map(\.name)), sourceLocation: sourceLocation) }
+    }
+
+    private static func job() -> Job {
+        var job = Job(
+            id: "a", url: "http://h/", userID: 1, processID: 2, createdUsec: 3, highWatermark: 4,
+            lowWatermark: 0)
+        job.startedUsec = 1
+        job.finishedUsec = 1
+        job.httpStatus = 200
+        job.contentLength = 1
+        job.laneProcessID = 1
+        job.outcome = Outcome(.truncated, "why")
+        return job
+    }
+
+    @Test("it is named, and has the methods and errors that the service offers")
+    func names() {
+        #expect(interface.name == Ingest.interfaceName)
+        #expect(
+            Set(interface.methods.keys) == ["Fetch", "Wait", "Watch", "List", "Show", "Cancel", "Status"])
+        #expect(
+            Set(interface.errors.keys) == [
+                "NoSuchJob", "InvalidRequest", "TooManyJobs", "TooManyConnections", "ResourcesExhausted",
+                "Stopping",
+            ])
+    }
+
+    @Test("parameters are as declared, full and as small as they get")
+    func parameters() throws {
+        var fetch = Ingest.FetchParameters(url: "http://h/")
+        try agrees(fetch, interface.methods["Fetch"]?.parameters, isFull: false)
+        fetch.headers = [HeaderField(name: "a", value: "b")]
+        fetch.highWatermark = 1
+        fetch.lowWatermark = 0
+        fetch.connectTimeoutSeconds = 0.5
+        fetch.stallTimeoutSeconds = 1
+        fetch.deadlineSeconds = 2
+        fetch.maximumSize = 3
+        try agrees(fetch, interface.methods["Fetch"]?.parameters)
+        for name in ["Wait", "Show", "Cancel"] {
+            try agrees(Ingest.JobParameters(id: "a"), interface.methods[name]?.parameters)
+        }
+        try agrees(
+            Ingest.WatchParameters(id: "a", intervalSeconds: 0.5), interface.methods["Watch"]?.parameters)
+        try agrees(Ingest.WatchParameters(), interface.methods["Watch"]?.parameters, isFull: false)
+        for name in ["List", "Status"] { #expect(interface.methods[name]?.parameters.isEmpty == true) }
+    }
+
+    @Test("replies are as declared")
+    func replies() throws {
+        try agrees(
+            Ingest.FetchReply(id: "a", bodyFileDescriptor: 0), interface.methods["Fetch"]?.replies)
+        try agrees(
+            Ingest.FetchReply(id: "a", bodyFileDescriptor: nil), interface.methods["Fetch"]?.replies,
+            isFull: false)
+        for name in ["Wait", "Watch", "Show", "Cancel"] {
+            try agrees(Ingest.JobReply(job: Self.job()), interface.methods[name]?.replies)
+        }
+        try agrees(Ingest.ListReply(jobs: [Self.job(), Self.job()]), interface.methods["List"]?.replies)
+        try agrees(
+            Ingest.StatusReply(
+                version: "1", processID: 1, startedUsec: 1, status: "idle", jobs: Ingest.JobCounts(),
+                lanes: Ingest.LaneCounts(), bytesDelivered: 1, pipeBytes: 1, pipeBudget: 1, connections: 1),
+            interface.methods["Status"]?.replies)
+    }
+
+    @Test("a job is as declared, field by field, in every state and with every outcome")
+    func jobs() throws {
+        guard case .structure(let fields) = interface.types["Job"] else {
+            Issue.record("no type Job")
+            return
+        }
+        try agrees(Self.job(), fields)
+        for state in JobState.allCases {
+            var job = Self.job()
+            job.state = state
+            try agrees(job, fields)
+        }
+        for code in OutcomeCode.allCases {
+            var job = Self.job()
+            job.outcome = Outcome(code, "why")
+            try agrees(job, fields)
+        }
+        let young = Job(
+            id: "a", url: "u", userID: 1, processID: 2, createdUsec: 3, highWatermark: 4, lowWatermark: 0)
+        try agrees(young, fields, isFull: false)
+    }
+
+    @Test("the words for states and outcomes are the same in both")
+    func words() {
+        #expect(interface.types["State"] == .enumeration(JobState.allCases.map(\.rawValue)))
+        #expect(interface.types["OutcomeCode"] == .enumeration(OutcomeCode.allCases.map(\.rawValue)))
+    }
+
+    @Test("what is sent is read again as it was")
+    func roundTrip() throws {
+        let job = Self.job()
+        #expect(try JSONDecoder().decode(Job.self, from: JSONEncoder().encode(job)) == job)
+    }
+}

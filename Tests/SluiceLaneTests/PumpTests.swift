@@ -1,0 +1,217 @@
+import FoundationEssentials
+import Glibc
+import SluiceCore
+import SluiceInterface
+import SystemPackage
+import TestKit
+import Testing
+import UnixSockets
+
+@testable import SluiceLane
+
+/// The pump with real pipes and a real ledger; the test plays the session's thread and the loop's.
+@Suite("The pump")
+struct PumpTests {
+    static let pattern = Pattern(seed: 55)
+
+    /// A pump and its surroundings.
+    final class Bench: Sendable {
+        let pump: Pump
+        let ledger: Ledger
+        let events = Monitor<[Pump.Event]>([])
+        let read: Monitor<CInt>
+        private let staging: OwnedDescriptor
+
+        init(high: Int, low: Int, maximumSize: Int? = nil) throws {
+            // As a lane does.
+            signal(SIGPIPE, SIG_IGN)
+            var parameters = Ingest.FetchParameters(url: "http://h/")
+            parameters.highWatermark = high
+            parameters.lowWatermark = low
+            parameters.maximumSize = maximumSize
+            let request = try JobRequest(parameters, settings: Settings())
+            ledger = Ledger(
+                new: try SharedCounters(mapping: SharedCounters.makeFile(name: "test")))
+            let stage = try Pipe()
+            staging = try stage.readEnd.reopenedForReadingAndWriting()
+            let consumer = try Pipe()
+            read = Monitor(try consumer.readEnd.duplicate().release())
+            pump = try Pump(
+                sink: consumer.writeEnd.duplicate(), staging: staging.duplicate(), ledger: ledger,
+                order: LaneOrder(serial: 1, request: request, stalledAfterSeconds: 0.05),
+                marks: request.marks,
+                notify: { [events] event in events.update { $0.append(event) } })
+        }
+
+        deinit { closeReader() }
+
+        func closeReader() {
+            read.update { descriptor in
+                if descriptor >= 0 { _ = OwnedDescriptor(adopting: descriptor) }
+                descriptor = -1
+            }
+        }
+
+        /// The consumer, from now on.
+        func reader(_ pace: ThreadedReader.Pace = .full) throws -> ThreadedReader {
+            let descriptor = read.update { descriptor in
+                defer { descriptor = -1 }
+                return descriptor
+            }
+            return try ThreadedReader(
+                OwnedDescriptor(adopting: descriptor), expecting: PumpTests.pattern, pace: pace)
+        }
+
+        /// Delivers a range on a thread of its own, as URLSession does.
+        func deliver(_ range: Range<Int>, chunk: Int) -> TestThread {
+            TestThread { [pump] in
+                for start in stride(from: range.lowerBound, to: range.upperBound, by: chunk) {
+                    pump.deliver(
+                        Data(PumpTests.pattern.bytes(start..<min(start + chunk, range.upperBound))))
+                }
+            }
+        }
+
+        /// By the ledger, as the daemon reckons.
+        func delivered() throws -> Int {
+            var reader = LedgerReader(ledger)
+            return try reader.delivered(staged: staging.readableBytes())
+        }
+
+        func saw(_ wanted: (Pump.Event) -> Bool) -> Bool { events.read { $0.contains(where: wanted) } }
+
+        func waitFor(_ wanted: @escaping (Pump.Event) -> Bool) throws {
+            guard events.wait(until: Deadline(), { $0.contains(where: wanted) }) else {
+                throw TestFailure("the pump did not say so: \(events.read { $0 })")
+            }
+        }
+    }
+
+    @Test(
+        "chunks of any size come out as they went in",
+        arguments: [
+            (1, 0, 7), (1000, 10, 71), (65_536, 0, 16_384), (1 << 20, 1 << 18, 16_384), (5, 4, 100_000),
+        ])
+    func exact(_ high: Int, _ low: Int, _ chunk: Int) throws {
+        let bench = try Bench(high: high, low: low)
+        let size = 1_000_003
+        let reader = try bench.reader(.pieces(9973))
+        let session = bench.deliver(0..<size, chunk: chunk)
+        session.join()
+        bench.pump.originEnded()
+        // The loop's part: what is left goes when there is room.
+        try eventually("everything is passed on") {
+            _ = bench.pump.pushAll()
+            return bench.saw { if case .drained = $0 { true } else { false } }
+        }
+        try reader.waitForCount(size)
+        #expect(reader.report.firstMismatch == nil)
+        #expect(try bench.delivered() == size)
+        #expect(bench.pump.received == size)
+    }
+
+    @Test("behind a closed gate nothing more is taken, and the bytes in hand are bounded")
+    func bounded() throws {
+        let bench = try Bench(high: 100_000, low: 50_000)
+        let session = bench.deliver(0..<10_000_000, chunk: 16_384)
+        try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
+        let entry = bench.ledger.read()
+        // The pipe, the staging pipe, the high watermark and one chunk.
+        #expect(entry.received <= 65536 + 100_000 + 16_384)
+        #expect(entry.buffered >= 100_000 && entry.buffered < 100_000 + 16_384)
+        let reader = try bench.reader()
+        session.join()
+        bench.pump.originEnded()
+        try eventually("everything is passed on") {
+            _ = bench.pump.pushAll()
+            return bench.saw { if case .drained = $0 { true } else { false } }
+        }
+        try reader.waitForCount(10_000_000)
+        #expect(reader.report.firstMismatch == nil)
+        #expect(bench.ledger.read().gateClosures > 0)
+        #expect(bench.ledger.read().stalledNanoseconds > 0)
+    }
+
+    @Test("an end from the loop's thread opens the gate, and nothing is written after it")
+    func end() throws {
+        let bench = try Bench(high: 100_000, low: 0)
+        let session = bench.deliver(0..<10_000_000, chunk: 16_384)
+        try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
+        #expect(bench.pump.end() == true)
+        #expect(bench.pump.end() == false)
+        let delivered = try bench.delivered()
+        session.join()
+        #expect(try bench.delivered() == delivered)
+        let reader = try bench.reader()
+        try reader.waitForCount(delivered)
+        bench.pump.originEnded()
+        #expect(!bench.saw { if case .drained = $0 { true } else { false } })
+    }
+
+    @Test("a consumer that goes is noticed by the write, and by a thread that waits behind the gate")
+    func consumerGone() throws {
+        let bench = try Bench(high: 1, low: 0)
+        let session = bench.deliver(0..<1_000_000, chunk: 16_384)
+        try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
+        bench.closeReader()
+        session.join()
+        #expect(bench.saw { if case .consumerGone = $0 { true } else { false } })
+    }
+
+    @Test("a body over the limit ends where the limit is not passed")
+    func tooLarge() throws {
+        let bench = try Bench(high: 1 << 20, low: 0, maximumSize: 100_000)
+        let reader = try bench.reader()
+        let session = bench.deliver(0..<1_000_000, chunk: 16_384)
+        session.join()
+        #expect(bench.saw { if case .tooLarge = $0 { true } else { false } })
+        let delivered = try bench.delivered()
+        #expect(delivered <= 100_000)
+        try reader.waitForCount(delivered)
+        #expect(reader.report.firstMismatch == nil)
+    }
+
+    @Test("a tick passes on what the origin's pause has left behind")
+    func tick() throws {
+        let bench = try Bench(high: 1 << 20, low: 0)
+        let reader = try bench.reader()
+        bench.pump.deliver(Data(Self.pattern.bytes(0..<1000)))
+        bench.pump.deliver(Data(Self.pattern.bytes(1000..<2000)))
+        try eventually("the second chunk is there, too") {
+            _ = bench.pump.tick()
+            return reader.count == 2000
+        }
+        #expect(try bench.delivered() == 2000)
+    }
+
+    @Test("a pipe that stays full is reported as a stall, and its end as flowing")
+    func stalled() throws {
+        let bench = try Bench(high: 1 << 20, low: 0)
+        bench.pump.deliver(Data(Self.pattern.bytes(0..<200_000)))
+        try eventually("the stall is told") {
+            if case .stalled = bench.pump.tick().next { true } else { false }
+        }
+        let reader = try bench.reader()
+        try eventually("the rest goes") {
+            _ = bench.pump.pushAll()
+            return bench.saw { if case .flowing = $0 { true } else { false } }
+        }
+        bench.pump.originEnded()
+        try eventually("everything is passed on") {
+            _ = bench.pump.pushAll()
+            return reader.count == 200_000
+        }
+    }
+
+    @Test("the origin's silence counts only while it is the origin's turn")
+    func silence() throws {
+        let bench = try Bench(high: 1000, low: 0)
+        #expect(bench.pump.originSilence() != nil)
+        let session = bench.deliver(0..<200_000, chunk: 16_384)
+        try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
+        #expect(bench.pump.originSilence() == nil)
+        _ = bench.pump.end()
+        session.join()
+        #expect(bench.pump.originSilence() == nil)
+    }
+}
