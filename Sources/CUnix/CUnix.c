@@ -299,7 +299,10 @@ static void become(const char *path, char *const argv[], char *const envp[], con
         if (fd >= 0 && moved[i] < 0)
             goto failed;
     }
-    report = fcntl(report, F_DUPFD_CLOEXEC, 5);
+    int high_report = fcntl(report, F_DUPFD_CLOEXEC, 5);
+    if (high_report < 0)
+        goto failed;
+    report = high_report;
     for (int i = 0; i < 4; i++) {
         if (moved[i] >= 0 && dup2(moved[i], i) < 0)
             goto failed;

@@ -68,6 +68,24 @@ public final class SluiceConnection {
         try job("Wait", id)
     }
 
+    /// Asks for the outcome and does not wait for it; the next call must be `waitedJob`.
+    func sendWait(for id: String) throws(SluiceError) {
+        do {
+            try client.send(method("Wait"), Ingest.JobParameters(id: id), mode: .single)
+        } catch {
+            throw SluiceError(error)
+        }
+    }
+
+    /// Waits for the answer to `sendWait`.
+    func waitedJob() throws(SluiceError) -> Job {
+        do {
+            return try client.next().decode(as: Ingest.JobReply.self).job
+        } catch {
+            throw SluiceError(error)
+        }
+    }
+
     /// The job as it is now.
     ///
     /// - Throws: `.noSuchJob`, `.serviceTrouble`.

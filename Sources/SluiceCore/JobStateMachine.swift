@@ -130,6 +130,20 @@ public struct JobStateMachine: Sendable {
         }
     }
 
+    /// The lane is dead and never had the order: the job goes back to where it was.
+    public mutating func orderWasLost() -> Action {
+        switch state {
+        case .running:
+            state = .queued
+            return .report
+        case .ending(let wanted, _):
+            state = .finished(wanted)
+            return .finish(wanted)
+        case .queued, .finished:
+            return .none
+        }
+    }
+
     /// The account turned out to be damaged when it was settled.
     public mutating func becameUncertain(_ outcome: Outcome) {
         switch state {

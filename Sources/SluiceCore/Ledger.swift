@@ -22,6 +22,7 @@ public struct Ledger: Sendable {
         static let gateClosures = 4
         static let stalledNanoseconds = 5
         static let closedSince = 6
+        static let taken = 7
     }
 
     /// "sluice", version 1.
@@ -42,6 +43,9 @@ public struct Ledger: Sendable {
     }
 
     // MARK: The lane's side
+
+    /// Records that the lane has the order: from now on its death may be the job's doing.
+    public func markTaken() { page.store(1, at: Slot.taken) }
 
     /// Records the bytes of the body that came from the origin so far.
     public func setReceived(_ bytes: Int) { page.store(UInt64(bytes), at: Slot.received) }
@@ -68,6 +72,9 @@ public struct Ledger: Sendable {
     }
 
     // MARK: The daemon's side
+
+    /// Whether a lane has had the order in its hands.
+    public var isTaken: Bool { page.load(Slot.taken) != 0 }
 
     /// Reads every counter once. What a lane wrote is not to be trusted before `LedgerReader` has looked at it.
     public func read() -> LedgerEntry {
@@ -116,11 +123,12 @@ public struct LedgerReader: Sendable {
         case outOfBounds(String)
     }
 
-    /// No body is larger: 2⁶² bytes.
-    private static let limit: UInt64 = 1 << 62
+    /// No body is larger, in bytes: 64 PiB. Sums of many of them still fit.
+    private static let limit: UInt64 = 1 << 56
 
     private let ledger: Ledger
     private var last = LedgerEntry()
+    private var damage: Damage?
 
     /// A reader for one job.
     public init(_ ledger: Ledger) {
@@ -131,11 +139,20 @@ public struct LedgerReader: Sendable {
     ///
     /// - Throws: `Damage`; from then on nothing in this ledger can be relied on.
     public mutating func read() throws(Damage) -> LedgerEntry {
+        if let damage { throw damage }
         let entry = ledger.read()
-        try Self.check(entry, after: last)
+        do {
+            try Self.check(entry, after: last)
+        } catch {
+            damage = error
+            throw error
+        }
         last = entry
         return entry
     }
+
+    /// Whether a lane has had the order in its hands.
+    public var isTaken: Bool { ledger.isTaken }
 
     /// How many bytes the consumer's pipe has got, exactly.
     ///

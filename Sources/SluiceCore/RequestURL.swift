@@ -31,7 +31,8 @@ public struct RequestURL: Sendable, Equatable {
         }
         try Self.checkPercentEncoding(text)
         guard let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") else {
-            throw refuse("\(Self.quote(text)) is not an absolute URL", "write it as https://host/path")
+            // Not quoted: what is no URL may well have a secret in it, and this goes to the log.
+            throw refuse("it is not an absolute URL", "write it as https://host/path")
         }
         let scheme = text[..<colon].lowercased()
         guard scheme == "http" || scheme == "https" else {

@@ -40,7 +40,7 @@ public enum ResponseRules {
         if let coding = field("content-encoding")?.lowercased(), coding != "identity", !coding.isEmpty {
             return .refuse(.contentEncoded, "the body is encoded as \(RequestURL.quote(coding))")
         }
-        if status == 204 || status == 205 { return .accept(length: 0, framing: .none) }
+        if status == 204 { return .accept(length: 0, framing: .none) }
         if let transfer = field("transfer-encoding") {
             // A Content-Length beside it does not count (RFC 9112 §6.3, case 3).
             let isChunked = transfer.lowercased().split(separator: ",").last?.contains("chunked") == true

@@ -32,8 +32,8 @@ public struct Settings: Sendable, Equatable {
         public var jobs = 4096
         /// Jobs that have not ended, of one user: 1 to `jobs`.
         public var jobsPerUser = 1024
-        /// Ended jobs that are remembered: 0 to 10,000.
-        public var rememberedJobs = 1000
+        /// Ended jobs of one user that are remembered: 0 to 10,000.
+        public var rememberedJobsPerUser = 1000
         /// Connections of all users: 1 to 100,000.
         public var connections = 8192
         /// Connections of one user: 1 to `connections`.
@@ -91,7 +91,7 @@ public struct Settings: Sendable, Equatable {
         if let deadline = timeouts.deadline { check("timeouts.deadline_seconds", deadline, Timeouts.range) }
         check("limits.jobs", limits.jobs, 1...100_000)
         check("limits.jobs_per_user", limits.jobsPerUser, 1...max(1, limits.jobs))
-        check("limits.remembered_jobs", limits.rememberedJobs, 0...10_000)
+        check("limits.remembered_jobs_per_user", limits.rememberedJobsPerUser, 0...10_000)
         check("limits.connections", limits.connections, 1...100_000)
         check("limits.connections_per_user", limits.connectionsPerUser, 1...max(1, limits.connections))
         if let size = limits.maximumSize { check("limits.maximum_size", size, 1...Int.max) }

@@ -9,6 +9,7 @@ enum IngestError: VarlinkErrorProtocol {
     case noSuchJob(String)
     case invalidRequest(RequestError)
     case tooManyJobs(Int)
+    case tooManyWatchers(Int)
     case resourcesExhausted(String)
     case stopping
 
@@ -23,6 +24,7 @@ enum IngestError: VarlinkErrorProtocol {
             case .noSuchJob: "NoSuchJob"
             case .invalidRequest: "InvalidRequest"
             case .tooManyJobs: "TooManyJobs"
+            case .tooManyWatchers: "TooManyWatchers"
             case .resourcesExhausted: "ResourcesExhausted"
             case .stopping: "Stopping"
             }
@@ -37,7 +39,7 @@ enum IngestError: VarlinkErrorProtocol {
                 "parameter": .string(error.parameter), "reason": .string(error.reason),
                 "remedy": .string(error.remedy),
             ]
-        case .tooManyJobs(let limit): ["limit": .integer(Int64(limit))]
+        case .tooManyJobs(let limit), .tooManyWatchers(let limit): ["limit": .integer(Int64(limit))]
         case .resourcesExhausted(let reason): ["reason": .string(reason)]
         case .stopping: [:]
         }
@@ -67,7 +69,11 @@ final class IngestAPI {
     func register(with service: VarlinkService, status: @escaping () -> Ingest.StatusReply) throws {
         try service.add(InterfaceDescription(Ingest.description))
         func handle(_ name: String, _ handler: @escaping (VarlinkCall) throws -> Void) throws {
-            try service.handle("\(Ingest.interfaceName).\(name)", handler)
+            try service.handle("\(Ingest.interfaceName).\(name)") { call in
+                // All of them are questions, or bring something with the answer: without one there is nothing to do.
+                guard !call.isOneway || name == "Cancel" else { return }
+                try handler(call)
+            }
         }
         try handle("Fetch") { [unowned self] in try fetch($0) }
         try handle("Wait") { [unowned self] call in subscriptions.wait(call, for: try job(call)) }
@@ -107,6 +113,9 @@ final class IngestAPI {
             throw VarlinkServiceError.invalidParameter("intervalSeconds")
         }
         let job = try parameters.id.map { try find($0, call) }
+        guard subscriptions.watcherCount(of: call.peer.userID) < Subscriptions.watchersPerUser else {
+            throw IngestError.tooManyWatchers(Subscriptions.watchersPerUser)
+        }
         subscriptions.watch(call, job, interval: .seconds(seconds))
     }
 
@@ -171,7 +180,7 @@ final class IngestAPI {
     private func describe(_ error: IngestError) -> String {
         switch error {
         case .invalidRequest(let error): "\(error.parameter): \(error.reason)"
-        case .tooManyJobs(let limit): "the limit is \(limit)"
+        case .tooManyJobs(let limit), .tooManyWatchers(let limit): "the limit is \(limit)"
         case .resourcesExhausted(let reason): reason
         case .noSuchJob, .stopping: "refused"
         }

@@ -82,9 +82,9 @@ public actor IngestDaemon {
         let scheduler = Scheduler(
             loop: loop, pool: pool, pipes: PipeAccount(settings: settings, log: log), settings: settings,
             log: log)
-        let subscriptions = Subscriptions(loop: loop) { userID in
-            scheduler.jobs.visible(to: userID).filter { $0.machine.outcome == nil }
-        }
+        let subscriptions = Subscriptions(
+            loop: loop, active: { scheduler.jobs.active(visibleTo: $0) },
+            find: { scheduler.jobs.findActive($0) })
         let service = VarlinkService(
             loop: loop,
             info: ServiceInfo(
@@ -158,6 +158,7 @@ public actor IngestDaemon {
             parts.subscriptions.changed(job)
             self.closeIfDone(completion)
         }
+        parts.scheduler.pool.stopStarting()
         parts.scheduler.endAll(Outcome(.serviceStopped, "the service stopped"))
         closeIfDone(completion)
         loop.after(Self.stopTime) { self.close(completion) }

@@ -35,6 +35,9 @@ final class JobRecord {
     /// The lane's number for this job.
     var serial = 0
 
+    /// The queue holds it, ended or not.
+    var isInQueue = false
+
     var startedUsec: Int?
     var finishedUsec: Int?
     var attempts = 0

@@ -5,18 +5,18 @@ internal import UnixSockets
 /// All jobs that the service knows: those that have not ended, and as many of the others as it may remember.
 struct JobTable {
     private var jobs: [String: JobRecord] = [:]
-    private var active: [UInt32: Int] = [:]
-    /// The ended ones, the oldest first; those before `forgotten` are gone.
-    private var ended: [String] = []
-    private var forgotten = 0
+    private var active: [String: JobRecord] = [:]
+    private var activeCounts: [UInt32: Int] = [:]
+    /// The ended ones of each user, the oldest first.
+    private var ended: [UInt32: FIFO<String>] = [:]
     private var created = 0
 
     /// Jobs that have not ended.
-    private(set) var activeCount = 0
+    var activeCount: Int { active.count }
 
     /// Of one user.
     func activeCount(of userID: UInt32) -> Int {
-        active[userID] ?? 0
+        activeCounts[userID] ?? 0
     }
 
     /// An id that no job has: 60 random bits, in letters and digits that cannot be mistaken for each other.
@@ -32,8 +32,8 @@ struct JobTable {
         jobs[job.id] = job
         job.sequence = created
         created += 1
-        active[job.owner.userID, default: 0] += 1
-        activeCount += 1
+        active[job.id] = job
+        activeCounts[job.owner.userID, default: 0] += 1
     }
 
     /// The job of this id, if this user may know of it.
@@ -49,23 +49,26 @@ struct JobTable {
     }
 
     /// Those that have not ended.
-    var allActive: [JobRecord] {
-        jobs.values.filter { $0.machine.outcome == nil }
+    var allActive: [JobRecord] { Array(active.values) }
+
+    /// A job that has not ended; who may know of it is for the caller to know.
+    func findActive(_ id: String) -> JobRecord? { active[id] }
+
+    /// Those of a user that have not ended, in no order.
+    func active(visibleTo userID: UInt32) -> [JobRecord] {
+        userID == 0 ? allActive : active.values.filter { $0.owner.userID == userID }
     }
 
-    /// A job has ended: it is remembered until `limit` others have ended after it.
+    /// A job has ended: it is remembered until `limit` others of the same user have ended after it.
     mutating func ended(_ job: JobRecord, remember limit: Int) {
-        active[job.owner.userID, default: 1] -= 1
-        if active[job.owner.userID] == 0 { active[job.owner.userID] = nil }
-        activeCount -= 1
-        ended.append(job.id)
-        while ended.count - forgotten > limit {
-            jobs[ended[forgotten]] = nil
-            forgotten += 1
-        }
-        if forgotten > 1024 {
-            ended.removeFirst(forgotten)
-            forgotten = 0
+        let user = job.owner.userID
+        active[job.id] = nil
+        activeCounts[user, default: 1] -= 1
+        if activeCounts[user] == 0 { activeCounts[user] = nil }
+        ended[user, default: FIFO()].append(job.id)
+        while let count = ended[user]?.count, count > limit, let oldest = ended[user]?.first {
+            jobs[oldest] = nil
+            ended[user]?.removeFirst()
         }
     }
 }

@@ -30,9 +30,14 @@ final class LanePool {
     private static let longestPause = Duration.seconds(5)
     /// So many lanes in a row have to fail before jobs do.
     private static let failuresToGiveUp = 3
+    /// How long a lane may take to become ready.
+    private static let startTime = Duration.seconds(10)
 
     var settings: Settings.Lanes {
-        didSet { maintain() }
+        didSet {
+            maintain()
+            events?.available()
+        }
     }
     /// Died without being asked to.
     private(set) var deaths = 0
@@ -47,6 +52,7 @@ final class LanePool {
     private var pause: Timer?
     private var idleTimer: Timer?
     private var isClosed = false
+    private var isStopping = false
     private var warmIsReported = false
 
     init(
@@ -63,6 +69,11 @@ final class LanePool {
         self.events = events
         maintain()
         if settings.minimum == 0 { reportWarm() }
+    }
+
+    /// Starts no lane any more.
+    func stopStarting() {
+        isStopping = true
     }
 
     /// Lets go of all lanes; those with an order are expected to have been ended before.
@@ -99,7 +110,7 @@ final class LanePool {
         while wanted > 0, live.count < settings.maximum, startOne() { wanted -= 1 }
         if wanted > 0, live.count >= settings.maximum, let other = oldestIdle() {
             // All idle lanes belong to other users: one of them makes room.
-            retire(other)
+            other.retire()
             _ = startOne()
         }
         return nil
@@ -107,8 +118,9 @@ final class LanePool {
 
     /// A lane that could not be given its order, or has ended it.
     func giveBack(_ lane: LaneProcess) {
+        guard !lane.hasEnded else { return }
         lane.activity = .idle(since: .now)
-        if live.count > settings.maximum { retire(lane) }
+        if live.count > settings.maximum { lane.retire() }
         events?.available()
         scheduleIdleCheck()
     }
@@ -142,28 +154,25 @@ final class LanePool {
         return oldest?.lane
     }
 
-    private func retire(_ lane: LaneProcess) {
-        lane.retire()
-    }
-
     /// Starts what is missing to the minimum.
     private func maintain() {
         guard !isClosed, events != nil else { return }
         while live.count < settings.minimum, startOne() {}
-        for lane in live.prefix(max(0, live.count - settings.maximum)) {
-            if case .idle = lane.activity { retire(lane) }
-        }
+        while live.count > settings.maximum, let lane = oldestIdle() { lane.retire() }
         scheduleIdleCheck()
     }
 
     private func startOne() -> Bool {
-        guard pause == nil else { return false }
+        guard pause == nil, !isStopping else { return false }
         do {
             let lane = try LaneProcess(
                 executable: executable, environment: environment, loop: loop,
                 onReport: { [weak self] lane, report in self?.heard(lane, report) },
                 onExit: { [weak self] lane, exit in self?.ended(lane, exit) })
             lanes[ObjectIdentifier(lane)] = lane
+            loop.after(Self.startTime) { [weak lane] in
+                if let lane, lane.activity == .starting { lane.kill() }
+            }
             return true
         } catch {
             failedToStart("\(executable): \(error)")
@@ -241,7 +250,7 @@ final class LanePool {
                 guard case .idle(let since) = lane.activity, isSurplus(lane),
                     since + .seconds(settings.idleSeconds) <= now
                 else { continue }
-                retire(lane)
+                lane.retire()
             }
             maintain()
         }

@@ -26,6 +26,10 @@ final class LaneProcess {
         var origin: Origin
     }
 
+    /// How long a lane that was asked to go may take.
+    private static let retirementTime = Duration.seconds(2)
+    /// As many reports are taken in one turn of the loop: a lane that talks without end must not hold up the others.
+    private static let reportsPerTurn = 64
     /// The largest report, in bytes.
     private static let maximumReport = 16 << 10
 
@@ -33,13 +37,17 @@ final class LaneProcess {
     var activity = Activity.starting
     var affinity: Affinity?
     /// Set when the pool has asked it to go: its end is no death.
-    var isRetired = false
+    private(set) var isRetired = false
+    /// The process is reaped. What it had said before may still be told.
+    private(set) var hasEnded = false
 
     private let process: SpawnedProcess
     private let channel: OwnedDescriptor
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: maximumReport, alignment: 8)
     private var channelWatch: Watch?
     private var exitWatch: Watch?
+    private let loop: EventLoop
+    private var retirement: Timer?
     private let onReport: (LaneProcess, LaneReport) -> Void
     private let onExit: (LaneProcess, ProcessExit) -> Void
 
@@ -56,9 +64,12 @@ final class LaneProcess {
     ) throws(Errno) {
         let pair = try UnixSocket.seqpacketPair()
         process = try SpawnedProcess(
-            path: executable, environment: environment, standardError: 2, control: pair.second.rawValue)
+            path: executable, environment: environment, standardError: 2, control: pair.second.rawValue,
+            // A signal to our process group is for us: lanes go when we do.
+            newSession: true)
         processID = process.processID
         channel = pair.first
+        self.loop = loop
         self.onReport = onReport
         self.onExit = onExit
         try watch(loop)
@@ -92,6 +103,7 @@ final class LaneProcess {
         isRetired = true
         channelWatch?.cancel()
         UnixSocket.shutDown(channel)
+        retirement = loop.after(Self.retirementTime) { [weak self] in self?.kill() }
     }
 
     /// Ends it at once.
@@ -100,7 +112,10 @@ final class LaneProcess {
     }
 
     private func receive() {
-        while let report = nextReport() { onReport(self, report) }
+        for _ in 0..<Self.reportsPerTurn {
+            guard let report = nextReport() else { return }
+            onReport(self, report)
+        }
     }
 
     private func nextReport() -> LaneReport? {
@@ -132,6 +147,8 @@ final class LaneProcess {
         }
         guard let exit else { return }
         exitWatch?.cancel()
+        retirement?.cancel()
+        hasEnded = true
         // What it said before it ended counts; a retired lane has nothing to say.
         if !isRetired { receive() }
         channelWatch?.cancel()

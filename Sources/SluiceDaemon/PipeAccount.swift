@@ -39,6 +39,15 @@ final class PipeAccount {
         guard let bytes = try? pipe.pipeCapacity() else { return }
         job.pipeBytes += bytes
         budget.add(bytes)
+        // Consumers keep pipes of ended jobs, and may grow them: the kernel counts these, we cannot.
+        if bytes < PipeBudget.ordinaryCapacity { log.pipeBudgetLow(used: budget.used, limit: budget.limit) }
+    }
+
+    /// Forgets the staging pipe of a job whose lane never used it.
+    func dropStaging(of job: JobRecord) {
+        guard let staging = job.staging.take(), let bytes = try? staging.pipeCapacity() else { return }
+        job.pipeBytes -= bytes
+        budget.remove(bytes)
     }
 
     /// Makes a job's staging pipe: one descriptor that reads and writes, so that it never has a hang-up.

@@ -23,6 +23,8 @@ final class Scheduler {
     private var settings: Settings
     /// Waiting jobs, the oldest first; ended ones among them are passed over.
     private var queue = FIFO<JobRecord>()
+    /// Ended jobs among them.
+    private var endedInQueue = 0
     private var isDispatching = false
     private var nextSerial = 1
     /// Bytes delivered by jobs that have ended.
@@ -77,6 +79,7 @@ final class Scheduler {
             }
         }
         queue.append(job)
+        job.isInQueue = true
         dispatch()
         if job.machine.publicState == .queued { onChange(job) }
     }
@@ -108,7 +111,7 @@ final class Scheduler {
 
     /// Bytes that reached consumers, of running jobs too.
     var bytesDelivered: Int {
-        jobs.allActive.reduce(deliveredByEnded) { $0 + ($1.progress()?.delivered ?? 0) }
+        jobs.allActive.reduce(deliveredByEnded) { $0.addingSaturated($1.progress()?.delivered ?? 0) }
     }
 
     // MARK: Jobs run
@@ -121,13 +124,16 @@ final class Scheduler {
         while let job = queue.first {
             if job.machine.outcome != nil {
                 queue.removeFirst()
+                endedInQueue -= 1
                 continue
             }
             guard
                 let lane = pool.take(
-                    userID: job.owner.userID, origin: job.request.url.origin, waiting: queue.count)
+                    userID: job.owner.userID, origin: job.request.url.origin,
+                    waiting: queue.count - endedInQueue)
             else { return }
             queue.removeFirst()
+            job.isInQueue = false
             run(job, in: lane)
         }
     }
@@ -165,6 +171,9 @@ final class Scheduler {
         }
     }
 
+    /// So often a job is given to another lane after its order was lost.
+    private static let ordersToLose = 5
+
     /// Jobs by the lanes that have their orders, until the lane says that it is idle.
     private var running: [ObjectIdentifier: JobRecord] = [:]
 
@@ -196,6 +205,10 @@ final class Scheduler {
             watchEnd(of: job, in: lane)
             perform(job.machine.laneEnded(outcome), job)
         case .idle:
+            guard job.machine.outcome != nil else {
+                // It says that it is done and has not said how: not a lane to believe. Its death ends the job.
+                return lane.kill()
+            }
             running[ObjectIdentifier(lane)] = nil
             job.endDeadline?.cancel()
             pool.giveBack(lane)
@@ -208,10 +221,26 @@ final class Scheduler {
     private func died(_ lane: LaneProcess, _ exit: ProcessExit) {
         guard let job = running.removeValue(forKey: ObjectIdentifier(lane)) else { return }
         job.endDeadline?.cancel()
+        if let account = job.account, !account.isTaken, job.attempts < Self.ordersToLose {
+            return giveAgain(job)
+        }
         let host = job.request.url.origin.host
         perform(
             job.machine.laneDied(
                 Outcome(.laneDied, "the process that talked to \(host) died (\(exit))")), job)
+    }
+
+    /// The lane was dead before it had the order, so the job has nothing to do with its death.
+    private func giveAgain(_ job: JobRecord) {
+        pipes.dropStaging(of: job)
+        job.account = nil
+        job.lane = nil
+        let action = job.machine.orderWasLost()
+        if action == .report {
+            queue.prepend(job)
+            job.isInQueue = true
+        }
+        perform(action, job)
     }
 
     private func watchEnd(of job: JobRecord, in lane: LaneProcess) {
@@ -244,35 +273,62 @@ final class Scheduler {
         let settled = job.settle(outcome)
         if settled != outcome { job.machine.becameUncertain(settled) }
         pipes.release(job)
-        deliveredByEnded += job.settlement?.delivered ?? 0
+        deliveredByEnded = deliveredByEnded.addingSaturated(job.settlement?.delivered ?? 0)
         switch settled.code.state {
         case .complete: totals.complete += 1
         case .cancelled: totals.cancelled += 1
         default: totals.failed += 1
         }
-        jobs.ended(job, remember: settings.limits.rememberedJobs)
+        jobs.ended(job, remember: settings.limits.rememberedJobsPerUser)
         log.finished(job, settled)
+        if job.isInQueue { forgetEndedInQueue() }
         onChange(job)
     }
 
+    /// Ended jobs must not pile up behind one that waits.
+    private func forgetEndedInQueue() {
+        endedInQueue += 1
+        guard endedInQueue > 64, endedInQueue > queue.count / 2 else { return }
+        queue.removeAll { $0.machine.outcome != nil }
+        endedInQueue = 0
+    }
+
     private func failQueued(_ reason: String) {
-        while let job = queue.first {
-            queue.removeFirst()
+        let waiting = queue
+        queue = FIFO()
+        endedInQueue = 0
+        for job in waiting where job.machine.outcome == nil {
+            job.isInQueue = false
             end(job, Outcome(.laneUnavailable, reason))
         }
     }
 }
 
 /// A queue whose first element goes at constant cost.
-struct FIFO<Element> {
+struct FIFO<Element>: Sequence {
     private var elements: [Element?] = []
     private var head = 0
 
     var count: Int { elements.count - head }
     var first: Element? { head < elements.count ? elements[head] : nil }
 
+    func makeIterator() -> some IteratorProtocol<Element> {
+        elements[head...].lazy.compactMap { $0 }.makeIterator()
+    }
+
     mutating func append(_ element: Element) {
         elements.append(element)
+    }
+
+    /// For what comes back: at linear cost, and rare.
+    mutating func prepend(_ element: Element) {
+        elements.replaceSubrange(..<head, with: [element])
+        head = 0
+    }
+
+    mutating func removeAll(where isUnwanted: (Element) -> Bool) {
+        elements = elements[head...].filter { $0.map { !isUnwanted($0) } ?? false }
+        head = 0
     }
 
     mutating func removeFirst() {
@@ -285,5 +341,13 @@ struct FIFO<Element> {
             elements.removeFirst(head)
             head = 0
         }
+    }
+}
+
+extension Int {
+    /// The sum, or the largest number there is: what lanes claim must not stop the service.
+    func addingSaturated(_ other: Int) -> Int {
+        let (sum, overflow) = addingReportingOverflow(other)
+        return overflow ? .max : sum
     }
 }

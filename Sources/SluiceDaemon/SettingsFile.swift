@@ -106,7 +106,7 @@ private struct SettingsReader {
         settings.timeouts.deadline = deadline == 0 ? nil : deadline
         integer("limits", "jobs", &settings.limits.jobs)
         integer("limits", "jobs_per_user", &settings.limits.jobsPerUser)
-        integer("limits", "remembered_jobs", &settings.limits.rememberedJobs)
+        integer("limits", "remembered_jobs_per_user", &settings.limits.rememberedJobsPerUser)
         integer("limits", "connections", &settings.limits.connections)
         integer("limits", "connections_per_user", &settings.limits.connectionsPerUser)
         var maximumSize = settings.limits.maximumSize ?? 0

@@ -22,14 +22,28 @@ final class Subscriptions {
     }
 
     private let loop: EventLoop
-    private let jobs: (UInt32) -> [JobRecord]
+    /// As many `Watch` calls may one user have at a time: each costs something whenever a job moves.
+    static let watchersPerUser = 64
+
+    private let active: (UInt32) -> [JobRecord]
+    private let find: (String) -> JobRecord?
     private var waiting: [String: [VarlinkCall]] = [:]
     private var watchers: [ObjectIdentifier: Watcher] = [:]
 
-    /// - Parameter jobs: those that a user may see and that have not ended.
-    init(loop: EventLoop, jobs: @escaping (UInt32) -> [JobRecord]) {
+    /// - Parameters:
+    ///   - active: the jobs that a user may see and that have not ended.
+    ///   - find: one that has not ended.
+    init(
+        loop: EventLoop, active: @escaping (UInt32) -> [JobRecord], find: @escaping (String) -> JobRecord?
+    ) {
         self.loop = loop
-        self.jobs = jobs
+        self.active = active
+        self.find = find
+    }
+
+    /// How many `Watch` calls of a user are not over.
+    func watcherCount(of userID: UInt32) -> Int {
+        watchers.values.count { $0.call.peer.userID == userID }
     }
 
     /// Answers when the job has ended, which may be now.
@@ -56,7 +70,7 @@ final class Subscriptions {
         call.onDisconnect = { [weak self, weak call] in
             if let call { self?.remove(call) }
         }
-        for job in job.map({ [$0] }) ?? jobs(call.peer.userID) {
+        for job in job.map({ [$0] }) ?? active(call.peer.userID) {
             call.reply(Ingest.JobReply(job: job.snapshot()), continues: true)
         }
         schedule(watcher)
@@ -114,9 +128,8 @@ final class Subscriptions {
     }
 
     private func flowing(_ watcher: Watcher) -> [JobRecord] {
-        jobs(watcher.call.peer.userID).filter {
-            $0.machine.publicState == .streaming && (watcher.jobID == nil || watcher.jobID == $0.id)
-        }
+        let candidates = watcher.jobID.map { find($0).map { [$0] } ?? [] } ?? active(watcher.call.peer.userID)
+        return candidates.filter { $0.machine.publicState == .streaming }
     }
 
     private func remove(_ call: VarlinkCall) {

@@ -123,6 +123,9 @@ extension Ingest {
         # You have as many jobs as one user may have.
         error TooManyJobs (limit: int)
 
+        # You have as many calls of Watch under way as one user may have.
+        error TooManyWatchers (limit: int)
+
         # The service, or you, have as many connections as there may be.
         error TooManyConnections (limit: int)
 

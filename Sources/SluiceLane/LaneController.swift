@@ -43,6 +43,8 @@ final class LaneController {
     private static let droppingTime = Duration.milliseconds(250)
     /// How often the connections are shut down again until URLSession notices: libcurl may just be opening one.
     private static let sweepInterval = Duration.milliseconds(20)
+    /// How long URLSession has to notice, before it is asked to cancel.
+    private static let cancelDelay = Duration.milliseconds(500)
 
     private let loop: EventLoop
     private let channel: ControlChannel
@@ -86,6 +88,7 @@ final class LaneController {
             let marks = try? Watermarks(high: order.highWatermark, low: order.lowWatermark),
             let url = try? RequestURL(order.url)
         else { return refuse(order, "the order is not one that a lane can carry out") }
+        ledger.markTaken()
         let mailbox = LaneMailbox(loop: loop, controller: self, serial: order.serial)
         do {
             let pump = try Pump(
@@ -218,9 +221,15 @@ final class LaneController {
     // MARK: The end
 
     /// Ends a job from here: the account at once, the transfer as soon as URLSession lets go of it.
+    ///
+    /// A consumer that has every byte of an announced length may well close before URLSession has told of the end.
     private func end(_ job: LaneJob, _ outcome: Outcome) {
         guard job.pump.end() else { return }
-        close(job, outcome)
+        if let length = job.transfer?.announcedLength, job.pump.delivered == length {
+            close(job, Outcome(.complete, "the body has \(length) bytes"))
+        } else {
+            close(job, outcome)
+        }
         stopTransfer(job)
     }
 
@@ -240,9 +249,14 @@ final class LaneController {
     /// Takes the transfer's connections away until URLSession notices. If it never does, the daemon ends the lane.
     private func stopTransfer(_ job: LaneJob) {
         guard !job.sessionIsDone else { return }
+        job.transfer?.abandon()
         InetSockets.shutDownAll()
-        session.cancelInBackground()
         sweepAgain(job)
+        // What has no connection yet cannot be shut down: a name that is being looked up. Not at once, because a
+        // cancellation that overtakes the answer to a redirect stops the process.
+        job.patience = loop.after(Self.cancelDelay) { [self, weak job] in
+            if let job, !job.sessionIsDone { session.cancelInBackground() }
+        }
     }
 
     private func sweepAgain(_ job: LaneJob) {

@@ -57,6 +57,8 @@ final class Pump: Sendable {
     private static let keepsUpAfter = 512 << 10
     /// How long the origin may pause before what is gathered is written, in ms.
     private static let pauseMilliseconds = 1
+    /// How long a byte may be held back for a larger write where the origin does not pause, in ns.
+    private static let longestGather: UInt64 = 5_000_000
 
     private struct State {
         var chunks = ChunkQueue()
@@ -78,6 +80,8 @@ final class Pump: Sendable {
         var blockedTicks = 0
         var closedSince: UInt64 = 0
         var stalledNanoseconds: UInt64 = 0
+        /// When the oldest of the gathered chunks came.
+        var gatheredSince: UInt64 = 0
         /// When the origin last sent something, or was last allowed to.
         var originActive: UInt64
         /// When the consumer last took something, or was last offered something.
@@ -149,6 +153,7 @@ final class Pump: Sendable {
         state.originActive = now
         state.received += chunk.count
         ledger.setReceived(state.received)
+        if state.chunks.isEmpty { state.gatheredSince = now }
         state.chunks.append(chunk)
         let hasClosed = state.gate.arrived(chunk.count) == .close
         if hasClosed {
@@ -177,6 +182,11 @@ final class Pump: Sendable {
             events.forEach(notify)
             if isDone { return }
         }
+    }
+
+    /// Bytes that the consumer's pipe has got so far.
+    var delivered: Int {
+        state.withLock { $0.delivered }
     }
 
     /// Bytes of the body that have come so far.
@@ -224,7 +234,8 @@ final class Pump: Sendable {
             guard !state.isEnded else { return Tick(next: .never, wantsRoom: false) }
             let hasArrived = state.received != state.receivedAtLastTick
             state.receivedAtLastTick = state.received
-            if !hasArrived || state.originHasEnded { pushEverything(&state, &events) }
+            let isOld = Monotonic.nanoseconds() - state.gatheredSince > Self.longestGather
+            if !hasArrived || isOld || state.originHasEnded { pushEverything(&state, &events) }
             return Tick(next: nextTick(&state, hasArrived: hasArrived), wantsRoom: state.needsWatch)
         }
         events.forEach(notify)

@@ -65,6 +65,7 @@ final class Transfer: Sendable {
 
     /// Where a redirect leads, or nil for: not there.
     func redirect(response: HTTPURLResponse, proposed: URLRequest) -> URLRequest? {
+        if state.withLock({ $0.isRefused }) { return nil }
         let decision = state.withLock { state -> Result<RedirectTarget, RefusedRedirect> in
             state.status = response.statusCode
             state.redirects += 1
@@ -186,6 +187,16 @@ final class Transfer: Sendable {
             head.framing == .unannounced && (state.connection.map(InetSockets.isEstablished) ?? false)
         return ResponseRules.atEnd(
             received: received, length: head.length, framing: head.framing, endIsProven: endIsProven)
+    }
+
+    /// The length of an accepted body, where it was announced.
+    var announcedLength: Int? {
+        state.withLock { $0.head?.length }
+    }
+
+    /// Nobody wants the rest: no redirect is followed, and what arrives is dropped.
+    func abandon() {
+        state.withLock { $0.isRefused = true }
     }
 
     /// The status of the last response, redirects included.

@@ -49,7 +49,14 @@ public struct SpawnedProcess: ~Copyable, Sendable {
             cunix_spawn(
                 path, &argv, &envp, standardInput, standardOutput, standardError, control, newSession))
         // The child is not reaped yet, so the number is still its own.
-        let descriptor = try valueOrErrno(cunix_pidfd_open(pid))
+        let descriptor = cunix_pidfd_open(pid)
+        guard descriptor >= 0 else {
+            let error = Errno(rawValue: errno)
+            // Nobody else could ever end it or collect it.
+            kill(pid, SIGKILL)
+            waitpid(pid, nil, 0)
+            throw error
+        }
         processID = pid
         pidfd = OwnedDescriptor(adopting: descriptor)
     }

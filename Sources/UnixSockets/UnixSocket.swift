@@ -1,5 +1,6 @@
 internal import CUnix
 internal import Glibc
+internal import Synchronization
 public import SystemPackage
 
 /// What goes wrong before a socket listens.
@@ -68,10 +69,7 @@ public enum UnixSocket {
         }
         try check(path, "fcntl", cunix_set_nonblocking(socket.rawValue, true))
         // bind(2) takes the mode from the umask, and a chmod afterwards would leave a moment with another one.
-        let before = umask(mode_t(0o777 & ~mode))
-        let bound = cunix_bind_unix(socket.rawValue, path)
-        let bindErrno = Errno(rawValue: errno)
-        umask(before)
+        let (bound, bindErrno) = bind(socket.rawValue, to: path, mode)
         if bound < 0 {
             if bindErrno == .addressInUse { throw .alreadyServed(path: path) }
             throw .system(path: path, call: "bind", errno: bindErrno)
@@ -123,6 +121,18 @@ public enum UnixSocket {
     private static func stream() throws(Errno) -> OwnedDescriptor {
         let flags = CInt(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
         return OwnedDescriptor(adopting: try valueOrErrno(socket(AF_UNIX, flags, 0)))
+    }
+
+    /// The umask is the whole process's: of two threads that changed it at once, one would keep the other's.
+    private static let umaskLock = Mutex(())
+
+    private static func bind(_ socket: CInt, to path: String, _ mode: UInt32) -> (CInt, Errno) {
+        umaskLock.withLock { _ in
+            let before = umask(mode_t(0o777 & ~mode))
+            defer { umask(before) }
+            let bound = cunix_bind_unix(socket, path)
+            return (bound, Errno(rawValue: errno))
+        }
     }
 
     private static func removeStale(path: String) throws(ListenError) {

@@ -1,29 +1,50 @@
 import EventLoop
+import Glibc
 import ServiceLifecycle
 import SluiceDaemon
 import UnixSignals
 import UnixSockets
 
-/// The daemon's part of the service group: waits for the shutdown, and brings the daemon to its end.
+/// The daemon's part of the service group: listens, starts, waits for the shutdown, and brings all of it to its end.
 struct DaemonService: Service {
     let daemon: IngestDaemon
+    let socketPath: String
+    let isPrivate: Bool
 
     func run() async throws {
+        let listening: Listening
+        do {
+            listening = try Listening.open(path: socketPath)
+        } catch {
+            throw ListeningFailure(reason: "\(error)")
+        }
+        let ownFile = listening.ownFile
+        let isPrivate = isPrivate
+        try await daemon.start(listeners: listening.listeners) {
+            if isPrivate { _ = write(3, "R", 1) }
+        }
         // Ends with an error where the group is cancelled, which is a shutdown in a hurry.
         try? await gracefulShutdown()
+        // First of all: a successor may already be about to make its own.
+        ownFile?.remove()
         await withCheckedContinuation { continuation in
             Task { await daemon.stop { continuation.resume() } }
         }
     }
 }
 
+/// The socket cannot be listened on.
+struct ListeningFailure: Error {
+    let reason: String
+}
+
 /// Reads the settings again on SIGHUP.
 struct ReloadService: Service {
+    let hangUps: UnixSignalsSequence
     let path: String?
     let daemon: IngestDaemon
 
     func run() async throws {
-        let hangUps = await UnixSignalsSequence(trapping: .sighup)
         for await _ in hangUps.cancelOnGracefulShutdown() {
             guard let path else {
                 await daemon.reload { () throws(SettingsFileError) in nil }

@@ -56,44 +56,48 @@ struct SluicedCommand: AsyncParsableCommand {
             print("\(checkConfig): good")
             return
         }
+        StandardDescriptors.fill()
+        if self.private, fcntl(3, F_GETFD) < 0 {
+            throw failure("--private needs a descriptor 3: it is for sluicectl(1)")
+        }
         let settings = try config.map(load) ?? Settings()
         signal(SIGPIPE, SIG_IGN)
         raiseDescriptorLimit()
         let logger = makeLogger(level: settings.logLevel)
-        let laneExecutable = try laneExecutable()
-        var listening: Listening
-        do {
-            listening = try Listening.open(path: socketPath(settings))
-        } catch {
-            logger.critical(
-                "cannot listen",
-                metadata: [
-                    "MESSAGE_ID": "\(MessageID.listenFailed.rawValue)", "SLUICE_REASON": "\(error)",
-                ])
-            throw ExitCode(EXIT_FAILURE)
-        }
-        let ownPath = listening.ownPath
         let loop = try EventLoop()
+        let socketPath = socketPath(settings)
         let daemon = IngestDaemon(
             loop: loop,
             configuration: DaemonConfiguration(
-                laneExecutable: laneExecutable, laneEnvironment: LaneEnvironment.make(),
-                socketName: listening.name, notifies: !self.private), settings: settings, logger: logger)
+                laneExecutable: try laneExecutable(), laneEnvironment: LaneEnvironment.make(),
+                socketName: socketPath, notifies: !self.private), settings: settings, logger: logger)
         let thread = LoopThread(running: loop)
-        let isPrivate = self.private
-        try await daemon.start(listeners: listening.listeners) {
-            if isPrivate { _ = write(3, "R", 1) }
+        defer {
+            loop.stop()
+            thread.join()
         }
-        try await serve(daemon, loop, logger)
-        loop.stop()
-        thread.join()
-        if let ownPath { unlink(ownPath) }
+        do {
+            try await serve(daemon, loop, socketPath, logger)
+        } catch let error as ListeningFailure {
+            logger.critical(
+                "cannot listen",
+                metadata: [
+                    "MESSAGE_ID": "\(MessageID.listenFailed.rawValue)", "SLUICE_REASON": "\(error.reason)",
+                ])
+            throw ExitCode.failure
+        }
     }
 
-    private func serve(_ daemon: IngestDaemon, _ loop: EventLoop, _ logger: Logger) async throws {
+    private func serve(
+        _ daemon: IngestDaemon, _ loop: EventLoop, _ socketPath: String, _ logger: Logger
+    ) async throws {
+        // Before anybody can know that we are there: a signal must find its handler.
+        let hangUps = await UnixSignalsSequence(trapping: .sighup)
         var configuration = ServiceGroupConfiguration(
-            services: [DaemonService(daemon: daemon), ReloadService(path: config, daemon: daemon)],
-            gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
+            services: [
+                DaemonService(daemon: daemon, socketPath: socketPath, isPrivate: self.private),
+                ReloadService(hangUps: hangUps, path: config, daemon: daemon),
+            ], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
         configuration.maximumGracefulShutdownDuration = .seconds(10)
         let group = ServiceGroup(configuration: configuration)
         if self.private {

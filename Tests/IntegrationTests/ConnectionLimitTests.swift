@@ -86,7 +86,7 @@ extension Integration.Door {
         func jobs() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService(
-                "lanes.maximum = 2\nlimits.jobs_per_user = 3\nlimits.jobs = 5\nlimits.remembered_jobs = 2")
+                "lanes.maximum = 2\nlimits.jobs_per_user = 3\nlimits.jobs = 5\nlimits.remembered_jobs_per_user = 2")
             let first = OtherUser(3001, service)
             let second = OtherUser(3002, service)
             var jobs = try (0..<3).map { _ in try first.fetch(origin.url(), expecting: Pattern()) }

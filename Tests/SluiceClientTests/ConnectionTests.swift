@@ -123,8 +123,9 @@ import Varlink
             guard waitFor(CInt(POLLIN), on: raw, until: Deadline()) else { return }
             accepted.set(accept(raw, nil, nil))
             guard waitFor(CInt(POLLIN), on: accepted.get(), until: Deadline()) else { return }
-            close(accepted.get())
+            // In this order: whoever sees the end of the connection finds no socket any more.
             unlink(path)
+            close(accepted.get())
         }
         let replacement = Locked<FakeService?>(nil)
         defer { replacement.get()?.stop() }

@@ -47,6 +47,8 @@ final class FakeService: Sendable {
     var cancellations: [String] { cancelled.withLock { $0 } }
 
     init(_ script: Script = Script()) throws {
+        // Readers go in the middle here.
+        signal(SIGPIPE, SIG_IGN)
         directory = try TemporaryDirectory("fake")
         path = directory.file("socket")
         self.script = script
@@ -150,7 +152,7 @@ final class FakeService: Sendable {
             pollfd(fd: writeEnd, events: Int16(events), revents: 0),
             pollfd(fd: wake.signal.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
         ]
-        poll(&entries, 2, 20_000)
+        while poll(&entries, 2, 20_000) < 0, errno == EINTR {}
         return entries[1].revents != 0 || CInt(entries[0].revents) & POLLERR != 0
     }
 

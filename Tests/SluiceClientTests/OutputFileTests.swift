@@ -38,9 +38,9 @@ import UnixSockets
         #expect(try names(in: directory) == ["f"])
         var status = stat()
         stat(directory.file("f"), &status)
-        let mask = umask(0)
-        umask(mask)
-        #expect(status.st_mode & 0o777 == 0o666 & ~mask)
+        // Less the umask, which other tests change for a moment when they open sockets.
+        #expect(status.st_mode & 0o777 & ~0o666 == 0)
+        #expect(status.st_mode & 0o600 == 0o600)
     }
 
     @Test("that is discarded leaves nothing and changes nothing")

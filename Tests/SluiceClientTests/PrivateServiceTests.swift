@@ -15,7 +15,10 @@ import UnixSockets
         """
 
     private func script(_ text: String, in directory: TemporaryDirectory) throws -> String {
-        try directory.write(text, to: "sluiced", mode: 0o755)
+        let path = try directory.write(text, to: "sluiced")
+        // Whatever the umask is: other tests open sockets, which changes it for a moment.
+        #expect(chmod(path, 0o755) == 0)
+        return path
     }
 
     @Test("is there when it was started, and gone when it was stopped")

@@ -29,7 +29,7 @@ struct SettingsTests {
         named("timeouts.deadline_seconds") { $0.timeouts.deadline = 1e9 }
         named("limits.jobs") { $0.limits.jobs = 0 }
         named("limits.jobs_per_user") { $0.limits.jobsPerUser = 4097 }
-        named("limits.remembered_jobs") { $0.limits.rememberedJobs = -1 }
+        named("limits.remembered_jobs_per_user") { $0.limits.rememberedJobsPerUser = -1 }
         named("limits.connections") { $0.limits.connections = 0 }
         named("limits.connections_per_user") { $0.limits.connectionsPerUser = 8193 }
         named("limits.maximum_size") { $0.limits.maximumSize = 0 }

@@ -35,7 +35,7 @@ struct SettingsFileTests {
             [limits]
             jobs = 4
             jobs_per_user = 3
-            remembered_jobs = 2
+            remembered_jobs_per_user = 2
             connections = 6
             connections_per_user = 5
             maximum_size = "1T"
@@ -58,7 +58,7 @@ struct SettingsFileTests {
         expected.timeouts = Timeouts(connect: 1, stall: 2, deadline: 3)
         expected.limits.jobs = 4
         expected.limits.jobsPerUser = 3
-        expected.limits.rememberedJobs = 2
+        expected.limits.rememberedJobsPerUser = 2
         expected.limits.connections = 6
         expected.limits.connectionsPerUser = 5
         expected.limits.maximumSize = 1 << 40

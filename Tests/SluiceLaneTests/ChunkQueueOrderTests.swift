@@ -13,7 +13,7 @@ import UnixSockets
     func order(chunkSize: Int, writeSize: Int) throws {
         let pattern = Pattern(seed: 7)
         let total = 200_003
-        let pipe = try Pipe()
+        let pipe = try UnixSockets.Pipe()
         var queue = ChunkQueue()
         var offered = 0
         var read = 0
@@ -39,7 +39,7 @@ import UnixSockets
         var queue = ChunkQueue()
         for _ in 0..<100_000 { queue.append(Data([65])) }
         #expect(queue.count == 100_000)
-        let pipe = try Pipe()
+        let pipe = try UnixSockets.Pipe()
         // 16 KiB a piece: a handful of pieces fill the pipe in one call.
         #expect(try queue.write(to: pipe.writeEnd, atMost: 65_536) == 65_536)
     }

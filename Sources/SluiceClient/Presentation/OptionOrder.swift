@@ -18,7 +18,9 @@ public enum OptionOrder {
                 break
             }
         }
-        guard let subcommand = rest.first, !moved.isEmpty, !subcommand.hasPrefix("-") else { return arguments }
+        guard let subcommand = rest.first, !moved.isEmpty, !subcommand.hasPrefix("-") else {
+            return arguments
+        }
         return [subcommand] + moved + rest.dropFirst()
     }
 }

@@ -11,8 +11,12 @@ public struct OutcomeWaiter {
     public var patience: Duration
     private let connection: SluiceConnection
     private let pause: (Duration) -> Void
+    private let failure: SluiceError?
 
-    /// Waits on a connection, which is used for nothing else meanwhile.
+    /// Asks on a connection, which is used for nothing else from now on.
+    ///
+    /// To be made right after the job: a service that stops while the body flows answers those who have asked, and
+    /// then it is gone.
     ///
     /// - Parameters:
     ///   - patience: how long to look for a service that has gone away.
@@ -25,21 +29,28 @@ public struct OutcomeWaiter {
         self.connection = connection
         self.patience = patience
         self.pause = pause
+        do {
+            try connection.sendWait(for: id)
+            failure = nil
+        } catch {
+            failure = error
+        }
     }
 
     /// Waits until the job has ended.
     ///
     /// - Throws: `.serviceTrouble` where nobody can say how it ended; `.noSuchJob`.
     public func wait() throws(SluiceError) -> Job {
+        if let failure { return try waitAnew(after: failure) }
         do {
-            return try connection.wait(for: id)
+            return try connection.waitedJob()
         } catch {
-            guard error.isConnectionLost else { throw error }
-            return try waitAnew()
+            return try waitAnew(after: error)
         }
     }
 
-    private func waitAnew() throws(SluiceError) -> Job {
+    private func waitAnew(after failure: SluiceError) throws(SluiceError) -> Job {
+        guard failure.isConnectionLost else { throw failure }
         let deadline = ContinuousClock.now + patience
         while ContinuousClock.now < deadline {
             do {

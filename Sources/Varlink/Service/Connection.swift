@@ -39,6 +39,10 @@ final class Connection {
     private weak var call: VarlinkCall?
     private var closesAfterCall = false
     private var peerHasFinished = false
+    /// As many calls of one client are carried out before the others have their turn. (Only oneway calls can be several.)
+    private static let messagesPerTurn = 16
+
+    private var mayHaveMore = false
     private var isAdvancing = false
     private var isAdvanceScheduled = false
     private var socketIsFull = false
@@ -195,6 +199,10 @@ final class Connection {
         }
         isAdvancing = false
         updateWatch()
+        if mayHaveMore {
+            mayHaveMore = false
+            scheduleAdvance()
+        }
     }
 
     private func scheduleAdvance() {
@@ -208,10 +216,16 @@ final class Connection {
 
     private func process() {
         do {
+            var turn = Self.messagesPerTurn
             while case .reading = phase, let message = try decoder.next() {
                 messageTimer?.cancel()
                 messageTimer = nil
                 dispatch(message)
+                turn -= 1
+                if turn == 0 {
+                    mayHaveMore = true
+                    break
+                }
             }
         } catch {
             reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)

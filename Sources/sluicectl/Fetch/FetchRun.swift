@@ -43,6 +43,9 @@ struct FetchRun {
         let body = try connection.fetch(options.request)
         let id = body.id
         interruption.cover(job: id, serviceAt: connection.path)
+        // A private service that has gone does not come back.
+        let isPrivate = !options.service.finder.paths.contains(connection.path)
+        let waiter = OutcomeWaiter(for: id, on: connection, patience: isPrivate ? .zero : .seconds(5))
         let progress = try startProgress(id, connection.path)
 
         let delivery: Delivery
@@ -57,9 +60,7 @@ struct FetchRun {
             _ = interruption.claim()
             return ExitStatus.consumerGone.rawValue
         }
-        // A private service that has gone does not come back.
-        let isPrivate = !options.service.finder.paths.contains(connection.path)
-        let job = try OutcomeWaiter(for: id, on: connection, patience: isPrivate ? .zero : .seconds(5)).wait()
+        let job = try waiter.wait()
         guard let outcome = job.outcome else {
             throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
         }
