@@ -39,7 +39,7 @@ final class Connection {
     private weak var call: VarlinkCall?
     private var closesAfterCall = false
     private var peerHasFinished = false
-    /// As many calls of one client are carried out before the others have their turn. (Only oneway calls can be several.)
+    /// As many calls of one client are carried out before the others have their turn. (Calls that are answered at once, and oneway ones, can be several.)
     private static let messagesPerTurn = 16
 
     private var mayHaveMore = false
@@ -230,7 +230,7 @@ final class Connection {
         } catch {
             reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)
         }
-        guard case .reading = phase else { return }
+        guard case .reading = phase, !mayHaveMore else { return }
         if peerHasFinished {
             // What is left is half a call that will never be whole.
             phase = .closing(lingers: false)
