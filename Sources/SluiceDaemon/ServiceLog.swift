@@ -7,7 +7,7 @@ internal import UnixSockets
 /// for each kind. URLs are redacted before they come here.
 struct ServiceLog {
     private let logger: Logger
-    private let limiter = LogLimiter()
+    private let limiters = LogLimiters()
 
     init(_ logger: Logger) {
         self.logger = logger
@@ -45,12 +45,14 @@ struct ServiceLog {
     // MARK: Jobs
 
     func queued(_ job: JobRecord) {
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
         write(
             .info, .jobQueued, "job accepted",
             facts(job, ["SLUICE_URL": "\(job.request.url.redacted)", "SLUICE_USER": "\(job.owner.userID)"]))
     }
 
     func dispatched(_ job: JobRecord) {
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
         write(
             .info, .jobStarted, "job started",
             facts(job, ["SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_LANE": "\(job.lane?.processID ?? 0)"]))
@@ -63,16 +65,17 @@ struct ServiceLog {
     }
 
     func stalled(_ job: JobRecord) {
-        guard allowed() else { return }
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
         write(.info, .jobStalled, "job stalled: the consumer does not read", facts(job))
     }
 
     func resumed(_ job: JobRecord) {
-        guard allowed() else { return }
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
         write(.info, .jobResumed, "job resumed: the consumer reads again", facts(job))
     }
 
     func finished(_ job: JobRecord, _ outcome: Outcome) {
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
         let fields: Logger.Metadata = [
             "SLUICE_OUTCOME": "\(outcome.code.rawValue)", "SLUICE_REASON": "\(outcome.message)",
             "SLUICE_STALLED_USEC": "\(job.settlement?.stalledUsec ?? 0)",
@@ -107,21 +110,21 @@ struct ServiceLog {
     }
 
     func clientRefused(userID: UInt32, _ reason: String) {
-        guard allowed() else { return }
+        guard allowed(.refusals(of: userID)) else { return }
         write(
             .notice, .clientRefused, "client refused",
             ["SLUICE_USER": "\(userID)", "SLUICE_REASON": "\(reason)"])
     }
 
     func pipeBudgetLow(used: Int, limit: Int) {
-        guard allowed() else { return }
+        guard allowed(.service) else { return }
         write(
             .notice, .pipeBudgetLow, "pipes stay small: the budget for pipe buffers is used up",
             ["SLUICE_PIPE_BYTES": "\(used)", "SLUICE_PIPE_BUDGET": "\(limit)"])
     }
 
     func trouble(_ message: Logger.Message, _ reason: String) {
-        guard allowed() else { return }
+        guard allowed(.service) else { return }
         write(.error, nil, message, ["SLUICE_REASON": "\(reason)"])
     }
 
@@ -146,8 +149,8 @@ struct ServiceLog {
     }
 
     /// What clients can cause as often as they like must not fill the journal.
-    private func allowed() -> Bool {
-        switch limiter.admit(at: .now) {
+    private func allowed(_ topic: LogLimiters.Topic) -> Bool {
+        switch limiters.admit(topic, at: .now) {
         case .write: return true
         case .drop: return false
         case .writeAfterDropping(let count):
@@ -156,41 +159,5 @@ struct ServiceLog {
                 ["SLUICE_DROPPED": "\(count)"])
             return true
         }
-    }
-}
-
-/// Lets so many messages through in each interval, and counts the others. Belongs to the loop's thread.
-final class LogLimiter {
-    enum Decision: Equatable {
-        case write
-        case drop
-        /// Say first how many were dropped.
-        case writeAfterDropping(Int)
-    }
-
-    private let burst: Int
-    private let interval: Duration
-    private var intervalEnd: ContinuousClock.Instant?
-    private var written = 0
-    private var dropped = 0
-
-    init(burst: Int = 200, interval: Duration = .seconds(10)) {
-        self.burst = burst
-        self.interval = interval
-    }
-
-    func admit(at now: ContinuousClock.Instant) -> Decision {
-        if intervalEnd.map({ now >= $0 }) ?? true {
-            intervalEnd = now + interval
-            written = 0
-        }
-        guard written < burst else {
-            dropped += 1
-            return .drop
-        }
-        written += 1
-        guard dropped > 0 else { return .write }
-        defer { dropped = 0 }
-        return .writeAfterDropping(dropped)
     }
 }

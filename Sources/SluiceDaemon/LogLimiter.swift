@@ -1,0 +1,73 @@
+/// A limiter for each user and topic, so that what one client causes never silences what is said about another, or about
+/// the service itself. Belongs to the loop's thread.
+final class LogLimiters {
+    /// What a message is about.
+    enum Topic: Hashable {
+        /// The lives of a user's jobs.
+        case jobs(of: UInt32)
+        /// What a user was refused.
+        case refusals(of: UInt32)
+        /// Trouble of the service's own.
+        case service
+
+        /// Messages in each interval. For jobs: 1,000 lives of three messages, which is what journald's own limit lets
+        /// a service write (10,000 in 30 s, journald.conf(5)).
+        var burst: Int {
+            switch self {
+            case .jobs: 3000
+            case .refusals: 50
+            case .service: 100
+            }
+        }
+    }
+
+    /// Users beyond this many share what is left: user ids are not free, but neither is memory.
+    private static let maximumTopics = 4096
+
+    private var limiters: [Topic: LogLimiter] = [:]
+    private let others = LogLimiter()
+
+    func admit(_ topic: Topic, at now: ContinuousClock.Instant) -> LogLimiter.Decision {
+        if let limiter = limiters[topic] { return limiter.admit(at: now) }
+        guard limiters.count < Self.maximumTopics else { return others.admit(at: now) }
+        let limiter = LogLimiter(burst: topic.burst)
+        limiters[topic] = limiter
+        return limiter.admit(at: now)
+    }
+}
+
+/// Lets so many messages through in each interval, and counts the others. Belongs to the loop's thread.
+final class LogLimiter {
+    enum Decision: Equatable {
+        case write
+        case drop
+        /// Say first how many were dropped.
+        case writeAfterDropping(Int)
+    }
+
+    private let burst: Int
+    private let interval: Duration
+    private var intervalEnd: ContinuousClock.Instant?
+    private var written = 0
+    private var dropped = 0
+
+    init(burst: Int = 200, interval: Duration = .seconds(10)) {
+        self.burst = burst
+        self.interval = interval
+    }
+
+    func admit(at now: ContinuousClock.Instant) -> Decision {
+        if intervalEnd.map({ now >= $0 }) ?? true {
+            intervalEnd = now + interval
+            written = 0
+        }
+        guard written < burst else {
+            dropped += 1
+            return .drop
+        }
+        written += 1
+        guard dropped > 0 else { return .write }
+        defer { dropped = 0 }
+        return .writeAfterDropping(dropped)
+    }
+}
