@@ -1,0 +1,164 @@
+import Glibc
+import SluiceInterface
+import SystemPackage
+import TestKit
+import Testing
+import UnixSockets
+import Varlink
+
+extension Integration {
+    /// What a hostile reading of the code has found, each as the promise that it broke.
+    @Suite("Hostile")
+    struct Hostile {
+        static let pattern = Pattern(seed: 23)
+
+        @Test("100 and 103 are not the answer", arguments: ["100 Continue", "103 Early Hints"])
+        func interim(_ status: String) throws {
+            let origin = try BadOrigin { connection in
+                try connection.send("HTTP/1.1 \(status)\r\nLink: </x>\r\n\r\n")
+                try connection.respond(pattern: Self.pattern, count: 5000)
+            }
+            let service = try TestService()
+            try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(5000)
+        }
+
+        @Test("a consumer that closes after the last byte has a whole body, told or not")
+        func closesAtOnce() throws {
+            let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 30_000) }
+            let service = try TestService()
+            for _ in 0..<200 {
+                let job = try service.open(origin.url())
+                var left = 30_000
+                var buffer = [UInt8](repeating: 0, count: 30_000)
+                while left > 0 {
+                    let count = read(job.body, &buffer, left)
+                    try #require(count > 0)
+                    left -= count
+                }
+                close(job.body)
+                #expect(try service.wait(job.id).outcome?.code == .complete)
+            }
+        }
+
+        @Test("jobs that end in the middle of redirects harm no lane, and no other job")
+        func endsInRedirects() throws {
+            let origin = try BadOrigin { connection in
+                if connection.request.path == "/body" {
+                    try connection.respond(pattern: Self.pattern, count: 100)
+                } else {
+                    try connection.respond("302 Found", headers: ["Location: /again"], body: [])
+                }
+            }
+            let service = try TestService("lanes.minimum = 1\nlanes.maximum = 1")
+            for round in 0..<150 {
+                let job = try service.open(origin.url("/again"))
+                let until = ContinuousClock.now + .microseconds(80 * round)
+                while ContinuousClock.now < until {}
+                close(job.body)
+                #expect(try service.wait(job.id).state == .failed)
+                try service.fetch(origin.url("/body"), expecting: Self.pattern).finishComplete(100)
+            }
+            #expect(try service.status().lanes.died == 0)
+        }
+
+        @Test("a lane does not grow with the body that passes through it")
+        func grows() throws {
+            let nginx = try Nginx()
+            let service = try TestService("lanes.minimum = 1")
+            let path = try nginx.serve("large", Self.pattern, count: 1 << 30)
+            let first = try service.fetch(nginx.httpURL(path), expecting: Self.pattern)
+            let lane = try first.lane()
+            try first.reader.waitForCount(64 << 20)
+            let before = try MemoryProbe(processID: lane).privatePages
+            try first.finishComplete(1 << 30)
+            let growth = try MemoryProbe(processID: lane).privatePages - before
+            print("figure: a lane grew by \(growth >> 10) KiB in 960 MiB of a body")
+            #expect(growth < 3 << 20)
+        }
+
+        @Test("what is no URL is not repeated in the log")
+        func secrets() throws {
+            let service = try TestService()
+            for url in ["example.com/?token=SECRET123", "user:SECRET123@example.com", "x://SECRET123"] {
+                #expect(throws: VarlinkClientError.self) { try service.open(url) }
+            }
+            try eventually("the refusals are logged") { service.log.contains("client refused") }
+            #expect(!service.log.contains("SECRET123"))
+        }
+
+        @Test("a daemon that stops leaves its successor's socket alone")
+        func successor() throws {
+            let service = try TestService()
+            // Holds the old one in its stop: a client that does not read.
+            let idle = try service.client()
+            try idle.send("\(Ingest.interfaceName).Watch", mode: .more)
+            unlink(service.socket)
+            let successor = try Program(
+                TestService.command(["--socket", service.socket])[0], ["--socket", service.socket],
+                environment: TestService.environment())
+            try eventually("the successor answers") {
+                (try? service.status().processID) == Int(successor.processID)
+            }
+            service.stop()
+            #expect(try service.status().processID == Int(successor.processID))
+            successor.signal(SIGTERM)
+            #expect(try successor.wait(within: .seconds(10)).exit == .exited(0))
+            #expect(access(service.socket, F_OK) != 0)
+        }
+
+        @Test("more lanes by a reload are for those who wait already")
+        func moreLanes() throws {
+            let origin = try BadOrigin { $0.waitForClose() }
+            let service = try TestService("lanes.minimum = 1\nlanes.maximum = 1")
+            let first = try service.open(origin.url())
+            let second = try service.open(origin.url())
+            try origin.waitForRequests(1)
+            #expect(try service.show(second.id).state == .queued)
+            try service.directory.write("lanes.maximum = 2", to: "sluiced.toml")
+            service.program.signal(SIGHUP)
+            try origin.waitForRequests(2)
+            #expect(try service.show(second.id).state == .connecting)
+            close(first.body)
+            close(second.body)
+        }
+
+        @Test("thousands of calls that want no answer hold up nobody")
+        func oneway() throws {
+            let service = try TestService()
+            let flood = try RawConnection(service)
+            let call = #"{"method":"io.sluice.Ingest.List","oneway":true}"#
+            try flood.send(Array(String(repeating: call + "\0", count: 4000).utf8))
+            let start = ContinuousClock.now
+            _ = try service.status()
+            #expect(start.duration(to: .now) < .seconds(2))
+        }
+
+        @Test("ended jobs behind one that waits are forgotten")
+        func queueMemory() throws {
+            let origin = try BadOrigin { $0.waitForClose() }
+            let service = try TestService(
+                "lanes.minimum = 1\nlanes.maximum = 1\nlimits.remembered_jobs_per_user = 10")
+            let busy = try service.open(origin.url())
+            let waiting = try service.open(origin.url())
+            let client = try service.client()
+            func openAndClose(_ count: Int) throws {
+                var parameters = Ingest.FetchParameters(url: origin.url())
+                parameters.headers = [HeaderField(name: "X-Long", value: String(repeating: "x", count: 8000))]
+                for _ in 0..<count {
+                    let reply = try client.callWithDescriptors(
+                        "\(Ingest.interfaceName).Fetch", parameters, deadline: 20_000)
+                    _ = reply.takeDescriptor(0)
+                }
+                try eventually("they have ended") { try service.status().jobs.queued == 1 }
+            }
+            try openAndClose(300)
+            let before = try MemoryProbe(processID: service.processID).privatePages
+            try openAndClose(1500)
+            let growth = try MemoryProbe(processID: service.processID).privatePages - before
+            // 1,500 requests of 8 KiB each would be 12 MiB.
+            #expect(growth < 6 << 20)
+            close(busy.body)
+            close(waiting.body)
+        }
+    }
+}
