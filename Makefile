@@ -45,7 +45,7 @@ DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gc
 SOURCES := Package.swift Sources Tests
 SCRIPTS := .ci/run $(wildcard tools/* Tests/System/*.sh Tests/System/run)
 
-.PHONY: help build debug fmt check check-style check-units check-catalog test test-unit test-system \
+.PHONY: help build debug fmt check check-style check-units check-catalog test test-unit test-kills test-system \
     install uninstall demo clean deps venv
 
 help:
@@ -56,6 +56,7 @@ help:
 	@echo 'test         install what is missing, check, and run every test'
 	@echo 'test-unit    the tests that need no systemd; FILTER=name for some'
 	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
+	@echo 'test-kills   2,000 lane kills at full speed, each account compared with what the consumer got; some minutes'
 	@echo 'demo         a large download and a slow consumer, told step by step'
 	@echo 'install      DESTDIR= PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR); after build'
 	@echo 'uninstall    the same places; leaves the settings'
@@ -97,6 +98,9 @@ test: deps venv check
 test-unit: debug venv
 	SLUICE_TEST_PYTHON="$$PWD/$(VENV)/bin/python" \
 	    $(SWIFT) test --skip-build $(SWIFT_FLAGS) $(if $(FILTER),--filter '$(FILTER)')
+
+test-kills: debug
+	SLUICE_TEST_KILLS=2000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Exactness'
 
 test-system: debug
 	Tests/System/run $(ONLY)

@@ -30,6 +30,8 @@ struct DaemonService: Service {
         await withCheckedContinuation { continuation in
             Task { await daemon.stop { continuation.resume() } }
         }
+        // A client that was killed cannot remove the directory that it made for us.
+        if isPrivate, let slash = socketPath.lastIndex(of: "/") { rmdir(String(socketPath[..<slash])) }
     }
 }
 
