@@ -78,7 +78,8 @@ struct DescriptionTests {
             Set(interface.methods.keys) == ["Fetch", "Wait", "Watch", "List", "Show", "Cancel", "Status"])
         #expect(
             Set(interface.errors.keys) == [
-                "NoSuchJob", "InvalidRequest", "TooManyJobs", "TooManyConnections", "ResourcesExhausted",
+                "NoSuchJob", "InvalidRequest", "TooManyJobs", "TooManyConnections", "TooManyWatchers",
+                "ResourcesExhausted",
                 "Stopping",
             ])
     }
