@@ -108,6 +108,16 @@ struct JobStateMachineTests {
         expect(results) { $0.laneDied(Self.death) }
     }
 
+    @Test("a job whose lane died before it had the order waits again, unless it was to be ended")
+    func orderWasLost() {
+        var results: [String: (Machine.Action, JobState)] = [:]
+        for name in ["connecting", "streaming", "stalled"] {
+            results[name] = (.report, .queued)
+            results["ending from \(name)"] = (.finish(Self.wanted), .cancelled)
+        }
+        expect(results) { $0.orderWasLost() }
+    }
+
     @Test("a damaged account is the last word")
     func uncertain() {
         var machine = Machine()

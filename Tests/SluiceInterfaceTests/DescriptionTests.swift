@@ -78,8 +78,9 @@ struct DescriptionTests {
             Set(interface.methods.keys) == ["Fetch", "Wait", "Watch", "List", "Show", "Cancel", "Status"])
         #expect(
             Set(interface.errors.keys) == [
-                "NoSuchJob", "InvalidRequest", "TooManyJobs", "TooManyWatchers", "TooManyConnections",
-                "ResourcesExhausted", "Stopping",
+                "NoSuchJob", "InvalidRequest", "TooManyJobs", "TooManyConnections", "TooManyWatchers",
+                "ResourcesExhausted",
+                "Stopping",
             ])
     }
 

@@ -35,7 +35,9 @@ final class TestJob: Sendable {
             lane = try now().laneProcessID
             return lane != nil
         }
-        return Int32(lane ?? -1)
+        // Never a number that kill(2) takes for more than one process.
+        guard let lane, lane > 1 else { throw TestFailure("no lane: \(try now())") }
+        return Int32(lane)
     }
 
     /// Waits for the end of the job and of its pipe. The consumer has what the job says it has, and all of it right.
