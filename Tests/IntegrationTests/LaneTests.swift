@@ -127,15 +127,17 @@ extension Integration {
             #expect(during.count { $0.contains("memfd:sluice") } <= 1, "\(during)")
             close(held.body)
             _ = try wires.service.wait(held.id)
+            var first: [String] = []
             var after: [String] = []
             for _ in 0..<20 {
                 try wires.service.fetch(wires.nginx.httpURL(path), expecting: Self.pattern)
                     .finishComplete(10 << 20)
                 try idle(wires.service, 1)
-                let now = try Processes.descriptors(of: lane)
-                if !after.isEmpty { #expect(now.count <= after.count, "\(now) after \(after)") }
-                after = now
+                after = try Processes.descriptors(of: lane)
+                if first.isEmpty { first = after }
             }
+            // Dispatch and libcurl make some of theirs only when they first need them; one kept for each job would be 20.
+            #expect(after.count <= first.count + 5, "\(after) after \(first)")
             print("figure: an idle lane's descriptors: \(after)")
             for descriptor in after {
                 let target = descriptor.split(separator: " ").dropFirst().joined(separator: " ")
