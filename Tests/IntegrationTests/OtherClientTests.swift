@@ -1,6 +1,7 @@
 import SluiceInterface
 import TestKit
 import Testing
+import UnixSockets
 
 extension Integration {
     @Suite("Clients of others' making")
