@@ -111,7 +111,8 @@ let package = Package(
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         tests(
-            "SluiceClient", ["CUnix", "EventLoop", "UnixSockets", "SluiceInterface", "Varlink", "sluicectl"]),
+            "SluiceClient",
+            ["CTestKit", "CUnix", "EventLoop", "UnixSockets", "SluiceInterface", "Varlink", "sluicectl"]),
         .executableTarget(
             name: "facts-probe", dependencies: ["CFactsProbe", "CTestKit", "CUnix"], path: "Tests/FactsProbe",
             swiftSettings: strict,

@@ -206,6 +206,15 @@ int ctestkit_open_terminal(int ends[2], int columns)
     return ioctl(ends[1], TIOCSWINSZ, &size);
 }
 
+int ctestkit_thread_becomes_user(uid_t user) { return (int)syscall(SYS_setresuid, -1, user, -1); }
+
+void ctestkit_thread_becomes_itself(void)
+{
+    // A thread that cannot go back must not go on.
+    if (syscall(SYS_setresuid, -1, getuid(), -1) < 0)
+        abort();
+}
+
 int ctestkit_connect_unix_as(const char *path, uid_t user)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -217,13 +226,11 @@ int ctestkit_connect_unix_as(const char *path, uid_t user)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
-    if (syscall(SYS_setresuid, -1, user, -1) < 0)
+    if (ctestkit_thread_becomes_user(user) < 0)
         return close_keeping_errno(fd);
     int result = connect(fd, (struct sockaddr *)&address, sizeof address);
     int saved = errno;
-    // A thread that cannot go back must not go on.
-    if (syscall(SYS_setresuid, -1, getuid(), -1) < 0)
-        abort();
+    ctestkit_thread_becomes_itself();
     errno = saved;
     return result < 0 ? close_keeping_errno(fd) : fd;
 }

@@ -42,6 +42,7 @@ struct EventLoopTests {
         let journal = Journal()
         let late = loop.after(.milliseconds(2)) { journal.entries.append("late") }
         loop.after(.milliseconds(1)) {
+            // So that the other one is certainly due when it is cancelled.
             usleep(3000)
             journal.entries.append("first")
             late.cancel()

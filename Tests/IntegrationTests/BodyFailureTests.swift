@@ -157,8 +157,7 @@ extension Integration.Failures {
         }
 
         @Test(
-            "an HTTP/2 body without a Content-Length ends with its stream, which proves it complete",
-            .enabled(if: Trust.isAvailable))
+            "an HTTP/2 body without a Content-Length ends with its stream, which proves it complete")
         func http2WithoutLength() throws {
             let backend = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Transfer-Encoding: chunked"])

@@ -82,7 +82,7 @@ extension Integration.Door {
             #expect(status.connections == count + 1)
         }
 
-        @Test("users have limits on jobs, each of their own", .enabled(if: geteuid() == 0))
+        @Test("users have limits on jobs, each of their own")
         func jobs() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService(

@@ -106,7 +106,7 @@ extension Integration {
         }
 
         @Test(
-            "a certificate that does not hold", .enabled(if: Trust.isAvailable),
+            "a certificate that does not hold",
             arguments: [
                 (TestCA.Quality.expired, OutcomeCode.tlsCertificateExpired), (.wrongHost, .tlsWrongHost),
                 (.selfSigned, .tlsUntrusted),

@@ -61,7 +61,7 @@ extension Integration.Failures {
             #expect(job.httpStatus == 302)
         }
 
-        @Test("https to http is refused, http to https is followed", .enabled(if: Trust.isAvailable))
+        @Test("https to http is refused, http to https is followed")
         func downgrade() throws {
             let target = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 1000) }
             let wires = try Wires { options in

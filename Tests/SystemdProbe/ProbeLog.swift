@@ -32,6 +32,7 @@ enum ProbeLog {
         close(open(gates[1], O_RDONLY))
         for _ in 0..<100 {
             logger.info("after the flood")
+            // The pace at which a service has something to say while journald comes back.
             usleep(20_000)
         }
     }

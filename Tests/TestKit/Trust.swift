@@ -27,6 +27,9 @@ public enum Trust {
     ) throws -> (path: String, arguments: [String]) {
         let probe = try Program.run("/usr/bin/unshare", ["-m", "/bin/true"])
         let flags = probe.exit == .exited(0) ? ["-m"] : ["-rm"]
+        guard isAvailable else {
+            throw TestFailure("this test needs a mount namespace of its own: run the tests as root")
+        }
         let script = "mount --bind \"$1\" \(systemBundle) && shift && exec \"$@\""
         return ("/usr/bin/unshare", flags + ["/bin/sh", "-c", script, "sh", authority, path] + arguments)
     }

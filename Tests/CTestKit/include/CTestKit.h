@@ -43,6 +43,12 @@ bool ctestkit_is_writable(int fd);
 
 // ---- other users ----------------------------------------------------------
 
+// Makes the calling thread, and no other, another user to the kernel (the raw
+// setresuid(2); glibc's would change all threads).  Needs root.
+int ctestkit_thread_becomes_user(uid_t user);
+// The way back.
+void ctestkit_thread_becomes_itself(void);
+
 // A blocking, connected Unix stream socket (close-on-exec), as another user would have it: the peer sees `user` in
 // SO_PEERCRED. Only for root. Credentials are a thread's in the kernel, and glibc's setresuid(2) is not.
 int ctestkit_connect_unix_as(const char *path, uid_t user);
