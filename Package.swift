@@ -37,6 +37,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-structured-headers", exact: "1.7.0"),
     ],
     targets: [
         .systemLibrary(
@@ -55,17 +57,21 @@ let package = Package(
             name: "SluiceCore",
             dependencies: [
                 "CUnix", "UnixSockets", "SluiceInterface", system,
-                .product(name: "TOMLKit", package: "TOMLKit"),
+                .product(name: "RawStructuredFieldValues", package: "swift-http-structured-headers"),
             ], swiftSettings: strict),
         .target(
             name: "SluiceLane",
-            dependencies: ["CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore", system],
+            dependencies: [
+                "CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore", system,
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: strict),
         .target(
             name: "SluiceDaemon",
             dependencies: [
                 "CUnix", "EventLoop", "UnixSockets", "Systemd", "Varlink", "SluiceInterface", "SluiceCore",
                 logging, system,
+                .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: strict),
         .target(
             name: "SluiceClient",

@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 _Static_assert((int)CUNIX_EPOLLIN == (int)EPOLLIN && (int)CUNIX_EPOLLOUT == (int)EPOLLOUT && (int)CUNIX_EPOLLERR == (int)EPOLLERR
@@ -372,4 +373,12 @@ int cunix_set_limit(int resource, uint64_t soft_and_hard)
 {
     struct rlimit limit = {soft_and_hard, soft_and_hard};
     return setrlimit(resource, &limit);
+}
+
+bool cunix_parse_time(const char *text, const char *form, int64_t *seconds) {
+    struct tm fields = {0};
+    const char *end = strptime(text, form, &fields);
+    if (end == NULL || *end != '\0') return false;
+    *seconds = timegm(&fields);
+    return true;
 }

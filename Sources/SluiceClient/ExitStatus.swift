@@ -32,6 +32,10 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case consumerGone = 15
     /// The job came to a limit of its own.
     case limitReached = 16
+    /// The caller has the current version already.
+    case unchanged = 17
+    /// The body is not the one that was meant.
+    case digestMismatch = 18
     /// The service itself failed.
     case serviceTrouble = 20
     /// The command line is wrong (`EX_USAGE` of `sysexits.h`).
@@ -63,7 +67,9 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
         case .unverified: "the body ended with the connection: it may be whole (--accept-unverified)"
         case .cancelled: "the job was cancelled"
         case .consumerGone: "the reader of the output closed it before the end"
-        case .limitReached: "the job's own limit: --max-size or --timeout"
+        case .limitReached: "the job's own limit: --max-size or --deadline"
+        case .unchanged: "the body is unchanged (--if-none-match, --etag-file): nothing was delivered"
+        case .digestMismatch: "the body's digest is not the expected one: do not use it"
         case .serviceTrouble: "the service failed, stopped or went away in the middle"
         case .usage: "the command line is wrong"
         case .commandNotRunnable: "the command after -- cannot be run"
@@ -88,8 +94,13 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
             self = .noResponse
         case .httpStatus, .tooManyRedirects, .redirectRefused, .contentEncoded, .unexpectedPartial:
             self = .responseNotTaken
-        case .truncated, .connectionLost, .stallTimeout: self = .brokeOff
-        case .tooLarge, .deadlineExceeded: self = .limitReached
+        case .truncated, .connectionLost, .originGaveUp, .stallTimeout, .noValidator, .weakValidator,
+            .notResumable, .resourceChanged, .unknownVersion, .lengthChanged, .wrongRange, .multipartRange,
+            .rangeNotSatisfiable:
+            self = .brokeOff
+        case .unchanged: self = .unchanged
+        case .digestMismatch: self = .digestMismatch
+        case .tooLarge, .deadlineExceeded, .consumerTooSlow: self = .limitReached
         case .serviceStopped, .laneDied, .laneUnavailable, .deliveryUncertain: self = .serviceTrouble
         }
     }

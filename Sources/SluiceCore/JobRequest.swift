@@ -12,6 +12,17 @@ public struct JobRequest: Sendable, Equatable {
     public let timeouts: Timeouts
     /// The largest body, in bytes; nil for any.
     public let maximumSize: Int?
+    /// How many attempts may fail before the job does, without the first.
+    public let retries: Int
+    /// What the caller asks about the body's digest.
+    public let digest: DigestRequest?
+    /// The versions that the caller has: a list of entity-tags (RFC 9110 §13.1.2).
+    public let ifNoneMatch: String?
+
+    /// As many retries may be asked for.
+    public static let maximumRetries = 1000
+    /// The longest list of entity-tags, in bytes.
+    public static let maximumIfNoneMatch = 4096
 
     /// Checks what a client asked for against the rules and the settings.
     ///
@@ -35,6 +46,10 @@ public struct JobRequest: Sendable, Equatable {
             timeouts.deadline = try Self.seconds(deadline, "deadlineSeconds", or: 0)
         }
         self.timeouts = timeouts
+        retries = try Self.retries(parameters.retries ?? settings.retries.retries)
+        digest = try parameters.digest.map { text throws(RequestError) in try DigestRequest(text) }
+        ifNoneMatch = try parameters.ifNoneMatch.map { text throws(RequestError) in try Self.entityTags(text)
+        }
         let limit = settings.limits.maximumSize
         if let size = parameters.maximumSize {
             guard size >= 0 else {
@@ -45,6 +60,68 @@ public struct JobRequest: Sendable, Equatable {
         } else {
             maximumSize = limit
         }
+    }
+
+    /// The request with every default filled in, as it is stored.
+    ///
+    /// `JobRequest(restoring:)` makes an equal request of it.
+    public var parameters: Ingest.FetchParameters {
+        var parameters = Ingest.FetchParameters(url: url.text)
+        parameters.headers = headers.fields
+        parameters.highWatermark = marks.high
+        parameters.lowWatermark = marks.low
+        parameters.connectTimeoutSeconds = timeouts.connect
+        parameters.stallTimeoutSeconds = timeouts.stall
+        parameters.deadlineSeconds = timeouts.deadline
+        parameters.maximumSize = maximumSize
+        parameters.retries = retries
+        parameters.digest = digest.map { $0.expected?.description ?? $0.algorithm.rawValue }
+        parameters.ifNoneMatch = ifNoneMatch
+        return parameters
+    }
+
+    /// A request that was accepted before, whatever the settings are now.
+    ///
+    /// - Throws: `RequestError` where it was not.
+    public init(restoring parameters: Ingest.FetchParameters) throws(RequestError) {
+        var settings = Settings()
+        settings.gate.maximumHighWatermark = .max
+        settings.timeouts.deadline = nil
+        try self.init(parameters, settings: settings)
+    }
+
+    private static func retries(_ value: Int) throws(RequestError) -> Int {
+        guard (0...maximumRetries).contains(value) else {
+            throw RequestError(
+                parameter: "retries", reason: "\(value) is not between 0 and \(maximumRetries)",
+                remedy: "give the number of attempts that may fail before the job does")
+        }
+        return value
+    }
+
+    private static func entityTags(_ text: String) throws(RequestError) -> String {
+        func refuse(_ reason: String) -> RequestError {
+            RequestError(
+                parameter: "ifNoneMatch", reason: reason,
+                remedy: "give the ETag of an earlier response, as it came, in its double quotes")
+        }
+        guard text.utf8.count <= maximumIfNoneMatch else {
+            throw refuse("it has \(text.utf8.count) bytes, and may have \(maximumIfNoneMatch)")
+        }
+        var rest = Substring(text.trimmingBlanks)
+        repeat {
+            rest = rest.drop { $0 == " " || $0 == "\t" }
+            if rest.hasPrefix("W/") { rest = rest.dropFirst(2) }
+            guard rest.first == "\"", let end = rest.dropFirst().firstIndex(of: "\""),
+                rest[..<end].utf8.dropFirst().allSatisfy({ (0x21...0x7e).contains($0) })
+            else { throw refuse("\(RequestURL.quote(text)) is no list of entity-tags") }
+            rest = rest[rest.index(after: end)...].drop { $0 == " " || $0 == "\t" }
+            guard rest.isEmpty || rest.first == "," else {
+                throw refuse("\(RequestURL.quote(text)) is no list of entity-tags")
+            }
+            rest = rest.dropFirst()
+        } while !rest.isEmpty
+        return text.trimmingBlanks
     }
 
     private static func seconds(_ value: Double?, _ name: String, or standard: Double)

@@ -13,6 +13,22 @@ public struct JobStateMachine: Sendable {
         case streaming
         /// The gate has been closed for a while.
         case stalled
+
+        fileprivate var publicState: JobState {
+            switch self {
+            case .connecting: .connecting
+            case .streaming: .streaming
+            case .stalled: .stalled
+            }
+        }
+    }
+
+    /// What the end of an attempt means for its job.
+    public enum Verdict: Sendable, Equatable {
+        /// The job has ended.
+        case finish(Outcome)
+        /// There will be another attempt, after a pause.
+        case retry
     }
 
     private enum State: Sendable, Equatable {
@@ -20,6 +36,12 @@ public struct JobStateMachine: Sendable {
         case running(Phase)
         /// The lane was told to stop and has not answered: it may still write, so the account is still open.
         case ending(Outcome, from: Phase)
+        /// As `ending`, and the job will go on some day.
+        case parking(from: Phase)
+        /// Without a lane until the consumer reads.
+        case parked
+        /// Without a lane until a pause is over.
+        case waiting
         case finished(Outcome)
     }
 
@@ -31,25 +53,44 @@ public struct JobStateMachine: Sendable {
         case report
         /// Tell the lane to end the transfer, and see to it that it does.
         case endTransfer
+        /// Put the job at the end of the queue, as soon as its last lane has let go of it.
+        case enqueue
+        /// Wait for the consumer to read.
+        case park
+        /// Wait for the pause to be over.
+        case pause
         /// Settle the account, close the pipe, tell everybody.
         case finish(Outcome)
     }
 
-    private var state = State.queued
+    private var state: State
 
-    /// A job that waits.
-    public init() {}
+    /// A job that waits for its first lane.
+    public init() {
+        state = .queued
+    }
+
+    /// A job that was parked when the service ended.
+    public static func restoredParked() -> JobStateMachine {
+        var machine = JobStateMachine()
+        machine.state = .parked
+        return machine
+    }
+
+    /// A job that has ended in an earlier life of the service.
+    public static func restoredFinished(_ outcome: Outcome) -> JobStateMachine {
+        var machine = JobStateMachine()
+        machine.state = .finished(outcome)
+        return machine
+    }
 
     /// As others see it: a job that is being ended is still in the state it was in.
     public var publicState: JobState {
         switch state {
         case .queued: .queued
-        case .running(let phase), .ending(_, let phase):
-            switch phase {
-            case .connecting: .connecting
-            case .streaming: .streaming
-            case .stalled: .stalled
-            }
+        case .running(let phase), .ending(_, let phase), .parking(let phase): phase.publicState
+        case .parked: .parked
+        case .waiting: .waiting
         case .finished(let outcome): outcome.code.state
         }
     }
@@ -57,7 +98,7 @@ public struct JobStateMachine: Sendable {
     /// How it ended, once it has.
     public var outcome: Outcome? {
         switch state {
-        case .queued, .running, .ending: nil
+        case .queued, .running, .ending, .parking, .parked, .waiting: nil
         case .finished(let outcome): outcome
         }
     }
@@ -68,7 +109,7 @@ public struct JobStateMachine: Sendable {
         case .queued:
             state = .running(.connecting)
             return .report
-        case .running, .ending, .finished:
+        case .running, .ending, .parking, .parked, .waiting, .finished:
             return .none
         }
     }
@@ -79,7 +120,7 @@ public struct JobStateMachine: Sendable {
         case .running(let before) where before != phase:
             state = .running(phase)
             return .report
-        case .queued, .running, .ending, .finished:
+        case .queued, .running, .ending, .parking, .parked, .waiting, .finished:
             return .none
         }
     }
@@ -87,13 +128,28 @@ public struct JobStateMachine: Sendable {
     /// Somebody here wants it ended: its owner, a deadline, the service.
     public mutating func endRequested(_ outcome: Outcome) -> Action {
         switch state {
-        case .queued:
+        case .queued, .parked, .waiting:
             state = .finished(outcome)
             return .finish(outcome)
         case .running(let phase):
             state = .ending(outcome, from: phase)
             return .endTransfer
+        case .parking(let phase):
+            // The lane has been told already.
+            state = .ending(outcome, from: phase)
+            return .none
         case .ending, .finished:
+            return .none
+        }
+    }
+
+    /// The consumer has not read for long, and the body can be continued later.
+    public mutating func parkRequested() -> Action {
+        switch state {
+        case .running(let phase):
+            state = .parking(from: phase)
+            return .endTransfer
+        case .queued, .ending, .parking, .parked, .waiting, .finished:
             return .none
         }
     }
@@ -101,31 +157,33 @@ public struct JobStateMachine: Sendable {
     /// The lane has reported the end of the transfer: its account is closed.
     ///
     /// A body that was complete before the lane heard that it should stop is complete.
-    public mutating func laneEnded(_ outcome: Outcome) -> Action {
+    public mutating func laneEnded(_ verdict: Verdict) -> Action {
         switch state {
         case .running:
-            state = .finished(outcome)
-            return .finish(outcome)
+            return attemptEnded(verdict)
         case .ending(let wanted, _):
-            let isWhole = outcome.code == .complete || outcome.code == .completeUnverified
-            let result = isWhole ? outcome : wanted
-            state = .finished(result)
-            return .finish(result)
-        case .queued, .finished:
+            return finish(verdict.isWhole ?? wanted)
+        case .parking:
+            if let whole = verdict.isWhole { return finish(whole) }
+            if case .finish(let outcome) = verdict, outcome.code == .consumerGone { return finish(outcome) }
+            state = .parked
+            return .park
+        case .queued, .parked, .waiting, .finished:
             return .none
         }
     }
 
     /// The lane is dead and reaped: whatever it had not written it never will.
-    public mutating func laneDied(_ outcome: Outcome) -> Action {
+    public mutating func laneDied(_ verdict: Verdict) -> Action {
         switch state {
         case .running:
-            state = .finished(outcome)
-            return .finish(outcome)
+            return attemptEnded(verdict)
         case .ending(let wanted, _):
-            state = .finished(wanted)
-            return .finish(wanted)
-        case .queued, .finished:
+            return finish(wanted)
+        case .parking:
+            state = .parked
+            return .park
+        case .queued, .parked, .waiting, .finished:
             return .none
         }
     }
@@ -137,18 +195,62 @@ public struct JobStateMachine: Sendable {
             state = .queued
             return .report
         case .ending(let wanted, _):
-            state = .finished(wanted)
-            return .finish(wanted)
-        case .queued, .finished:
+            return finish(wanted)
+        case .parking:
+            state = .parked
+            return .park
+        case .queued, .parked, .waiting, .finished:
             return .none
         }
     }
 
-    /// The account turned out to be damaged when it was settled.
-    public mutating func becameUncertain(_ outcome: Outcome) {
+    /// The consumer of a parked job reads again.
+    public mutating func drained() -> Action {
         switch state {
-        case .finished: state = .finished(outcome)
-        case .queued, .running, .ending: preconditionFailure("an account is settled after the end")
+        case .parked:
+            state = .queued
+            return .enqueue
+        case .queued, .running, .ending, .parking, .waiting, .finished:
+            return .none
         }
+    }
+
+    /// The pause before the next attempt is over.
+    public mutating func pauseIsOver() -> Action {
+        switch state {
+        case .waiting:
+            state = .queued
+            return .enqueue
+        case .queued, .running, .ending, .parking, .parked, .finished:
+            return .none
+        }
+    }
+
+    /// The account turned out to be damaged, or a job without a lane cannot go on: it ends like this instead.
+    public mutating func becameUncertain(_ outcome: Outcome) {
+        state = .finished(outcome)
+    }
+
+    private mutating func attemptEnded(_ verdict: Verdict) -> Action {
+        switch verdict {
+        case .finish(let outcome):
+            return finish(outcome)
+        case .retry:
+            state = .waiting
+            return .pause
+        }
+    }
+
+    private mutating func finish(_ outcome: Outcome) -> Action {
+        state = .finished(outcome)
+        return .finish(outcome)
+    }
+}
+
+extension JobStateMachine.Verdict {
+    /// The outcome, where the consumer has the whole body.
+    fileprivate var isWhole: Outcome? {
+        guard case .finish(let outcome) = self, outcome.code.state == .complete else { return nil }
+        return outcome
     }
 }

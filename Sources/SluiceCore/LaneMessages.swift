@@ -31,9 +31,26 @@ public struct LaneOrder: Codable, Sendable, Equatable {
     public var maximumSize: Int?
     /// How long the gate must be closed to be reported, in seconds.
     public var stalledAfterSeconds: Double
+    /// How long it must be closed to be reported as held, in seconds.
+    public var parkAfterSeconds: Double
+    /// The first byte that is wanted: so many of the body are in the consumer's pipe.
+    public var position: Int
+    /// What they are of; nil where there are none.
+    public var known: Representation?
+    /// What to compute and compare.
+    public var digest: DigestRequest?
+    /// Entity-tags that the caller has.
+    public var ifNoneMatch: String?
 
     /// An order for a job.
-    public init(serial: Int, request: JobRequest, stalledAfterSeconds: Double) {
+    ///
+    /// - Parameters:
+    ///   - position: the first byte that is wanted.
+    ///   - known: what the bytes before it are of; there must be one if there are any.
+    public init(
+        serial: Int, request: JobRequest, gate: Settings.Gate = Settings.Gate(),
+        parking: Settings.Parking = Settings.Parking(), position: Int = 0, known: Representation? = nil
+    ) {
         self.serial = serial
         url = request.url.text
         headers = request.headers.fields
@@ -41,7 +58,17 @@ public struct LaneOrder: Codable, Sendable, Equatable {
         lowWatermark = request.marks.low
         timeouts = request.timeouts
         maximumSize = request.maximumSize
-        self.stalledAfterSeconds = stalledAfterSeconds
+        stalledAfterSeconds = gate.stalledAfterSeconds
+        parkAfterSeconds = parking.afterSeconds
+        self.position = position
+        self.known = known
+        digest = request.digest
+        ifNoneMatch = request.ifNoneMatch
+    }
+
+    /// Whether every byte has to be seen again for a digest.
+    public var asksForAll: Bool {
+        digest != nil || known?.hasDigest == true
     }
 }
 
@@ -51,15 +78,56 @@ public enum LaneReport: Codable, Sendable, Equatable {
     /// The lane is warm: it can take its first order.
     case ready
     /// The head of an acceptable response is there.
-    case responded(serial: Int, status: Int, contentLength: Int?)
+    case responded(serial: Int, ResponseFacts)
     /// The gate has been closed for a while.
     case stalled(serial: Int)
     /// It is open again.
     case flowing(serial: Int)
+    /// The gate has been closed, or the consumer has taken nothing, for as long as the order said: a reason to park.
+    case held(serial: Int)
+    /// After that, the gate has opened again.
+    case released(serial: Int)
     /// The consumer has kept up with a good deal: larger pipes would serve it.
     case keepsUp(serial: Int)
     /// The transfer has ended; the lane will not touch the job's descriptors again.
-    case ended(serial: Int, outcome: Outcome, status: Int?)
+    case ended(serial: Int, EndFacts)
     /// The session is idle: the lane can take its next order.
     case idle
+}
+
+/// What the head of an acceptable response says.
+public struct ResponseFacts: Codable, Sendable, Equatable {
+    /// Of the final response.
+    public var status: Int
+    /// What the body is of; `length` is that of the whole body, also where only a part of it is coming.
+    public var representation: Representation
+    /// The entity-tag, strong or weak, as it came; at most `Validator.maximumLength` bytes.
+    public var etag: String?
+
+    /// A head.
+    public init(status: Int, representation: Representation, etag: String?) {
+        self.status = status
+        self.representation = representation
+        self.etag = etag
+    }
+}
+
+/// How a transfer ended.
+public struct EndFacts: Codable, Sendable, Equatable {
+    /// The result.
+    public var outcome: Outcome
+    /// Of the last response, also where it was not taken.
+    public var status: Int?
+    /// The pause that the server asked for, in seconds.
+    public var retryAfterSeconds: Double?
+    /// Of the whole body, where one was computed.
+    public var digest: BodyDigest?
+    /// The entity-tag of an unchanged body.
+    public var etag: String?
+
+    /// An end.
+    public init(_ outcome: Outcome, status: Int? = nil) {
+        self.outcome = outcome
+        self.status = status
+    }
 }

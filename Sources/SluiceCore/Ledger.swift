@@ -73,6 +73,19 @@ public struct Ledger: Sendable {
 
     // MARK: The daemon's side
 
+    /// Begins again at a byte, after the last lane has let go and before the next one begins: nobody else writes then.
+    ///
+    /// Gate closures and stalled time go on from where they are.
+    public func restart(at position: Int, now: UInt64) {
+        // What a lane wrote is a claim: a year of it is enough.
+        let stalled = min(read().stalledMicroseconds(now: now), 31_536_000_000_000)
+        gateOpened(stalledNanoseconds: UInt64(stalled) * 1000)
+        setBuffered(0)
+        setReceived(position)
+        endFill(filled: position)
+        page.store(0, at: Slot.taken)
+    }
+
     /// Whether a lane has had the order in its hands.
     public var isTaken: Bool { page.load(Slot.taken) != 0 }
 
@@ -133,6 +146,12 @@ public struct LedgerReader: Sendable {
     /// A reader for one job.
     public init(_ ledger: Ledger) {
         self.ledger = ledger
+    }
+
+    /// Sets the ledger back for another attempt (`Ledger.restart`).
+    public mutating func restart(at position: Int, now: UInt64) {
+        ledger.restart(at: position, now: now)
+        last = LedgerEntry()
     }
 
     /// The counters now.

@@ -32,7 +32,7 @@ public enum ResponseRules {
         -> ResponseDecision
     {
         guard (200...299).contains(status) else {
-            return .refuse(.httpStatus, "the server answered \(status)\(reason(status))")
+            return .refuse(.httpStatus, sentence(status: status))
         }
         guard status != 206 else {
             return .refuse(.unexpectedPartial, "the server answered 206, but no range was asked for")
@@ -77,6 +77,11 @@ public enum ResponseRules {
                 .completeUnverified,
                 "\(received) bytes came before the server closed the connection; it announced no length")
         }
+    }
+
+    /// What is said about a status that is not taken.
+    static func sentence(status: Int) -> String {
+        "the server answered \(status)\(reason(status))"
     }
 
     private static func reason(_ status: Int) -> String {

@@ -24,14 +24,45 @@ public struct Settings: Sendable, Equatable {
         public var maximumHighWatermark = 64 << 20
         /// How long the gate must be closed before the job counts as stalled, in seconds: 0.01 to 60.
         public var stalledAfterSeconds = 1.0
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// When an attempt that failed is repeated.
+    public struct Retries: Sendable, Equatable {
+        /// Attempts of a job that may fail before the job does, where it does not say: 0 to 1,000.
+        public var retries = 4
+        /// How long the pauses are.
+        public var pauses = RetryPolicy.Pauses()
+    }
+
+    /// What becomes of a job whose consumer does not read.
+    public struct Parking: Sendable, Equatable {
+        /// How long its gate may be closed before it is parked, in seconds: 0.05 to 86,400.
+        public var afterSeconds = 20.0
+        /// The share of the lanes that jobs may hold on to that cannot be parked: 0 to 1.
+        public var holdingShare = 0.5
+
+        /// The defaults.
+        public init() {}
+    }
+
+    /// What outlives the service's process.
+    public struct Restart: Sendable, Equatable {
+        /// How old a running job is when it is given to the service manager to keep, in seconds: 0 to 3,600.
+        public var storeAfterSeconds = 1.0
+        /// How long jobs may go on when the service is stopped for good, in seconds: 0 to 86,400.
+        public var drainSeconds = 5.0
     }
 
     /// What one user, or all together, may have.
     public struct Limits: Sendable, Equatable {
-        /// Jobs that have not ended, of all users: 1 to 100,000.
-        public var jobs = 4096
+        /// Jobs that have not ended, of all users: 1 to 6,000. Each is four descriptors in the service manager's store,
+        /// and with more of them the list of their names would be too long for the service to be started with.
+        public var jobs = 2000
         /// Jobs that have not ended, of one user: 1 to `jobs`.
-        public var jobsPerUser = 1024
+        public var jobsPerUser = 1000
         /// Ended jobs of one user that are remembered: 0 to 10,000.
         public var rememberedJobsPerUser = 1000
         /// Connections of all users: 1 to 100,000.
@@ -56,6 +87,12 @@ public struct Settings: Sendable, Equatable {
     public var gate = Gate()
     /// The time limits of a job that names none.
     public var timeouts = Timeouts(connect: 30, stall: 60, deadline: nil)
+    /// The retries.
+    public var retries = Retries()
+    /// The parking.
+    public var parking = Parking()
+    /// The restart.
+    public var restart = Restart()
     /// The limits.
     public var limits = Limits()
     /// The pipes.
@@ -89,7 +126,15 @@ public struct Settings: Sendable, Equatable {
         check("timeouts.connect_seconds", timeouts.connect, Timeouts.range)
         check("timeouts.stall_seconds", timeouts.stall, Timeouts.range)
         if let deadline = timeouts.deadline { check("timeouts.deadline_seconds", deadline, Timeouts.range) }
-        check("limits.jobs", limits.jobs, 1...100_000)
+        check("retries.retries", retries.retries, 0...JobRequest.maximumRetries)
+        check("retries.base_seconds", retries.pauses.base, 0...3600)
+        check("retries.longest_seconds", retries.pauses.longest, 0...86_400)
+        check("retries.longest_retry_after_seconds", retries.pauses.longestRetryAfter, 0...86_400)
+        check("parking.after_seconds", parking.afterSeconds, 0.05...86_400)
+        check("parking.holding_share", parking.holdingShare, 0...1)
+        check("restart.store_after_seconds", restart.storeAfterSeconds, 0...3600)
+        check("restart.drain_seconds", restart.drainSeconds, 0...86_400)
+        check("limits.jobs", limits.jobs, 1...6000)
         check("limits.jobs_per_user", limits.jobsPerUser, 1...max(1, limits.jobs))
         check("limits.remembered_jobs_per_user", limits.rememberedJobsPerUser, 0...10_000)
         check("limits.connections", limits.connections, 1...100_000)

@@ -190,7 +190,7 @@ final class LanePool {
             if live.count(where: { $0.activity != .starting }) >= settings.minimum { reportWarm() }
             scheduleIdleCheck()
             events?.available()
-        case .idle, .responded, .stalled, .flowing, .keepsUp, .ended:
+        case .idle, .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
             // Only from a lane that has an order: what others say has no meaning.
             if lane.activity == .busy { events?.report(lane, report) }
         }

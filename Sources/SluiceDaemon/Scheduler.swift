@@ -103,6 +103,8 @@ final class Scheduler {
             case .connecting: counts.connecting += 1
             case .streaming: counts.streaming += 1
             case .stalled: counts.stalled += 1
+            case .parked: counts.parked += 1
+            case .waiting: counts.waiting += 1
             case .complete, .failed, .cancelled: break
             }
         }
@@ -155,8 +157,8 @@ final class Scheduler {
             lane.send(
                 .order(
                     LaneOrder(
-                        serial: job.serial, request: job.request,
-                        stalledAfterSeconds: settings.gate.stalledAfterSeconds)),
+                        serial: job.serial, request: job.request, gate: settings.gate,
+                        parking: settings.parking)),
                 descriptors: [sink.rawValue, page.rawValue, staging.rawValue])
             job.sink = consume sink
             job.staging = consume staging
@@ -182,9 +184,9 @@ final class Scheduler {
         switch report {
         case .ready:
             break
-        case .responded(job.serial, let status, let length):
-            job.httpStatus = status
-            job.contentLength = length
+        case .responded(job.serial, let facts):
+            job.httpStatus = facts.status
+            job.contentLength = facts.representation.length
             log.responded(job)
             perform(job.machine.entered(.streaming), job)
         case .stalled(job.serial):
@@ -199,11 +201,11 @@ final class Scheduler {
             }
         case .keepsUp(job.serial):
             if pipes.grow(job) { lane.send(.pipesGrown(serial: job.serial)) }
-        case .ended(job.serial, let outcome, let status):
-            job.httpStatus = status ?? job.httpStatus
+        case .ended(job.serial, let facts):
+            job.httpStatus = facts.status ?? job.httpStatus
             // The lane has still to let go of the transfer: it gets so long for it.
             watchEnd(of: job, in: lane)
-            perform(job.machine.laneEnded(outcome), job)
+            perform(job.machine.laneEnded(.finish(facts.outcome)), job)
         case .idle:
             guard job.machine.outcome != nil else {
                 // It says that it is done and has not said how: not a lane to believe. Its death ends the job.
@@ -212,7 +214,7 @@ final class Scheduler {
             running[ObjectIdentifier(lane)] = nil
             job.endDeadline?.cancel()
             pool.giveBack(lane)
-        case .responded, .stalled, .flowing, .keepsUp, .ended:
+        case .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
             // About a job that this lane had before.
             break
         }
@@ -227,7 +229,7 @@ final class Scheduler {
         let host = job.request.url.origin.host
         perform(
             job.machine.laneDied(
-                Outcome(.laneDied, "the process that talked to \(host) died (\(exit))")), job)
+                .finish(Outcome(.laneDied, "the process that talked to \(host) died (\(exit))"))), job)
     }
 
     /// The lane was dead before it had the order, so the job has nothing to do with its death.
@@ -256,7 +258,7 @@ final class Scheduler {
 
     private func perform(_ action: JobStateMachine.Action, _ job: JobRecord) {
         switch action {
-        case .none:
+        case .none, .enqueue, .park, .pause:
             break
         case .report:
             onChange(job)

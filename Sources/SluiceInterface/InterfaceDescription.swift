@@ -8,11 +8,14 @@ extension Ingest {
         interface io.sluice.Ingest
 
         # queued: waits for a lane. connecting: no response head yet. streaming: the body flows. stalled: the consumer
-        # does not read and the origin waits. complete, failed and cancelled are final.
-        type State (queued, connecting, streaming, stalled, complete, failed, cancelled)
+        # does not read and the origin waits. parked: it has not read for long; the connection is given up, and the body
+        # goes on with the next byte once it reads. waiting: for the next attempt. complete, failed and cancelled are final.
+        type State (queued, connecting, streaming, stalled, parked, waiting, complete, failed, cancelled)
 
         # Why a job ended. complete: every byte was delivered. completeUnverified: the body ended with the connection,
-        # and nothing says whether that was its end. With every other code the consumer has an exact prefix.
+        # and nothing says whether that was its end. unchanged: ifNoneMatch names the current version, and no byte was
+        # delivered. digestMismatch: every byte was delivered, and it is not the body that was meant. With every other
+        # code the consumer has an exact prefix.
         type OutcomeCode (
           \(OutcomeCode.allCases.map(\.rawValue).joined(separator: ",\n          "))
         )
@@ -20,11 +23,25 @@ extension Ingest {
         # The result: a word for programs, a sentence for people, and what to do about it.
         type Outcome (code: OutcomeCode, message: string, remedy: ?string)
 
+        # One time that the origin was asked: position is the first byte it was to deliver, code and message say why it was
+        # over (nothing, where it runs or the job was parked).
+        type Attempt (
+          number: int,
+          position: int,
+          startedUsec: int,
+          endedUsec: ?int,
+          httpStatus: ?int,
+          code: ?OutcomeCode,
+          message: ?string
+        )
+
         # A job at one moment. The values in the query of its url are blanked out.
         #
         # bytesReceived came from the origin; bytesDelivered are in the consumer's pipe or through it, always the first
         # ones of the body; bytesBuffered wait in the lane. The gate closes when highWatermark bytes wait and opens at
         # lowWatermark: gateClosures and stalledUsec say how often and for how long the consumer was the slow one.
+        # attempts counts all attempts, attemptLog has the latest; retryUsec is when the next one begins. digest is
+        # "sha256:" or "sha512:" and hexadecimal digits, of a whole body, where one was asked for or checked.
         type Job (
           id: string,
           url: string,
@@ -35,6 +52,8 @@ extension Ingest {
           startedUsec: ?int,
           finishedUsec: ?int,
           attempts: int,
+          attemptLog: []Attempt,
+          retryUsec: ?int,
           httpStatus: ?int,
           contentLength: ?int,
           bytesReceived: int,
@@ -44,6 +63,8 @@ extension Ingest {
           stalledUsec: int,
           highWatermark: int,
           lowWatermark: int,
+          etag: ?string,
+          digest: ?string,
           laneProcessID: ?int,
           outcome: ?Outcome
         )
@@ -51,15 +72,19 @@ extension Ingest {
         # A field of the request.
         type HeaderField (name: string, value: string)
 
-        # How many jobs are in each state; the final ones since the service started.
+        # How many jobs are in each state; the final ones, and attempts beyond a job's first (retried), since the service
+        # started.
         type JobCounts (
           queued: int,
           connecting: int,
           streaming: int,
           stalled: int,
+          parked: int,
+          waiting: int,
           complete: int,
           failed: int,
-          cancelled: int
+          cancelled: int,
+          retried: int
         )
 
         # How many lanes are in each state, how many have died since the service started, how many there may be.
@@ -72,7 +97,9 @@ extension Ingest {
         #
         # headers are added to the request; those of the connection and of ranges are refused. connectTimeoutSeconds is
         # for the head of the response, stallTimeoutSeconds for silence of the origin while the consumer keeps up,
-        # deadlineSeconds for everything. A body larger than maximumSize fails the job.
+        # deadlineSeconds for everything. A body larger than maximumSize fails the job. retries is how many attempts may
+        # fail in a row before the job does. digest is what the body must have ("sha256:" or "sha512:" and hexadecimal
+        # digits), or the name of the algorithm alone to be told it. ifNoneMatch names versions that need not be sent.
         method Fetch(
           url: string,
           headers: ?[]HeaderField,
@@ -81,7 +108,10 @@ extension Ingest {
           connectTimeoutSeconds: ?float,
           stallTimeoutSeconds: ?float,
           deadlineSeconds: ?float,
-          maximumSize: ?int
+          maximumSize: ?int,
+          retries: ?int,
+          digest: ?string,
+          ifNoneMatch: ?string
         ) -> (id: string, bodyFileDescriptor: ?int)
 
         # Replies when the job has ended.

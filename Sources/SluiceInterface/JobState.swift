@@ -1,7 +1,8 @@
 /// Where a job is in its life.
 ///
-/// A job moves from `queued` through `connecting` to `streaming`, between `streaming` and `stalled` as often as its
-/// consumer falls behind, and ends in one of the last three.
+/// A job moves from `queued` through `connecting` to `streaming`, and between `streaming` and `stalled` as often as its
+/// consumer falls behind. A consumer that takes nothing for long gets its job `parked`; an attempt that fails leaves it
+/// `waiting` for the next one; both go back to `queued`. It ends in one of the last three.
 public enum JobState: String, Codable, Sendable, CaseIterable {
     /// Waits for a lane.
     case queued
@@ -11,7 +12,12 @@ public enum JobState: String, Codable, Sendable, CaseIterable {
     case streaming
     /// The consumer does not read, the gate is closed, and the origin waits.
     case stalled
-    /// The whole body is in the consumer's pipe.
+    /// The consumer has not read for long: there is no connection and no lane until it does. Then the body goes on with
+    /// the next byte.
+    case parked
+    /// An attempt has failed; the next one begins after a pause.
+    case waiting
+    /// The whole body is in the consumer's pipe, or it is unchanged and was not wanted again.
     case complete
     /// It ended early; the consumer has an exact prefix of the body.
     case failed
@@ -21,7 +27,7 @@ public enum JobState: String, Codable, Sendable, CaseIterable {
     /// Whether nothing more will happen to the job.
     public var isFinal: Bool {
         switch self {
-        case .queued, .connecting, .streaming, .stalled: false
+        case .queued, .connecting, .streaming, .stalled, .parked, .waiting: false
         case .complete, .failed, .cancelled: true
         }
     }

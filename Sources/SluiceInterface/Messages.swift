@@ -35,6 +35,10 @@ public struct Job: Codable, Sendable, Equatable {
     public var finishedUsec: Int?
     /// How often the origin was asked.
     public var attempts: Int
+    /// The latest attempts, the oldest first: `attempts` counts all of them.
+    public var attemptLog: [Attempt]
+    /// When the next attempt begins, in µs since 1970, while the job is `waiting`.
+    public var retryUsec: Int?
     /// The status of the final response.
     public var httpStatus: Int?
     /// The announced length of the body, in bytes.
@@ -53,6 +57,10 @@ public struct Job: Codable, Sendable, Equatable {
     public var highWatermark: Int
     /// The gate opens again at this many.
     public var lowWatermark: Int
+    /// The entity-tag of the body's version, as the origin sent it (RFC 9110 §8.8.3).
+    public var etag: String?
+    /// Of a whole body, `sha256:` or `sha512:` and hexadecimal digits, where one was asked for or checked.
+    public var digest: String?
     /// The process that fetches.
     public var laneProcessID: Int?
     /// How it ended, once it has.
@@ -72,11 +80,37 @@ public struct Job: Codable, Sendable, Equatable {
         self.lowWatermark = lowWatermark
         state = .queued
         attempts = 0
+        attemptLog = []
         bytesReceived = 0
         bytesDelivered = 0
         bytesBuffered = 0
         gateClosures = 0
         stalledUsec = 0
+    }
+}
+
+/// One time that the origin was asked for a body.
+public struct Attempt: Codable, Sendable, Equatable {
+    /// From 1 on.
+    public var number: Int
+    /// The body's first byte that this attempt was to deliver.
+    public var position: Int
+    /// When a lane took it, in µs since 1970.
+    public var startedUsec: Int
+    /// When it was over, in µs since 1970; nil while it runs.
+    public var endedUsec: Int?
+    /// The status of the final response.
+    public var httpStatus: Int?
+    /// Why it was over; nil while it runs, and where the job was parked.
+    public var code: OutcomeCode?
+    /// The sentence for people.
+    public var message: String?
+
+    /// An attempt that has just begun.
+    public init(number: Int, position: Int, startedUsec: Int) {
+        self.number = number
+        self.position = position
+        self.startedUsec = startedUsec
     }
 }
 
@@ -117,6 +151,12 @@ public enum Ingest {
         public var deadlineSeconds: Double?
         /// The largest body that is wanted, in bytes.
         public var maximumSize: Int?
+        /// How many attempts may fail before the job does, without the first: 0 to 1,000.
+        public var retries: Int?
+        /// `sha256:` or `sha512:` and the digits that the body must have, or the name alone to be told them.
+        public var digest: String?
+        /// Entity-tags that the caller has (RFC 9110 §13.1.2): the outcome is `unchanged` where one is current.
+        public var ifNoneMatch: String?
 
         /// A request with the service's defaults.
         public init(url: String) {
@@ -194,14 +234,20 @@ public enum Ingest {
         public var connecting = 0
         /// Flowing.
         public var streaming = 0
-        /// Waiting for their consumers.
+        /// Waiting for their consumers, with a lane.
         public var stalled = 0
+        /// Waiting for their consumers, without one.
+        public var parked = 0
+        /// Waiting for their next attempt.
+        public var waiting = 0
         /// Ended with the whole body, since the service started.
         public var complete = 0
         /// Ended early, since the service started.
         public var failed = 0
         /// Ended by their owners, since the service started.
         public var cancelled = 0
+        /// Attempts beyond a job's first, since the service started.
+        public var retried = 0
 
         /// All zero.
         public init() {}

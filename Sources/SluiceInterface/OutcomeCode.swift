@@ -6,6 +6,8 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     case complete
     /// The body ended with the connection and nothing says whether that was its end (RFC 9112 §6.3, case 8).
     case completeUnverified
+    /// The caller has the current version already (304, RFC 9110 §15.4.5): no bytes were delivered.
+    case unchanged
 
     // Somebody here ended it.
 
@@ -13,6 +15,8 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     case cancelled
     /// The consumer closed its end of the pipe.
     case consumerGone
+    /// The consumer did not read for long, the body could not be continued later, and others needed the lane.
+    case consumerTooSlow
     /// The service stopped while the job ran.
     case serviceStopped
 
@@ -58,10 +62,38 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     case truncated
     /// The connection was lost in mid-body.
     case connectionLost
+    /// The origin gave up while the consumer made it wait, and the body cannot be continued.
+    case originGaveUp
     /// No byte came from the origin for the stall timeout although the consumer was ready.
     case stallTimeout
     /// The job's total time is over.
     case deadlineExceeded
+
+    // The body broke off and cannot be continued with the exact next byte.
+
+    /// The response named no version (ETag, Last-Modified) to continue.
+    case noValidator
+    /// It named one that does not promise equal bytes (RFC 9110 §8.8.1).
+    case weakValidator
+    /// A body of this kind is never continued: its length was not announced, or it came decoded.
+    case notResumable
+    /// The origin has another version now, or sends the client to another place.
+    case resourceChanged
+    /// The answer does not say of which version it is.
+    case unknownVersion
+    /// The same version, and another length.
+    case lengthChanged
+    /// A part was sent that does not begin where the body broke off.
+    case wrongRange
+    /// Several parts were sent where one was asked for (multipart/byteranges).
+    case multipartRange
+    /// The origin says that there is nothing where the body broke off, and that this was not the end.
+    case rangeNotSatisfiable
+
+    // The body is not what it should be.
+
+    /// The whole body came, and its digest is another one.
+    case digestMismatch
 
     // Our own trouble.
 
@@ -75,7 +107,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     /// The state a job with this outcome is in.
     public var state: JobState {
         switch self {
-        case .complete, .completeUnverified: .complete
+        case .complete, .completeUnverified, .unchanged: .complete
         case .cancelled: .cancelled
         default: .failed
         }
@@ -84,7 +116,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     /// What the person in front of it can do; nil where the sentence says it all.
     public var remedy: String? {
         switch self {
-        case .complete, .cancelled, .consumerGone: nil
+        case .complete, .unchanged, .cancelled, .consumerGone: nil
         case .completeUnverified: "compare a checksum of the body if you need to be sure"
         case .serviceStopped: "fetch again once the service runs"
         case .nameNotResolved: "check the host's spelling and this machine's name servers"
@@ -103,9 +135,17 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .contentEncoded: "the server must respect Accept-Encoding: identity"
         case .unexpectedPartial: "the server answers 206 without being asked for a range"
         case .tooLarge: "allow more (--max-size)"
+        case .consumerTooSlow: "read faster, or put the body into a file first (-o FILE)"
         case .truncated, .connectionLost: "fetch again"
+        case .originGaveUp: "read faster, or put the body into a file first (-o FILE)"
+        case .noValidator, .weakValidator, .notResumable:
+            "fetch again; a server that sends a strong ETag lets a body be continued"
+        case .resourceChanged, .lengthChanged: "fetch again: what was delivered belongs to the old version"
+        case .unknownVersion, .wrongRange, .multipartRange, .rangeNotSatisfiable:
+            "fetch again; the server's owner has to mend its range requests (RFC 9110 §14)"
+        case .digestMismatch: "do not use what was delivered; fetch again, or from another place"
         case .stallTimeout: "fetch again, or allow longer silence (--stall-timeout)"
-        case .deadlineExceeded: "allow more time (--timeout)"
+        case .deadlineExceeded: "allow more time (--deadline)"
         case .laneDied:
             "known causes: chunked trailers, a cut-off head or an absurd length; see docs/limits.md"
         case .laneUnavailable: "look into the service's journal"

@@ -122,7 +122,7 @@ final class LaneController {
     }
 
     private func refuse(_ order: LaneOrder, _ reason: String) {
-        channel.send(.ended(serial: order.serial, outcome: Outcome(.laneUnavailable, reason), status: nil))
+        channel.send(.ended(serial: order.serial, EndFacts(Outcome(.laneUnavailable, reason))))
         channel.send(.idle)
     }
 
@@ -162,7 +162,14 @@ final class LaneController {
         switch event {
         case .responded(let status, let length):
             job.hasResponse = true
-            channel.send(.responded(serial: job.order.serial, status: status, contentLength: length))
+            channel.send(
+                .responded(
+                    serial: job.order.serial,
+                    ResponseFacts(
+                        status: status,
+                        representation: Representation(
+                            url: job.order.url, sendsHeaders: true, version: .unnamed, length: length,
+                            framing: .length), etag: nil)))
             job.patience?.cancel()
             watchOrigin(job, after: .seconds(job.order.timeouts.stall))
         case .refused(let outcome, _, let length):
@@ -242,7 +249,7 @@ final class LaneController {
         job.tick?.cancel()
         job.patience?.cancel()
         channel.send(
-            .ended(serial: job.order.serial, outcome: outcome, status: job.transfer?.status))
+            .ended(serial: job.order.serial, EndFacts(outcome, status: job.transfer?.status)))
         finishIfDone(job)
     }
 

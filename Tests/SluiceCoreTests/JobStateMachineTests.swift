@@ -73,7 +73,7 @@ struct JobStateMachineTests {
         ]) { $0.endRequested(Self.wanted) }
         for (name, var machine) in Self.machines() where name.hasPrefix("ending") {
             #expect(machine.endRequested(Self.second) == .none)
-            #expect(machine.laneEnded(Self.part) == .finish(Self.wanted), "the first request stands")
+            #expect(machine.laneEnded(.finish(Self.part)) == .finish(Self.wanted), "the first request stands")
         }
     }
 
@@ -84,18 +84,18 @@ struct JobStateMachineTests {
             results[name] = (.finish(Self.whole), .complete)
             results["ending from \(name)"] = (.finish(Self.whole), .complete)
         }
-        expect(results) { $0.laneEnded(Self.whole) }
+        expect(results) { $0.laneEnded(.finish(Self.whole)) }
         for name in ["connecting", "streaming", "stalled"] {
             results[name] = (.finish(Self.part), .failed)
             results["ending from \(name)"] = (.finish(Self.wanted), .cancelled)
         }
-        expect(results) { $0.laneEnded(Self.part) }
+        expect(results) { $0.laneEnded(.finish(Self.part)) }
         let unverified = Outcome(.completeUnverified, "as far as one can tell")
         for name in ["connecting", "streaming", "stalled"] {
             results[name] = (.finish(unverified), .complete)
             results["ending from \(name)"] = (.finish(unverified), .complete)
         }
-        expect(results) { $0.laneEnded(unverified) }
+        expect(results) { $0.laneEnded(.finish(unverified)) }
     }
 
     @Test("a lane's death fails its job, unless it was to be ended anyway")
@@ -105,7 +105,7 @@ struct JobStateMachineTests {
             results[name] = (.finish(Self.death), .failed)
             results["ending from \(name)"] = (.finish(Self.wanted), .cancelled)
         }
-        expect(results) { $0.laneDied(Self.death) }
+        expect(results) { $0.laneDied(.finish(Self.death)) }
     }
 
     @Test("a job whose lane died before it had the order waits again, unless it was to be ended")
@@ -122,7 +122,7 @@ struct JobStateMachineTests {
     func uncertain() {
         var machine = Machine()
         _ = machine.dispatched()
-        _ = machine.laneEnded(Self.whole)
+        _ = machine.laneEnded(.finish(Self.whole))
         machine.becameUncertain(Outcome(.deliveryUncertain, "damaged"))
         #expect(machine.outcome?.code == .deliveryUncertain)
         #expect(machine.publicState == .failed)

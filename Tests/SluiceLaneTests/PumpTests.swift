@@ -36,9 +36,11 @@ struct PumpTests {
             staging = try stage.readEnd.reopenedForReadingAndWriting()
             let consumer = try Pipe()
             read = Monitor(try consumer.readEnd.duplicate().release())
+            var gate = Settings.Gate()
+            gate.stalledAfterSeconds = 0.05
             pump = try Pump(
                 sink: consumer.writeEnd.duplicate(), staging: staging.duplicate(), ledger: ledger,
-                order: LaneOrder(serial: 1, request: request, stalledAfterSeconds: 0.05),
+                order: LaneOrder(serial: 1, request: request, gate: gate),
                 marks: request.marks,
                 notify: { [events] event in events.update { $0.append(event) } })
         }

@@ -36,6 +36,12 @@ int cunix_reopen_read_write(int fd);
 // Call it before the first thread starts (mallopt(3), M_ARENA_MAX).
 void cunix_use_one_malloc_arena(void);
 
+// ---- time (_XOPEN_SOURCE) -------------------------------------------------
+
+// strptime(3) and timegm(3): a moment in UTC, written as `form` says and to
+// its end.  Returns false for anything else.
+bool cunix_parse_time(const char *text, const char *form, int64_t *seconds);
+
 // ---- terminals (variadic ioctl) -------------------------------------------
 
 int cunix_terminal_width(int fd);  // TIOCGWINSZ: columns, 0 where unknown; -1 with ENOTTY

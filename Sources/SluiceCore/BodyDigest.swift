@@ -1,0 +1,95 @@
+internal import FoundationEssentials
+internal import RawStructuredFieldValues
+
+/// How a digest is computed. (RFC 9530 §5 knows others; these are the ones that it does not advise against.)
+public enum DigestAlgorithm: String, Codable, Sendable, CaseIterable {
+    /// SHA-256 (FIPS 180-4).
+    case sha256
+    /// SHA-512 (FIPS 180-4).
+    case sha512
+
+    /// Of its values, in bytes.
+    public var byteCount: Int {
+        switch self {
+        case .sha256: 32
+        case .sha512: 64
+        }
+    }
+
+    /// Its key in Repr-Digest.
+    fileprivate var fieldKey: String {
+        switch self {
+        case .sha256: "sha-256"
+        case .sha512: "sha-512"
+        }
+    }
+}
+
+/// The digest of a whole body.
+public struct BodyDigest: Codable, Sendable, Equatable, CustomStringConvertible {
+    /// How it was computed.
+    public let algorithm: DigestAlgorithm
+    /// The value, in lower-case hexadecimal digits.
+    public let hexadecimal: String
+
+    /// A digest; nothing is checked here.
+    public init(algorithm: DigestAlgorithm, bytes: some Sequence<UInt8>) {
+        self.algorithm = algorithm
+        hexadecimal = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// `sha256:` and the digits.
+    public var description: String { "\(algorithm.rawValue):\(hexadecimal)" }
+
+    /// The digests in the field Repr-Digest (RFC 9530 §3) that can be checked; those that make no sense are passed over.
+    public static func inField(_ text: String) -> [BodyDigest] {
+        var parser = StructuredFieldValueParser(Array(text.utf8))
+        guard let members = try? parser.parseDictionaryFieldValue() else { return [] }
+        return DigestAlgorithm.allCases.compactMap { algorithm in
+            guard case .item(let item)? = members[algorithm.fieldKey],
+                case .undecodedByteSequence(let encoded) = item.rfc9651BareItem,
+                let bytes = Data(base64Encoded: encoded), bytes.count == algorithm.byteCount
+            else { return nil }
+            return BodyDigest(algorithm: algorithm, bytes: bytes)
+        }
+    }
+}
+
+/// What a job asks about its body's digest.
+public struct DigestRequest: Codable, Sendable, Equatable {
+    /// How it is computed.
+    public let algorithm: DigestAlgorithm
+    /// What it has to be; nil to be told it.
+    public let expected: BodyDigest?
+
+    /// Reads `sha256`, `sha256:` + digits, or the same with sha512. Digits may be in upper case.
+    ///
+    /// - Throws: `RequestError` about the parameter `digest`.
+    public init(_ text: String) throws(RequestError) {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let name = parts.first, let algorithm = DigestAlgorithm(rawValue: name.lowercased()) else {
+            throw RequestError(
+                parameter: "digest", reason: "\(RequestURL.quote(text)) begins with no known algorithm",
+                remedy: "write sha256:… or sha512:…")
+        }
+        self.algorithm = algorithm
+        guard parts.count == 2 else {
+            expected = nil
+            return
+        }
+        let digits = parts[1].lowercased()
+        let bytes = stride(from: 0, to: digits.utf8.count - 1, by: 2).compactMap { place in
+            UInt8(digits.dropFirst(place).prefix(2), radix: 16)
+        }
+        guard digits.utf8.count == 2 * algorithm.byteCount, bytes.count == algorithm.byteCount,
+            digits.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
+        else {
+            throw RequestError(
+                parameter: "digest", reason: "\(RequestURL.quote(parts[1])) is no \(algorithm.rawValue)",
+                remedy:
+                    "give \(2 * algorithm.byteCount) hexadecimal digits, as \(algorithm.rawValue)sum(1) prints"
+            )
+        }
+        expected = BodyDigest(algorithm: algorithm, bytes: bytes)
+    }
+}

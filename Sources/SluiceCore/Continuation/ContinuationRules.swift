@@ -1,0 +1,142 @@
+public import SluiceInterface
+
+/// What the answer to a request for the rest of a body means.
+public enum ContinuationDecision: Sendable, Equatable {
+    /// What follows begins with the very next byte, and has so many bytes where that is announced. `length` is that of
+    /// the whole body.
+    case goOn(remaining: Int?, length: Int?, framing: BodyFraming)
+    /// What follows begins with the first byte of the same version: those that were delivered have to be dropped.
+    case startOver(length: Int?, framing: BodyFraming)
+    /// There is nothing more: the consumer has it all.
+    case isComplete
+    /// None of what follows may reach the consumer.
+    case refuse(OutcomeCode, String)
+}
+
+/// The rules for continuing a body whose first bytes are in a pipe and cannot be taken back (RFC 9110 §13.1.5, §14,
+/// §15.3.7): the exact next byte of the same version, or nothing.
+public enum ContinuationRules {
+    /// Judges the head of a response to a request that began at `position` of `known`.
+    ///
+    /// - Parameters:
+    ///   - position: how many bytes of the body the consumer has; above 0.
+    ///   - asksForAll: the request had no Range, because every byte has to be seen again for a digest.
+    ///   - url: where the response came from.
+    ///   - field: looks a field up by its name in lower case.
+    public static func judge(
+        status: Int, url: String, position: Int, known: Representation, asksForAll: Bool,
+        field: (String) -> String?
+    ) -> ContinuationDecision {
+        guard url == known.url else {
+            return .refuse(.resourceChanged, "the rest would come from another place than the beginning")
+        }
+        guard let validator = known.version.validator, known.obstacle == nil else {
+            return .refuse(.notResumable, "nothing says which version the delivered bytes are of")
+        }
+        if status == 206 || status == 200 {
+            if let coding = field("content-encoding")?.lowercased(), coding != "identity", !coding.isEmpty {
+                return .refuse(
+                    .contentEncoded, "the rest of the body is encoded as \(RequestURL.quote(coding))")
+            }
+        }
+        switch status {
+        case 206 where !asksForAll:
+            return part(position, known, validator, field)
+        case 206:
+            return .refuse(.unexpectedPartial, "the server answered 206, but no range was asked for")
+        case 200:
+            return whole(position, known, validator, field)
+        case 416:
+            return notThere(position, known, field)
+        default:
+            return .refuse(
+                .httpStatus, ResponseRules.sentence(status: status) + " when the body was to go on")
+        }
+    }
+
+    private static func part(
+        _ position: Int, _ known: Representation, _ validator: Validator, _ field: (String) -> String?
+    ) -> ContinuationDecision {
+        if field("content-type")?.lowercased().hasPrefix("multipart/byteranges") == true {
+            return .refuse(.multipartRange, "the server sent several parts where one was asked for")
+        }
+        guard let text = field("content-range"),
+            case .part(let first, let last, let complete)? = ContentRange(text)
+        else {
+            let text = field("content-range").map { RequestURL.quote($0) } ?? "none"
+            return .refuse(.wrongRange, "the Content-Range of the server's answer is \(text)")
+        }
+        guard first == position else {
+            return .refuse(.wrongRange, "the server's part begins at byte \(first) instead of \(position)")
+        }
+        if let refusal = versionRefusal(validator, field) { return refusal }
+        if let complete, let length = known.length, complete != length {
+            return .refuse(
+                .lengthChanged, "the body has \(complete) bytes now and had \(length), in the same version")
+        }
+        let remaining = last - first + 1
+        if let announced = field("content-length"), field("transfer-encoding") == nil,
+            Int(announced) != remaining
+        {
+            return .refuse(
+                .wrongRange,
+                "the server announces \(RequestURL.quote(announced)) bytes for a part of \(remaining)")
+        }
+        return .goOn(remaining: remaining, length: known.length ?? complete, framing: .length)
+    }
+
+    private static func whole(
+        _ position: Int, _ known: Representation, _ validator: Validator, _ field: (String) -> String?
+    ) -> ContinuationDecision {
+        if let refusal = versionRefusal(validator, field) { return refusal }
+        switch ResponseRules.judge(status: 200, field: field, maximumSize: nil) {
+        case .refuse(let code, let message):
+            return .refuse(code, message)
+        case .accept(let length, let framing):
+            if let length, let before = known.length, length != before {
+                return .refuse(
+                    .lengthChanged, "the body has \(length) bytes now and had \(before), in the same version")
+            }
+            if let length, length < position {
+                return .refuse(
+                    .lengthChanged, "the body has \(length) bytes now, and \(position) have been delivered")
+            }
+            guard framing != .unannounced else {
+                return .refuse(.notResumable, "the rest of the body would end with the connection alone")
+            }
+            return .startOver(length: known.length ?? length, framing: framing)
+        }
+    }
+
+    private static func notThere(
+        _ position: Int, _ known: Representation, _ field: (String) -> String?
+    ) -> ContinuationDecision {
+        guard let text = field("content-range"), case .unsatisfied(let complete)? = ContentRange(text) else {
+            return .refuse(
+                .rangeNotSatisfiable,
+                "the server says that nothing follows byte \(position), and not how long the body is")
+        }
+        guard complete == position, known.length.map({ $0 == complete }) ?? true else {
+            return .refuse(
+                .rangeNotSatisfiable,
+                "the server says that the body has \(complete) bytes; \(position) have been delivered")
+        }
+        return .isComplete
+    }
+
+    private static func versionRefusal(_ validator: Validator, _ field: (String) -> String?)
+        -> ContinuationDecision?
+    {
+        guard let now = field(validator.fieldName)?.trimmingBlanks, !now.isEmpty else {
+            return .refuse(
+                .unknownVersion, "the answer does not say of which version it is (no \(validator.fieldName))")
+        }
+        guard now == validator.text else {
+            return .refuse(
+                .resourceChanged,
+                "the server has another version now: \(RequestURL.quote(now)) instead of "
+                    + "\(RequestURL.quote(validator.text))")
+        }
+        return nil
+    }
+}

@@ -1,0 +1,22 @@
+internal import CUnix
+
+/// Moments as HTTP writes them (RFC 9110 §5.6.7), in all three forms that a recipient has to take.
+public enum HTTPDate {
+    private static let forms = [
+        "%a, %d %b %Y %H:%M:%S GMT",
+        // RFC 850: two digits for the year.
+        "%A, %d-%b-%y %H:%M:%S GMT",
+        // asctime(3)
+        "%a %b %e %H:%M:%S %Y",
+    ]
+
+    /// The moment, in seconds since 1970; nil for what is no date.
+    public static func parse(_ text: String) -> Int? {
+        for form in forms {
+            var seconds: Int64 = 0
+            // The C locale's names: no process here calls setlocale(3).
+            if cunix_parse_time(text, form, &seconds) { return Int(seconds) }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,50 @@
+public import SluiceInterface
+
+/// What is remembered of the response whose body is being delivered: enough to ask for the rest of exactly this body.
+public struct Representation: Codable, Sendable, Equatable {
+    /// Where it came from, after all redirects. Another place is another representation, whatever its validator says.
+    public var url: String
+    /// The caller's fields were sent there too: no redirect had led to another origin.
+    public var sendsHeaders: Bool
+    /// Which version it is.
+    public var version: Version
+    /// The length of the whole body, in bytes.
+    public var length: Int?
+    /// How its end is known.
+    public var framing: BodyFraming
+    /// The server says that it does not serve ranges (`Accept-Ranges: none`, RFC 9110 §14.3).
+    public var refusesRanges: Bool
+    /// The origin sent a digest of the whole: it has to be computed over every byte from the first one on.
+    public var hasDigest: Bool
+
+    /// A representation.
+    public init(
+        url: String, sendsHeaders: Bool, version: Version, length: Int?, framing: BodyFraming,
+        refusesRanges: Bool = false, hasDigest: Bool = false
+    ) {
+        self.url = url
+        self.sendsHeaders = sendsHeaders
+        self.version = version
+        self.length = length
+        self.framing = framing
+        self.refusesRanges = refusesRanges
+        self.hasDigest = hasDigest
+    }
+
+    /// Why a body of this kind cannot go on where it broke off; nil where it can.
+    public var obstacle: (code: OutcomeCode, reason: String)? {
+        if framing == .unannounced {
+            return (.notResumable, "its end is known from nothing but the end of the connection")
+        }
+        switch version {
+        case .strong: return nil
+        case .weak: return (.weakValidator, "the server names its version by a weak validator only")
+        case .unnamed: return (.noValidator, "the server names no version of it (ETag or Last-Modified)")
+        }
+    }
+
+    /// Whether it can be put aside and taken up again at the cost of the missing bytes alone.
+    public var isParkable: Bool {
+        obstacle == nil && !refusesRanges && !hasDigest
+    }
+}

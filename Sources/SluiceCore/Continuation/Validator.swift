@@ -1,0 +1,83 @@
+/// What names one version of a representation, so that its bytes can be told from those of another version
+/// (RFC 9110 §8.8).
+public struct Validator: Codable, Sendable, Equatable {
+    /// Which field it came in.
+    public enum Kind: String, Codable, Sendable {
+        /// An entity-tag.
+        case etag
+        /// A date of last modification.
+        case lastModified
+    }
+
+    /// Which field it came in.
+    public var kind: Kind
+    /// The field's value, byte for byte: that is how it is compared, and sent in If-Range.
+    public var text: String
+
+    /// The field's name, in lower case.
+    public var fieldName: String {
+        switch kind {
+        case .etag: "etag"
+        case .lastModified: "last-modified"
+        }
+    }
+
+    /// A longer one is not kept, in bytes.
+    public static let maximumLength = 1024
+}
+
+/// What a response says about the version that its body belongs to.
+public enum Version: Codable, Sendable, Equatable {
+    /// A validator that promises the same bytes.
+    case strong(Validator)
+    /// One that promises only the same meaning: never enough to continue a body with.
+    case weak
+    /// None.
+    case unnamed
+
+    /// Reads it off a response's fields.
+    ///
+    /// A strong entity-tag is the best there is. A date is strong only if the response was made at least a second later
+    /// by the same clock, for until then the body may have changed again within the same second (RFC 9110 §8.8.2.2).
+    ///
+    /// - Parameter field: looks a field up by its name in lower case.
+    public init(field: (String) -> String?) {
+        let etag = field("etag")?.trimmingBlanks
+        if let etag, Self.isStrong(etag: etag) {
+            self = .strong(Validator(kind: .etag, text: etag))
+            return
+        }
+        let modified = field("last-modified")?.trimmingBlanks
+        // A weak entity-tag says that the bytes may change without it; a date beside it does not mend that.
+        if etag == nil, let modified, let changed = HTTPDate.parse(modified),
+            let made = field("date").flatMap({ HTTPDate.parse($0.trimmingBlanks) }), made - changed >= 1
+        {
+            self = .strong(Validator(kind: .lastModified, text: modified))
+            return
+        }
+        self = etag == nil && modified == nil ? .unnamed : .weak
+    }
+
+    /// The strong validator, where there is one.
+    public var validator: Validator? {
+        switch self {
+        case .strong(let validator): validator
+        case .weak, .unnamed: nil
+        }
+    }
+
+    /// `"…"` without W/ (RFC 9110 §8.8.3), of visible ASCII: anything else could not be sent back as it came.
+    private static func isStrong(etag: String) -> Bool {
+        etag.utf8.count >= 2 && etag.utf8.count <= Validator.maximumLength && etag.hasPrefix("\"")
+            && etag.hasSuffix("\"")
+            && etag.utf8.dropFirst().dropLast().allSatisfy { (0x21...0x7e).contains($0) && $0 != 0x22 }
+    }
+}
+
+extension String {
+    /// Without spaces and tabs at both ends: they are not part of a field's value (RFC 9110 §5.5).
+    var trimmingBlanks: String {
+        let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
+        return String(drop(while: isBlank).reversed().drop(while: isBlank).reversed())
+    }
+}
