@@ -72,7 +72,7 @@ enum StatusLine {
     static func describe(_ counts: Ingest.JobCounts, delivered: Int) -> String {
         let parts = [
             (counts.connecting, "connecting"), (counts.streaming, "streaming"), (counts.stalled, "stalled"),
-            (counts.queued, "queued"),
+            (counts.parked, "parked"), (counts.waiting, "waiting to try again"), (counts.queued, "queued"),
         ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
         let activity = parts.isEmpty ? "idle" : parts.joined(separator: ", ")
         return "\(activity); \(ByteSize.describe(delivered)) delivered"

@@ -48,13 +48,13 @@ public struct ProgressMeter: Sendable {
         guard let job, seconds > start else { return 0 }
         var stalled = Double(job.stalledUsec) / 1e6
         // No reports come while nothing moves.
-        if job.state == .stalled { stalled += max(0, seconds - jobSeconds) }
+        if job.state == .stalled || job.state == .parked { stalled += max(0, seconds - jobSeconds) }
         return min(1, max(0, stalled / (seconds - start)))
     }
 
     /// Whether it is the consumer for whom the rest waits.
     public func isConsumerSlow(at seconds: Double) -> Bool {
-        job?.state == .stalled || stalledShare(at: seconds) >= Self.slowShare
+        job?.state == .stalled || job?.state == .parked || stalledShare(at: seconds) >= Self.slowShare
     }
 
     /// The line: never longer than the terminal is wide less one column (the last one makes some terminals wrap).
@@ -66,7 +66,8 @@ public struct ProgressMeter: Sendable {
         switch job.state {
         case .queued: return Self.fitted(["queued: waits for a lane", elapsed], terminal.width - 1)
         case .connecting: return Self.fitted(["connecting", elapsed], terminal.width - 1)
-        case .streaming, .stalled, .complete, .failed, .cancelled: break
+        case .waiting: return Self.fitted(["waits for the next attempt", elapsed], terminal.width - 1)
+        case .streaming, .stalled, .parked, .complete, .failed, .cancelled: break
         }
         return Self.fitted(parts(job, at: seconds), bar: bar(job, terminal), terminal.width - 1)
     }
