@@ -113,6 +113,27 @@ bool cunix_size_is_sealed(int fd)
     return seals >= 0 && (seals & both) == both;
 }
 
+// ---- record locks ---------------------------------------------------------
+
+int cunix_lock_write(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_SETLK, &lock);
+}
+
+pid_t cunix_lock_holder(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(fd, F_GETLK, &lock) < 0)
+        return -1;
+    if (lock.l_type == F_UNLCK)
+        return 0;
+    if (lock.l_pid > 0)
+        return lock.l_pid;
+    errno = EAGAIN;
+    return -1;
+}
+
 int cunix_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
 
 int cunix_peer_credentials(int fd, struct cunix_credentials *out)

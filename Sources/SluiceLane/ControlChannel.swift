@@ -19,8 +19,12 @@ final class ControlChannel {
     private let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: LaneOrder.maximumBytes, alignment: 8)
 
+    private let encoder = JSONEncoder()
+
     init(socket: consuming OwnedDescriptor) {
         self.socket = socket
+        // A URL of slashes would be twice as long as the daemon expects.
+        encoder.outputFormatting = .withoutEscapingSlashes
     }
 
     deinit {
@@ -28,9 +32,9 @@ final class ControlChannel {
     }
 
     func send(_ report: LaneReport) {
-        // Encoding cannot fail: the type has no floating point and no custom code. A daemon that is gone shows as an
+        // Encoding cannot fail: there is no custom code, and the only number that could be infinite is capped. A daemon that is gone shows as an
         // end of file.
-        guard let bytes = try? JSONEncoder().encode(report) else { return }
+        guard let bytes = try? encoder.encode(report) else { return }
         _ = try? bytes.withUnsafeBytes { bytes throws(Errno) in
             try SocketMessage.send(bytes, to: socket)
         }

@@ -1,37 +1,9 @@
 internal import EventLoop
-internal import FoundationNetworking
 internal import Glibc
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
-
-/// One job in this lane. It is over when both are true: nothing more will be written, and URLSession is done.
-private final class LaneJob {
-    let order: LaneOrder
-    let pump: Pump
-    var transfer: Transfer?
-    var sinkWatch: Watch?
-    var tick: Timer?
-    var patience: Timer?
-    var sweep: Timer?
-    /// What the end of the body means, once the origin has ended it.
-    var result: Outcome?
-    var hasResponse = false
-    var accountIsClosed = false
-    var sessionIsDone = false
-
-    init(order: LaneOrder, pump: Pump) {
-        self.order = order
-        self.pump = pump
-    }
-
-    func cancelTimers() {
-        for timer in [tick, patience, sweep] { timer?.cancel() }
-        sinkWatch?.cancel()
-        sinkWatch = nil
-    }
-}
 
 /// Carries out the daemon's commands, one job at a time, and keeps the time limits.
 ///
@@ -45,6 +17,8 @@ final class LaneController {
     private static let sweepInterval = Duration.milliseconds(20)
     /// How long URLSession has to notice, before it is asked to cancel.
     private static let cancelDelay = Duration.milliseconds(500)
+
+    private static let consumerGone = Outcome(.consumerGone, "the consumer closed its end of the pipe")
 
     private let loop: EventLoop
     private let channel: ControlChannel
@@ -86,25 +60,25 @@ final class LaneController {
             let staging = descriptors.take(2),
             let counters = try? SharedCounters(mapping: page), let ledger = Ledger(existing: counters),
             let marks = try? Watermarks(high: order.highWatermark, low: order.lowWatermark),
-            let url = try? RequestURL(order.url)
+            let requests = RequestMaker(order), let request = requests.first()
         else { return refuse(order, "the order is not one that a lane can carry out") }
-        ledger.markTaken()
-        let mailbox = LaneMailbox(loop: loop, controller: self, serial: order.serial)
         do {
+            // Before anything is looked at or written: whoever had it may still have been writing.
+            let lock = try LedgerLock(page)
+            guard Self.isAt(order.position, ledger, staging) else {
+                return refuse(order, "the job's ledger does not stand at byte \(order.position)")
+            }
+            ledger.markTaken()
+            let mailbox = LaneMailbox(loop: loop, controller: self, serial: order.serial)
             let pump = try Pump(
                 sink: sink, staging: staging, ledger: ledger, order: order, marks: marks,
                 notify: { mailbox.post(.pump($0)) })
             let transfer = Transfer(
-                order: order, url: url, pump: pump, notify: { mailbox.post(.transfer($0)) })
-            let job = LaneJob(order: order, pump: pump)
-            job.transfer = transfer
+                requests: requests, pump: pump, notify: { mailbox.post(.transfer($0)) })
+            let job = LaneJob(order: order, pump: pump, transfer: transfer, lock: lock)
             job.sinkWatch = try pump.watch(on: loop) { [self, weak job] readiness in
                 guard let job else { return }
                 sinkIsReady(job, readiness)
-            }
-            guard let request = transfer.request() else {
-                job.cancelTimers()
-                return refuse(order, "Foundation does not take this URL")
             }
             self.job = job
             job.patience = loop.after(.seconds(order.timeouts.connect)) { [self, weak job] in
@@ -113,12 +87,23 @@ final class LaneController {
                     job,
                     Outcome(
                         .connectTimeout,
-                        "no response from \(url.origin.host) within \(order.timeouts.connect) s"))
+                        "no response from \(requests.url.origin.host) within \(order.timeouts.connect) s"))
             }
             session.begin(transfer, request)
+        } catch let refusal as LedgerLock.Refusal {
+            refuse(order, refusal.reason)
         } catch {
             refuse(order, "the lane lacks what it needs: \(error)")
         }
+    }
+
+    /// Whether the daemon has set the account to where the order begins. One that says something else would be wrong
+    /// from the first byte on.
+    private static func isAt(_ position: Int, _ ledger: Ledger, _ staging: borrowing OwnedDescriptor) -> Bool
+    {
+        let entry = ledger.read()
+        return !entry.isFilling && entry.filled == UInt64(position) && entry.received == UInt64(position)
+            && (try? staging.readableBytes()) == 0
     }
 
     private func refuse(_ order: LaneOrder, _ reason: String) {
@@ -128,7 +113,7 @@ final class LaneController {
 
     // MARK: Events
 
-    fileprivate func handle(_ event: LaneMailbox.Event, serial: Int) {
+    func handle(_ event: LaneMailbox.Event, serial: Int) {
         guard let job, job.order.serial == serial else { return }
         switch event {
         case .pump(let event): handle(event, job)
@@ -143,38 +128,42 @@ final class LaneController {
         case .flowing:
             channel.send(.flowing(serial: job.order.serial))
             scheduleTick(job, milliseconds: 1)
+        case .held:
+            channel.send(.held(serial: job.order.serial))
+        case .released:
+            channel.send(.released(serial: job.order.serial))
         case .keepsUp:
             channel.send(.keepsUp(serial: job.order.serial))
         case .consumerGone:
-            close(job, Outcome(.consumerGone, "the consumer closed its end of the pipe"))
+            close(job, EndFacts(Self.consumerGone, status: job.transfer.status))
             stopTransfer(job)
         case .tooLarge:
+            let limit = job.order.maximumSize ?? 0
             close(
                 job,
-                Outcome(.tooLarge, "the body is larger than the \(job.order.maximumSize ?? 0) bytes allowed"))
+                EndFacts(
+                    Outcome(.tooLarge, "the body is larger than the \(limit) bytes allowed"),
+                    status: job.transfer.status))
             stopTransfer(job)
         case .drained:
-            close(job, job.result ?? Outcome(.protocolError, "the body ended without a result"))
+            close(
+                job,
+                job.result
+                    ?? EndFacts(
+                        Outcome(.protocolError, "the body ended without a result"),
+                        status: job.transfer.status))
         }
     }
 
     private func handle(_ event: Transfer.Event, _ job: LaneJob) {
         switch event {
-        case .responded(let status, let length):
-            job.hasResponse = true
-            channel.send(
-                .responded(
-                    serial: job.order.serial,
-                    ResponseFacts(
-                        status: status,
-                        representation: Representation(
-                            url: job.order.url, sendsHeaders: true, version: .unnamed, length: length,
-                            framing: .length), etag: nil)))
+        case .responded(let facts):
+            channel.send(.responded(serial: job.order.serial, facts))
             job.patience?.cancel()
             watchOrigin(job, after: .seconds(job.order.timeouts.stall))
-        case .refused(let outcome, _, let length):
+        case .settled(let facts, let length):
             guard job.pump.end() else { return }
-            close(job, outcome)
+            close(job, facts)
             if let length, length <= Self.worthDropping {
                 job.sweep = loop.after(Self.droppingTime) { [self, weak job] in
                     if let job { stopTransfer(job) }
@@ -182,8 +171,8 @@ final class LaneController {
             } else {
                 stopTransfer(job)
             }
-        case .completed(let outcome):
-            job.result = outcome
+        case .completed(let facts):
+            job.result = facts
             job.patience?.cancel()
             job.sweep?.cancel()
             job.sessionIsDone = true
@@ -193,7 +182,7 @@ final class LaneController {
 
     private func sinkIsReady(_ job: LaneJob, _ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.failed, .hungUp]) {
-            end(job, Outcome(.consumerGone, "the consumer closed its end of the pipe"))
+            end(job, Self.consumerGone)
         } else if !job.pump.pushAll() {
             job.sinkWatch?.readiness = []
         }
@@ -207,8 +196,19 @@ final class LaneController {
             switch tick.next {
             case .never: break
             case .after(let milliseconds): scheduleTick(job, milliseconds: milliseconds)
-            case .stalled: channel.send(.stalled(serial: job.order.serial))
+            case .stalled(let holdAfter):
+                channel.send(.stalled(serial: job.order.serial))
+                watchHold(job, milliseconds: holdAfter)
             }
+        }
+    }
+
+    /// While a stall is reported nothing ticks: one timer looks when the time comes to report a hold.
+    private func watchHold(_ job: LaneJob, milliseconds: Int?) {
+        job.hold?.cancel()
+        guard let milliseconds else { return }
+        job.hold = loop.after(.milliseconds(milliseconds)) { [self, weak job] in
+            if let job { watchHold(job, milliseconds: job.pump.checkHold()) }
         }
     }
 
@@ -232,31 +232,31 @@ final class LaneController {
     /// A consumer that has every byte of an announced length may well close before URLSession has told of the end.
     private func end(_ job: LaneJob, _ outcome: Outcome) {
         guard job.pump.end() else { return }
-        if let length = job.transfer?.announcedLength, job.pump.delivered == length {
-            close(job, Outcome(.complete, "the body has \(length) bytes"))
-        } else {
-            close(job, outcome)
-        }
+        let facts = job.transfer.facts(forAll: job.pump.delivered)
+        close(job, facts ?? EndFacts(outcome, status: job.transfer.status))
         stopTransfer(job)
     }
 
     /// Nothing more will be written: tells the daemon, who settles the account.
-    private func close(_ job: LaneJob, _ outcome: Outcome) {
+    private func close(_ job: LaneJob, _ facts: EndFacts) {
         guard !job.accountIsClosed else { return }
         job.accountIsClosed = true
         job.sinkWatch?.cancel()
         job.sinkWatch = nil
         job.tick?.cancel()
+        job.hold?.cancel()
         job.patience?.cancel()
-        channel.send(
-            .ended(serial: job.order.serial, EndFacts(outcome, status: job.transfer?.status)))
+        // The pump has ended, so nobody in this process touches the pipes or the ledger any more. Let go before the
+        // daemon hears of it: it may give the job to another lane at once.
+        job.releaseLock()
+        channel.send(.ended(serial: job.order.serial, facts))
         finishIfDone(job)
     }
 
     /// Takes the transfer's connections away until URLSession notices. If it never does, the daemon ends the lane.
     private func stopTransfer(_ job: LaneJob) {
         guard !job.sessionIsDone else { return }
-        job.transfer?.abandon()
+        job.transfer.abandon()
         InetSockets.shutDownAll()
         sweepAgain(job)
         // What has no connection yet cannot be shut down: a name that is being looked up. Not at once, because a
@@ -281,28 +281,5 @@ final class LaneController {
         session.forget()
         self.job = nil
         channel.send(.idle)
-    }
-}
-
-/// Carries events of one job from the session's thread to the loop's.
-private final class LaneMailbox: Sendable {
-    enum Event: Sendable {
-        case pump(Pump.Event)
-        case transfer(Transfer.Event)
-    }
-
-    private let loop: EventLoop
-    private let serial: Int
-    // Only touched on the loop's thread, in `execute`: the controller lives there.
-    private nonisolated(unsafe) let controller: LaneController
-
-    init(loop: EventLoop, controller: LaneController, serial: Int) {
-        self.loop = loop
-        self.serial = serial
-        self.controller = controller
-    }
-
-    func post(_ event: Event) {
-        loop.execute { [self] in controller.handle(event, serial: serial) }
     }
 }

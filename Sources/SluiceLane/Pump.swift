@@ -9,6 +9,8 @@ internal import UnixSockets
 
 /// Moves one body from URLSession's chunks into the consumer's pipe, by way of the staging pipe and the ledger.
 ///
+/// It begins at the order's position: the bytes before it are in the consumer's pipe and in the account.
+///
 /// The writing policy is all here: chunks are gathered until there are enough for a large write, or until the origin
 /// pauses; then one `writev` puts them into the staging pipe, and `splice` passes the pages on to the consumer. What
 /// the consumer does not take stays; at the high watermark `deliver` does not return until the low one is reached.
@@ -19,38 +21,6 @@ internal import UnixSockets
 /// them waits: both pipes are non-blocking. Whoever finds room writes; the lock keeps the bytes in order. Waiting is
 /// done outside of the lock, in `waitForRoom`, by the session's thread alone.
 final class Pump: Sendable {
-    /// What the loop's thread has to know.
-    enum Event: Sendable {
-        /// Bytes wait and the loop's thread does not know it yet: begin to tick.
-        case startTicking
-        /// The consumer takes bytes again, after a stall was reported.
-        case flowing
-        /// The consumer's end is closed, or the write failed: nothing more will be written.
-        case consumerGone
-        /// The consumer has kept up with a good deal: larger pipes would serve it.
-        case keepsUp
-        /// The body is larger than the job allows; what was allowed has been delivered or waits.
-        case tooLarge
-        /// Everything has been passed on after the origin had ended: the account is closed.
-        case drained
-    }
-
-    /// What the loop's thread does next, after a tick.
-    struct Tick: Sendable {
-        /// When to look again.
-        enum Next: Sendable {
-            /// Nothing waits: not before `startTicking`.
-            case never
-            /// After so many milliseconds.
-            case after(milliseconds: Int)
-            /// Nothing has moved for a while although bytes wait: say so, and not before `flowing`.
-            case stalled
-        }
-        var next: Next
-        /// Watch for room in the consumer's pipe: nobody else does.
-        var wantsRoom: Bool
-    }
-
     /// A write is worth its system calls from here on, in bytes; also the capacity of a grown staging pipe.
     static let gatherSize = 256 << 10
     /// A consumer has kept up when the gate has not closed for this many bytes.
@@ -60,52 +30,22 @@ final class Pump: Sendable {
     /// How long a byte may be held back for a larger write where the origin does not pause, in ns.
     private static let longestGather: UInt64 = 5_000_000
 
-    private struct State {
-        var chunks = ChunkQueue()
-        var gate: WatermarkGate
-        /// Bytes in the staging pipe.
-        var staged = 0
-        var stagingCapacity: Int
-        /// Bytes that have gone into the staging pipe since the job began.
-        var filled = 0
-        var received = 0
-        var isEnded = false
-        var originHasEnded = false
-        /// The consumer's pipe was full at the last attempt.
-        var isBlocked = false
-        var isTicking = false
-        var stallIsReported = false
-        var hasKeptUp = false
-        var receivedAtLastTick = 0
-        var blockedTicks = 0
-        var closedSince: UInt64 = 0
-        var stalledNanoseconds: UInt64 = 0
-        /// When the oldest of the gathered chunks came.
-        var gatheredSince: UInt64 = 0
-        /// When the origin last sent something, or was last allowed to.
-        var originActive: UInt64
-        /// When the consumer last took something, or was last offered something.
-        var consumerActive: UInt64
-
-        var delivered: Int { filled - staged }
-        /// Nobody but the loop's thread will see that there is room.
-        var needsWatch: Bool { isBlocked && !gate.isClosed && !isEnded }
-    }
-
     private let sink: OwnedDescriptor
     private let staging: OwnedDescriptor
     private let wakeUp: EventSignal
     private let ledger: Ledger
     private let maximumSize: Int?
+    private let position: Int
     private let stalledAfterNanoseconds: UInt64
     private let notify: @Sendable (Event) -> Void
-    private let state: Mutex<State>
+    private let state: Mutex<PumpState>
 
     /// A pump for one job.
     ///
     /// - Parameters:
     ///   - sink: the consumer's pipe or socket, non-blocking.
     ///   - staging: the staging pipe, open for reading and writing, non-blocking, empty.
+    ///   - ledger: set to the order's position.
     ///   - notify: called on either thread, never under the lock; must not wait.
     init(
         sink: consuming OwnedDescriptor, staging: consuming OwnedDescriptor, ledger: Ledger,
@@ -119,11 +59,11 @@ final class Pump: Sendable {
         wakeUp = try EventSignal()
         maximumSize = order.maximumSize
         stalledAfterNanoseconds = UInt64(order.stalledAfterSeconds * 1e9)
-        let now = Monotonic.nanoseconds()
+        position = order.position
         state = Mutex(
-            State(
-                gate: WatermarkGate(marks: marks), stagingCapacity: capacity, originActive: now,
-                consumerActive: now))
+            PumpState(
+                position: order.position, marks: marks, stagingCapacity: capacity,
+                before: ledger.read(), parkAfter: order.parkAfterSeconds))
     }
 
     // MARK: The session's thread
@@ -145,7 +85,7 @@ final class Pump: Sendable {
         if mustWait { waitForRoom() }
     }
 
-    private func accept(_ chunk: Data, _ state: inout State, _ events: inout [Event]) {
+    private func accept(_ chunk: Data, _ state: inout PumpState, _ events: inout [Event]) {
         let now = Monotonic.nanoseconds()
         let hadPaused = now - state.originActive > UInt64(Self.pauseMilliseconds) * 1_000_000
         let isTrickle = hadPaused && state.gate.buffered == 0
@@ -158,7 +98,7 @@ final class Pump: Sendable {
         let hasClosed = state.gate.arrived(chunk.count) == .close
         if hasClosed {
             state.closedSince = now
-            ledger.gateClosed(closures: state.gate.closures, at: now)
+            ledger.gateClosed(closures: state.closuresBefore + state.gate.closures, at: now)
         }
         // The first chunk after a pause goes at once: nothing is gained by holding a trickle back.
         if isTrickle || hasClosed || state.chunks.count >= min(Self.gatherSize, state.stagingCapacity) {
@@ -184,12 +124,22 @@ final class Pump: Sendable {
         }
     }
 
-    /// Bytes that the consumer's pipe has got so far.
+    /// The origin is at work, though nothing of what it sends is for the consumer.
+    func originIsActive() {
+        state.withLock { $0.originActive = Monotonic.nanoseconds() }
+    }
+
+    /// How long the origin had to wait before the gate last opened after a long time, if that was just now.
+    func recentHold() -> Duration? {
+        state.withLock { $0.recentHold(at: Monotonic.nanoseconds()) }
+    }
+
+    /// Bytes of the body that the consumer's pipe has got so far, those before the position among them.
     var delivered: Int {
         state.withLock { $0.delivered }
     }
 
-    /// Bytes of the body that have come so far.
+    /// Bytes of the body that have come so far, those before the position among them.
     var received: Int {
         state.withLock { $0.received }
     }
@@ -236,13 +186,14 @@ final class Pump: Sendable {
             state.receivedAtLastTick = state.received
             let isOld = Monotonic.nanoseconds() - state.gatheredSince > Self.longestGather
             if !hasArrived || isOld || state.originHasEnded { pushEverything(&state, &events) }
-            return Tick(next: nextTick(&state, hasArrived: hasArrived), wantsRoom: state.needsWatch)
+            let next = nextTick(&state, hasArrived: hasArrived, &events)
+            return Tick(next: next, wantsRoom: state.needsWatch)
         }
         events.forEach(notify)
         return tick
     }
 
-    private func nextTick(_ state: inout State, hasArrived: Bool) -> Tick.Next {
+    private func nextTick(_ state: inout PumpState, hasArrived: Bool, _ events: inout [Event]) -> Tick.Next {
         guard !state.isEnded, hasArrived || state.gate.buffered > 0 else {
             state.isTicking = false
             return .never
@@ -251,17 +202,35 @@ final class Pump: Sendable {
             state.blockedTicks = 0
             return .after(milliseconds: Self.pauseMilliseconds)
         }
-        let stallsAt = state.consumerActive + stalledAfterNanoseconds
         let now = Monotonic.nanoseconds()
+        if state.noticesHold(at: now) { events.append(.held) }
+        let stallsAt = state.consumerActive + stalledAfterNanoseconds
         if now >= stallsAt {
             state.isTicking = false
             state.stallIsReported = true
-            return .stalled
+            return .stalled(holdAfter: state.millisecondsToHold(from: now))
         }
         // A full pipe is somebody else's to empty: look less and less often, but not later than needed.
         state.blockedTicks += 1
         let untilStalled = Int((stallsAt - now) / 1_000_000) + 1
-        return .after(milliseconds: min(untilStalled, 1 << min(state.blockedTicks, 7)))
+        let needed = min(untilStalled, state.millisecondsToHold(from: now) ?? .max)
+        return .after(milliseconds: min(needed, 1 << min(state.blockedTicks, 7)))
+    }
+
+    /// Has a look, while a stall is reported, at whether the consumer has held the origin up for too long.
+    ///
+    /// - Returns: after how many milliseconds to look again; nil for: not before the next stall.
+    func checkHold() -> Int? {
+        var events: [Event] = []
+        let next = state.withLock { state -> Int? in
+            // While there are ticks, they look.
+            guard !state.isEnded, state.stallIsReported else { return nil }
+            let now = Monotonic.nanoseconds()
+            if state.noticesHold(at: now) { events.append(.held) }
+            return state.millisecondsToHold(from: now)
+        }
+        events.forEach(notify)
+        return next
     }
 
     /// Nothing is written any more, from this call on: the account is closed. What arrives is dropped.
@@ -293,7 +262,7 @@ final class Pump: Sendable {
 
     // MARK: Under the lock
 
-    private func push(_ state: inout State, everything: Bool, _ events: inout [Event]) {
+    private func push(_ state: inout PumpState, everything: Bool, _ events: inout [Event]) {
         state.isBlocked = false
         while !state.isEnded {
             if state.staged > 0 {
@@ -308,18 +277,19 @@ final class Pump: Sendable {
     }
 
     /// Staging pipe to consumer. Returns false when nothing more can be done now.
-    private func passOn(_ state: inout State, _ events: inout [Event]) -> Bool {
+    private func passOn(_ state: inout PumpState, _ events: inout [Event]) -> Bool {
         do {
             let moved = try Splice.move(from: staging, to: sink, count: state.staged)
             state.staged -= moved
             state.consumerActive = Monotonic.nanoseconds()
             if state.gate.drained(moved) == .open { openGateInLedger(&state) }
+            if state.noticesRelease(at: state.consumerActive) { events.append(.released) }
             if state.stallIsReported {
                 state.stallIsReported = false
                 state.isTicking = true
                 events.append(.flowing)
             }
-            if !state.hasKeptUp, state.gate.closures == 0, state.delivered >= Self.keepsUpAfter {
+            if !state.hasKeptUp, state.gate.closures == 0, state.delivered - position >= Self.keepsUpAfter {
                 state.hasKeptUp = true
                 events.append(.keepsUp)
             }
@@ -336,7 +306,7 @@ final class Pump: Sendable {
     }
 
     /// Chunks to staging pipe, which is empty.
-    private func fill(_ state: inout State, _ events: inout [Event]) {
+    private func fill(_ state: inout PumpState, _ events: inout [Event]) {
         ledger.beginFill(filled: state.filled)
         do {
             let count = try state.chunks.write(to: staging, atMost: state.stagingCapacity)
@@ -350,16 +320,13 @@ final class Pump: Sendable {
         ledger.endFill(filled: state.filled)
     }
 
-    private func openGateInLedger(_ state: inout State) {
-        guard state.closedSince > 0 else { return }
-        let now = Monotonic.nanoseconds()
-        state.stalledNanoseconds += now - state.closedSince
-        state.closedSince = 0
-        state.originActive = now
-        ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
+    private func openGateInLedger(_ state: inout PumpState) {
+        if state.gateHasOpened(at: Monotonic.nanoseconds()) {
+            ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
+        }
     }
 
-    private func pushEverything(_ state: inout State, _ events: inout [Event]) {
+    private func pushEverything(_ state: inout PumpState, _ events: inout [Event]) {
         if state.originHasEnded {
             finishIfDrained(&state, &events)
         } else if !state.gate.isClosed {
@@ -367,20 +334,20 @@ final class Pump: Sendable {
         }
     }
 
-    private func finishIfDrained(_ state: inout State, _ events: inout [Event]) {
+    private func finishIfDrained(_ state: inout PumpState, _ events: inout [Event]) {
         push(&state, everything: true, &events)
         guard state.gate.buffered == 0, !state.isEnded else { return }
         end(&state)
         events.append(.drained)
     }
 
-    private func startTickingIfNeeded(_ state: inout State, _ events: inout [Event]) {
+    private func startTickingIfNeeded(_ state: inout PumpState, _ events: inout [Event]) {
         guard state.gate.buffered > 0, !state.isTicking, !state.stallIsReported else { return }
         state.isTicking = true
         events.append(.startTicking)
     }
 
-    private func end(_ state: inout State) {
+    private func end(_ state: inout PumpState) {
         state.isEnded = true
         state.chunks = ChunkQueue()
         openGateInLedger(&state)

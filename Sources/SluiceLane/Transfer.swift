@@ -7,98 +7,109 @@ internal import Synchronization
 /// One job's request and response: which redirects are followed, which response is taken, what its end means.
 ///
 /// ## Concurrency model
-/// Called by the session's thread, one callback after another. The lane's thread only asks for `request` before the
-/// transfer begins; `state` is locked so that this is visibly safe.
+/// Called by the session's thread, one callback after another. The lane's thread asks for the request before the
+/// transfer begins, and how things stand when it ends a job; `state` is locked for that. No call that may wait is made
+/// under the lock: `Pump.deliver` is, so it comes after it.
 final class Transfer: Sendable {
     /// What the lane has to know.
     enum Event: Sendable {
         /// An acceptable head has arrived.
-        case responded(status: Int, length: Int?)
-        /// The response, or a redirect, is not taken. What follows may be dropped.
-        case refused(Outcome, status: Int?, dropping: Int?)
+        case responded(ResponseFacts)
+        /// The job's outcome is known, and no more bytes are delivered. What follows may be dropped, so many bytes.
+        case settled(EndFacts, dropping: Int?)
         /// URLSession is done with the task.
-        case completed(Outcome)
+        case completed(EndFacts)
     }
 
     /// As many redirects are followed, as browsers and curl's users are used to seeing followed at least.
     static let maximumRedirects = 10
 
+    /// An accepted body.
+    private struct Body {
+        let plan: BodyPlan
+        var window: BodyWindow
+        var hasher: BodyHasher?
+        /// The connection that it comes on, where there is only one.
+        var connection: InetSockets.Identity?
+    }
+
     private struct State {
         var url: RequestURL
+        /// The caller's fields are still sent: no redirect has led to another origin.
+        var sendsHeaders: Bool
         var redirects = 0
         var status: Int?
-        var head: (length: Int?, framing: BodyFraming)?
-        /// The connection that the body comes on, where there is only one.
-        var connection: InetSockets.Identity?
-        var isRefused = false
+        var body: Body?
+        var isSettled = false
     }
 
     private let order: LaneOrder
+    private let requests: RequestMaker
     private let pump: Pump
     private let notify: @Sendable (Event) -> Void
     private let state: Mutex<State>
 
-    init(order: LaneOrder, url: RequestURL, pump: Pump, notify: @escaping @Sendable (Event) -> Void) {
-        self.order = order
+    init(requests: RequestMaker, pump: Pump, notify: @escaping @Sendable (Event) -> Void) {
+        order = requests.order
+        self.requests = requests
         self.pump = pump
         self.notify = notify
-        state = Mutex(State(url: url))
+        state = Mutex(State(url: requests.url, sendsHeaders: requests.sendsHeaders))
     }
 
-    /// The request to begin with; nil where Foundation does not take the URL.
-    func request() -> URLRequest? {
-        guard let url = URL(string: order.url) else { return nil }
-        var request = plainRequest(url)
-        for field in order.headers { request.setValue(field.value, forHTTPHeaderField: field.name) }
-        return request
-    }
-
-    /// A request with the lane's own fields and nothing of the caller's.
-    private func plainRequest(_ url: URL) -> URLRequest {
-        var request = URLRequest(url: url, cachePolicy: .reloadIgnoringLocalAndRemoteCacheData)
-        request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
-        request.setValue("sluice/\(SluiceVersion.current)", forHTTPHeaderField: "User-Agent")
-        return request
-    }
-
-    // MARK: The session's thread
+    // MARK: Redirects
 
     /// Where a redirect leads, or nil for: not there.
     func redirect(response: HTTPURLResponse, proposed: URLRequest) -> URLRequest? {
-        if state.withLock({ $0.isRefused }) { return nil }
-        let decision = state.withLock { state -> Result<RedirectTarget, RefusedRedirect> in
+        let decision = state.withLock { state -> Result<RedirectTarget, RefusedRedirect>? in
+            guard !state.isSettled else { return nil }
             state.status = response.statusCode
-            state.redirects += 1
-            guard state.redirects <= Self.maximumRedirects else {
-                return .failure(
-                    RefusedRedirect(
-                        .tooManyRedirects, "the server redirected \(state.redirects) times"))
-            }
-            guard let location = response.value(forHTTPHeaderField: "Location") else {
-                return .failure(RefusedRedirect(.redirectRefused, "the redirect has no Location"))
-            }
-            do throws(RequestError) {
-                let target = try state.url.redirected(to: location)
-                let keepsFields = target.origin == state.url.origin
-                state.url = target
-                return .success(RedirectTarget(url: target, keepsFields: keepsFields))
-            } catch {
-                return .failure(RefusedRedirect(.redirectRefused, "a redirect was refused: \(error.reason)"))
-            }
+            return follow(response.value(forHTTPHeaderField: "Location"), &state)
         }
         switch decision {
-        case .success(let target):
+        case .success(let target)?:
             guard let url = URL(string: target.url.text) else {
-                refuse(Outcome(.redirectRefused, "the redirect's target is not a URL"), dropping: nil)
+                settle(Outcome(.redirectRefused, "the redirect's target is not a URL"))
                 return nil
             }
             // What the caller sent was for the first origin. Once stripped it stays stripped, also on the way back.
-            var request = target.keepsFields ? proposed : plainRequest(url)
+            var request = target.keepsFields ? proposed : requests.plain(url)
             request.url = url
             return request
-        case .failure(let refusal):
-            refuse(refusal.outcome, dropping: nil)
+        case .failure(let refusal)?:
+            settle(refusal.outcome)
             return nil
+        case nil:
+            return nil
+        }
+    }
+
+    private func follow(_ location: String?, _ state: inout State) -> Result<RedirectTarget, RefusedRedirect>
+    {
+        if order.position > 0 {
+            // What is at another place is another representation, whatever its validator says.
+            return .failure(
+                RefusedRedirect(
+                    .resourceChanged,
+                    "the server answered \(state.status ?? 0): the rest of the body would be at another place"
+                ))
+        }
+        state.redirects += 1
+        guard state.redirects <= Self.maximumRedirects else {
+            return .failure(
+                RefusedRedirect(.tooManyRedirects, "the server redirected \(state.redirects) times"))
+        }
+        guard let location else {
+            return .failure(RefusedRedirect(.redirectRefused, "the redirect has no Location"))
+        }
+        do throws(RequestError) {
+            let target = try state.url.redirected(to: location)
+            let keepsFields = target.origin == state.url.origin
+            state.url = target
+            state.sendsHeaders = state.sendsHeaders && keepsFields
+            return .success(RedirectTarget(url: target, keepsFields: keepsFields))
+        } catch {
+            return .failure(RefusedRedirect(.redirectRefused, "a redirect was refused: \(error.reason)"))
         }
     }
 
@@ -115,88 +126,131 @@ final class Transfer: Sendable {
         }
     }
 
+    // MARK: The response
+
     /// Decides on the head of the final response. Nothing of the body has been delivered yet, and URLSession does not
     /// care for an answer: `receive` has to know.
     func receive(head response: URLResponse) {
         guard let response = response as? HTTPURLResponse else {
-            refuse(Outcome(.protocolError, "the answer is not HTTP"), dropping: nil)
+            settle(Outcome(.protocolError, "the answer is not HTTP"))
             return
         }
         // 100 and 103 are not the answer, which is still to come (RFC 9110 §15.2).
         guard response.statusCode >= 200 else { return }
-        let isRefused = state.withLock { state in
+        let verdict = state.withLock { state -> Verdict? in
             state.status = response.statusCode
-            return state.isRefused
+            guard !state.isSettled else { return nil }
+            let verdict = ResponseJudge(order: order).judge(
+                status: response.statusCode, url: state.url.text, sendsHeaders: state.sendsHeaders,
+                now: time(nil), field: { response.value(forHTTPHeaderField: $0) })
+            if case .take(let plan, _) = verdict { state.body = body(plan) }
+            return verdict
         }
-        if isRefused { return }
-        let decision = ResponseRules.judge(
-            status: response.statusCode, field: { response.value(forHTTPHeaderField: $0) },
-            maximumSize: order.maximumSize)
-        switch decision {
-        case .accept(let length, let framing):
-            let sockets = framing == .unannounced ? InetSockets.all() : []
-            state.withLock { state in
-                state.head = (length, framing)
-                state.connection = sockets.count == 1 ? sockets.first : nil
-            }
-            notify(.responded(status: response.statusCode, length: length))
-        case .refuse(.httpStatus, let message):
-            let length = response.value(forHTTPHeaderField: "Content-Length").flatMap { Int($0) }
-            refuse(Outcome(.httpStatus, message), dropping: length)
-        case .refuse(let code, let message):
-            refuse(Outcome(code, message), dropping: nil)
+        switch verdict {
+        case .take(_, let facts)?: notify(.responded(facts))
+        case .settle(let facts, let length)?: settle(facts, dropping: length)
+        case nil: break
         }
+    }
+
+    private func body(_ plan: BodyPlan) -> Body {
+        let sockets = plan.framing == .unannounced ? InetSockets.all() : []
+        return Body(
+            plan: plan, window: plan.window,
+            hasher: plan.showsEverything
+                ? BodyHasher(request: order.digest, announced: plan.digests) : nil,
+            connection: sockets.count == 1 ? sockets.first : nil)
     }
 
     /// A part of the body; does not return while the gate is closed.
     func receive(chunk: Data) {
-        let isWanted = state.withLock { !$0.isRefused && $0.head != nil }
-        if isWanted { pump.deliver(chunk) }
+        let parts = state.withLock { state -> BodyWindow.Parts? in
+            guard !state.isSettled else { return nil }
+            let parts = state.body?.window.take(chunk)
+            if let parts { state.body?.hasher?.update(parts.announced) }
+            return parts
+        }
+        guard let parts else { return }
+        if parts.wanted.isEmpty {
+            pump.originIsActive()
+        } else {
+            pump.deliver(parts.wanted)
+        }
+        if parts.hasExcess, let excess = state.withLock({ $0.body?.plan.excess }) { settle(excess) }
     }
+
+    // MARK: The end
 
     /// URLSession is done.
     ///
     /// - Parameter response: the last one. Of a redirect without a Location Foundation tells in no other way.
     func completed(error: (any Error)?, response: URLResponse?) {
         let received = pump.received
-        let (outcome, isRefused) = state.withLock { state in
-            (self.outcome(&state, error, response, received), state.isRefused)
+        let hold = error == nil ? nil : pump.recentHold()
+        let (facts, isSettled) = state.withLock { state in
+            (end(&state, error, response, received, hold), state.isSettled)
         }
-        notify(.completed(outcome))
-        // A refusal is on its way to the lane's thread, which closes the account: it must not be closed before.
-        if !isRefused { pump.originEnded() }
+        notify(.completed(facts))
+        // What has been settled is on its way to the lane's thread, which closes the account: it must not be closed
+        // before.
+        if !isSettled { pump.originEnded() }
     }
 
-    private func outcome(
-        _ state: inout State, _ error: (any Error)?, _ response: URLResponse?, _ received: Int
-    ) -> Outcome {
+    private func end(
+        _ state: inout State, _ error: (any Error)?, _ response: URLResponse?, _ received: Int,
+        _ hold: Duration?
+    ) -> EndFacts {
         if let error {
-            return TransferFailure.outcome(
-                for: error, url: state.url, hasResponse: state.head != nil, received: received,
-                length: state.head?.length)
+            let outcome = TransferFailure.outcome(
+                for: error, url: state.url, hasResponse: state.body != nil, received: received,
+                length: state.body?.plan.length)
+            return EndFacts(TransferFailure.outcome(outcome, afterHold: hold), status: state.status)
         }
-        guard let head = state.head else {
+        guard let body = state.body else {
             if let response = response as? HTTPURLResponse, (300...399).contains(response.statusCode) {
                 state.status = response.statusCode
-                return Outcome(.redirectRefused, "the redirect has no Location")
+                return EndFacts(
+                    Outcome(.redirectRefused, "the redirect has no Location"), status: state.status)
             }
-            return Outcome(.protocolError, "the transfer ended without a response")
+            return EndFacts(
+                Outcome(.protocolError, "the transfer ended without a response"), status: state.status)
         }
         // A connection that is open after the body has ended cannot have been what ended it: HTTP/2 did.
         let endIsProven =
-            head.framing == .unannounced && (state.connection.map(InetSockets.isEstablished) ?? false)
-        return ResponseRules.atEnd(
-            received: received, length: head.length, framing: head.framing, endIsProven: endIsProven)
+            body.plan.framing == .unannounced && (body.connection.map(InetSockets.isEstablished) ?? false)
+        return Self.facts(
+            body, body.plan.atEnd(seen: body.window.seen, endIsProven: endIsProven), status: state.status)
     }
 
-    /// The length of an accepted body, where it was announced.
-    var announcedLength: Int? {
-        state.withLock { $0.head?.length }
+    private static func facts(_ body: Body, _ outcome: Outcome, status: Int?) -> EndFacts {
+        guard let hasher = body.hasher else { return EndFacts(outcome, status: status) }
+        let judged = hasher.judge(outcome)
+        var facts = EndFacts(judged.outcome, status: status)
+        facts.digest = judged.digest
+        return facts
+    }
+
+    /// What is to be said of a consumer that has so many bytes and closes its pipe before URLSession has told of the
+    /// body's end: nil where that was not all, or where nobody can say so.
+    func facts(forAll delivered: Int) -> EndFacts? {
+        state.withLock { state in
+            let complete = Outcome(.complete, "the body has \(delivered) bytes")
+            guard let body = state.body else {
+                // The attempt was to find out that nothing is missing.
+                guard order.position > 0, order.position == delivered, order.known?.length == delivered,
+                    !order.asksForAll
+                else { return nil }
+                return EndFacts(complete, status: state.status)
+            }
+            guard body.plan.length == delivered else { return nil }
+            if body.hasher != nil, body.window.seen != delivered { return nil }
+            return Self.facts(body, complete, status: state.status)
+        }
     }
 
     /// Nobody wants the rest: no redirect is followed, and what arrives is dropped.
     func abandon() {
-        state.withLock { $0.isRefused = true }
+        state.withLock { $0.isSettled = true }
     }
 
     /// The status of the last response, redirects included.
@@ -204,11 +258,12 @@ final class Transfer: Sendable {
         state.withLock { $0.status }
     }
 
-    private func refuse(_ outcome: Outcome, dropping length: Int?) {
-        let status = state.withLock { state in
-            state.isRefused = true
-            return state.status
-        }
-        notify(.refused(outcome, status: status, dropping: length))
+    private func settle(_ outcome: Outcome) {
+        settle(EndFacts(outcome, status: status), dropping: nil)
+    }
+
+    private func settle(_ facts: EndFacts, dropping length: Int?) {
+        state.withLock { $0.isSettled = true }
+        notify(.settled(facts, dropping: length))
     }
 }

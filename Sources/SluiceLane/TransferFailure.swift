@@ -36,6 +36,17 @@ enum TransferFailure {
         }
     }
 
+    /// The same outcome, or that the origin gave up: its connection broke right after the consumer had made it wait.
+    ///
+    /// - Parameter hold: how long it had waited, where that is recent (`Pump.recentHold`).
+    static func outcome(_ outcome: Outcome, afterHold hold: Duration?) -> Outcome {
+        guard let hold, outcome.code == .connectionLost || outcome.code == .truncated else { return outcome }
+        return Outcome(
+            .originGaveUp,
+            "the server gave up after the consumer had made it wait for \(hold.components.seconds) s: "
+                + outcome.message)
+    }
+
     private static func inBody(code: Int, text: String, received: Int, length: Int?) -> Outcome {
         let place = length.map { "after \(received) of \($0) bytes" } ?? "after \(received) bytes"
         if text.contains("transfer closed with") || text.contains("end of response with") {

@@ -59,6 +59,17 @@ int cunix_memfd(const char *name);          // MFD_CLOEXEC | MFD_ALLOW_SEALING
 int cunix_seal_size(int fd);                // F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL
 bool cunix_size_is_sealed(int fd);          // shrink and grow, both
 
+// ---- record locks (variadic fcntl) ----------------------------------------
+
+// F_SETLK: a write lock of this process on the whole file.  -1 with EAGAIN or
+// EACCES where another process has one.  It goes when this process closes any
+// descriptor of the file, and with the process.
+int cunix_lock_write(int fd);
+// F_GETLK: the process whose lock would stand in the way of such a lock, 0 for
+// none, -1 with errno; EAGAIN where the holder has no number in this process's
+// name space.  A lock of this process itself never does.
+pid_t cunix_lock_holder(int fd);
+
 // ---- sockets --------------------------------------------------------------
 
 int cunix_accept(int fd);  // SOCK_CLOEXEC | SOCK_NONBLOCK

@@ -1,0 +1,128 @@
+internal import SluiceCore
+
+/// What the two threads of a `Pump` share, under its lock: the account, and who has waited for whom since when.
+struct PumpState {
+    /// An origin that has to wait so long may give up, in ns.
+    private static let longHold: UInt64 = 5_000_000_000
+    /// If it did, that shows within so much time behind an open gate, in ns: what the kernel holds comes first.
+    private static let holdShowsWithin: UInt64 = 5_000_000_000
+
+    /// A time for which the gate was closed and the origin had to wait.
+    private struct Hold {
+        /// In ns.
+        var length: UInt64
+        /// When the gate opened.
+        var end: UInt64
+        /// How long the gate had been closed until then, altogether.
+        var stalledAtItsEnd: UInt64
+    }
+
+    var chunks = ChunkQueue()
+    var gate: WatermarkGate
+    /// Closures of the gate in the job's earlier attempts.
+    let closuresBefore: Int
+    /// Bytes in the staging pipe.
+    var staged = 0
+    var stagingCapacity: Int
+    /// Bytes that have gone into the staging pipe since the job began.
+    var filled: Int
+    var received: Int
+    var isEnded = false
+    var originHasEnded = false
+    /// The consumer's pipe was full at the last attempt.
+    var isBlocked = false
+    var isTicking = false
+    var stallIsReported = false
+    private(set) var holdIsReported = false
+    var hasKeptUp = false
+    var receivedAtLastTick: Int
+    var blockedTicks = 0
+    /// When the gate closed; 0 while it is open.
+    var closedSince: UInt64 = 0
+    private(set) var stalledNanoseconds: UInt64
+    /// The last long one.
+    private var longHold: Hold?
+    /// When the oldest of the gathered chunks came.
+    var gatheredSince: UInt64 = 0
+    /// When the origin last sent something, or was last allowed to.
+    var originActive: UInt64
+    /// When the consumer last took something, or was last offered something.
+    var consumerActive: UInt64
+    /// How long it may be held up before that is reported, in ns.
+    private let parkAfter: UInt64
+
+    /// - Parameters:
+    ///   - before: the ledger as the job's earlier attempts left it.
+    ///   - parkAfter: in seconds.
+    init(position: Int, marks: Watermarks, stagingCapacity: Int, before: LedgerEntry, parkAfter: Double) {
+        gate = WatermarkGate(marks: marks)
+        self.stagingCapacity = stagingCapacity
+        filled = position
+        received = position
+        receivedAtLastTick = position
+        // What another lane wrote is a claim: sums of it must fit.
+        closuresBefore = Int(min(before.gateClosures, 1 << 40))
+        stalledNanoseconds = min(before.stalledNanoseconds, 1 << 62)
+        originActive = Monotonic.nanoseconds()
+        consumerActive = originActive
+        self.parkAfter = UInt64(parkAfter * 1e9)
+    }
+
+    var delivered: Int { filled - staged }
+    /// Nobody but the loop's thread will see that there is room.
+    var needsWatch: Bool { isBlocked && !gate.isClosed && !isEnded }
+
+    /// Since when the consumer holds the transfer up: the gate is closed, or bytes wait and none is taken.
+    private var heldSince: UInt64? {
+        guard gate.buffered > 0 else { return nil }
+        return gate.isClosed ? min(closedSince, consumerActive) : consumerActive
+    }
+
+    /// Whether the consumer has held the transfer up for too long.
+    private func isHeld(at now: UInt64) -> Bool {
+        heldSince.map { now >= $0 + parkAfter } ?? false
+    }
+
+    /// Whether that is news.
+    mutating func noticesHold(at now: UInt64) -> Bool {
+        guard !holdIsReported, isHeld(at: now) else { return false }
+        holdIsReported = true
+        return true
+    }
+
+    /// Whether it is news that it no longer does.
+    mutating func noticesRelease(at now: UInt64) -> Bool {
+        guard holdIsReported, !isHeld(at: now) else { return false }
+        holdIsReported = false
+        return true
+    }
+
+    /// When to look for a hold; nil where there is no reason to.
+    func millisecondsToHold(from now: UInt64) -> Int? {
+        guard !holdIsReported, let heldSince else { return nil }
+        let due = heldSince + parkAfter
+        return due > now ? Int((due - now) / 1_000_000) + 1 : 0
+    }
+
+    /// The gate has opened; false where it was open.
+    mutating func gateHasOpened(at now: UInt64) -> Bool {
+        guard closedSince > 0 else { return false }
+        let length = now - closedSince
+        stalledNanoseconds += length
+        closedSince = 0
+        originActive = now
+        if length >= Self.longHold {
+            longHold = Hold(length: length, end: now, stalledAtItsEnd: stalledNanoseconds)
+        }
+        return true
+    }
+
+    /// How long the origin had to wait before the gate last opened after a long time, if that was just now.
+    func recentHold(at now: UInt64) -> Duration? {
+        guard let longHold else { return nil }
+        // Time behind a closed gate is none in which it could have shown.
+        let closedSinceThen = stalledNanoseconds - longHold.stalledAtItsEnd
+        guard now - longHold.end - closedSinceThen <= Self.holdShowsWithin else { return nil }
+        return .nanoseconds(Int64(clamping: longHold.length))
+    }
+}

@@ -1,0 +1,73 @@
+internal import Foundation
+internal import FoundationNetworking
+internal import SluiceCore
+internal import SluiceInterface
+
+/// The requests of an order: where they go and what they carry.
+struct RequestMaker: Sendable {
+    let order: LaneOrder
+    /// Where the order begins: at the URL that was asked for, or at the one that the delivered bytes came from.
+    let url: RequestURL
+    /// The caller's fields go there.
+    let sendsHeaders: Bool
+
+    /// The requests for an order; nil where it contradicts itself.
+    init?(_ order: LaneOrder) {
+        self.order = order
+        if order.position == 0 {
+            guard let url = try? RequestURL(order.url) else { return nil }
+            self.url = url
+            sendsHeaders = true
+            return
+        }
+        guard order.position > 0, let known = order.known, known.obstacle == nil,
+            let url = try? RequestURL(known.url), url.text == known.url
+        else { return nil }
+        self.url = url
+        sendsHeaders = known.sendsHeaders
+    }
+
+    /// The request to begin with; nil where Foundation does not take the URL.
+    func first() -> URLRequest? {
+        guard let url = URL(string: url.text) else { return nil }
+        var request = plain(url)
+        guard sendsHeaders else { return request }
+        for field in order.headers where order.position == 0 || !Self.isCondition(field.name) {
+            request.setValue(field.value, forHTTPHeaderField: field.name)
+        }
+        // Again, for it goes before a field of the caller's.
+        addCondition(to: &request)
+        return request
+    }
+
+    /// A request with the lane's own fields and nothing of the caller's.
+    func plain(_ url: URL) -> URLRequest {
+        var request = URLRequest(url: url, cachePolicy: .reloadIgnoringLocalAndRemoteCacheData)
+        request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
+        request.setValue("sluice/\(SluiceVersion.current)", forHTTPHeaderField: "User-Agent")
+        addCondition(to: &request)
+        addRange(to: &request)
+        return request
+    }
+
+    /// Whether a caller's field may be answered by 304 (RFC 9110 §13.1.2, §13.1.3). What is in the middle of a body
+    /// has no use for that.
+    static func isCondition(_ name: String) -> Bool {
+        ["if-none-match", "if-modified-since"].contains(name.lowercased())
+    }
+
+    /// The entity-tag is of what is fetched in the end, so it goes along on redirects, wherever they lead.
+    private func addCondition(to request: inout URLRequest) {
+        guard order.position == 0, let tags = order.ifNoneMatch else { return }
+        request.setValue(tags, forHTTPHeaderField: "If-None-Match")
+    }
+
+    /// RFC 9110 §13.1.5: the rest if it is still the same version, else the whole.
+    private func addRange(to request: inout URLRequest) {
+        guard order.position > 0, !order.asksForAll, let validator = order.known?.version.validator else {
+            return
+        }
+        request.setValue("bytes=\(order.position)-", forHTTPHeaderField: "Range")
+        request.setValue(validator.text, forHTTPHeaderField: "If-Range")
+    }
+}

@@ -1,0 +1,145 @@
+internal import SluiceCore
+internal import SluiceInterface
+
+/// What the head of a final response means for an order.
+enum Verdict: Sendable, Equatable {
+    /// The body is taken.
+    case take(BodyPlan, ResponseFacts)
+    /// The head says it all: the job or this attempt is over, and none of what follows reaches the consumer.
+    ///
+    /// `dropping` is the length of what follows where that may be worth receiving: it keeps the connection.
+    case settle(EndFacts, dropping: Int?)
+}
+
+/// Judges responses, on their heads alone. What it says of them is bounded: it goes to the daemon.
+struct ResponseJudge: Sendable {
+    /// A longer pause is not asked for, in seconds: a year, which also keeps an endless number finite.
+    static let longestRetryAfter = 31_536_000.0
+
+    let order: LaneOrder
+
+    /// - Parameters:
+    ///   - url: where the response came from.
+    ///   - sendsHeaders: the caller's fields went there.
+    ///   - now: in seconds since 1970.
+    ///   - field: looks a field up by its name in lower case.
+    func judge(
+        status: Int, url: String, sendsHeaders: Bool, now: Int, field: (String) -> String?
+    ) -> Verdict {
+        if order.position > 0, let known = order.known {
+            return judge(rest: known, status: status, url: url, now: now, field: field)
+        }
+        if status == 304, isConditional(sendsHeaders: sendsHeaders) {
+            var facts = EndFacts(
+                Outcome(.unchanged, "the server says that nothing has changed (304)"), status: status)
+            facts.etag = Self.entityTag(field)
+            return .settle(facts, dropping: 0)
+        }
+        switch ResponseRules.judge(status: status, field: field, maximumSize: order.maximumSize) {
+        case .refuse(let code, let message):
+            return refuse(code, message, status, now, field)
+        case .accept(let length, let framing):
+            let digests = status == 200 ? Self.digests(field) : []
+            let representation = Representation(
+                url: url, sendsHeaders: sendsHeaders, version: Version(field: field), length: length,
+                framing: framing, refusesRanges: Self.refusesRanges(field), hasDigest: !digests.isEmpty)
+            return .take(
+                BodyPlan(kind: .whole, length: length, framing: framing, digests: digests),
+                ResponseFacts(
+                    status: status, representation: representation, etag: Self.entityTag(field)))
+        }
+    }
+
+    private func judge(
+        rest known: Representation, status: Int, url: String, now: Int, field: (String) -> String?
+    ) -> Verdict {
+        let decision = ContinuationRules.judge(
+            status: status, url: url, position: order.position, known: known, asksForAll: order.asksForAll,
+            field: field)
+        switch decision {
+        case .goOn(let remaining, let length, let framing):
+            let plan = BodyPlan(
+                kind: .rest(after: order.position, announced: remaining), length: length, framing: framing)
+            return take(plan, of: known, status, field)
+        case .startOver(let length, let framing):
+            let plan = BodyPlan(
+                kind: .again(had: order.position), length: length, framing: framing,
+                digests: Self.digests(field))
+            return take(plan, of: known, status, field)
+        case .isComplete where order.asksForAll:
+            // The digest is still owed, and was asked for without a Range.
+            return refuse(
+                .rangeNotSatisfiable, "the server answered 416, but no range was asked for", status, now,
+                field)
+        case .isComplete:
+            let facts = EndFacts(
+                Outcome(.complete, "the body has \(order.position) bytes"), status: status)
+            return .settle(facts, dropping: Self.length(field))
+        case .refuse(let code, let message):
+            return refuse(code, message, status, now, field)
+        }
+    }
+
+    private func take(
+        _ plan: BodyPlan, of known: Representation, _ status: Int, _ field: (String) -> String?
+    ) -> Verdict {
+        if let length = plan.length, let maximum = order.maximumSize, length > maximum {
+            return .settle(
+                EndFacts(
+                    Outcome(.tooLarge, "the body has \(length) bytes; the job allows \(maximum)"),
+                    status: status), dropping: nil)
+        }
+        var representation = known
+        representation.length = plan.length
+        if plan.showsEverything {
+            representation.hasDigest = known.hasDigest || !plan.digests.isEmpty
+            // A range was asked for, of this very version, and all came.
+            if !order.asksForAll { representation.refusesRanges = true }
+        }
+        if Self.refusesRanges(field) { representation.refusesRanges = true }
+        return .take(
+            plan,
+            ResponseFacts(status: status, representation: representation, etag: Self.entityTag(field)))
+    }
+
+    private func refuse(
+        _ code: OutcomeCode, _ message: String, _ status: Int, _ now: Int, _ field: (String) -> String?
+    ) -> Verdict {
+        var facts = EndFacts(Outcome(code, message), status: status)
+        if !(200...299).contains(status), let text = field("retry-after") {
+            facts.retryAfterSeconds = RetryPolicy.retryAfter(text, now: now)
+                .map { min($0, Self.longestRetryAfter) }
+        }
+        return .settle(facts, dropping: code == .httpStatus ? Self.length(field) : nil)
+    }
+
+    /// A 304 answers nothing but a condition that was sent.
+    private func isConditional(sendsHeaders: Bool) -> Bool {
+        if order.ifNoneMatch != nil { return true }
+        return sendsHeaders && order.headers.contains { RequestMaker.isCondition($0.name) }
+    }
+
+    // MARK: Fields
+
+    private static func digests(_ field: (String) -> String?) -> [BodyDigest] {
+        field("repr-digest").map(BodyDigest.inField) ?? []
+    }
+
+    private static func refusesRanges(_ field: (String) -> String?) -> Bool {
+        field("accept-ranges")?.lowercased().filter { $0 != " " && $0 != "\t" } == "none"
+    }
+
+    private static func length(_ field: (String) -> String?) -> Int? {
+        field("content-length").flatMap { Int($0) }
+    }
+
+    /// As it came, if it is one that can be sent back (RFC 9110 §8.8.3), of visible ASCII.
+    private static func entityTag(_ field: (String) -> String?) -> String? {
+        guard let tag = field("etag"), tag.utf8.count <= Validator.maximumLength else { return nil }
+        let opaque = tag.hasPrefix("W/") ? tag.dropFirst(2) : tag[...]
+        guard opaque.utf8.count >= 2, opaque.hasPrefix("\""), opaque.hasSuffix("\""),
+            opaque.utf8.dropFirst().dropLast().allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x22 })
+        else { return nil }
+        return tag
+    }
+}
