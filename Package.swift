@@ -113,7 +113,7 @@ let package = Package(
             path: "Tests/VarlinkCertification", swiftSettings: strict),
         tests("SluiceInterface", ["Varlink"]),
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
-        tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
+        tests("SluiceLane", ["CUnix", "SluiceCore", "UnixSockets", "EventLoop", "sluice-lane"]),
         tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         tests(

@@ -21,8 +21,12 @@ struct PumpTests {
         let events = Monitor<[Pump.Event]>([])
         let read: Monitor<CInt>
         private let staging: OwnedDescriptor
+        /// The place of the first byte that is delivered.
+        private let start: Int
 
-        init(high: Int, low: Int, maximumSize: Int? = nil) throws {
+        init(
+            high: Int, low: Int, maximumSize: Int? = nil, position: Int = 0, parkAfter: Double = 20
+        ) throws {
             // As a lane does.
             signal(SIGPIPE, SIG_IGN)
             var parameters = Ingest.FetchParameters(url: "http://h/")
@@ -38,9 +42,14 @@ struct PumpTests {
             read = Monitor(try consumer.readEnd.duplicate().release())
             var gate = Settings.Gate()
             gate.stalledAfterSeconds = 0.05
+            var parking = Settings.Parking()
+            parking.afterSeconds = parkAfter
+            if position > 0 { ledger.restart(at: position, now: Monotonic.nanoseconds()) }
+            start = position
             pump = try Pump(
                 sink: consumer.writeEnd.duplicate(), staging: staging.duplicate(), ledger: ledger,
-                order: LaneOrder(serial: 1, request: request, gate: gate),
+                order: LaneOrder(
+                    serial: 1, request: request, gate: gate, parking: parking, position: position),
                 marks: request.marks,
                 notify: { [events] event in events.update { $0.append(event) } })
         }
@@ -61,7 +70,8 @@ struct PumpTests {
                 return descriptor
             }
             return try ThreadedReader(
-                OwnedDescriptor(adopting: descriptor), expecting: PumpTests.pattern, pace: pace)
+                OwnedDescriptor(adopting: descriptor), expecting: PumpTests.pattern, from: start,
+                pace: pace)
         }
 
         /// Delivers a range on a thread of its own, as URLSession does.

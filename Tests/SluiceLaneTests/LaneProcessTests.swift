@@ -1,0 +1,297 @@
+import CUnix
+import FoundationEssentials
+import Glibc
+import SluiceCore
+import SluiceInterface
+import TestKit
+import Testing
+import UnixSockets
+
+/// A lane's manners towards its daemon: locks, accounts, digests, conditions.
+@Suite("A lane process")
+struct LaneProcessTests {
+    static let pattern = Pattern(seed: 92)
+    static let length = 300_007
+
+    private func origin(_ headers: [String]) throws -> BadOrigin {
+        try BadOrigin { connection in
+            try connection.respond(headers: headers, pattern: Self.pattern, count: Self.length)
+        }
+    }
+
+    // MARK: One writer at a time
+
+    @Test("a lane does not write for a job that another process writes for, and says which")
+    func locked() throws {
+        let origin = try origin([])
+        let job = try LaneTestJob(Self.pattern)
+        #expect(cunix_lock_write(job.ledgerFile.rawValue) == 0)
+        let lane = try LaneBench()
+        var facts = try lane.run(.test(origin.url()), of: job)
+        #expect(facts.outcome.code == .laneUnavailable)
+        #expect(facts.outcome.message.contains("\(getpid())"), "\(facts.outcome.message)")
+        #expect(origin.requests.isEmpty)
+        // The lock goes with any descriptor of the file that this process closes.
+        _ = try job.ledgerFile.duplicate()
+        facts = try lane.run(.test(origin.url()), of: job)
+        #expect(facts.outcome.code == .complete)
+    }
+
+    @Test("a lane holds its job's ledger as long as it may write, also when it had the job before")
+    func holder() throws {
+        let gate = try Gate()
+        let origin = try BadOrigin { connection in
+            if connection.request.rangeStart == nil {
+                try connection.sendHead(headers: ["ETag: \"v1\"", "Content-Length: \(Self.length)"])
+                try connection.send(Self.pattern, 0..<1000)
+                connection.close()
+            } else {
+                let start = connection.request.rangeStart ?? 0
+                try connection.sendHead(
+                    "206 Partial Content",
+                    headers: [
+                        "ETag: \"v1\"", "Content-Range: bytes \(start)-\(Self.length - 1)/\(Self.length)",
+                        "Content-Length: \(Self.length - start)",
+                    ])
+                try connection.send(Self.pattern, start..<start + 1)
+                try connection.wait(for: gate)
+                try connection.send(Self.pattern, (start + 1)..<Self.length)
+            }
+        }
+        let lane = try LaneBench()
+        let job = try LaneTestJob(Self.pattern)
+        #expect(cunix_lock_holder(job.ledgerFile.rawValue) == 0)
+        let first = try lane.run(.test(origin.url()), of: job)
+        #expect(first.outcome.code == .truncated || first.outcome.code == .connectionLost)
+        #expect(cunix_lock_holder(job.ledgerFile.rawValue) == 0)
+        let position = try job.check()
+        job.restart(at: position)
+        try lane.begin(.test(origin.url(), position: position, known: lane.response?.representation), of: job)
+        try eventually("the lane writes") { try job.delivered() > position }
+        #expect(cunix_lock_holder(job.ledgerFile.rawValue) == lane.program.processID)
+        gate.open()
+        try lane.waitFor("the end") { if case .ended = $0 { true } else { false } }
+        #expect(cunix_lock_holder(job.ledgerFile.rawValue) == 0)
+        #expect(try lane.end().outcome.code == .complete)
+        #expect(try job.check() == Self.length)
+    }
+
+    @Test("the lock goes with the lane")
+    func death() throws {
+        let origin = try BadOrigin { $0.waitForClose() }
+        let lane = try LaneBench()
+        let job = try LaneTestJob(Self.pattern)
+        try lane.begin(.test(origin.url()), of: job)
+        try origin.waitForRequests(1)
+        #expect(cunix_lock_holder(job.ledgerFile.rawValue) == lane.program.processID)
+        lane.program.kill()
+        try eventually("nobody holds it") { cunix_lock_holder(job.ledgerFile.rawValue) == 0 }
+    }
+
+    @Test("an order for another byte than the ledger's, or with something staged, is not carried out")
+    func elsewhere() throws {
+        let lane = try LaneBench()
+        let job = try LaneTestJob(Self.pattern, from: 5)
+        let known = Representation.test("http://127.0.0.1:9/", length: 10)
+        for position in [0, 4, 6] {
+            let facts = try lane.run(
+                .test("http://127.0.0.1:9/", position: position, known: known), of: job)
+            #expect(facts.outcome.code == .laneUnavailable)
+        }
+        #expect(write(job.staging.rawValue, "x", 1) == 1)
+        let facts = try lane.run(.test("http://127.0.0.1:9/", position: 5, known: known), of: job)
+        #expect(facts.outcome.code == .laneUnavailable)
+    }
+
+    // MARK: Kills
+
+    @Test("killed again and again, lanes deliver a body exactly, and the ledger tells how much")
+    func kills() throws {
+        let size = 24 << 20
+        let nginx = try Nginx()
+        let path = try nginx.serve("file", Self.pattern, count: size)
+        let job = try LaneTestJob(Self.pattern, pace: .pieces(7777))
+        var known: Representation?
+        var position = 0
+        var killed = 0
+        var random: UInt64 = 20_241
+        while position < size {
+            let lane = try LaneBench()
+            try lane.begin(.test(nginx.httpURL(path), position: position, known: known), of: job)
+            try lane.waitFor("what comes") { if case .responded = $0 { true } else { false } }
+            known = lane.response?.representation
+            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            let mark = position + Int(random >> 33) % 1_500_000
+            try eventually("a mark is passed, or the end", every: .microseconds(50)) {
+                job.ledger.read().received >= UInt64(min(mark, size))
+            }
+            lane.program.kill()
+            killed += 1
+            position = try job.check()
+            job.restart(at: position)
+        }
+        #expect(killed > 10)
+        #expect(job.reader.report.firstMismatch == nil)
+        #expect(job.reader.count == size)
+    }
+
+    // MARK: Digests
+
+    private static let wrongField = "Repr-Digest: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
+
+    private static func field(_ hexadecimal: String) -> String {
+        let digits = Array(hexadecimal)
+        let bytes = stride(from: 0, to: digits.count, by: 2).compactMap {
+            UInt8(String(digits[$0...($0 + 1)]), radix: 16)
+        }
+        return "Repr-Digest: sha-256=:\(Data(bytes).base64EncodedString()):"
+    }
+
+    @Test("the origin's digest is checked, and both values are named where they differ")
+    func reprDigest() throws {
+        let digest = try Self.pattern.sha256(count: Self.length)
+        let lane = try LaneBench()
+        let right = try origin([Self.field(digest), "ETag: \"v1\""])
+        var facts = try lane.run(.test(right.url()), of: try LaneTestJob(Self.pattern))
+        #expect(facts.outcome.code == .complete)
+        #expect(facts.digest?.hexadecimal == digest)
+        #expect(lane.response?.representation.hasDigest == true)
+        let wrong = try origin([Self.wrongField])
+        facts = try lane.run(.test(wrong.url()), of: try LaneTestJob(Self.pattern))
+        #expect(facts.outcome.code == .digestMismatch)
+        #expect(facts.outcome.message.contains(digest))
+        #expect(facts.outcome.message.contains(String(repeating: "0", count: 64)))
+    }
+
+    @Test(
+        "a digest of a body that goes on is computed over every byte, none of which comes twice",
+        arguments: [true, false])
+    func digestOfRest(_ isRight: Bool) throws {
+        let digest = try Self.pattern.sha256(count: Self.length)
+        let origin = try BadOrigin { connection in
+            // Chunked, and in chunks that line up with nothing.
+            try connection.sendHead(headers: ["ETag: \"v1\"", "Transfer-Encoding: chunked"])
+            for start in stride(from: 0, to: Self.length, by: 7919) {
+                try connection.sendChunk(
+                    Self.pattern.bytes(start..<min(start + 7919, Self.length)))
+            }
+            try connection.sendChunk([])
+        }
+        let lane = try LaneBench()
+        let job = try LaneTestJob(Self.pattern, from: 100_003)
+        let known = Representation.test(origin.url(), length: Self.length)
+        let order = try LaneOrder.test(origin.url(), position: 100_003, known: known) {
+            $0.digest = "sha256:" + (isRight ? digest : String(repeating: "0", count: 64))
+        }
+        let facts = try lane.run(order, of: job)
+        #expect(origin.requests.first?["Range"] == nil)
+        #expect(facts.outcome.code == (isRight ? .complete : .digestMismatch))
+        #expect(facts.digest?.hexadecimal == digest)
+        #expect(try job.check() == Self.length)
+        // It was not asked for a range, so it has not refused one.
+        #expect(lane.response?.representation.refusesRanges == false)
+    }
+
+    @Test("a body that only the connection ends is proven by its digest")
+    func unannounced() throws {
+        let digest = try Self.pattern.sha256(count: Self.length)
+        let origin = try BadOrigin { connection in
+            try connection.sendHead(headers: ["Connection: close"])
+            try connection.send(Self.pattern, 0..<Self.length)
+            connection.close()
+        }
+        let lane = try LaneBench()
+        for (request, code) in [
+            ("sha256:\(digest)", OutcomeCode.complete), ("sha256", .completeUnverified),
+            ("sha256:" + String(repeating: "1", count: 64), .digestMismatch),
+        ] {
+            let order = try LaneOrder.test(origin.url()) { $0.digest = request }
+            let facts = try lane.run(order, of: try LaneTestJob(Self.pattern))
+            #expect(facts.outcome.code == code)
+            #expect(facts.digest?.hexadecimal == digest)
+        }
+    }
+
+    // MARK: Conditions
+
+    @Test("304 answers a condition, wherever it was set, and is nothing good without one")
+    func notModified() throws {
+        let origin = try BadOrigin { connection in
+            try connection.sendHead("304 Not Modified", headers: ["ETag: W/\"v1\""])
+        }
+        let redirecting = try BadOrigin(host: "127.0.0.2") { connection in
+            try connection.respond("302 Found", headers: ["Location: \(origin.url("/file"))"])
+        }
+        let lane = try LaneBench()
+        func run(_ url: String, _ change: (inout Ingest.FetchParameters) -> Void) throws -> EndFacts {
+            let job = try LaneTestJob(Self.pattern)
+            let facts = try lane.run(.test(url, change), of: job)
+            #expect(try job.check() == 0)
+            return facts
+        }
+        for url in [origin.url("/file"), redirecting.url()] {
+            let facts = try run(url) { $0.ifNoneMatch = "\"v0\", W/\"v1\"" }
+            #expect(facts.outcome.code == .unchanged)
+            #expect(facts.status == 304)
+            #expect(facts.etag == "W/\"v1\"")
+            #expect(origin.requests.last?["If-None-Match"] == "\"v0\", W/\"v1\"")
+        }
+        let date = HeaderField(name: "If-Modified-Since", value: "Sun, 06 Nov 1994 08:49:37 GMT")
+        #expect(try run(origin.url()) { $0.headers = [date] }.outcome.code == .unchanged)
+        // There the caller's field is not sent.
+        #expect(try run(redirecting.url()) { $0.headers = [date] }.outcome.code == .httpStatus)
+        #expect(try run(origin.url()) { _ in }.outcome.code == .httpStatus)
+    }
+
+    // MARK: Consumers that make origins wait
+
+    @Test("a hold is reported once, and its end")
+    func held() throws {
+        let origin = try BadOrigin { connection in
+            try connection.respond(pattern: Self.pattern, count: 8 << 20)
+        }
+        let lane = try LaneBench()
+        let job = try LaneTestJob(Self.pattern, pace: .stopAt(1000))
+        try lane.begin(.test(origin.url(), parkAfter: 1.5), of: job)
+        try lane.waitFor("that it is held") { if case .held = $0 { true } else { false } }
+        job.reader.release()
+        try lane.waitFor("that it is released") { if case .released = $0 { true } else { false } }
+        #expect(try lane.end().outcome.code == .complete)
+        #expect(try job.check() == 8 << 20)
+        let told = lane.all.compactMap { report in
+            switch report {
+            case .stalled: "stalled"
+            case .held: "held"
+            case .released: "released"
+            default: nil
+            }
+        }
+        #expect(told == ["stalled", "held", "released"])
+    }
+
+    @Test("an origin that gives up after a long wait is told apart from one that breaks off")
+    func gaveUp() throws {
+        let gate = try Gate()
+        let origin = try BadOrigin { connection in
+            connection.limitSendBuffer(64 << 10)
+            try connection.sendHead(headers: ["Content-Length: \(64 << 20)"])
+            try connection.send(Self.pattern, 0..<(2 << 20))
+            try connection.wait(for: gate)
+            connection.close()
+        }
+        let lane = try LaneBench()
+        let job = try LaneTestJob(Self.pattern, pace: .stopAt(1000))
+        try lane.begin(.test(origin.url()), of: job)
+        try eventually("the gate has closed") { job.ledger.read().closedSinceNanoseconds > 0 }
+        // The wait itself is what is tested.
+        try eventually("the gate has been closed for 5 s", every: .milliseconds(50)) {
+            let since = job.ledger.read().closedSinceNanoseconds
+            return since > 0 && Monotonic.nanoseconds() - since > 5_100_000_000
+        }
+        gate.open()
+        job.reader.release()
+        let facts = try lane.end()
+        #expect(facts.outcome.code == .originGaveUp, "\(facts.outcome)")
+        #expect(facts.outcome.message.contains("had made it wait for"))
+    }
+}

@@ -1,0 +1,170 @@
+import FoundationEssentials
+import Glibc
+import SluiceCore
+import TestKit
+import Testing
+
+@testable import SluiceLane
+
+/// A pump that does not begin at the beginning, and one whose consumer holds it up.
+@Suite("The pump, in the middle of a body")
+struct PumpPositionTests {
+    static let start = 1_234_567
+
+    private func isDrained(_ bench: PumpTests.Bench) -> Bool {
+        bench.saw { if case .drained = $0 { true } else { false } }
+    }
+
+    @Test(
+        "the account goes on from the byte where the body begins",
+        arguments: [(1, 0, 7), (65_536, 0, 16_384)])
+    func account(_ high: Int, _ low: Int, _ chunk: Int) throws {
+        let bench = try PumpTests.Bench(high: high, low: low, position: Self.start)
+        #expect(bench.pump.delivered == Self.start)
+        #expect(bench.pump.received == Self.start)
+        #expect(try bench.delivered() == Self.start)
+        let size = 300_001
+        let reader = try bench.reader(.pieces(9973))
+        let session = bench.deliver(Self.start..<Self.start + size, chunk: chunk)
+        session.join()
+        bench.pump.originEnded()
+        try eventually("everything is passed on") {
+            _ = bench.pump.pushAll()
+            return isDrained(bench)
+        }
+        try reader.waitForCount(size)
+        #expect(reader.report.firstMismatch == nil)
+        #expect(try bench.delivered() == Self.start + size)
+        #expect(bench.pump.received == Self.start + size)
+    }
+
+    @Test("the limit is one of the whole body")
+    func limit() throws {
+        let bench = try PumpTests.Bench(
+            high: 1 << 20, low: 0, maximumSize: Self.start + 1000, position: Self.start)
+        bench.pump.deliver(Data(PumpTests.pattern.bytes(Self.start..<Self.start + 1000)))
+        #expect(!bench.saw { if case .tooLarge = $0 { true } else { false } })
+        bench.pump.deliver(Data(PumpTests.pattern.bytes(Self.start + 1000..<Self.start + 1001)))
+        #expect(bench.saw { if case .tooLarge = $0 { true } else { false } })
+    }
+
+    @Test("closures of the gate and stalled time are those of all attempts")
+    func sums() throws {
+        let bench = try PumpTests.Bench(high: 1000, low: 0)
+        bench.ledger.gateClosed(closures: 5, at: 1)
+        bench.ledger.gateOpened(stalledNanoseconds: 7_000_000)
+        // A second pump on the same ledger, as a second lane has.
+        let before = bench.ledger.read()
+        let marks = try Watermarks(high: 1000, low: 0)
+        var state = PumpState(
+            position: 0, marks: marks, stagingCapacity: 65_536, before: before, parkAfter: 20)
+        #expect(state.closuresBefore == 5)
+        state.closedSince = 1_000_000
+        var hasOpened = state.gateHasOpened(at: 3_000_000)
+        #expect(hasOpened)
+        hasOpened = state.gateHasOpened(at: 4_000_000)
+        #expect(!hasOpened)
+        #expect(state.stalledNanoseconds == 9_000_000)
+    }
+
+    // MARK: Held and released
+
+    /// Plays the loop's thread until the pump has said so.
+    private func tickUntil(
+        _ what: String, _ bench: PumpTests.Bench, _ wanted: @escaping (Pump.Event) -> Bool
+    ) throws {
+        var isStalled = false
+        try eventually("the pump says \(what)") {
+            if isStalled {
+                _ = bench.pump.checkHold()
+            } else if case .stalled = bench.pump.tick().next {
+                isStalled = true
+            }
+            return bench.saw(wanted)
+        }
+    }
+
+    private let held: (Pump.Event) -> Bool = { if case .held = $0 { true } else { false } }
+    private let released: (Pump.Event) -> Bool = { if case .released = $0 { true } else { false } }
+
+    @Test("a consumer that takes nothing holds the pump after the time of the order, and not before")
+    func holds() throws {
+        let bench = try PumpTests.Bench(high: 1 << 20, low: 0, parkAfter: 0.3)
+        let began = ContinuousClock.now
+        bench.pump.deliver(Data(PumpTests.pattern.bytes(0..<200_000)))
+        // It counts also when the origin has nothing more to say.
+        bench.pump.originEnded()
+        try tickUntil("that it is held", bench, held)
+        #expect(began.duration(to: .now) >= .milliseconds(300))
+        #expect(!bench.saw(released))
+        #expect(bench.pump.checkHold() == nil)
+        let reader = try bench.reader()
+        try eventually("the rest goes") {
+            _ = bench.pump.pushAll()
+            return reader.count == 200_000
+        }
+        #expect(bench.events.read { $0.filter(held).count } == 1)
+        #expect(bench.events.read { $0.filter(released).count } == 1)
+    }
+
+    @Test("behind a closed gate a dribbling consumer holds the pump, too, until the gate opens")
+    func dribbling() throws {
+        let bench = try PumpTests.Bench(high: 500_000, low: 100_000, parkAfter: 0.3)
+        let session = bench.deliver(0..<700_000, chunk: 16_384)
+        try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
+        // A page at a time, and so slowly that the gate stays closed for longer than that.
+        let reader = try bench.reader(.slow(piece: 4096, pause: .milliseconds(10)))
+        try eventually("the pump says that it is held") {
+            _ = bench.pump.tick()
+            return bench.saw(held)
+        }
+        #expect(bench.ledger.read().closedSinceNanoseconds > 0)
+        #expect(!bench.saw(released))
+        try eventually("the gate opens") {
+            _ = bench.pump.tick()
+            return bench.saw(released)
+        }
+        session.join()
+        bench.pump.originEnded()
+        try eventually("the rest goes", within: .seconds(20)) {
+            _ = bench.pump.pushAll()
+            return reader.count == 700_000
+        }
+    }
+
+    @Test("a consumer that keeps reading never holds it")
+    func reading() throws {
+        let bench = try PumpTests.Bench(high: 100_000, low: 50_000, parkAfter: 5)
+        let reader = try bench.reader()
+        let session = bench.deliver(0..<10_000_000, chunk: 16_384)
+        try eventually("everything is read") {
+            _ = bench.pump.tick()
+            _ = bench.pump.pushAll()
+            return reader.count == 10_000_000
+        }
+        session.join()
+        _ = bench.pump.end()
+        #expect(!bench.saw(held))
+    }
+
+    // MARK: Origins that give up
+
+    @Test("a hold is recent while the gate has hardly been open since, however long that takes")
+    func recentHold() throws {
+        let second: UInt64 = 1_000_000_000
+        var state = PumpState(
+            position: 0, marks: try Watermarks(high: 10, low: 0), stagingCapacity: 65_536,
+            before: try PumpTests.Bench(high: 10, low: 0).ledger.read(), parkAfter: 20)
+        #expect(state.recentHold(at: 100 * second) == nil)
+        state.closedSince = 100 * second
+        _ = state.gateHasOpened(at: 104 * second)
+        #expect(state.recentHold(at: 104 * second) == nil)
+        state.closedSince = 110 * second
+        _ = state.gateHasOpened(at: 117 * second)
+        #expect(state.recentHold(at: 118 * second) == .seconds(7))
+        state.closedSince = 119 * second
+        _ = state.gateHasOpened(at: 123 * second)
+        #expect(state.recentHold(at: 126 * second) == .seconds(7))
+        #expect(state.recentHold(at: 127 * second) == nil)
+    }
+}

@@ -1,0 +1,173 @@
+import FoundationEssentials
+import Glibc
+import SluiceCore
+import SluiceInterface
+import SystemPackage
+import TestKit
+import UnixSockets
+
+/// A real lane process, and the test in the place of its daemon.
+///
+/// ## Concurrency model
+/// One thread receives the reports into a monitor, until the lane is gone.
+final class LaneBench: Sendable {
+    let program: Program
+    private let channel: OwnedDescriptor
+    private let reports = Monitor<[LaneReport]>([])
+
+    init() throws {
+        let pair = try UnixSocket.seqpacketPair()
+        var environment = Program.inheritedEnvironment()
+        for name in environment.keys where name.lowercased().hasSuffix("_proxy") { environment[name] = nil }
+        program = try Program(
+            try Products.path("sluice-lane"), environment: environment, control: pair.second.rawValue)
+        channel = try pair.first.duplicate()
+        let receiving = try pair.first.duplicate()
+        let handle = receiving.release()
+        TestThread.detached { [reports] in
+            Self.receive(from: OwnedDescriptor(adopting: handle), into: reports)
+        }
+        try waitFor("ready") { if case .ready = $0 { true } else { false } }
+    }
+
+    deinit { program.kill() }
+
+    private static func receive(from channel: consuming OwnedDescriptor, into reports: Monitor<[LaneReport]>)
+    {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 16 << 10, alignment: 8)
+        defer { buffer.deallocate() }
+        while let message = try? SocketMessage.receive(into: buffer, from: channel), message.count > 0,
+            !message.isTruncated,
+            let report = try? JSONDecoder().decode(
+                LaneReport.self, from: Data(buffer.prefix(message.count)))
+        {
+            reports.update { $0.append(report) }
+        }
+    }
+
+    func send(_ command: LaneCommand, descriptors: [CInt] = []) throws {
+        let bytes = try JSONEncoder().encode(command)
+        _ = try bytes.withUnsafeBytes { bytes throws(Errno) in
+            try SocketMessage.send(bytes, descriptors: descriptors, to: channel)
+        }
+    }
+
+    /// All reports since the last order.
+    var all: [LaneReport] { reports.read { $0 } }
+
+    func waitFor(
+        _ what: String, within duration: Duration = .seconds(20), _ wanted: (LaneReport) -> Bool
+    ) throws {
+        guard reports.wait(until: Deadline(duration), { $0.contains(where: wanted) }) else {
+            throw TestFailure("the lane did not say \(what): \(reports.read { $0 })")
+        }
+    }
+
+    /// Gives the lane an attempt of a job.
+    func begin(_ attempt: LaneOrder, of job: LaneTestJob) throws {
+        reports.update { $0 = [] }
+        try send(
+            .order(attempt),
+            descriptors: [job.sink.rawValue, job.ledgerFile.rawValue, job.staging.rawValue])
+    }
+
+    /// What the lane said of the end, once it is idle again.
+    func end(within duration: Duration = .seconds(20)) throws -> EndFacts {
+        try waitFor("idle", within: duration) { $0 == .idle }
+        let ends = reports.read { reports in
+            reports.compactMap { if case .ended(_, let facts) = $0 { facts } else { nil } }
+        }
+        guard ends.count == 1, let facts = ends.first else {
+            throw TestFailure("\(ends.count) ends were told")
+        }
+        return facts
+    }
+
+    /// What it said of the response, if anything.
+    var response: ResponseFacts? {
+        reports.read { reports in
+            reports.compactMap { if case .responded(_, let facts) = $0 { facts } else { nil } }.last
+        }
+    }
+
+    /// An attempt from its order to its end.
+    func run(_ attempt: LaneOrder, of job: LaneTestJob) throws -> EndFacts {
+        try begin(attempt, of: job)
+        return try end()
+    }
+}
+
+/// A job's pipes, ledger and consumer, as the daemon and its client have them.
+final class LaneTestJob {
+    let sink: OwnedDescriptor
+    let staging: OwnedDescriptor
+    let ledgerFile: OwnedDescriptor
+    let ledger: Ledger
+    let reader: ThreadedReader
+    /// The consumer had these bytes when the test began.
+    let start: Int
+    private var account: LedgerReader
+
+    /// - Parameter start: the consumer has so many bytes of the pattern.
+    init(_ pattern: Pattern, from start: Int = 0, pace: ThreadedReader.Pace = .full) throws {
+        self.start = start
+        ledgerFile = try SharedCounters.makeFile(name: "test")
+        ledger = Ledger(new: try SharedCounters(mapping: ledgerFile))
+        account = LedgerReader(ledger)
+        let stage = try Pipe()
+        staging = try stage.readEnd.reopenedForReadingAndWriting()
+        let pipe = try Pipe()
+        sink = try pipe.writeEnd.duplicate()
+        reader = try ThreadedReader(
+            try pipe.readEnd.duplicate(), expecting: pattern, from: start, pace: pace)
+        restart(at: start)
+    }
+
+    /// Sets the account back, and throws away what is staged, as the daemon does between two attempts.
+    func restart(at position: Int) {
+        account.restart(at: position, now: Monotonic.nanoseconds())
+        var drain = [UInt8](repeating: 0, count: 1 << 20)
+        while read(staging.rawValue, &drain, drain.count) > 0 {}
+    }
+
+    /// By the ledger, as the daemon reckons.
+    func delivered() throws -> Int { try account.delivered(staged: staging.readableBytes()) }
+
+    /// Waits until the consumer has all that was delivered, and compares the two.
+    ///
+    /// - Returns: how many bytes of the body it has, those before the start among them.
+    func check() throws -> Int {
+        let delivered = try delivered()
+        try reader.waitForCount(delivered - start)
+        try eventually("the consumer's pipe is empty") { try sink.readableBytes() == 0 }
+        guard reader.count == delivered - start, reader.report.firstMismatch == nil else {
+            throw TestFailure("by the ledger \(delivered - start), by the consumer \(reader.report)")
+        }
+        return delivered
+    }
+}
+
+extension LaneOrder {
+    /// An order as the daemon would make it.
+    static func test(
+        _ url: String, position: Int = 0, known: Representation? = nil, parkAfter: Double = 20,
+        _ change: (inout Ingest.FetchParameters) -> Void = { _ in }
+    ) throws -> LaneOrder {
+        var parameters = Ingest.FetchParameters(url: url)
+        change(&parameters)
+        var parking = Settings.Parking()
+        parking.afterSeconds = parkAfter
+        return LaneOrder(
+            serial: 7, request: try JobRequest(parameters, settings: Settings()), parking: parking,
+            position: position, known: known)
+    }
+}
+
+extension Representation {
+    /// A body that can be continued.
+    static func test(_ url: String, etag: String = "\"v1\"", length: Int?) -> Representation {
+        Representation(
+            url: url, sendsHeaders: true, version: Version { $0 == "etag" ? etag : nil },
+            length: length, framing: length == nil ? .chunked : .length)
+    }
+}
