@@ -231,7 +231,7 @@ import UnixSockets
             defer { other.stop() }
             let result = try run(other, arguments)
             #expect(result.exit == .exited(20))
-            #expect(result.errors.contains("the service did not check the digest"))
+            #expect(result.errors.contains("does not tell the digest that was asked for"))
         }
         #expect(rmdir(directory.path) == 0)
     }

@@ -18,7 +18,7 @@ struct FetchCommand: ParsableCommand {
               sluicectl fetch https://example.org/data.csv | head
               sluicectl fetch https://example.org/disk.img -o disk.img
               sluicectl fetch https://example.org/src.tar.gz -- tar xz
-              sluicectl fetch https://example.org/list.csv -o list.csv --etag-file list.etag
+              sluicectl fetch https://example.org/list.csv -o list.csv --etag-file etag
 
             The exit status is 0 only if the body is complete. With a command it is then the command's own; if the \
             body failed it is one of those below, and the command has seen the end of its input early. A command that \

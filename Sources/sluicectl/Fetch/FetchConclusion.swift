@@ -53,7 +53,8 @@ extension FetchRun {
         if let wanted = options.digestOption, !wanted.accepts(job.digest) {
             throw SluiceError(
                 .serviceTrouble,
-                "the service did not check the digest: it tells \(job.digest ?? "none") for \(wanted)",
+                "the service says that the body is complete, but does not tell the digest that was asked for: "
+                    + "\(job.digest ?? "none") for \(wanted)",
                 remedy: "see whether both are of one version (sluicectl status)")
         }
         // Whatever happens between the two: an old version must never stand beside a new body.
