@@ -31,6 +31,8 @@ final class FakeService: Sendable {
         var claimedBytes: Int?
         /// Bytes after which the body waits for `proceed`; it does not if nil.
         var holdsAfter: Int?
+        /// The first call of Fetch is never answered.
+        var ignoresFirstFetch = false
         /// The version of the body, and its digest.
         var etag: String?
         var digest: String?
@@ -174,6 +176,10 @@ final class FakeService: Sendable {
         let request = try call.parameters(as: Ingest.FetchParameters.self)
         seen.withLock { $0.append(request) }
         if let failure = script.failure { return call.fail(failure) }
+        if script.ignoresFirstFetch, requests.count == 1 {
+            jobs.ignored = call
+            return
+        }
         var pipe = try Pipe()
         let wake = try EventSignal()
         jobs.made += 1
@@ -201,9 +207,12 @@ final class FakeService: Sendable {
         TestThread.detached { [self] in
             var sent = 0
             var isReaderGone = false
+            var isHeld = script.holdsAfter != nil
             while sent < script.body.count, !isReaderGone {
-                if sent == script.holdsAfter, !gate.isOpen {
+                if isHeld, sent == script.holdsAfter {
+                    // Also where the gate is open: the job may be over, which comes first.
                     isReaderGone = wait(writeEnd, for: 0, or: wake, or: gate.descriptor)
+                    isHeld = false
                     continue
                 }
                 let end = sent < script.holdsAfter ?? 0 ? script.holdsAfter ?? 0 : script.body.count
@@ -294,6 +303,7 @@ private final class LoopConfined: @unchecked Sendable {
     var service: VarlinkService?
     var all: [FakeJob] = []
     var made = 0
+    var ignored: VarlinkCall?
 }
 
 private final class FakeJob {

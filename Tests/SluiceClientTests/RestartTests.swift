@@ -30,7 +30,7 @@ import UnixSockets
         let service = try FakeService(.init(body: Self.body, holdsAfter: Self.half))
         defer { service.stop() }
         let program = try fetching(service, arguments == ["-o"] ? ["-o", path] : arguments)
-        try eventually("the job is there") { service.requests.count == 1 }
+        try eventually("the client waits for its job") { try service.waitingCalls == 1 }
         try service.goDown()
         try service.comeBack()
         // Twice, since the second finds a client that was never asked in between.
@@ -54,7 +54,7 @@ import UnixSockets
         let service = try FakeService(.init(body: Array("whole\n".utf8), holdsAfter: 3))
         defer { service.stop() }
         let program = try fetching(service)
-        try eventually("the job is there") { service.requests.count == 1 }
+        try eventually("the client waits for its job") { try service.waitingCalls == 1 }
         try service.goDown()
         service.proceed()
         #expect(try program.line() == "whole")
@@ -75,7 +75,7 @@ import UnixSockets
         defer { service.stop() }
         let program = try fetching(
             service, ["-o", path, "--deadline", "100", "--retries", "2"] + (quiet ? ["-q"] : []))
-        try eventually("the job is there") { service.requests.count == 1 }
+        try eventually("the client waits for its job") { try service.waitingCalls == 1 }
         try service.goDown(forgetting: true)
         service.proceed()
         try service.comeBack()
@@ -94,13 +94,29 @@ import UnixSockets
         #expect(requests[1].retries == 2)
     }
 
+    @Test("before the service has answered has it asked again, with a note")
+    func unanswered() throws {
+        let service = try FakeService(.init(body: Array("body".utf8), ignoresFirstFetch: true))
+        defer { service.stop() }
+        let program = try fetching(service)
+        try eventually("the service is asked") { service.requests.count == 1 }
+        try service.goDown()
+        try service.comeBack()
+        let result = try program.wait().successful()
+        #expect(result.output == "body")
+        #expect(result.errors == "sluicectl: the service went away before it answered: asking again\n")
+        #expect(service.requests.count == 2)
+    }
+
     @Test("that loses the second job, too, is a failure")
     func forgottenTwice() throws {
         let service = try FakeService(.init(body: Self.body, holdsAfter: 0))
         defer { service.stop() }
         let program = try fetching(service)
         for count in 1...2 {
-            try eventually("job \(count) is there") { service.requests.count == count }
+            try eventually("the client waits for job \(count)") {
+                try service.requests.count == count && service.waitingCalls == 1
+            }
             try service.goDown(forgetting: true)
             try service.comeBack()
         }
@@ -137,6 +153,7 @@ import UnixSockets
         defer { service.stop() }
         let program = try fetching(service, ["--", "sh", "-c", "echo started; cat"])
         #expect(try program.line() == "started")
+        try eventually("the client waits for its job") { try service.waitingCalls == 1 }
         try service.goDown(forgetting: true)
         try service.comeBack()
         #expect(try program.wait().exit == .exited(20))
