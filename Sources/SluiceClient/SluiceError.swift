@@ -51,6 +51,10 @@ public struct SluiceError: Error, Sendable, Equatable, CustomStringConvertible {
     public var remedy: String?
     /// The connection ended: what was asked may be asked again on a new one.
     public var isConnectionLost = false
+    /// The service is stopping: it may be back soon, with its jobs.
+    public var isStopping = false
+    /// A service that was restarted does not know the job that this one had.
+    public var isJobForgotten = false
 
     /// An error put together by hand.
     public init(_ kind: Kind, _ message: String, remedy: String? = nil) {
@@ -61,6 +65,12 @@ public struct SluiceError: Error, Sendable, Equatable, CustomStringConvertible {
 
     /// How `sluicectl` reports it.
     public var exitStatus: ExitStatus { kind.exitStatus }
+
+    /// Another look may find it otherwise while a service is restarting: for a moment its socket, or the socket's
+    /// directory, is not there or not yet for everybody.
+    var mayPass: Bool {
+        isConnectionLost || kind == .noService || kind == .busy || kind == .permissionDenied
+    }
 
     /// The sentence and the remedy in one line.
     public var description: String {
@@ -140,6 +150,10 @@ extension SluiceError {
             self.init(
                 .busy, "you have as many jobs as one user may have\(limit())",
                 remedy: "wait for some to end, or cancel some (sluicectl list)")
+        case "\(Ingest.interfaceName).TooManyWatchers":
+            self.init(
+                .busy, "you watch as much as one user may watch at a time\(limit())",
+                remedy: "end some of it: every sluicectl watch, and every progress that is shown, counts")
         case "\(Ingest.interfaceName).TooManyConnections":
             self.init(
                 .busy, "the service has as many connections as there may be\(limit())",
@@ -149,6 +163,7 @@ extension SluiceError {
                 .busy, "the service is short of something: \(text("reason"))", remedy: "try again later")
         case "\(Ingest.interfaceName).Stopping":
             self.init(.busy, "the service is stopping", remedy: "try again once it runs")
+            isStopping = true
         case "org.varlink.service.InvalidParameter":
             self.init(.refused, "the service does not accept the parameter \(text("parameter"))")
         case "org.varlink.service.PermissionDenied":

@@ -14,6 +14,11 @@ struct ServiceOptions: ParsableArguments {
     var finder: ServiceFinder {
         ServiceFinder(explicit: socket, environment: ProcessInfo.processInfo.environment)
     }
+
+    /// How long to look for a service that has gone away.
+    func patience() throws(SluiceError) -> Duration {
+        try Patience.duration(ProcessInfo.processInfo.environment)
+    }
 }
 
 /// `--json`, for what prints data.

@@ -58,6 +58,7 @@ import Varlink
                 "url: is bad; mend it"
             ),
             (VarlinkErrorReply("\(interface).TooManyJobs", parameters: ["limit": 7]), .busy, "(7)"),
+            (VarlinkErrorReply("\(interface).TooManyWatchers", parameters: ["limit": 7]), .busy, "(7)"),
             (VarlinkErrorReply("\(interface).TooManyConnections", parameters: ["limit": 7]), .busy, "(7)"),
             (
                 VarlinkErrorReply("\(interface).ResourcesExhausted", parameters: ["reason": "no memory"]),

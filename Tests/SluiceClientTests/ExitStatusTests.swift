@@ -27,7 +27,8 @@ private typealias ExitStatus = SluiceClient.ExitStatus
             .complete: 0, .local: 1, .refused: 2, .noService: 3, .permissionDenied: 4, .noSuchJob: 5,
             .busy: 6,
             .noResponse: 10, .responseNotTaken: 11, .brokeOff: 12, .unverified: 13, .cancelled: 14,
-            .consumerGone: 15, .limitReached: 16, .serviceTrouble: 20, .usage: 64, .commandNotRunnable: 126,
+            .consumerGone: 15, .limitReached: 16, .unchanged: 17, .digestMismatch: 18, .serviceTrouble: 20,
+            .usage: 64, .commandNotRunnable: 126,
             .commandNotFound: 127, .hungUp: 129, .interrupted: 130, .terminated: 143,
         ]
         #expect(numbers.count == ExitStatus.allCases.count)

@@ -29,6 +29,17 @@ final class FakeService: Sendable {
         var failure: VarlinkErrorReply?
         /// What is said to have been delivered, if not the truth.
         var claimedBytes: Int?
+        /// Bytes after which the body waits for `proceed`; it does not if nil.
+        var holdsAfter: Int?
+        /// The first call of Fetch is never answered.
+        var ignoresFirstFetch = false
+        /// The version of the body, and its digest.
+        var etag: String?
+        var digest: String?
+        /// What the job says beside, from its beginning.
+        var attempts: [Attempt] = []
+        var state = JobState.streaming
+        var retryUsec: Int?
     }
 
     let path: String
@@ -36,7 +47,9 @@ final class FakeService: Sendable {
     private let loop: EventLoop
     private let thread: TestThread
     private let script: Script
+    private let gate: Gate
     private let seen = Mutex<[Ingest.FetchParameters]>([])
+    private let sent = Mutex(0)
     private let cancelled = Mutex<[String]>([])
     /// Touched on the loop's thread alone.
     private let jobs: LoopConfined
@@ -52,6 +65,7 @@ final class FakeService: Sendable {
         directory = try TemporaryDirectory("fake")
         path = directory.file("socket")
         self.script = script
+        gate = try Gate()
         let loop = try EventLoop()
         self.loop = loop
         jobs = LoopConfined()
@@ -65,6 +79,63 @@ final class FakeService: Sendable {
         loop.stop()
         thread.join()
         directory.remove()
+    }
+
+    /// Calls of Wait, Watch and Cancel that are not answered yet.
+    var waitingCalls: Int {
+        get throws {
+            let count = Locked(0)
+            try onLoop { [self] in count.set(jobs.all.reduce(0) { $0 + $1.waiting.count }) }
+            return count.get()
+        }
+    }
+
+    /// Bytes that have gone into the bodies' pipes.
+    var sentBytes: Int { sent.withLock { $0 } }
+
+    private func onLoop(_ body: @escaping @Sendable () -> Void) throws {
+        let done = try Gate()
+        loop.execute {
+            body()
+            done.open()
+        }
+        guard done.wait() else { throw TestFailure("the loop does not come to it") }
+    }
+
+    /// Lets every body that is held go on.
+    func proceed() { gate.open() }
+
+    /// Goes away as a service does that is killed: its socket and its connections close. Returns when that is done.
+    ///
+    /// - Parameters:
+    ///   - forgetting: the jobs' pipes end, too; else they are kept, as in a store, and nothing else happens.
+    ///   - error: the answer to all calls that wait.
+    func goDown(forgetting: Bool = false, saying error: String? = nil) throws {
+        unlink(path)
+        let done = try Gate()
+        loop.execute { [self] in
+            // Calls that wait are not answered: they may be let go of once their connections are closed.
+            let orphans = jobs.all.flatMap(\.waiting)
+            if let error { for call in orphans { call.fail(VarlinkErrorReply(error)) } }
+            for job in jobs.all {
+                job.waiting = []
+                if forgetting { job.wake.signal.raise() }
+            }
+            if forgetting { jobs.all = [] }
+            let service = jobs.service
+            jobs.service = nil
+            service?.close(within: .milliseconds(1)) { [orphans, service] in
+                _ = (orphans, service)
+                done.open()
+            }
+        }
+        guard done.wait() else { throw TestFailure("the service does not go down") }
+    }
+
+    /// Listens again, at the same place.
+    func comeBack() throws {
+        let listener = try UnixSocket.listen(path: path).release()
+        try onLoop { [self] in serve(listener) }
     }
 
     private func serve(_ listener: CInt) {
@@ -105,11 +176,19 @@ final class FakeService: Sendable {
         let request = try call.parameters(as: Ingest.FetchParameters.self)
         seen.withLock { $0.append(request) }
         if let failure = script.failure { return call.fail(failure) }
+        if script.ignoresFirstFetch, requests.count == 1 {
+            jobs.ignored = call
+            return
+        }
         var pipe = try Pipe()
         let wake = try EventSignal()
-        let job = FakeJob(id: "job\(jobs.all.count + 1)", url: request.url, wake: wake)
+        jobs.made += 1
+        let job = FakeJob(id: "job\(jobs.made)", url: request.url, wake: wake)
         job.job.contentLength = script.body.count
-        job.job.state = .streaming
+        job.job.state = script.state
+        job.job.attemptLog = script.attempts
+        job.job.attempts = script.attempts.count
+        job.job.retryUsec = script.retryUsec
         jobs.all.append(job)
         var readEnd = OwnedDescriptor(adopting: -1)
         swap(&readEnd, &pipe.readEnd)
@@ -128,10 +207,21 @@ final class FakeService: Sendable {
         TestThread.detached { [self] in
             var sent = 0
             var isReaderGone = false
+            var isHeld = script.holdsAfter != nil
             while sent < script.body.count, !isReaderGone {
-                let count = script.body[sent...].withUnsafeBytes { write(writeEnd, $0.baseAddress, $0.count) }
+                if isHeld, sent == script.holdsAfter {
+                    // Also where the gate is open: the job may be over, which comes first.
+                    isReaderGone = wait(writeEnd, for: 0, or: wake, or: gate.descriptor)
+                    isHeld = false
+                    continue
+                }
+                let end = sent < script.holdsAfter ?? 0 ? script.holdsAfter ?? 0 : script.body.count
+                let count = script.body[sent..<end].withUnsafeBytes {
+                    write(writeEnd, $0.baseAddress, $0.count)
+                }
                 if count > 0 {
                     sent += count
+                    self.sent.withLock { $0 += count }
                 } else {
                     isReaderGone = wait(writeEnd, for: CInt(POLLOUT), or: wake)
                 }
@@ -147,18 +237,23 @@ final class FakeService: Sendable {
     }
 
     /// - Returns: whether it is over: the reader has gone or the job was cancelled.
-    private func wait(_ writeEnd: CInt, for events: CInt, or wake: FakeSignal) -> Bool {
+    private func wait(
+        _ writeEnd: CInt, for events: CInt, or wake: FakeSignal, or third: CInt = -1
+    ) -> Bool {
         var entries = [
             pollfd(fd: writeEnd, events: Int16(events), revents: 0),
             pollfd(fd: wake.signal.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: third, events: Int16(POLLIN), revents: 0),
         ]
-        while poll(&entries, 2, 20_000) < 0, errno == EINTR {}
+        while poll(&entries, 3, 20_000) < 0, errno == EINTR {}
         return entries[1].revents != 0 || CInt(entries[0].revents) & POLLERR != 0
     }
 
     private func finish(_ id: String, _ sent: Int, readerGone: Bool) {
         guard let job = jobs.all.first(where: { $0.job.id == id }) else { return }
         job.job.bytesDelivered = script.claimedBytes ?? sent
+        job.job.etag = script.etag
+        job.job.digest = script.digest
         let code: OutcomeCode
         switch script.ending {
         case _ where job.isCancelled: code = .cancelled
@@ -207,6 +302,8 @@ private final class LoopConfined: @unchecked Sendable {
     // @unchecked: see above; the class exists to say so.
     var service: VarlinkService?
     var all: [FakeJob] = []
+    var made = 0
+    var ignored: VarlinkCall?
 }
 
 private final class FakeJob {

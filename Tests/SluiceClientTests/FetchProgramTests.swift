@@ -14,10 +14,12 @@ import Varlink
         ["SLUICE_SOCKET": service.path, "PATH": "/usr/bin:/bin"]
     }
 
-    private func run(_ service: FakeService, _ arguments: [String]) throws -> ProgramResult {
+    private func run(
+        _ service: FakeService, _ arguments: [String], _ more: [String: String] = [:]
+    ) throws -> ProgramResult {
         try Program.run(
             try Products.path("sluicectl"), ["fetch", "http://h/x"] + arguments,
-            environment: environment(service))
+            environment: environment(service).merging(more) { $1 })
     }
 
     private func lines(_ text: String) -> [Substring] { text.split(separator: "\n") }
@@ -39,7 +41,8 @@ import Varlink
             service,
             [
                 "--header", "A: b", "-H", "C:d", "--high-watermark", "2M", "--low-watermark", "256k",
-                "--timeout", "9.5", "--connect-timeout", "2", "--stall-timeout", "3", "--max-size", "1G",
+                "--deadline", "9.5", "--connect-timeout", "2", "--stall-timeout", "3", "--max-size", "1G",
+                "--retries", "7", "--if-none-match", "\"a\", W/\"b\"",
             ]
         ).successful()
         var request = Ingest.FetchParameters(url: "http://h/x")
@@ -50,14 +53,22 @@ import Varlink
         request.connectTimeoutSeconds = 2
         request.stallTimeoutSeconds = 3
         request.maximumSize = 1 << 30
+        request.retries = 7
+        request.ifNoneMatch = "\"a\", W/\"b\""
         #expect(service.requests == [request])
+
+        // The older name of an option, and a variable of a script that is empty.
+        _ = try run(service, ["--timeout", "9.5", "--if-none-match", ""]).successful()
+        request = Ingest.FetchParameters(url: "http://h/x")
+        request.deadlineSeconds = 9.5
+        #expect(service.requests.last == request)
     }
 
     @Test(
         "ends with the outcome's status and one line, whatever came before",
         arguments: [
             (OutcomeCode.httpStatus, 11), (.truncated, 12), (.completeUnverified, 13), (.tooLarge, 16),
-            (.laneDied, 20), (.nameNotResolved, 10),
+            (.laneDied, 20), (.nameNotResolved, 10), (.digestMismatch, 18), (.resourceChanged, 12),
         ] as [(OutcomeCode, Int32)])
     func failed(code: OutcomeCode, status: Int32) throws {
         let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(code)))
@@ -115,7 +126,7 @@ import Varlink
         let directory = try TemporaryDirectory()
         let service = try FakeService(.init(body: Self.body, ending: .vanish))
         defer { service.stop() }
-        let result = try run(service, ["-o", directory.file("f")])
+        let result = try run(service, ["-o", directory.file("f")], ["SLUICE_PATIENCE": "0.2"])
         #expect(result.exit == .exited(20))
         #expect(result.errors.contains("went away"))
         #expect(rmdir(directory.path) == 0)
@@ -250,7 +261,11 @@ import Varlink
             ["fetch", "http://h/", "-o", "f", "--", "cat"], ["fetch", "http://h/", "--timeout", "0"],
             ["fetch", "http://h/", "--quiet", "--progress"], ["nothing"], ["list", "extra"], ["show"],
             ["cancel"],
-            ["watch", "--interval", "0.01"],
+            ["watch", "--interval", "0.01"], ["fetch", "http://h/", "--deadline", "-1"],
+            ["fetch", "http://h/", "--retries", "1001"], ["fetch", "http://h/", "--retries=-1"],
+            ["fetch", "http://h/", "--digest", "md5"], ["fetch", "http://h/", "--digest", "sha256:12"],
+            ["fetch", "http://h/", "--if-none-match", "\"a\"", "--etag-file", "f"],
+            ["fetch", "http://h/", "--etag-file", "f", "-o", "f"],
         ])
     func usage(arguments: [String]) throws {
         let result = try Program.run(try Products.path("sluicectl"), arguments, environment: [:])

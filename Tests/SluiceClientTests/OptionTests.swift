@@ -18,6 +18,31 @@ import Testing
         #expect(HeaderOption.parse(text) == nil)
     }
 
+    @Test("a digest is the algorithm's name, alone or with its digits, in either case")
+    func digest() {
+        let digits = String(repeating: "0123456789abcdef", count: 4)
+        #expect(DigestOption.parse("SHA256")?.description == "sha256")
+        #expect(DigestOption.parse("sha512")?.digits == nil)
+        #expect(DigestOption.parse("sha256:\(digits.uppercased())")?.description == "sha256:\(digits)")
+        #expect(DigestOption.parse("sha512:\(digits)\(digits)")?.digits == digits + digits)
+        for text in [
+            "", ":", "md5", "sha-256", "sha256:", "sha256:\(digits)0", "sha512:\(digits)", "sha256 \(digits)",
+            "sha256:\(digits.dropLast())g", "sha256:\(digits.dropLast())ä", ":\(digits)",
+        ] {
+            #expect(DigestOption.parse(text) == nil, "\(text)")
+        }
+    }
+
+    @Test("the patience with a service that has gone away is a number of seconds, 30 if nobody says another")
+    func patience() throws {
+        #expect(try Patience.duration([:]) == .seconds(30))
+        #expect(try Patience.duration([Patience.variable: ""]) == .seconds(30))
+        #expect(try Patience.duration([Patience.variable: "0.5"]) == .milliseconds(500))
+        for text in ["x", "-1", "nan", "inf", "86401", "1s"] {
+            #expect(throws: SluiceError.self) { try Patience.duration([Patience.variable: text]) }
+        }
+    }
+
     @Test("the terminal shows Unicode if the weightiest variable says UTF-8")
     func unicode() {
         #expect(Terminal.isUnicode(["LANG": "de_DE.UTF-8"]))

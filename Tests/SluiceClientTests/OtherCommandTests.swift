@@ -19,10 +19,13 @@ import UnixSockets
         _ = try run(["fetch", "http://h/x"] + socket)
 
         #expect(try run(["list"] + socket).successful().output.contains("failed (truncated)"))
-        #expect(try run(["list", "--json"] + socket).successful().output.hasPrefix(#"[{"attempts":0,"#))
+        #expect(
+            try run(["list", "--json"] + socket).successful().output.hasPrefix(
+                #"[{"attemptLog":[],"attempts":0,"#))
         #expect(try run(["show", "job1"] + socket).successful().output.contains("URL: http://h/x"))
         #expect(
-            try run(["show", "--json", "job1"] + socket).successful().output.hasPrefix(#"{"attempts":0,"#))
+            try run(["show", "--json", "job1"] + socket).successful().output.hasPrefix(
+                #"{"attemptLog":[],"attempts":0,"#))
         #expect(try run(["status"] + socket).successful().output.contains("sluiced 0"))
         #expect(try run(["status", "--json"] + socket).successful().output.contains(#""version":"0""#))
         #expect(

@@ -66,6 +66,95 @@ import Testing
         }
     }
 
+    /// After one attempt that failed and one that was parked, before the third.
+    private func retrying() -> Job {
+        var job = job()
+        job.state = .waiting
+        job.attempts = 3
+        var second = Attempt(number: 2, position: 0, startedUsec: 3_000_000)
+        second.endedUsec = 23_000_000
+        second.httpStatus = 200
+        var third = Attempt(number: 3, position: 5_000_000, startedUsec: 30_000_000)
+        third.endedUsec = 30_250_000
+        third.httpStatus = 503
+        third.code = .httpStatus
+        third.message = "answered 503\u{1B}"
+        job.attemptLog = [second, third]
+        job.retryUsec = 34_000_000
+        job.etag = "\"v1\""
+        job.digest = "sha256:00"
+        return job
+    }
+
+    @Test("a job in full shows each attempt that is known, and when the next begins")
+    func attempts() {
+        let text = JobDetails.render(retrying(), nowUsec: 31_500_000)
+        for part in [
+            "Attempts: 3 (the first 1 are not listed)\n", "Attempt 2: 1970-01-01 ",
+            ", from byte 0, HTTP 200, parked after 20 s\n",
+            ", from byte 5000000, HTTP 503, httpStatus after 250 ms: answered 503?\n",
+            "Next attempt: in 3 s (1970-01-01 ", "Entity-tag: \"v1\"\n", "Digest: sha256:00\n",
+        ] {
+            #expect(text.contains(part), "\(part) in \(text)")
+        }
+        var running = job()
+        running.attemptLog = [Attempt(number: 1, position: 0, startedUsec: 3_000_000)]
+        let other = JobDetails.render(running, nowUsec: 31_500_000)
+        #expect(other.contains("Attempts: 1\n") && other.contains(", from byte 0, under way\n"))
+        #expect(!other.contains("Next attempt"))
+    }
+
+    @Test("a line and a table tell what a job waits for")
+    func waiting() {
+        let line = JobDetails.line(retrying(), nowUsec: 31_500_000)
+        #expect(line.hasSuffix("  waits 3 s for attempt 4: answered 503?"))
+        #expect(JobTable.render([retrying()], nowUsec: 31_500_000).contains("k2x  waiting (3 s)  5.0 MB"))
+        var parked = job()
+        parked.state = .parked
+        #expect(JobDetails.line(parked, nowUsec: 12_000_000).hasSuffix("  until the consumer reads"))
+        #expect(JobTable.render([parked], nowUsec: 12_000_000).contains("k2x  parked  "))
+        parked.state = .complete
+        parked.outcome = Outcome(.unchanged, "it is")
+        #expect(JobTable.render([parked], nowUsec: 12_000_000).contains("complete (unchanged)"))
+    }
+
+    @Test("bears attempts that a service should never tell of")
+    func nonsense() {
+        for number in [Int.min, -1, .max] {
+            var job = retrying()
+            job.attempts = number
+            job.retryUsec = number
+            job.attemptLog = [Attempt(number: number, position: number, startedUsec: number)]
+            job.attemptLog[0].endedUsec = number
+            for text in [JobDetails.render(job, nowUsec: 0), JobDetails.line(job, nowUsec: 0)] {
+                #expect(!text.isEmpty)
+            }
+            #expect(!JobTable.render([job], nowUsec: .max).isEmpty)
+        }
+    }
+
+    @Test("the status counts every state")
+    func status() {
+        var jobs = Ingest.JobCounts()
+        jobs.parked = 11
+        jobs.waiting = 12
+        jobs.retried = 13
+        let status = Ingest.StatusReply(
+            version: "1", processID: 2, startedUsec: 0, status: "", jobs: jobs, lanes: .init(),
+            bytesDelivered: 0,
+            pipeBytes: 0, pipeBudget: 0, connections: 1)
+        let text = JobDetails.render(status, socket: "/s", nowUsec: 1)
+        for part in ["11 parked", "12 waiting for an attempt", "Retried: 13 attempts"] {
+            #expect(text.contains(part), "\(part)")
+        }
+    }
+
+    @Test("a pause counts down in whole seconds")
+    func countdown() {
+        let texts = [-1, 0, 0.2, 2.001, 99.5, 125, .nan].map(Elapsed.countdown)
+        #expect(texts == ["0 s", "0 s", "1 s", "3 s", "100 s", "2 min", "?"])
+    }
+
     @Test(
         "spans of time have a unit",
         arguments: [

@@ -26,6 +26,34 @@ import Testing
         #expect(meter.line(at: 75, on: wide) == "connecting  1:05")
     }
 
+    @Test("counts down to the next attempt, and says why")
+    func waiting() {
+        var waiting = job(.waiting, 5_000_000, of: 10_000_000)
+        waiting.attempts = 1
+        waiting.attemptLog = [Attempt(number: 1, position: 0, startedUsec: 0)]
+        waiting.attemptLog[0].message = "the connection was reset"
+        waiting.retryUsec = 103_000_000
+        var meter = ProgressMeter(at: 0)
+        meter.update(waiting, at: 10, nowUsec: 100_000_000)
+        #expect(meter.line(at: 10, on: wide) == "waits 3 s for attempt 2: the connection was reset  0:10")
+        #expect(meter.line(at: 11.5, on: wide).hasPrefix("waits 2 s for attempt 2"))
+        #expect(meter.line(at: 20, on: wide).hasPrefix("waits 0 s for attempt 2"))
+        meter.update(job(.connecting, 5_000_000), at: 20)
+        #expect(meter.line(at: 20, on: wide) == "connecting, to go on after 5.0 MB  0:20")
+    }
+
+    @Test("says that a body is parked, and that the service has gone away")
+    func parkedAndAway() {
+        var meter = ProgressMeter(at: 0)
+        meter.update(job(.parked, 25, of: 100, stalled: 1), at: 2)
+        #expect(
+            meter.line(at: 2, on: wide).hasSuffix("parked until it is read: gate closed 50 % of the time"))
+        meter.loseService()
+        #expect(meter.line(at: 3, on: wide) == "the service has gone away: waits for it  0:03")
+        meter.update(job(.streaming, 25, of: 100), at: 4)
+        #expect(meter.line(at: 4, on: wide).hasPrefix(" 25 % ["))
+    }
+
     @Test("has percent, bar, bytes, rate, ETA and the time that has passed")
     func whole() {
         var meter = ProgressMeter(at: 0)

@@ -71,6 +71,15 @@ public struct BodyCopier: Sendable {
         }
     }
 
+    /// Waits until there is something in a body's pipe, and takes nothing.
+    ///
+    /// - Returns: false where the pipe has ended without.
+    public static func waitForBytes(in pipe: borrowing OwnedDescriptor) -> Bool {
+        var entry = pollfd(fd: pipe.rawValue, events: Int16(POLLIN), revents: 0)
+        while poll(&entry, 1, -1) < 0, errno == EINTR {}
+        return Int32(entry.revents) & POLLIN != 0
+    }
+
     private func splice(_ pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Step {
         while true {
             // First without waiting: a wait for input would not notice that the output's reader has gone.

@@ -26,6 +26,12 @@ public enum Elapsed {
         return "\(Int(seconds / 86_400)) d"
     }
 
+    /// What is left of a pause, in whole seconds that begin: `3 s`, `12 min`.
+    public static func countdown(_ seconds: Double) -> String {
+        guard seconds < 100 else { return brief(seconds) }
+        return seconds.isFinite && seconds > 0 ? "\(Int(seconds.rounded(.up))) s" : "0 s"
+    }
+
     /// Bytes in a second: `85 MB/s`; nothing where no time has passed.
     public static func rate(bytes: Int, seconds: Double) -> String? {
         guard bytes >= 0, seconds > 0, let whole = Int(exactly: (Double(bytes) / seconds).rounded()) else {

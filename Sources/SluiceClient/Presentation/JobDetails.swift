@@ -15,13 +15,15 @@ public enum JobDetails {
         }
         lines.add("HTTP status", job.httpStatus.map { "\($0)" } ?? "none yet")
         lines.add("Size", job.contentLength.map(bytes) ?? "not announced")
+        if let etag = job.etag { lines.add("Entity-tag", etag) }
+        if let digest = job.digest { lines.add("Digest", digest) }
         lines.add("Received", bytes(job.bytesReceived))
         lines.add("Delivered", bytes(job.bytesDelivered) + percent(job))
         lines.add("Buffered", bytes(job.bytesBuffered))
         if let rate = JobTimes.rate(of: job, nowUsec: nowUsec) { lines.add("Rate", "\(rate) on average") }
         lines.add("Gate", gate(job, nowUsec))
         lines.add("Watermarks", "high \(bytes(job.highWatermark)), low \(bytes(job.lowWatermark))")
-        lines.add("Attempts", "\(job.attempts)")
+        JobAttempts.describe(job, nowUsec: nowUsec) { lines.add($0, $1) }
         lines.add("Created", moment(job.createdUsec))
         if let started = job.startedUsec { lines.add("Started", moment(started)) }
         if let finished = job.finishedUsec { lines.add("Finished", moment(finished)) }
@@ -44,10 +46,12 @@ public enum JobDetails {
         let jobs = status.jobs
         lines.add(
             "Jobs",
-            "\(jobs.streaming) streaming, \(jobs.stalled) stalled, \(jobs.connecting) connecting, "
+            "\(jobs.streaming) streaming, \(jobs.stalled) stalled, \(jobs.parked) parked, "
+                + "\(jobs.connecting) connecting, \(jobs.waiting) waiting for an attempt, "
                 + "\(jobs.queued) queued")
         lines.add(
             "Ended jobs", "\(jobs.complete) complete, \(jobs.failed) failed, \(jobs.cancelled) cancelled")
+        lines.add("Retried", "\(jobs.retried) attempts beyond a job's first")
         let lanes = status.lanes
         lines.add(
             "Lanes",
@@ -67,11 +71,16 @@ public enum JobDetails {
         if job.stalledUsec > 0 {
             text += "  gate closed \(Elapsed.brief(Double(job.stalledUsec) / 1e6))"
         }
+        switch job.state {
+        case .waiting: text += "  \(JobAttempts.next(job, nowUsec: nowUsec))"
+        case .parked: text += "  until the consumer reads"
+        case .queued, .connecting, .streaming, .stalled, .complete, .failed, .cancelled: break
+        }
         if let outcome = job.outcome, outcome.code != .complete { text += "  \(outcome.message)" }
         return Terminal.printable(text)
     }
 
-    private static func bytes(_ count: Int) -> String {
+    static func bytes(_ count: Int) -> String {
         count < 1000 ? "\(count) B" : "\(ByteSize.describe(count)) (\(count) B)"
     }
 

@@ -30,13 +30,19 @@ public enum JobTable {
     private static func row(_ job: Job, _ nowUsec: Int) -> [String] {
         [
             Terminal.printable(job.id),
-            word(for: job),
+            state(of: job, nowUsec),
             ByteSize.describe(job.bytesDelivered),
             job.contentLength.map { ByteSize.describe($0) } ?? "-",
             JobTimes.rate(of: job, nowUsec: nowUsec) ?? "-",
             Elapsed.brief(JobTimes.seconds(from: job.createdUsec, to: nowUsec)),
             Terminal.printable(job.url),
         ]
+    }
+
+    /// The word, and when a job that waits goes on.
+    private static func state(of job: Job, _ nowUsec: Int) -> String {
+        guard job.state == .waiting, let retry = job.retryUsec else { return word(for: job) }
+        return "waiting (\(Elapsed.countdown(JobTimes.seconds(from: nowUsec, to: retry))))"
     }
 
     /// The state; of a job that has failed, the reason.

@@ -6,7 +6,8 @@ internal import UnixSockets
 /// Shows a job's progress while another thread does the work.
 ///
 /// On a terminal one line is drawn again and again, and is gone when `stop` returns; elsewhere a line is written every
-/// few seconds. What goes wrong here (no connection, a service that goes away) ends the display and nothing else.
+/// few seconds. A service that goes away is looked for as long as the display is there, since it may be restarting.
+/// What else goes wrong here ends the display and nothing else.
 ///
 /// ## Concurrency model
 /// The thread that it starts owns the connection, the watch and the meter. The others have the signal and a lock that
@@ -16,8 +17,12 @@ public final class ProgressDisplay: Sendable {
     static let terminalInterval = 0.25
     /// How often a line is written elsewhere.
     static let logInterval = 2.0
+    /// How often the service tells of progress.
+    static let reportInterval = 0.2
     /// A body that takes less time than this gets no line.
     static let delay = 0.4
+    /// Between two looks for a service that has gone away.
+    static let lookInterval = 0.2
 
     private struct Screen {
         var isStopped = false
@@ -54,12 +59,7 @@ public final class ProgressDisplay: Sendable {
     ///   - id: the job.
     ///   - path: where the service listens: the display makes a connection of its own.
     public func start(_ id: String, serviceAt path: String) throws(SluiceError) {
-        try WorkerThread.start { [self] in
-            guard let watch = try? SluiceConnection(connectedTo: path).watch(id, interval: 0.2) else {
-                return
-            }
-            show(watch)
-        }
+        try WorkerThread.start { [self] in show(id, path) }
     }
 
     /// Ends the display and clears the line. From any thread, also twice.
@@ -78,23 +78,40 @@ public final class ProgressDisplay: Sendable {
         return screen.withLock { $0.meter.summary(of: job, at: now) }
     }
 
-    private func show(_ watch: JobWatch) {
+    private func show(_ id: String, _ path: String) {
         var nextDraw = Self.delay
-        while !watch.hasEnded, screen.withLock({ !$0.isStopped }) {
+        var watch: JobWatch?
+        while screen.withLock({ !$0.isStopped }) {
             do {
-                while let job = try watch.nextIfAvailable() {
-                    let now = seconds
-                    screen.withLock { $0.meter.update(job, at: now) }
-                }
+                let current =
+                    try watch ?? SluiceConnection(connectedTo: path).watch(id, interval: Self.reportInterval)
+                watch = current
+                try take(from: current)
+                if current.hasEnded { return }
+            } catch let error as SluiceError where error.mayPass && (error.kind != .busy || error.isStopping)
+            {
+                watch = nil
+                screen.withLock { $0.meter.loseService() }
             } catch {
-                break
+                return
             }
             if seconds >= nextDraw { nextDraw = seconds + draw() }
+            let pause = watch == nil ? Self.lookInterval : max(0.01, nextDraw - seconds)
             var entries = [
-                pollfd(fd: watch.rawDescriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: watch?.rawDescriptor ?? -1, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: wake.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
             ]
-            poll(&entries, 2, Int32(clamping: Int(max(0.01, nextDraw - seconds) * 1000)))
+            poll(&entries, 2, Int32(clamping: Int(pause * 1000)))
+        }
+    }
+
+    private func take(from watch: JobWatch) throws(SluiceError) {
+        while let job = try watch.nextIfAvailable() {
+            let now = seconds
+            var wall = timespec()
+            clock_gettime(CLOCK_REALTIME, &wall)
+            let nowUsec = wall.tv_sec * 1_000_000 + wall.tv_nsec / 1000
+            screen.withLock { $0.meter.update(job, at: now, nowUsec: nowUsec) }
         }
     }
 

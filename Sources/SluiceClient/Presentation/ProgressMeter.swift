@@ -14,6 +14,8 @@ public struct ProgressMeter: Sendable {
 
     private var job: Job?
     private var jobSeconds = 0.0
+    private var retrySeconds: Double?
+    private var isAway = false
     private var samples: [Sample] = []
     private let start: Double
 
@@ -25,12 +27,24 @@ public struct ProgressMeter: Sendable {
     }
 
     /// Takes a report in.
-    public mutating func update(_ job: Job, at seconds: Double) {
+    ///
+    /// - Parameter nowUsec: now, in µs since 1970, as the job tells its times; nil if that is not known.
+    public mutating func update(_ job: Job, at seconds: Double, nowUsec: Int? = nil) {
         self.job = job
+        isAway = false
+        retrySeconds = nil
+        if let nowUsec, let retry = job.retryUsec {
+            retrySeconds = seconds + JobTimes.seconds(from: nowUsec, to: retry)
+        }
         jobSeconds = seconds
         samples.append(Sample(seconds: seconds, bytes: job.bytesDelivered))
         // One sample that is older than the window stays, to measure from.
         while samples.count > 2, seconds - samples[1].seconds >= Self.window { samples.removeFirst() }
+    }
+
+    /// The service has gone away; the next report says that it is back.
+    public mutating func loseService() {
+        isAway = true
     }
 
     /// Bytes a second over the window; nil before there is something to measure.
@@ -62,14 +76,31 @@ public struct ProgressMeter: Sendable {
     /// What does not fit is left out, the least important first.
     public func line(at seconds: Double, on terminal: Terminal) -> String {
         let elapsed = Elapsed.clock(seconds - start)
-        guard let job else { return Self.fitted(["asking the service", elapsed], terminal.width - 1) }
-        switch job.state {
-        case .queued: return Self.fitted(["queued: waits for a lane", elapsed], terminal.width - 1)
-        case .connecting: return Self.fitted(["connecting", elapsed], terminal.width - 1)
-        case .waiting: return Self.fitted(["waits for the next attempt", elapsed], terminal.width - 1)
-        case .streaming, .stalled, .parked, .complete, .failed, .cancelled: break
+        guard let status = status(at: seconds) else {
+            return job.map { job in
+                Self.fitted(parts(job, at: seconds), bar: bar(job, terminal), terminal.width - 1)
+            } ?? ""
         }
-        return Self.fitted(parts(job, at: seconds), bar: bar(job, terminal), terminal.width - 1)
+        return Self.fitted([status, elapsed], terminal.width - 1)
+    }
+
+    /// What is said in words, since nothing flows; nil where the parts tell more.
+    private func status(at seconds: Double) -> String? {
+        if isAway { return "the service has gone away: waits for it" }
+        guard let job else { return "asking the service" }
+        switch job.state {
+        case .queued: return "queued: waits for a lane" + Self.position(of: job)
+        case .connecting: return "connecting" + Self.position(of: job)
+        case .waiting:
+            let pause = retrySeconds.map { Elapsed.countdown($0 - seconds) }
+            return Terminal.printable(JobAttempts.next(job, in: pause))
+        case .streaming, .stalled, .parked, .complete, .failed, .cancelled: return nil
+        }
+    }
+
+    /// Where a body goes on.
+    private static func position(of job: Job) -> String {
+        job.bytesDelivered > 0 ? ", to go on after \(ByteSize.describe(job.bytesDelivered))" : ""
     }
 
     /// What is left on the screen when the body is whole: `1.1 GB in 3.2 s (340 MB/s)`, and who was slow.
@@ -110,7 +141,8 @@ public struct ProgressMeter: Sendable {
         }
         parts.append(Part("\(Elapsed.clock(seconds - start)) elapsed", weight: 3))
         if isConsumerSlow(at: seconds) {
-            parts.append(Part("consumer is slow", weight: 7))
+            let isParked = job.state == .parked
+            parts.append(Part(isParked ? "parked until it is read" : "consumer is slow", weight: 7))
             parts.append(Part(closed(at: seconds), weight: 6, joins: ": "))
         }
         return parts

@@ -6,7 +6,10 @@ import SluiceInterface
 struct WaitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "wait", abstract: "Wait until a job has ended, and say how.",
-        discussion: "The exit status is the one that fetch would have given.")
+        discussion: """
+            The exit status is the one that fetch would have given. A service that goes away is looked for: after a \
+            restart it is asked again.
+            """)
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions
@@ -15,7 +18,8 @@ struct WaitCommand: ParsableCommand {
     @Argument(help: "The job's id.") var id: String
 
     func run() throws {
-        let job = try OutcomeWaiter(for: id, on: try service.finder.connect()).wait()
+        let patience = try service.patience()
+        let job = try OutcomeWaiter(for: id, on: try service.finder.connect(), patience: patience).wait()
         guard let outcome = job.outcome else {
             throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
         }

@@ -7,7 +7,8 @@ struct WatchCommand: ParsableCommand {
         commandName: "watch", abstract: "Watch a job until it ends, or all of your jobs.",
         discussion: """
             Prints a line at every change of state and, while bytes flow, every --interval seconds. The exit status \
-            does not tell how the job ended: see wait.
+            does not tell how the job ended: see wait. A service that goes away is looked for: after a restart the \
+            watch goes on.
             """)
 
     @OptionGroup var service: ServiceOptions
@@ -23,8 +24,10 @@ struct WatchCommand: ParsableCommand {
     }
 
     func run() throws {
-        let watch = try service.finder.connect().watch(id, interval: interval)
-        while let job = try watch.next() {
+        let follower = try JobFollower(
+            id, interval: interval, on: try service.finder.connect(), patience: try service.patience(),
+            onLoss: { Console.note("the service has gone away; looking for it") })
+        while let job = try follower.next() {
             if output.json {
                 try Console.writeJSON(job)
             } else {

@@ -18,10 +18,14 @@ struct FetchCommand: ParsableCommand {
               sluicectl fetch https://example.org/data.csv | head
               sluicectl fetch https://example.org/disk.img -o disk.img
               sluicectl fetch https://example.org/src.tar.gz -- tar xz
+              sluicectl fetch https://example.org/list.csv -o list.csv --etag-file etag
 
             The exit status is 0 only if the body is complete. With a command it is then the command's own; if the \
             body failed it is one of those below, and the command has seen the end of its input early. A command that \
             stops reading early and fails gets its own status reported, too.
+
+            A service that is restarted meanwhile goes on with the body; what has lost its job before the first byte is \
+            fetched again.
 
             Ctrl-C cancels the job; a second one does not wait for that.
 
@@ -49,8 +53,10 @@ struct FetchCommand: ParsableCommand {
     @Option(help: ArgumentHelp("It opens again when so much is left.", valueName: "size"))
     var lowWatermark: ByteCount?
 
-    @Option(help: ArgumentHelp("Time for everything.", valueName: "seconds"))
-    var timeout: Double?
+    @Option(
+        name: [.customLong("deadline"), .customLong("timeout")],
+        help: ArgumentHelp("Time for everything; --timeout is its older name.", valueName: "seconds"))
+    var deadline: Double?
 
     @Option(help: ArgumentHelp("Time until the response begins.", valueName: "seconds"))
     var connectTimeout: Double?
@@ -60,6 +66,29 @@ struct FetchCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Fail if the body is larger.", valueName: "size"))
     var maxSize: ByteCount?
+
+    @Option(
+        help: ArgumentHelp(
+            "How many failures in a row the job bears, from 0 to 1000.", valueName: "number"))
+    var retries: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "What the body must have: sha256:HEX or sha512:HEX. The name alone: print it on standard error.",
+            valueName: "digest"))
+    var digest: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Deliver nothing, and exit with \(ExitStatus.unchanged.rawValue), if this version is current.",
+            valueName: "etag"))
+    var ifNoneMatch: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "The same with the version in FILE, which remembers the one of a complete body.",
+            valueName: "file"))
+    var etagFile: String?
 
     @Flag(help: "Take a body that ended with the connection, whole or not.")
     var acceptUnverified = false
@@ -92,13 +121,32 @@ struct FetchCommand: ParsableCommand {
             throw ValidationError("“\(header)” is no header: write 'Name: value'.")
         }
         for (name, value) in [
-            ("timeout", timeout), ("connect-timeout", connectTimeout), ("stall-timeout", stallTimeout),
+            ("deadline", deadline), ("connect-timeout", connectTimeout), ("stall-timeout", stallTimeout),
         ] {
             if let value, !(value.isFinite && value > 0) {
                 throw ValidationError("--\(name) must be a number of seconds above 0.")
             }
         }
+        if let retries, !Self.retryRange.contains(retries) {
+            throw ValidationError("--retries must be from 0 to 1000.")
+        }
+        if let digest, DigestOption.parse(digest) == nil {
+            throw ValidationError(
+                "“\(digest)” is no digest: write sha256 or sha512, or one of them, a colon and its 64 or 128 "
+                    + "hexadecimal digits.")
+        }
+        if ifNoneMatch != nil, etagFile != nil {
+            throw ValidationError("Give either --if-none-match or --etag-file, not both.")
+        }
+        if let etagFile, etagFile == outputPath {
+            throw ValidationError("--etag-file and --output name the same file.")
+        }
     }
+
+    private static let retryRange = 0...1000
+
+    /// What is asked about the digest.
+    var digestOption: DigestOption? { digest.flatMap(DigestOption.parse) }
 
     /// The file to write to; nil for standard output.
     var outputPath: String? { output == "-" ? nil : output }
@@ -112,8 +160,12 @@ struct FetchCommand: ParsableCommand {
         request.lowWatermark = lowWatermark?.bytes
         request.connectTimeoutSeconds = connectTimeout
         request.stallTimeoutSeconds = stallTimeout
-        request.deadlineSeconds = timeout
+        request.deadlineSeconds = deadline
         request.maximumSize = maxSize?.bytes
+        request.retries = retries
+        request.digest = digestOption?.description
+        // Scripts pass on what they have, which may be nothing.
+        request.ifNoneMatch = ifNoneMatch.flatMap { $0.isEmpty ? nil : $0 }
         return request
     }
 

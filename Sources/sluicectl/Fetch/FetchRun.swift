@@ -10,10 +10,26 @@ struct FetchRun {
     let environment: [String: String]
     let interruption: Interruption
 
+    /// What this side has made ready before anybody is asked for anything.
+    struct Preparations {
+        var commandFile: String?
+        var file: OutputFile?
+        var etagFile: EtagFile?
+        var request: Ingest.FetchParameters
+    }
+
     /// Where the body went, and how that ended.
-    private enum Delivery {
+    enum Delivery {
         case copied(BodyCopier.Result)
         case command(RunningCommand)
+        /// There is a command, and it was not started.
+        case withheld
+    }
+
+    /// The service was restarted and has no such job, and nothing has been delivered yet: it may be asked again.
+    private struct Forgotten: Error {
+        var cause: SluiceError
+        var note: String
     }
 
     /// - Returns: the exit status; everything has been said by then.
@@ -33,38 +49,98 @@ struct FetchRun {
     }
 
     private func fetch() throws -> Int32 {
-        // What can fail on this side fails before anybody is asked for anything.
-        let commandFile = try options.command.first.map { name in
-            try CommandProcess.find(name, path: environment["PATH"])
-        }
-        let file = try options.outputPath.map { path in try OutputFile(path: path) }
-        if let file { interruption.onExit { _ in file.discard() } }
+        let given = try Patience.duration(environment)
+        let prepared = try prepare()
+        let begin = ContinuousClock.now
         let connection = try service()
-        let body = try connection.fetch(options.request)
-        let id = body.id
-        interruption.cover(job: id, serviceAt: connection.path)
         // A private service that has gone does not come back.
         let isPrivate = !options.service.finder.paths.contains(connection.path)
-        let waiter = OutcomeWaiter(for: id, on: connection, patience: isPrivate ? .zero : .seconds(5))
+        let patience = isPrivate ? .zero : given
+        do {
+            return try ask(connection, prepared, patience)
+        } catch let forgotten as Forgotten {
+            guard !isPrivate else { throw forgotten.cause }
+            if !options.quiet, !options.json { Console.note(forgotten.note) }
+            var again = prepared
+            let elapsed = begin.duration(to: .now) / .seconds(1)
+            // One deadline for all of it; the service says so where it is over.
+            again.request.deadlineSeconds = options.deadline.map { max(0.001, $0 - elapsed) }
+            let path = connection.path
+            do {
+                return try ask(try .reconnected(to: path, patience: patience), again, patience)
+            } catch let second as Forgotten {
+                throw second.cause
+            }
+        }
+    }
+
+    /// Asks for the body and sees it through to its end.
+    private func ask(
+        _ connection: SluiceConnection, _ prepared: Preparations, _ patience: Duration
+    ) throws -> Int32 {
+        let body = try fetch(prepared.request, from: connection)
+        let id = body.id
+        interruption.cover(job: id, serviceAt: connection.path)
+        let waiter = OutcomeWaiter(for: id, on: connection, patience: patience)
         let progress = try startProgress(id, connection.path)
 
         let delivery: Delivery
-        if let commandFile {
-            delivery = .command(try start(commandFile, pipe: body.pipe))
+        var ended: Job?
+        if let commandFile = prepared.commandFile {
+            if prepared.request.ifNoneMatch != nil, !BodyCopier.waitForBytes(in: body.pipe) {
+                // A command that overwrites what it makes must not take an unchanged body for an empty one.
+                ended = try outcome(waiter, delivered: 0, progress)
+            }
+            if let ended, ended.outcome.map({ !isWhole($0) }) ?? true {
+                delivery = .withheld
+            } else {
+                delivery = .command(try start(commandFile, pipe: body.pipe))
+            }
         } else {
-            let output = file?.descriptor.rawValue ?? STDOUT_FILENO
-            delivery = .copied(try copy(body.pipe, to: output))
+            let output = prepared.file?.descriptor.rawValue ?? STDOUT_FILENO
+            let result = try copy(body.pipe, to: output)
+            delivery = .copied(result)
+            if result.end == .outputClosed, !options.json {
+                // Who closes the output knows. What the service makes of it is of interest to nobody.
+                _ = interruption.claim()
+                return ExitStatus.consumerGone.rawValue
+            }
+            ended = try outcome(waiter, delivered: result.end == .endOfPipe ? result.bytes : nil, progress)
         }
-        if case .copied(let result) = delivery, result.end == .outputClosed, !options.json {
-            // Who closes the output knows. What the service makes of it is of interest to nobody.
-            _ = interruption.claim()
-            return ExitStatus.consumerGone.rawValue
-        }
-        let job = try waiter.wait()
+        let job = try ended ?? waiter.wait()
         guard let outcome = job.outcome else {
             throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
         }
-        return try finish(job, outcome, delivery, file, progress)
+        return try finish(job, outcome, delivery, prepared, progress)
+    }
+
+    private func fetch(
+        _ request: Ingest.FetchParameters, from connection: SluiceConnection
+    ) throws -> FetchedBody {
+        do {
+            return try connection.fetch(request)
+        } catch {
+            guard error.isConnectionLost else { throw error }
+            // If there is a job, its pipe went with the answer, and the job goes with the pipe.
+            throw Forgotten(cause: error, note: "the service went away before it answered: asking again")
+        }
+    }
+
+    /// Waits for the job's outcome.
+    ///
+    /// - Parameter delivered: bytes that have left this program, of a pipe that has ended; nil of one that has not.
+    private func outcome(
+        _ waiter: OutcomeWaiter, delivered: Int?, _ progress: ProgressDisplay?
+    ) throws -> Job {
+        do {
+            return try waiter.wait()
+        } catch {
+            guard error.isJobForgotten, delivered == 0 else { throw error }
+            progress?.stop()
+            throw Forgotten(
+                cause: error,
+                note: "the service was restarted and has lost the job before its first byte: fetching again")
+        }
     }
 
     /// Copies, and lets go of the pipe: only then does the service see that nobody reads any more.
@@ -87,7 +163,30 @@ struct FetchRun {
 
     // MARK: Before
 
-    private func service() throws(SluiceError) -> SluiceConnection {
+    /// What can fail on this side fails before anybody is asked for anything.
+    private func prepare() throws(SluiceError) -> Preparations {
+        var prepared = Preparations(request: options.request)
+        if let name = options.command.first {
+            prepared.commandFile = try CommandProcess.find(name, path: environment["PATH"])
+        }
+        if let path = options.etagFile {
+            let file = try EtagFile(path: path)
+            interruption.onExit { _ in file.discard() }
+            prepared.etagFile = file
+            // “Unchanged” is of no use to who has not got what has not changed.
+            if options.outputPath.map({ access($0, F_OK) == 0 }) ?? true {
+                prepared.request.ifNoneMatch = file.tag
+            }
+        }
+        if let path = options.outputPath {
+            let file = try OutputFile(path: path)
+            interruption.onExit { _ in file.discard() }
+            prepared.file = file
+        }
+        return prepared
+    }
+
+    private func service() throws -> SluiceConnection {
         let finder = options.service.finder
         if let connection = try finder.find() { return connection }
         let executable = try ServiceExecutable.find(environment: environment)
@@ -118,65 +217,5 @@ struct FetchRun {
         interruption.onExit { _ in progress.stop() }
         try progress.start(id, serviceAt: path)
         return progress
-    }
-
-    // MARK: After
-
-    private func finish(
-        _ job: Job, _ outcome: Outcome, _ delivery: Delivery, _ file: OutputFile?,
-        _ progress: ProgressDisplay?
-    ) throws -> Int32 {
-        var status = ExitStatus(of: outcome.code, acceptsUnverified: options.acceptUnverified)
-        var commandStatus: Int32?
-        switch delivery {
-        case .copied(let result):
-            if result.end == .outputClosed { status = .consumerGone }
-            if status == .complete, result.bytes != job.bytesDelivered {
-                throw SluiceError(
-                    .serviceTrouble,
-                    "the service delivered \(job.bytesDelivered) bytes, but \(result.bytes) arrived",
-                    remedy: "fetch again, and report this: it should never happen")
-            }
-        case .command(let command):
-            progress?.stop()
-            commandStatus = try? command.process.wait().shellStatus
-        }
-        if let signal = interruption.claim() {
-            progress?.stop()
-            Interruption.note(
-                signal, outcome.code == .complete ? "the body was complete" : "the job is cancelled")
-            return ExitStatus(signal: signal)?.rawValue ?? 1
-        }
-        if status == .complete { try file?.commit() }
-        progress?.stop()
-        report(job, outcome, status, commandStatus, progress)
-        guard let commandStatus else { return status.rawValue }
-        // A command that fails closes the pipe: then its failure is the cause, and the status that helps.
-        let isCause = status == .consumerGone && commandStatus != 0
-        return status == .complete || isCause ? commandStatus : status.rawValue
-    }
-
-    private func report(
-        _ job: Job, _ outcome: Outcome, _ status: ExitStatus, _ commandStatus: Int32?,
-        _ progress: ProgressDisplay?
-    ) {
-        if options.json {
-            // Cannot fail: a job has no number that is not finite.
-            if let line = try? JSONText.encode(job) { Console.line(line) }
-            return
-        }
-        switch status {
-        case .complete:
-            if outcome.code == .completeUnverified, !options.quiet { Console.report(outcome) }
-            if let progress { Console.line(progress.summary(of: job)) }
-        case .unverified:
-            Console.report(outcome, remedy: "--accept-unverified takes such a body")
-        case .consumerGone where commandStatus != nil:
-            Console.note(
-                "\(options.command.first ?? "the command") stopped reading after "
-                    + "\(ByteSize.describe(job.bytesDelivered)), before the end of the body")
-        default:
-            Console.report(outcome)
-        }
     }
 }

@@ -1,0 +1,98 @@
+import SluiceClient
+import SluiceInterface
+import UnixSockets
+
+/// What follows from a job's outcome: files, words, the exit status.
+extension FetchRun {
+    /// Whether an outcome is all that was asked for.
+    func isWhole(_ outcome: Outcome) -> Bool {
+        ExitStatus(of: outcome.code, acceptsUnverified: options.acceptUnverified) == .complete
+    }
+
+    /// - Returns: the exit status; everything has been said by then.
+    /// - Throws: `SluiceError` where what the service says cannot be, and where a file cannot be written.
+    func finish(
+        _ job: Job, _ outcome: Outcome, _ delivery: Delivery, _ prepared: Preparations,
+        _ progress: ProgressDisplay?
+    ) throws(SluiceError) -> Int32 {
+        var status = ExitStatus(of: outcome.code, acceptsUnverified: options.acceptUnverified)
+        var commandStatus: Int32?
+        switch delivery {
+        case .copied(let result):
+            if result.end == .outputClosed { status = .consumerGone }
+            if status == .complete, result.bytes != job.bytesDelivered {
+                throw SluiceError(
+                    .serviceTrouble,
+                    "the service delivered \(job.bytesDelivered) bytes, but \(result.bytes) arrived",
+                    remedy: "fetch again, and report this: it should never happen")
+            }
+        case .command(let command):
+            progress?.stop()
+            commandStatus = try? command.process.wait().shellStatus
+        case .withheld: break
+        }
+        if let signal = interruption.claim() {
+            progress?.stop()
+            Interruption.note(
+                signal, outcome.code == .complete ? "the body was complete" : "the job is cancelled")
+            return ExitStatus(signal: signal)?.rawValue ?? 1
+        }
+        if status == .complete { try keep(job, outcome, commandStatus, prepared) }
+        progress?.stop()
+        report(job, outcome, status, commandStatus, progress)
+        guard let commandStatus else { return status.rawValue }
+        // A command that fails closes the pipe: then its failure is the cause, and the status that helps.
+        let isCause = status == .consumerGone && commandStatus != 0
+        return status == .complete || isCause ? commandStatus : status.rawValue
+    }
+
+    /// Puts the body's file in place, and then what names its version.
+    private func keep(
+        _ job: Job, _ outcome: Outcome, _ commandStatus: Int32?, _ prepared: Preparations
+    ) throws(SluiceError) {
+        if let wanted = options.digestOption, !wanted.accepts(job.digest) {
+            throw SluiceError(
+                .serviceTrouble,
+                "the service says that the body is complete, but does not tell the digest that was asked for: "
+                    + "\(job.digest ?? "none") for \(wanted)",
+                remedy: "see whether both are of one version (sluicectl status)")
+        }
+        // Whatever happens between the two: an old version must never stand beside a new body.
+        if prepared.file != nil { try prepared.etagFile?.forget() }
+        try prepared.file?.commit()
+        // What a command could not use, it wants again. What may have been cut short has no version.
+        if commandStatus ?? 0 == 0 {
+            try prepared.etagFile?.store(outcome.code == .complete ? job.etag : nil)
+        }
+    }
+
+    private func report(
+        _ job: Job, _ outcome: Outcome, _ status: ExitStatus, _ commandStatus: Int32?,
+        _ progress: ProgressDisplay?
+    ) {
+        if options.json {
+            // Cannot fail: a job has no number that is not finite.
+            if let line = try? JSONText.encode(job) { Console.line(line) }
+            return
+        }
+        switch status {
+        case .complete:
+            if outcome.code == .completeUnverified, !options.quiet { Console.report(outcome) }
+            if let progress { Console.line(progress.summary(of: job)) }
+            // It was asked for, so it is no note. Nothing stands before it on its line, for programs.
+            if options.digestOption?.digits == nil, options.digest != nil, let digest = job.digest {
+                Console.line(Terminal.printable(digest))
+            }
+        case .unchanged:
+            if !options.quiet { Console.report(outcome) }
+        case .unverified:
+            Console.report(outcome, remedy: "--accept-unverified takes such a body")
+        case .consumerGone where commandStatus != nil:
+            Console.note(
+                "\(options.command.first ?? "the command") stopped reading after "
+                    + "\(ByteSize.describe(job.bytesDelivered)), before the end of the body")
+        default:
+            Console.report(outcome)
+        }
+    }
+}
