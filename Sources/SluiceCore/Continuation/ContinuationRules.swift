@@ -2,11 +2,11 @@ public import SluiceInterface
 
 /// What the answer to a request for the rest of a body means.
 public enum ContinuationDecision: Sendable, Equatable {
-    /// What follows begins with the very next byte, and has so many bytes. `length` is that of the whole body: where the
-    /// part ends before it, more is missing. Neither is nil, and no sum of the two overflows.
+    /// What follows begins with the very next byte, and has so many bytes. `length` is that of the whole body, where one
+    /// knows it: a part that ends before it, or of a body of unknown length, is not the end. Sums of the two fit.
     case goOn(remaining: Int?, length: Int?, framing: BodyFraming)
-    /// What follows begins with the first byte of the same version: those that were delivered have to be dropped. Where
-    /// the length is known, from now or from before, the framing is `length`: that is what the end has to be held to.
+    /// What follows begins with the first byte of the same version: those that were delivered have to be dropped. A
+    /// `length`, known from now or from before, is what the end has to be held to, whatever the framing.
     case startOver(length: Int?, framing: BodyFraming)
     /// There is nothing more: the consumer has it all.
     case isComplete
@@ -29,7 +29,7 @@ public enum ContinuationRules {
         field: (String) -> String?
     ) -> ContinuationDecision {
         // Anything else is no answer about the body: it keeps its name, and may be one that passes.
-        guard status == 200 || status == 206 || (status == 416 && !asksForAll) else {
+        guard status == 200 || status == 206 || status == 416 else {
             return .refuse(
                 .httpStatus, ResponseRules.sentence(status: status) + " when the body was to go on")
         }
@@ -39,7 +39,14 @@ public enum ContinuationRules {
         guard let validator = known.version.validator, known.obstacle == nil else {
             return .refuse(.notResumable, "nothing says which version the delivered bytes are of")
         }
-        if status == 416 { return notThere(position, known, validator, field) }
+        if status == 416 {
+            // To call the body complete here would be to forget the digest that was the reason to ask for all.
+            guard !asksForAll else {
+                return .refuse(
+                    .rangeNotSatisfiable, "the server answered 416, but no range was asked for")
+            }
+            return notThere(position, known, validator, field)
+        }
         if let coding = field("content-encoding").fieldValue?.lowercased(), coding != "identity" {
             return .refuse(
                 .contentEncoded, "the rest of the body is encoded as \(RequestURL.quote(coding))")
@@ -71,11 +78,7 @@ public enum ContinuationRules {
             return .refuse(
                 .lengthChanged, "the body has \(complete) bytes now and had \(length), in the same version")
         }
-        guard let length = known.length ?? complete else {
-            // A server may send less than it was asked for, so the end of the part is no end of the body.
-            return .refuse(.wrongRange, "nothing says how long the body is, so its end could not be told")
-        }
-        guard last < length else {
+        if let length = known.length, last >= length {
             return .refuse(
                 .lengthChanged, "the part ends with byte \(last), and the body has \(length) bytes")
         }
@@ -87,7 +90,7 @@ public enum ContinuationRules {
                 .wrongRange,
                 "the server announces \(RequestURL.quote(announced)) bytes for a part of \(remaining)")
         }
-        return .goOn(remaining: remaining, length: length, framing: .length)
+        return .goOn(remaining: remaining, length: known.length ?? complete, framing: .length)
     }
 
     private static func whole(
@@ -106,11 +109,11 @@ public enum ContinuationRules {
                 return .refuse(
                     .lengthChanged, "the body has \(length) bytes now, and \(position) have been delivered")
             }
-            if let length = known.length ?? length { return .startOver(length: length, framing: .length) }
-            guard framing != .unannounced else {
+            let whole = known.length ?? length
+            guard framing != .unannounced || whole != nil else {
                 return .refuse(.notResumable, "the rest of the body would end with the connection alone")
             }
-            return .startOver(length: nil, framing: framing)
+            return .startOver(length: whole, framing: framing)
         }
     }
 
