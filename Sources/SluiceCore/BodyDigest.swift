@@ -41,17 +41,26 @@ public struct BodyDigest: Codable, Sendable, Equatable, CustomStringConvertible 
     /// `sha256:` and the digits.
     public var description: String { "\(algorithm.rawValue):\(hexadecimal)" }
 
+    /// A longer field is passed over, in bytes: reading one costs the square of its length.
+    static let longestField = 4096
+
     /// The digests in the field Repr-Digest (RFC 9530 §3) that can be checked; those that make no sense are passed over.
     public static func inField(_ text: String) -> [BodyDigest] {
+        guard text.utf8.count <= longestField else { return [] }
         var parser = StructuredFieldValueParser(Array(text.utf8))
         guard let members = try? parser.parseDictionaryFieldValue() else { return [] }
         return DigestAlgorithm.allCases.compactMap { algorithm in
             guard case .item(let item)? = members[algorithm.fieldKey],
                 case .undecodedByteSequence(let encoded) = item.rfc9651BareItem,
-                let bytes = Data(base64Encoded: encoded), bytes.count == algorithm.byteCount
+                let bytes = Data(base64Encoded: padded(encoded)), bytes.count == algorithm.byteCount
             else { return nil }
             return BodyDigest(algorithm: algorithm, bytes: bytes)
         }
+    }
+
+    /// Some senders leave the padding out, and a recipient should not mind (RFC 9651 §4.2.7).
+    private static func padded(_ encoded: String) -> String {
+        encoded + String(repeating: "=", count: (4 - encoded.utf8.count % 4) % 4)
     }
 }
 
@@ -77,19 +86,27 @@ public struct DigestRequest: Codable, Sendable, Equatable {
             expected = nil
             return
         }
-        let digits = parts[1].lowercased()
-        let bytes = stride(from: 0, to: digits.utf8.count - 1, by: 2).compactMap { place in
-            UInt8(digits.dropFirst(place).prefix(2), radix: 16)
-        }
-        guard digits.utf8.count == 2 * algorithm.byteCount, bytes.count == algorithm.byteCount,
-            digits.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) })
-        else {
+        // The length first: a client may send a very long text.
+        let digits = parts[1].utf8.count == 2 * algorithm.byteCount ? parts[1].utf8.map(Self.value) : [nil]
+        guard !digits.contains(nil) else {
             throw RequestError(
                 parameter: "digest", reason: "\(RequestURL.quote(parts[1])) is no \(algorithm.rawValue)",
                 remedy:
                     "give \(2 * algorithm.byteCount) hexadecimal digits, as \(algorithm.rawValue)sum(1) prints"
             )
         }
-        expected = BodyDigest(algorithm: algorithm, bytes: bytes)
+        let values = digits.compactMap { $0 }
+        expected = BodyDigest(
+            algorithm: algorithm,
+            bytes: stride(from: 0, to: values.count, by: 2).map { values[$0] << 4 | values[$0 + 1] })
+    }
+
+    private static func value(of digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+        default: nil
+        }
     }
 }

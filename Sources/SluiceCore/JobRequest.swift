@@ -48,6 +48,11 @@ public struct JobRequest: Sendable, Equatable {
         self.timeouts = timeouts
         retries = try Self.retries(parameters.retries ?? settings.retries.retries)
         digest = try parameters.digest.map { text throws(RequestError) in try DigestRequest(text) }
+        if parameters.ifNoneMatch != nil, headers.contains("if-none-match") {
+            throw RequestError(
+                parameter: "ifNoneMatch", reason: "there is a header If-None-Match, too",
+                remedy: "leave the header out")
+        }
         ifNoneMatch = try parameters.ifNoneMatch.map { text throws(RequestError) in try Self.entityTags(text)
         }
         let limit = settings.limits.maximumSize
@@ -116,12 +121,12 @@ public struct JobRequest: Sendable, Equatable {
                 rest[..<end].utf8.dropFirst().allSatisfy({ (0x21...0x7e).contains($0) })
             else { throw refuse("\(RequestURL.quote(text)) is no list of entity-tags") }
             rest = rest[rest.index(after: end)...].drop { $0 == " " || $0 == "\t" }
-            guard rest.isEmpty || rest.first == "," else {
+            if rest.isEmpty { return text.trimmingBlanks }
+            guard rest.first == "," else {
                 throw refuse("\(RequestURL.quote(text)) is no list of entity-tags")
             }
             rest = rest.dropFirst()
-        } while !rest.isEmpty
-        return text.trimmingBlanks
+        } while true
     }
 
     private static func seconds(_ value: Double?, _ name: String, or standard: Double)

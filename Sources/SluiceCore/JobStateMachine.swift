@@ -165,7 +165,10 @@ public struct JobStateMachine: Sendable {
             return finish(verdict.isWhole ?? wanted)
         case .parking:
             if let whole = verdict.isWhole { return finish(whole) }
-            if case .finish(let outcome) = verdict, outcome.code == .consumerGone { return finish(outcome) }
+            // A consumer that has gone does not come back, and a body that is the wrong one does not get right.
+            if case .finish(let outcome) = verdict, [.consumerGone, .digestMismatch].contains(outcome.code) {
+                return finish(outcome)
+            }
             state = .parked
             return .park
         case .queued, .parked, .waiting, .finished:

@@ -77,6 +77,12 @@ public struct RequestURL: Sendable, Equatable {
         origin = Origin(isSecure: scheme == "https", host: host, port: port)
         let path = rest.isEmpty || rest.hasPrefix("?") ? "/" + rest : String(rest)
         self.text = scheme + "://" + authority + path
+        // With the slash that may have been added: what is sent and stored has to be accepted again.
+        guard self.text.utf8.count <= Self.maximumLength else {
+            throw refuse(
+                "it has \(self.text.utf8.count) bytes with the / behind its host",
+                "URLs have at most \(Self.maximumLength) bytes here")
+        }
         redacted = scheme + "://" + authority + Self.redactQuery(path)
     }
 

@@ -78,16 +78,19 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
         return max(pause, min(max(0, retryAfter), pauses.longestRetryAfter))
     }
 
+    /// A year, in seconds. Nobody waits for so long; but any number of digits may come, and what they make must not be
+    /// infinite, for it goes on as JSON.
+    private static let longest = 31_536_000.0
+
     /// Reads the field Retry-After (RFC 9110 §10.2.3): seconds, or a date.
     ///
     /// - Parameter now: in seconds since 1970.
-    /// - Returns: seconds from now on, 0 for a date that has passed; nil for what is neither.
+    /// - Returns: seconds from now on, a year at most, 0 for a date that has passed; nil for what is neither.
     public static func retryAfter(_ text: String, now: Int) -> Double? {
         let text = text.trimmingBlanks
         if !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-            // Too many digits for a number is long, and is cut short anyway.
-            return Double(text)
+            return Double(text).map { min($0, longest) }
         }
-        return HTTPDate.parse(text).map { Double(max(0, $0 - now)) }
+        return HTTPDate.parse(text).map { min(max(0, Double($0) - Double(now)), longest) }
     }
 }

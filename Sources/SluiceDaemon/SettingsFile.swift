@@ -104,6 +104,14 @@ private struct SettingsReader {
         var deadline = settings.timeouts.deadline ?? 0
         seconds("timeouts", "deadline_seconds", &deadline)
         settings.timeouts.deadline = deadline == 0 ? nil : deadline
+        integer("retries", "retries", &settings.retries.retries)
+        seconds("retries", "base_seconds", &settings.retries.pauses.base)
+        seconds("retries", "longest_seconds", &settings.retries.pauses.longest)
+        seconds("retries", "longest_retry_after_seconds", &settings.retries.pauses.longestRetryAfter)
+        seconds("parking", "after_seconds", &settings.parking.afterSeconds)
+        share("parking", "holding_share", &settings.parking.holdingShare)
+        seconds("restart", "store_after_seconds", &settings.restart.storeAfterSeconds)
+        seconds("restart", "drain_seconds", &settings.restart.drainSeconds)
         integer("limits", "jobs", &settings.limits.jobs)
         integer("limits", "jobs_per_user", &settings.limits.jobsPerUser)
         integer("limits", "remembered_jobs_per_user", &settings.limits.rememberedJobsPerUser)
@@ -138,9 +146,19 @@ private struct SettingsReader {
     }
 
     private mutating func seconds(_ section: String, _ key: String, _ target: inout Double) {
+        number(section, key, &target, "a number of seconds")
+    }
+
+    private mutating func share(_ section: String, _ key: String, _ target: inout Double) {
+        number(section, key, &target, "a number, such as 0.5")
+    }
+
+    private mutating func number(
+        _ section: String, _ key: String, _ target: inout Double, _ expected: String
+    ) {
         guard let value = value(section, key) else { return }
         guard let number = value.double ?? value.int.map(Double.init), number.isFinite else {
-            return wrong(section, key, "a number of seconds")
+            return wrong(section, key, expected)
         }
         target = number
     }

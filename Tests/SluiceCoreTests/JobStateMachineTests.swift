@@ -12,6 +12,9 @@ struct JobStateMachineTests {
     static let part = Outcome(.truncated, "not all of it")
     static let death = Outcome(.laneDied, "signal 9")
 
+    static let running = ["connecting", "streaming", "stalled"]
+    static let mismatch = Outcome(.digestMismatch, "another body")
+
     /// Every state that a machine can be in, by name.
     static func machines() -> [(name: String, machine: Machine)] {
         var running: [(String, Machine)] = []
@@ -28,9 +31,33 @@ struct JobStateMachineTests {
             _ = machine.endRequested(wanted)
             return ("ending from \(name)", machine)
         }
+        let parking = running.map { name, machine in
+            var machine = machine
+            _ = machine.parkRequested()
+            return ("parking from \(name)", machine)
+        }
+        var waiting = Machine()
+        _ = waiting.dispatched()
+        _ = waiting.laneEnded(.retry)
         var finished = Machine()
         _ = finished.endRequested(second)
-        return [("queued", Machine())] + running + ending + [("finished", finished)]
+        return [("queued", Machine())] + running + ending + parking
+            + [("parked", Machine.restoredParked()), ("waiting", waiting), ("finished", finished)]
+    }
+
+    /// What an event does to a job that runs, one that is being ended, and one that is being parked, in every phase.
+    private func expect(
+        running: (Machine.Action, JobState), ending: (Machine.Action, JobState),
+        parking: (Machine.Action, JobState), of event: (inout Machine) -> Machine.Action,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        var results: [String: (Machine.Action, JobState)] = [:]
+        for name in Self.running {
+            results[name] = running
+            results["ending from \(name)"] = ending
+            results["parking from \(name)"] = parking
+        }
+        expect(results, of: event, sourceLocation: sourceLocation)
     }
 
     private func expect(
@@ -65,10 +92,11 @@ struct JobStateMachineTests {
         expect(["connecting": (.report, .stalled), "streaming": (.report, .stalled)]) { $0.entered(.stalled) }
     }
 
-    @Test("an end is at once in the queue, and the lane's to carry out later; a second one changes nothing")
+    @Test("an end is at once without a lane, and the lane's to carry out later; a second one changes nothing")
     func endRequested() {
         expect([
-            "queued": (.finish(Self.wanted), .cancelled), "connecting": (.endTransfer, .connecting),
+            "queued": (.finish(Self.wanted), .cancelled), "parked": (.finish(Self.wanted), .cancelled),
+            "waiting": (.finish(Self.wanted), .cancelled), "connecting": (.endTransfer, .connecting),
             "streaming": (.endTransfer, .streaming), "stalled": (.endTransfer, .stalled),
         ]) { $0.endRequested(Self.wanted) }
         for (name, var machine) in Self.machines() where name.hasPrefix("ending") {
@@ -77,45 +105,158 @@ struct JobStateMachineTests {
         }
     }
 
+    @Test("who wants a job ended that is being parked gets it, without another word to the lane")
+    func endInsteadOfParking() {
+        for (name, before) in Self.machines() where name.hasPrefix("parking") {
+            var machine = before
+            #expect(machine.endRequested(Self.wanted) == .none)
+            #expect(machine.publicState == before.publicState && machine.outcome == nil)
+            var other = machine
+            #expect(machine.laneEnded(.retry) == .finish(Self.wanted))
+            #expect(other.laneDied(.retry) == .finish(Self.wanted))
+        }
+    }
+
     @Test("what the lane says of the end counts, but a whole body is whole, also for who wanted it ended")
     func laneEnded() {
-        var results: [String: (Machine.Action, JobState)] = [:]
-        for name in ["connecting", "streaming", "stalled"] {
-            results[name] = (.finish(Self.whole), .complete)
-            results["ending from \(name)"] = (.finish(Self.whole), .complete)
+        for whole in [
+            Self.whole, Outcome(.completeUnverified, "as far as one can tell"), Outcome(.unchanged, "304"),
+        ] {
+            expect(
+                running: (.finish(whole), .complete), ending: (.finish(whole), .complete),
+                parking: (.finish(whole), .complete)
+            ) { $0.laneEnded(.finish(whole)) }
         }
-        expect(results) { $0.laneEnded(.finish(Self.whole)) }
-        for name in ["connecting", "streaming", "stalled"] {
-            results[name] = (.finish(Self.part), .failed)
-            results["ending from \(name)"] = (.finish(Self.wanted), .cancelled)
-        }
-        expect(results) { $0.laneEnded(.finish(Self.part)) }
-        let unverified = Outcome(.completeUnverified, "as far as one can tell")
-        for name in ["connecting", "streaming", "stalled"] {
-            results[name] = (.finish(unverified), .complete)
-            results["ending from \(name)"] = (.finish(unverified), .complete)
-        }
-        expect(results) { $0.laneEnded(.finish(unverified)) }
+        expect(
+            running: (.finish(Self.part), .failed), ending: (.finish(Self.wanted), .cancelled),
+            parking: (.park, .parked)
+        ) { $0.laneEnded(.finish(Self.part)) }
     }
 
-    @Test("a lane's death fails its job, unless it was to be ended anyway")
+    @Test("a consumer that has gone has gone, also while its job is being parked")
+    func consumerGone() {
+        expect(
+            running: (.finish(Self.second), .failed), ending: (.finish(Self.wanted), .cancelled),
+            parking: (.finish(Self.second), .failed)
+        ) { $0.laneEnded(.finish(Self.second)) }
+    }
+
+    @Test("a body that came whole and is the wrong one is not put aside: nothing could mend it")
+    func wrongBody() {
+        expect(
+            running: (.finish(Self.mismatch), .failed), ending: (.finish(Self.wanted), .cancelled),
+            parking: (.finish(Self.mismatch), .failed)
+        ) { $0.laneEnded(.finish(Self.mismatch)) }
+    }
+
+    @Test("an attempt that may be repeated leaves its job waiting, unless something else was wanted of it")
+    func retry() {
+        expect(
+            running: (.pause, .waiting), ending: (.finish(Self.wanted), .cancelled), parking: (.park, .parked)
+        ) { $0.laneEnded(.retry) }
+        expect(
+            running: (.pause, .waiting), ending: (.finish(Self.wanted), .cancelled), parking: (.park, .parked)
+        ) { $0.laneDied(.retry) }
+    }
+
+    @Test("a lane's last death fails its job, unless something else was wanted of it")
     func laneDied() {
-        var results: [String: (Machine.Action, JobState)] = [:]
-        for name in ["connecting", "streaming", "stalled"] {
-            results[name] = (.finish(Self.death), .failed)
-            results["ending from \(name)"] = (.finish(Self.wanted), .cancelled)
-        }
-        expect(results) { $0.laneDied(.finish(Self.death)) }
+        expect(
+            running: (.finish(Self.death), .failed), ending: (.finish(Self.wanted), .cancelled),
+            parking: (.park, .parked)
+        ) { $0.laneDied(.finish(Self.death)) }
     }
 
-    @Test("a job whose lane died before it had the order waits again, unless it was to be ended")
+    @Test("a job whose lane died before it had the order waits again, unless something else was wanted of it")
     func orderWasLost() {
-        var results: [String: (Machine.Action, JobState)] = [:]
-        for name in ["connecting", "streaming", "stalled"] {
-            results[name] = (.report, .queued)
-            results["ending from \(name)"] = (.finish(Self.wanted), .cancelled)
+        expect(
+            running: (.report, .queued), ending: (.finish(Self.wanted), .cancelled), parking: (.park, .parked)
+        ) { $0.orderWasLost() }
+    }
+
+    @Test("a job is parked where a lane is at work for it, and once")
+    func parkRequested() {
+        expect([
+            "connecting": (.endTransfer, .connecting), "streaming": (.endTransfer, .streaming),
+            "stalled": (.endTransfer, .stalled),
+        ]) { $0.parkRequested() }
+    }
+
+    @Test("a parked job waits in the queue once its consumer reads, and no other does")
+    func drained() {
+        expect(["parked": (.enqueue, .queued)]) { $0.drained() }
+    }
+
+    @Test("a waiting job is in the queue once its pause is over, and no other is")
+    func pauseIsOver() {
+        expect(["waiting": (.enqueue, .queued)]) { $0.pauseIsOver() }
+    }
+
+    @Test("a job that stalls, is parked, goes on, breaks off, waits, and is whole in the end")
+    func story() {
+        var machine = Machine()
+        #expect(machine.dispatched() == .report)
+        #expect(machine.entered(.streaming) == .report)
+        #expect(machine.entered(.stalled) == .report)
+        #expect(machine.parkRequested() == .endTransfer)
+        #expect(machine.entered(.streaming) == .none, "a report that was on its way")
+        #expect(machine.publicState == .stalled)
+        #expect(machine.laneEnded(.finish(Outcome(.cancelled, "as told"))) == .park)
+        #expect(machine.dispatched() == .none, "nobody gives it to a lane while it is parked")
+        #expect(machine.drained() == .enqueue)
+        #expect(machine.drained() == .none)
+        #expect(machine.dispatched() == .report)
+        #expect(machine.laneDied(.retry) == .pause)
+        #expect(machine.laneEnded(.finish(Self.whole)) == .none, "a lane speaks once")
+        #expect(machine.pauseIsOver() == .enqueue)
+        #expect(machine.dispatched() == .report && machine.entered(.streaming) == .report)
+        #expect(machine.laneEnded(.finish(Self.whole)) == .finish(Self.whole))
+        #expect(machine.publicState == .complete && machine.outcome == Self.whole)
+    }
+
+    @Test("a job that an earlier life of the service left is where it was")
+    func restored() {
+        #expect(Machine.restoredParked().publicState == .parked)
+        for code in OutcomeCode.allCases {
+            var machine = Machine.restoredFinished(Outcome(code, "long ago"))
+            #expect(machine.publicState == code.state && machine.outcome?.code == code)
+            #expect(machine.endRequested(Self.wanted) == .none && machine.dispatched() == .none)
+            #expect(machine.drained() == .none && machine.outcome?.code == code)
         }
-        expect(results) { $0.orderWasLost() }
+    }
+
+    @Test(
+        "whatever happens in whatever order, a job that has ended stays as it is",
+        arguments: 1...8 as ClosedRange<UInt64>)
+    func anyOrder(_ seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        let events: [(inout Machine) -> Machine.Action] = [
+            { $0.dispatched() }, { $0.entered(.connecting) }, { $0.entered(.streaming) },
+            { $0.entered(.stalled) },
+            { $0.endRequested(Self.wanted) }, { $0.parkRequested() }, { $0.laneEnded(.retry) },
+            { $0.laneEnded(.finish(Self.part)) }, { $0.laneEnded(.finish(Self.whole)) },
+            { $0.laneDied(.retry) },
+            { $0.laneDied(.finish(Self.death)) }, { $0.orderWasLost() }, { $0.drained() },
+            { $0.pauseIsOver() },
+        ]
+        for _ in 0..<300 {
+            var machine = Machine()
+            var ended: Outcome?
+            for _ in 0..<40 {
+                let before = machine.publicState
+                guard let event = events.randomElement(using: &generator) else { return }
+                let action = event(&machine)
+                if let ended {
+                    #expect(action == .none && machine.outcome == ended)
+                } else if case .finish(let outcome) = action {
+                    #expect(machine.outcome == outcome && machine.publicState.isFinal)
+                    ended = outcome
+                } else {
+                    #expect(machine.outcome == nil)
+                    if action == .none { #expect(machine.publicState == before) }
+                }
+            }
+        }
     }
 
     @Test("a damaged account is the last word")

@@ -109,4 +109,86 @@ struct LedgerTests {
             }
         }
     }
+
+    // MARK: From one attempt to the next
+
+    @Test("another attempt begins at the byte after the last one that was delivered")
+    func restart() throws {
+        let ledger = Ledger(new: try page())
+        var reader = LedgerReader(ledger)
+        ledger.markTaken()
+        ledger.setReceived(1000)
+        ledger.setBuffered(300)
+        ledger.endFill(filled: 700)
+        ledger.gateClosed(closures: 3, at: 5_000_000)
+        #expect(try reader.delivered(staged: 60) == 640)
+
+        reader.restart(at: 640, now: 8_000_000)
+        #expect(
+            try reader.delivered(staged: 0) == 640, "fewer than before were filled, and that is no damage")
+        let entry = try reader.read()
+        #expect(entry.filled == 640 && !entry.isFilling && entry.received == 640 && entry.buffered == 0)
+        #expect(entry.gateClosures == 3)
+        #expect(
+            entry.stalledMicroseconds(now: 9_000_000) == 3000, "the gate is open, and was closed for 3 ms")
+        #expect(!reader.isTaken)
+
+        // The next lane goes on from there.
+        ledger.setReceived(740)
+        ledger.beginFill(filled: 640)
+        #expect(try reader.delivered(staged: 100) == 640)
+        ledger.endFill(filled: 740)
+        #expect(try reader.delivered(staged: 40) == 700)
+    }
+
+    @Test("a lane that died in a fill has delivered what was there before it")
+    func restartInAFill() throws {
+        let ledger = Ledger(new: try page())
+        var reader = LedgerReader(ledger)
+        ledger.setReceived(500)
+        ledger.beginFill(filled: 200)
+        #expect(try reader.delivered(staged: 90) == 200)
+        reader.restart(at: 200, now: 0)
+        #expect(try reader.delivered(staged: 0) == 200)
+    }
+
+    @Test("after another attempt has begun, the account is watched as closely as before")
+    func damageAfterRestart() throws {
+        let ledger = Ledger(new: try page())
+        var reader = LedgerReader(ledger)
+        reader.restart(at: 100, now: 0)
+        #expect(try reader.delivered(staged: 0) == 100)
+        ledger.setReceived(99)
+        #expect(throws: LedgerReader.Damage.self) { try reader.read() }
+        reader.restart(at: 100, now: 0)
+        #expect(throws: LedgerReader.Damage.self, "what was damaged once is not believed again") {
+            try reader.read()
+        }
+    }
+
+    @Test("an attempt can begin at any byte that a body can have", arguments: [0, 1, 1 << 40, (1 << 56) - 1])
+    func restartAnywhere(_ position: Int) throws {
+        var reader = LedgerReader(Ledger(new: try page()))
+        reader.restart(at: position, now: .max)
+        #expect(try reader.delivered(staged: 0) == position)
+    }
+
+    @Test("counters that a lane made absurd do not stop the next attempt, and are bounded for it")
+    func absurdRestart() throws {
+        for value in [UInt64.max, 1 << 63, UInt64.max - 1, 1 << 62, 31_536_000_000_000_001] {
+            for slot in 1...7 {
+                let page = try page()
+                let ledger = Ledger(new: page)
+                var reader = LedgerReader(ledger)
+                page.store(value, at: slot)
+                for now in [0, 5, value, UInt64.max] {
+                    reader.restart(at: 7, now: now)
+                    #expect(try reader.delivered(staged: 0) == 7)
+                    let entry = try reader.read()
+                    #expect(entry.stalledMicroseconds(now: .max) <= 31_536_000_000_000)
+                    #expect(entry.closedSinceNanoseconds == 0 && entry.buffered == 0 && !reader.isTaken)
+                }
+            }
+        }
+    }
 }

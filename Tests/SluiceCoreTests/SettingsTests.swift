@@ -27,8 +27,23 @@ struct SettingsTests {
         named("timeouts.connect_seconds") { $0.timeouts.connect = 0 }
         named("timeouts.stall_seconds") { $0.timeouts.stall = .nan }
         named("timeouts.deadline_seconds") { $0.timeouts.deadline = 1e9 }
-        named("limits.jobs") { $0.limits.jobs = 0 }
-        named("limits.jobs_per_user") { $0.limits.jobsPerUser = 4097 }
+        for number in [-1, 1001, .max] { named("retries.retries") { $0.retries.retries = number } }
+        for seconds in [-0.001, 3600.1, .nan, .infinity, -.infinity] {
+            named("retries.base_seconds") { $0.retries.pauses.base = seconds }
+            named("restart.store_after_seconds") { $0.restart.storeAfterSeconds = seconds }
+        }
+        for seconds in [-0.001, 86_400.1, .nan, .infinity] {
+            named("retries.longest_seconds") { $0.retries.pauses.longest = seconds }
+            named("retries.longest_retry_after_seconds") { $0.retries.pauses.longestRetryAfter = seconds }
+            named("parking.after_seconds") { $0.parking.afterSeconds = seconds }
+            named("restart.drain_seconds") { $0.restart.drainSeconds = seconds }
+        }
+        named("parking.after_seconds") { $0.parking.afterSeconds = 0 }
+        for share in [-0.01, 1.01, .nan] {
+            named("parking.holding_share") { $0.parking.holdingShare = share }
+        }
+        for number in [0, 6001, -1] { named("limits.jobs") { $0.limits.jobs = number } }
+        named("limits.jobs_per_user") { $0.limits.jobsPerUser = 2001 }
         named("limits.remembered_jobs_per_user") { $0.limits.rememberedJobsPerUser = -1 }
         named("limits.connections") { $0.limits.connections = 0 }
         named("limits.connections_per_user") { $0.limits.connectionsPerUser = 8193 }
@@ -36,6 +51,34 @@ struct SettingsTests {
         named("pipes.grown_capacity") { $0.pipes.grownCapacity = 3 << 16 }
         named("pipes.budget") { $0.pipes.budget = 1 }
         named("log.level") { $0.logLevel = "loud" }
+    }
+
+    @Test("the ends of each range are in it")
+    func ends() {
+        var least = Settings()
+        least.retries.retries = 0
+        least.retries.pauses.base = 0
+        least.retries.pauses.longest = 0
+        least.retries.pauses.longestRetryAfter = 0
+        least.parking.afterSeconds = 0.05
+        least.parking.holdingShare = 0
+        least.restart.storeAfterSeconds = 0
+        least.restart.drainSeconds = 0
+        least.limits.jobs = 1
+        least.limits.jobsPerUser = 1
+        #expect(least.problems().isEmpty, "\(least.problems())")
+        var most = Settings()
+        most.retries.retries = 1000
+        most.retries.pauses.base = 3600
+        most.retries.pauses.longest = 86_400
+        most.retries.pauses.longestRetryAfter = 86_400
+        most.parking.afterSeconds = 86_400
+        most.parking.holdingShare = 1
+        most.restart.storeAfterSeconds = 3600
+        most.restart.drainSeconds = 86_400
+        most.limits.jobs = 6000
+        most.limits.jobsPerUser = 6000
+        #expect(most.problems().isEmpty, "\(most.problems())")
     }
 
     @Test("absurd values are problems, not traps")

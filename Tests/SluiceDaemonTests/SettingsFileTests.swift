@@ -1,3 +1,4 @@
+import Foundation
 import SluiceCore
 import TestKit
 import Testing
@@ -32,6 +33,17 @@ struct SettingsFileTests {
             connect_seconds = 1
             stall_seconds = 2
             deadline_seconds = 3
+            [retries]
+            retries = 7
+            base_seconds = 0.25
+            longest_seconds = 8
+            longest_retry_after_seconds = 9
+            [parking]
+            after_seconds = 2.5
+            holding_share = 0.75
+            [restart]
+            store_after_seconds = 0
+            drain_seconds = 1.5
             [limits]
             jobs = 4
             jobs_per_user = 3
@@ -56,6 +68,14 @@ struct SettingsFileTests {
         expected.gate.maximumHighWatermark = 1 << 30
         expected.gate.stalledAfterSeconds = 0.5
         expected.timeouts = Timeouts(connect: 1, stall: 2, deadline: 3)
+        expected.retries.retries = 7
+        expected.retries.pauses.base = 0.25
+        expected.retries.pauses.longest = 8
+        expected.retries.pauses.longestRetryAfter = 9
+        expected.parking.afterSeconds = 2.5
+        expected.parking.holdingShare = 0.75
+        expected.restart.storeAfterSeconds = 0
+        expected.restart.drainSeconds = 1.5
         expected.limits.jobs = 4
         expected.limits.jobsPerUser = 3
         expected.limits.rememberedJobsPerUser = 2
@@ -66,6 +86,75 @@ struct SettingsFileTests {
         expected.pipes.budget = 32 << 20
         expected.logLevel = "debug"
         #expect(settings == expected)
+    }
+
+    @Test("the file that is shipped names every setting, and each with its default")
+    func shipped() throws {
+        let lines = try Self.shippedFile().split(separator: "\n")
+        // A setting that is commented out has no space behind the #; words have one.
+        let uncommented = lines.map { $0.hasPrefix("#") && !$0.hasPrefix("# ") ? $0.dropFirst() : $0 }
+        let text = uncommented.joined(separator: "\n")
+        #expect(try SettingsFile.parse(text, path: "sluiced.toml") == Settings())
+
+        let keys = uncommented.compactMap { line in
+            line.hasPrefix("#") ? nil : line.split(separator: " = ").first.map(String.init)
+        }
+        // A wrong key in each section makes the reader tell what it knows.
+        for section in keys.filter({ $0.hasPrefix("[") }).map({ String($0.dropFirst().dropLast()) }) {
+            let told = try problems("\(section).nonsense = 1").first { $0.contains("there are ") }
+            let known = told?.split(separator: "there are ").last?.split(separator: ", ").map(String.init)
+            let unnamed = try #require(known).filter { !keys.contains($0) }
+            #expect(unnamed.isEmpty, "not in the file: \(section): \(unnamed)")
+        }
+        #expect(
+            try problems("nonsense = 1") == [
+                "nonsense: there is no such section; there are gate, lanes, limits, log, parking, pipes, restart, "
+                    + "retries, service, timeouts"
+            ])
+    }
+
+    @Test("the file that is shipped is good as it is, too")
+    func shippedAsIs() throws {
+        #expect(try SettingsFile.parse(Self.shippedFile(), path: "sluiced.toml") == Settings())
+    }
+
+    private static func shippedFile() throws -> String {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
+        return try String(contentsOf: root.appending(path: "config/sluiced.toml"), encoding: .utf8)
+    }
+
+    @Test(
+        "a number that is not one is an error with its key",
+        arguments: [
+            ("retries.retries", "1.5"), ("retries.base_seconds", "\"1\""), ("retries.longest_seconds", "inf"),
+            ("retries.longest_retry_after_seconds", "nan"), ("parking.after_seconds", "true"),
+            ("parking.holding_share", "\"half\""), ("parking.holding_share", "nan"),
+            ("restart.store_after_seconds", "[]"), ("restart.drain_seconds", "1979-05-27"),
+        ])
+    func wrongNumbers(_ key: String, _ value: String) throws {
+        let problems = try problems("\(key) = \(value)")
+        #expect(
+            problems.count == 1 && problems.first?.hasPrefix("\(key): it is not a") == true, "\(problems)")
+    }
+
+    @Test(
+        "a number out of its range is an error that names the range",
+        arguments: [
+            ("retries.retries", "1001", "0 to 1000"), ("retries.retries", "-1", "0 to 1000"),
+            ("retries.base_seconds", "3601", "0.0 to 3600.0"),
+            ("retries.longest_seconds", "86401", "0.0 to 86400.0"),
+            ("retries.longest_retry_after_seconds", "-1", "0.0 to 86400.0"),
+            ("parking.after_seconds", "0", "0.05 to 86400.0"),
+            ("parking.holding_share", "1.01", "0.0 to 1.0"),
+            ("restart.store_after_seconds", "3601", "0.0 to 3600.0"),
+            ("restart.drain_seconds", "-0.5", "0.0 to 86400.0"), ("limits.jobs", "6001", "1 to 6000"),
+            ("limits.jobs_per_user", "2001", "1 to 2000"),
+        ])
+    func ranges(_ key: String, _ value: String, _ range: String) throws {
+        let problems = try problems("\(key) = \(value)")
+        #expect(
+            problems.count == 1 && problems.first?.hasPrefix("\(key): ") == true
+                && problems.first?.hasSuffix("give a value from \(range)") == true, "\(problems)")
     }
 
     @Test("0 means no deadline, no largest body and the kernel's budget")

@@ -66,9 +66,23 @@ struct DescriptionTests {
         job.finishedUsec = 1
         job.httpStatus = 200
         job.contentLength = 1
+        job.attempts = 2
+        job.attemptLog = [Self.attempt(), Attempt(number: 2, position: 5, startedUsec: 6)]
+        job.retryUsec = 7
+        job.etag = "W/\"a\""
+        job.digest = "sha256:00"
         job.laneProcessID = 1
         job.outcome = Outcome(.truncated, "why")
         return job
+    }
+
+    private static func attempt() -> Attempt {
+        var attempt = Attempt(number: 1, position: 0, startedUsec: 3)
+        attempt.endedUsec = 4
+        attempt.httpStatus = 503
+        attempt.code = .httpStatus
+        attempt.message = "why"
+        return attempt
     }
 
     @Test("it is named, and has the methods and errors that the service offers")
@@ -95,6 +109,9 @@ struct DescriptionTests {
         fetch.stallTimeoutSeconds = 1
         fetch.deadlineSeconds = 2
         fetch.maximumSize = 3
+        fetch.retries = 4
+        fetch.digest = "sha256"
+        fetch.ifNoneMatch = "\"a\""
         try agrees(fetch, interface.methods["Fetch"]?.parameters)
         for name in ["Wait", "Show", "Cancel"] {
             try agrees(Ingest.JobParameters(id: "a"), interface.methods[name]?.parameters)
@@ -143,6 +160,34 @@ struct DescriptionTests {
         let young = Job(
             id: "a", url: "u", userID: 1, processID: 2, createdUsec: 3, highWatermark: 4, lowWatermark: 0)
         try agrees(young, fields, isFull: false)
+    }
+
+    @Test("an attempt is as declared, with every code that one can end with")
+    func attempts() throws {
+        guard case .structure(let fields) = interface.types["Attempt"] else {
+            Issue.record("no type Attempt")
+            return
+        }
+        try agrees(Self.attempt(), fields)
+        try agrees(Attempt(number: 1, position: 0, startedUsec: 1), fields, isFull: false)
+        for code in OutcomeCode.allCases {
+            var attempt = Self.attempt()
+            attempt.code = code
+            try agrees(attempt, fields)
+        }
+    }
+
+    @Test(
+        "every state has its count, and every outcome a word in the description's comments that explains it")
+    func counts() throws {
+        guard case .structure(let fields) = interface.types["JobCounts"] else {
+            Issue.record("no type JobCounts")
+            return
+        }
+        #expect(Set(fields.map(\.name)) == Set(JobState.allCases.map(\.rawValue)).union(["retried"]))
+        for state in JobState.allCases where !state.isFinal {
+            #expect(Ingest.description.contains("\(state.rawValue): "), "\(state) is not explained")
+        }
     }
 
     @Test("the words for states and outcomes are the same in both")

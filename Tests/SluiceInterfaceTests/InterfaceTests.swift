@@ -36,7 +36,7 @@ struct WordTests {
 
     @Test("every outcome has its state, and every failure that somebody can act on a remedy of one line")
     func outcomes() {
-        let silent: Set<OutcomeCode> = [.complete, .cancelled, .consumerGone, .tlsFailed]
+        let silent: Set<OutcomeCode> = [.complete, .unchanged, .cancelled, .consumerGone, .tlsFailed]
         for code in OutcomeCode.allCases {
             #expect((code.remedy == nil) == silent.contains(code), "\(code)")
             #expect(code.remedy?.contains("\n") != true)
@@ -44,7 +44,10 @@ struct WordTests {
             let outcome = Outcome(code, "what happened")
             #expect(outcome.remedy == code.remedy)
         }
-        #expect(OutcomeCode.allCases.filter { $0.state == .complete } == [.complete, .completeUnverified])
+        #expect(
+            OutcomeCode.allCases.filter { $0.state == .complete } == [
+                .complete, .completeUnverified, .unchanged,
+            ])
         #expect(OutcomeCode.allCases.filter { $0.state == .cancelled } == [.cancelled])
     }
 }

@@ -39,7 +39,8 @@ void cunix_use_one_malloc_arena(void);
 // ---- time (_XOPEN_SOURCE) -------------------------------------------------
 
 // strptime(3) and timegm(3): a moment in UTC, written as `form` says and to
-// its end.  Returns false for anything else.
+// its end.  A leap second is the one before it.  Returns false for anything
+// else, and for a day that its month does not have.
 bool cunix_parse_time(const char *text, const char *form, int64_t *seconds);
 
 // ---- terminals (variadic ioctl) -------------------------------------------

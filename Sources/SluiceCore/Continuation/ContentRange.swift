@@ -5,6 +5,9 @@ public enum ContentRange: Sendable, Equatable {
     /// `bytes */complete`: what was asked for is not there.
     case unsatisfied(complete: Int)
 
+    /// The largest complete length that is taken, in bytes: 64 PiB, which no body has. Sums of such lengths still fit.
+    public static let largestLength = 1 << 56
+
     /// Reads the field; nil for another unit, and for what makes no sense.
     public init?(_ text: String) {
         let words = text.split(separator: " ", omittingEmptySubsequences: true)
@@ -20,13 +23,14 @@ public enum ContentRange: Sendable, Equatable {
         }
         let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false)
         guard ends.count == 2, let first = Self.number(ends[0]), let last = Self.number(ends[1]),
-            first <= last, complete.map({ last < $0 }) ?? true
+            first <= last, last < complete ?? Self.largestLength
         else { return nil }
         self = .part(first: first, last: last, complete: complete)
     }
 
     private static func number(_ text: Substring) -> Int? {
         guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-        return Int(text)
+        guard let number = Int(text), number <= largestLength else { return nil }
+        return number
     }
 }

@@ -2,10 +2,11 @@ public import SluiceInterface
 
 /// What the answer to a request for the rest of a body means.
 public enum ContinuationDecision: Sendable, Equatable {
-    /// What follows begins with the very next byte, and has so many bytes where that is announced. `length` is that of
-    /// the whole body.
+    /// What follows begins with the very next byte, and has so many bytes. `length` is that of the whole body, where one
+    /// knows it: a part that ends before it, or of a body of unknown length, is not the end. Sums of the two fit.
     case goOn(remaining: Int?, length: Int?, framing: BodyFraming)
-    /// What follows begins with the first byte of the same version: those that were delivered have to be dropped.
+    /// What follows begins with the first byte of the same version: those that were delivered have to be dropped. A
+    /// `length`, known from now or from before, is what the end has to be held to, whatever the framing.
     case startOver(length: Int?, framing: BodyFraming)
     /// There is nothing more: the consumer has it all.
     case isComplete
@@ -27,37 +28,40 @@ public enum ContinuationRules {
         status: Int, url: String, position: Int, known: Representation, asksForAll: Bool,
         field: (String) -> String?
     ) -> ContinuationDecision {
-        guard url == known.url else {
+        // Anything else is no answer about the body: it keeps its name, and may be one that passes.
+        guard status == 200 || status == 206 || status == 416 else {
+            return .refuse(
+                .httpStatus, ResponseRules.sentence(status: status) + " when the body was to go on")
+        }
+        guard url.utf8.elementsEqual(known.url.utf8) else {
             return .refuse(.resourceChanged, "the rest would come from another place than the beginning")
         }
         guard let validator = known.version.validator, known.obstacle == nil else {
             return .refuse(.notResumable, "nothing says which version the delivered bytes are of")
         }
-        if status == 206 || status == 200 {
-            if let coding = field("content-encoding")?.lowercased(), coding != "identity", !coding.isEmpty {
+        if status == 416 {
+            // To call the body complete here would be to forget the digest that was the reason to ask for all.
+            guard !asksForAll else {
                 return .refuse(
-                    .contentEncoded, "the rest of the body is encoded as \(RequestURL.quote(coding))")
+                    .rangeNotSatisfiable, "the server answered 416, but no range was asked for")
             }
+            return notThere(position, known, validator, field)
         }
-        switch status {
-        case 206 where !asksForAll:
-            return part(position, known, validator, field)
-        case 206:
-            return .refuse(.unexpectedPartial, "the server answered 206, but no range was asked for")
-        case 200:
-            return whole(position, known, validator, field)
-        case 416:
-            return notThere(position, known, field)
-        default:
+        if let coding = field("content-encoding").fieldValue?.lowercased(), coding != "identity" {
             return .refuse(
-                .httpStatus, ResponseRules.sentence(status: status) + " when the body was to go on")
+                .contentEncoded, "the rest of the body is encoded as \(RequestURL.quote(coding))")
         }
+        if status == 200 { return whole(position, known, validator, field) }
+        guard !asksForAll else {
+            return .refuse(.unexpectedPartial, "the server answered 206, but no range was asked for")
+        }
+        return part(position, known, validator, field)
     }
 
     private static func part(
         _ position: Int, _ known: Representation, _ validator: Validator, _ field: (String) -> String?
     ) -> ContinuationDecision {
-        if field("content-type")?.lowercased().hasPrefix("multipart/byteranges") == true {
+        if field("content-type").fieldValue?.lowercased().hasPrefix("multipart/byteranges") == true {
             return .refuse(.multipartRange, "the server sent several parts where one was asked for")
         }
         guard let text = field("content-range"),
@@ -74,9 +78,13 @@ public enum ContinuationRules {
             return .refuse(
                 .lengthChanged, "the body has \(complete) bytes now and had \(length), in the same version")
         }
+        if let length = known.length, last >= length {
+            return .refuse(
+                .lengthChanged, "the part ends with byte \(last), and the body has \(length) bytes")
+        }
         let remaining = last - first + 1
         if let announced = field("content-length"), field("transfer-encoding") == nil,
-            Int(announced) != remaining
+            Int(announced.trimmingBlanks) != remaining
         {
             return .refuse(
                 .wrongRange,
@@ -101,16 +109,21 @@ public enum ContinuationRules {
                 return .refuse(
                     .lengthChanged, "the body has \(length) bytes now, and \(position) have been delivered")
             }
-            guard framing != .unannounced else {
+            let whole = known.length ?? length
+            guard framing != .unannounced || whole != nil else {
                 return .refuse(.notResumable, "the rest of the body would end with the connection alone")
             }
-            return .startOver(length: known.length ?? length, framing: framing)
+            return .startOver(length: whole, framing: framing)
         }
     }
 
     private static func notThere(
-        _ position: Int, _ known: Representation, _ field: (String) -> String?
+        _ position: Int, _ known: Representation, _ validator: Validator, _ field: (String) -> String?
     ) -> ContinuationDecision {
+        // It need not say of which version it speaks, but if it does it must be this one.
+        if field(validator.fieldName).fieldValue != nil, let refusal = versionRefusal(validator, field) {
+            return refusal
+        }
         guard let text = field("content-range"), case .unsatisfied(let complete)? = ContentRange(text) else {
             return .refuse(
                 .rangeNotSatisfiable,
@@ -127,11 +140,12 @@ public enum ContinuationRules {
     private static func versionRefusal(_ validator: Validator, _ field: (String) -> String?)
         -> ContinuationDecision?
     {
-        guard let now = field(validator.fieldName)?.trimmingBlanks, !now.isEmpty else {
+        guard let now = field(validator.fieldName).fieldValue else {
             return .refuse(
                 .unknownVersion, "the answer does not say of which version it is (no \(validator.fieldName))")
         }
-        guard now == validator.text else {
+        // Byte for byte: Swift's == takes some letters beyond ASCII for their equivalents in it.
+        guard now.utf8.elementsEqual(validator.text.utf8) else {
             return .refuse(
                 .resourceChanged,
                 "the server has another version now: \(RequestURL.quote(now)) instead of "

@@ -12,6 +12,8 @@ public enum HTTPDate {
 
     /// The moment, in seconds since 1970; nil for what is no date.
     public static func parse(_ text: String) -> Int? {
+        // strptime(3) ends at a NUL, and takes a line feed for a space.
+        guard text.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) else { return nil }
         for form in forms {
             var seconds: Int64 = 0
             // The C locale's names: no process here calls setlocale(3).

@@ -42,12 +42,12 @@ public enum Version: Codable, Sendable, Equatable {
     ///
     /// - Parameter field: looks a field up by its name in lower case.
     public init(field: (String) -> String?) {
-        let etag = field("etag")?.trimmingBlanks
+        let etag = field("etag").fieldValue
         if let etag, Self.isStrong(etag: etag) {
             self = .strong(Validator(kind: .etag, text: etag))
             return
         }
-        let modified = field("last-modified")?.trimmingBlanks
+        let modified = field("last-modified").fieldValue
         // A weak entity-tag says that the bytes may change without it; a date beside it does not mend that.
         if etag == nil, let modified, let changed = HTTPDate.parse(modified),
             let made = field("date").flatMap({ HTTPDate.parse($0.trimmingBlanks) }), made - changed >= 1
@@ -71,6 +71,14 @@ public enum Version: Codable, Sendable, Equatable {
         etag.utf8.count >= 2 && etag.utf8.count <= Validator.maximumLength && etag.hasPrefix("\"")
             && etag.hasSuffix("\"")
             && etag.utf8.dropFirst().dropLast().allSatisfy { (0x21...0x7e).contains($0) && $0 != 0x22 }
+    }
+}
+
+extension String? {
+    /// A field's value without the blanks around it; nil also where nothing is left: such a field says nothing.
+    var fieldValue: String? {
+        guard let value = self?.trimmingBlanks, !value.isEmpty else { return nil }
+        return value
     }
 }
 

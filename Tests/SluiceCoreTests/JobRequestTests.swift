@@ -1,0 +1,168 @@
+import Foundation
+import SluiceCore
+import SluiceInterface
+import Testing
+
+@Suite("A job's request")
+struct JobRequestTests {
+    private func request(_ change: (inout Ingest.FetchParameters) -> Void) throws -> JobRequest {
+        var parameters = Ingest.FetchParameters(url: "http://h/")
+        change(&parameters)
+        return try JobRequest(parameters, settings: Settings())
+    }
+
+    private func refused(
+        _ parameter: String, sourceLocation: SourceLocation = #_sourceLocation,
+        _ change: (inout Ingest.FetchParameters) -> Void
+    ) {
+        let error = #expect(throws: RequestError.self, sourceLocation: sourceLocation) {
+            try request(change)
+        }
+        #expect(error?.parameter == parameter, sourceLocation: sourceLocation)
+        #expect(error?.description.contains("\n") == false, sourceLocation: sourceLocation)
+    }
+
+    @Test("retries: 0 to 1,000, and the service's number where it is not said")
+    func retries() throws {
+        for number in [0, 1, 1000] { #expect(try request { $0.retries = number }.retries == number) }
+        for number in [-1, 1001, .min, .max] { refused("retries") { $0.retries = number } }
+        var settings = Settings()
+        settings.retries.retries = 17
+        #expect(try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: settings).retries == 17)
+    }
+
+    @Test("a digest is read at the door")
+    func digest() throws {
+        #expect(try request { $0.digest = "sha256" }.digest?.algorithm == .sha256)
+        refused("digest") { $0.digest = "sha256:00" }
+        refused("digest") { $0.digest = "" }
+    }
+
+    @Test(
+        "lists of entity-tags that may be sent (RFC 9110 §13.1.2)",
+        arguments: [
+            "\"a\"", "W/\"a\"", "\"\"", "\"a\", \"b\"", "\"a\",\"b\"", "\"a\" ,\tW/\"b\" , \"c\"",
+            "  \"a\"  ",
+            "\"a,b\"", "\"W/\"", "\"!#[]\\\"", "\"*\"",
+        ])
+    func entityTags(_ text: String) throws {
+        let trimmed = text.trimmingCharacters(in: .whitespaces)
+        #expect(try request { $0.ifNoneMatch = text }.ifNoneMatch == trimmed)
+    }
+
+    @Test(
+        "what is no such list",
+        arguments: [
+            "", " ", "*", "a", "\"a", "a\"", "W/", "W/a", "w/\"a\"", "W /\"a\"", "W/W/\"a\"", "\"a\" \"b\"",
+            "\"a\"\"b\"",
+            ",", "\"a\",", "\"a\", ", ",\"a\"", "\"a\",,\"b\"", "\"a b\"", "\"a\tb\"", "\"a\r\nHost: x\"",
+            "\"a\"\r\n",
+            "\"a\0\"", "\"é\"", "\"a\u{301}\"", "\"\u{301}a\"", "\"a\"\u{301}", "“a”", "\"a\"; \"b\"",
+        ])
+    func noEntityTags(_ text: String) {
+        refused("ifNoneMatch") { $0.ifNoneMatch = text }
+    }
+
+    @Test("the list is bounded, at the bound")
+    func entityTagsBound() throws {
+        let longest = "\"" + String(repeating: "a", count: JobRequest.maximumIfNoneMatch - 2) + "\""
+        #expect(try request { $0.ifNoneMatch = longest }.ifNoneMatch == longest)
+        refused("ifNoneMatch") { $0.ifNoneMatch = longest + " " }
+        let took = ContinuousClock().measure {
+            refused("ifNoneMatch") { $0.ifNoneMatch = String(repeating: "\"a\",", count: 60_000) }
+        }
+        #expect(took < .seconds(5), "\(took)")
+    }
+
+    @Test("If-None-Match is given in one place, not in two that may contradict each other")
+    func twoPlaces() throws {
+        refused("ifNoneMatch") {
+            $0.ifNoneMatch = "\"a\""
+            $0.headers = [HeaderField(name: "if-none-match", value: "\"b\"")]
+        }
+        #expect(
+            try request { $0.headers = [HeaderField(name: "If-None-Match", value: "\"b\"")] }.ifNoneMatch
+                == nil)
+    }
+
+    @Test("the longest URL is stored as long as it is sent, and taken again")
+    func longestURL() throws {
+        let start = "http://h?"
+        for length in [RequestURL.maximumLength - 1, RequestURL.maximumLength] {
+            let text = start + String(repeating: "a", count: length - start.utf8.count)
+            // A slash is added to it.
+            guard let url = try? RequestURL(text) else {
+                #expect(length == RequestURL.maximumLength)
+                continue
+            }
+            #expect(url.text.utf8.count <= RequestURL.maximumLength)
+            #expect(try RequestURL(url.text) == url)
+        }
+    }
+
+    // MARK: Stored and restored
+
+    @Test("what was accepted is accepted again, and is the same", arguments: 1...8 as ClosedRange<UInt64>)
+    func restored(_ seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        for _ in 0..<500 {
+            let (parameters, settings) = try Self.valid(using: &generator)
+            let request = try JobRequest(parameters, settings: settings)
+            #expect(try JobRequest(restoring: request.parameters) == request)
+            let stored = try JSONEncoder().encode(request.parameters)
+            let read = try JSONDecoder().decode(Ingest.FetchParameters.self, from: stored)
+            #expect(try JobRequest(restoring: read) == request, "through JSON")
+        }
+    }
+
+    @Test("a stored request is checked like any other")
+    func restoredNonsense() {
+        var parameters = Ingest.FetchParameters(url: "file:///etc/passwd")
+        #expect(throws: RequestError.self) { try JobRequest(restoring: parameters) }
+        parameters.url = "http://h/"
+        parameters.headers = [HeaderField(name: "Range", value: "bytes=0-")]
+        #expect(throws: RequestError.self) { try JobRequest(restoring: parameters) }
+    }
+
+    /// A request that is good, with any of its fields given or left out, and settings for it.
+    private static func valid(using generator: inout SeededGenerator) throws -> (
+        Ingest.FetchParameters, Settings
+    ) {
+        func maybe<Value>(_ value: Value) -> Value? { Bool.random(using: &generator) ? value : nil }
+        func hexadecimal(_ bytes: Int) -> String {
+            (0..<2 * bytes).map { _ in
+                String("0123456789abcdefABCDEF".randomElement(using: &generator) ?? "0")
+            }
+            .joined()
+        }
+        var settings = Settings()
+        settings.gate.maximumHighWatermark = 1 << 30
+        settings.gate.highWatermark = Int.random(in: 1...1 << 24, using: &generator)
+        settings.gate.lowWatermark = Int.random(in: 0..<settings.gate.highWatermark, using: &generator)
+        settings.timeouts.deadline = maybe(Double.random(in: 0.001...1e6, using: &generator))
+        settings.limits.maximumSize = maybe(Int.random(in: 1...Int.max, using: &generator))
+        settings.retries.retries = Int.random(in: 0...1000, using: &generator)
+        #expect(settings.problems().isEmpty)
+
+        let urls = ["http://h", "HTTPS://Host:8443/a%20b?c=d&e#f", "http://h?q", "https://1.2.3.4:/x/../y"]
+        var parameters = Ingest.FetchParameters(url: try #require(urls.randomElement(using: &generator)))
+        parameters.headers = maybe(
+            (0..<Int.random(in: 0...5, using: &generator)).map {
+                HeaderField(name: "X-\($0)", value: String(repeating: "a \"\\/", count: $0))
+            })
+        if let high = maybe(Int.random(in: 1...1 << 30, using: &generator)) {
+            parameters.highWatermark = high
+            parameters.lowWatermark = maybe(Int.random(in: 0..<high, using: &generator))
+        }
+        parameters.connectTimeoutSeconds = maybe(Double.random(in: 0.001...1e7, using: &generator))
+        parameters.stallTimeoutSeconds = maybe(Double.random(in: 0.001...1e-2, using: &generator))
+        parameters.deadlineSeconds = maybe(Double.random(in: 0.001...31_536_000, using: &generator))
+        parameters.maximumSize = maybe(Int.random(in: 0...Int.max, using: &generator))
+        parameters.retries = maybe(Int.random(in: 0...1000, using: &generator))
+        parameters.digest = maybe(
+            ["sha256", "SHA512", "sha256:" + hexadecimal(32), "Sha512:" + hexadecimal(64)]
+                .randomElement(using: &generator) ?? "sha256")
+        parameters.ifNoneMatch = maybe(" \"a\", W/\"\(hexadecimal(4))\" ")
+        return (parameters, settings)
+    }
+}

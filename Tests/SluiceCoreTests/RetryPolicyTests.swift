@@ -1,0 +1,177 @@
+import Foundation
+import SluiceCore
+import SluiceInterface
+import Testing
+
+@Suite("Retries")
+struct RetryPolicyTests {
+    private let pauses = RetryPolicy.Pauses()
+
+    /// What an attempt that brought nothing means.
+    private func fail(
+        _ policy: inout RetryPolicy, progress: Int = 0, isDeath: Bool = false, retryAfter: Double? = nil,
+        random: Double = 1
+    ) -> Double? {
+        policy.failed(
+            progress: progress, isDeath: isDeath, retryAfter: retryAfter, pauses: pauses, random: random)
+    }
+
+    @Test("the limit of the pause doubles from the base to the longest")
+    func doubling() {
+        var policy = RetryPolicy(retries: 1000)
+        let limits = (0..<9).map { _ in fail(&policy) }
+        #expect(limits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30])
+        // Far beyond what a shift can do.
+        for _ in 0..<900 { #expect(fail(&policy) == 30) }
+    }
+
+    @Test("the pause is any time up to the limit", arguments: 1...4 as ClosedRange<UInt64>)
+    func fullJitter(_ seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var lowest = Double.infinity
+        var highest = 0.0
+        for _ in 0..<2000 {
+            var policy = RetryPolicy(retries: 10)
+            for _ in 0..<3 { _ = fail(&policy) }
+            let pause = fail(&policy, random: Double.random(in: 0..<1, using: &generator)) ?? .nan
+            #expect(pause >= 0 && pause < 4)
+            lowest = min(lowest, pause)
+            highest = max(highest, pause)
+        }
+        #expect(lowest < 0.1 && highest > 3.9, "all of it is used")
+    }
+
+    @Test("so many failures in a row are borne, and no more", arguments: [0, 1, 4, 1000])
+    func cap(_ retries: Int) {
+        var policy = RetryPolicy(retries: retries)
+        for _ in 0..<retries { #expect(fail(&policy) != nil) }
+        #expect(fail(&policy) == nil)
+        #expect(fail(&policy) == nil, "also when asked again")
+    }
+
+    @Test("no retries are no retries, whatever the attempt has brought")
+    func none() {
+        var policy = RetryPolicy(retries: 0)
+        #expect(fail(&policy, progress: .max) == nil)
+    }
+
+    @Test("an attempt that has brought a mebibyte forgives those before it, one byte less does not")
+    func progress() {
+        var policy = RetryPolicy(retries: 2)
+        for _ in 0..<50 { #expect(fail(&policy, progress: RetryPolicy.progressThatForgives) == 0.5) }
+        #expect(fail(&policy, progress: RetryPolicy.progressThatForgives - 1) == 1)
+        #expect(fail(&policy, progress: RetryPolicy.progressThatForgives - 1) == nil)
+    }
+
+    @Test("the deaths of lanes are never forgiven: a server could kill them for ever")
+    func deaths() {
+        var policy = RetryPolicy(retries: 3)
+        for _ in 0..<3 { #expect(fail(&policy, progress: 1 << 30, isDeath: true) == 0.5) }
+        #expect(fail(&policy, progress: 1 << 30, isDeath: true) == nil)
+        #expect(policy.deaths == 4)
+        var mixed = RetryPolicy(retries: 1)
+        #expect(fail(&mixed, progress: 1 << 30, isDeath: true) != nil)
+        #expect(fail(&mixed, progress: 1 << 30) != nil, "a failure of another kind is counted by itself")
+        #expect(fail(&mixed, progress: 1 << 30, isDeath: true) == nil)
+    }
+
+    @Test("the server's pause is kept, up to a limit, and never shortens ours")
+    func retryAfter() {
+        func pause(_ retryAfter: Double, random: Double = 0) -> Double? {
+            var policy = RetryPolicy(retries: 1)
+            return fail(&policy, retryAfter: retryAfter, random: random)
+        }
+        #expect(pause(7) == 7)
+        #expect(pause(0.1, random: 1) == 0.5)
+        #expect(pause(119) == 119)
+        #expect(pause(121) == 120)
+        // What comes from a lane is a claim.
+        #expect(pause(.infinity) == 120)
+        #expect(pause(1e300) == 120)
+        #expect(pause(-5, random: 1) == 0.5)
+        #expect(pause(-.infinity) == 0)
+        #expect(pause(.nan)?.isFinite == true)
+        var deaf = RetryPolicy(retries: 1)
+        var pauses = pauses
+        pauses.longestRetryAfter = 0
+        #expect(
+            deaf.failed(progress: 0, isDeath: false, retryAfter: 60, pauses: pauses, random: 0.5) == 0.25)
+    }
+
+    @Test("pauses of 0 are allowed")
+    func zero() {
+        var pauses = pauses
+        pauses.base = 0
+        var policy = RetryPolicy(retries: 100)
+        for _ in 0..<100 {
+            #expect(
+                policy.failed(progress: 0, isDeath: false, retryAfter: nil, pauses: pauses, random: 0.9) == 0)
+        }
+    }
+
+    // MARK: The field
+
+    private static let now = 784_111_777
+
+    @Test(
+        "Retry-After in both forms (RFC 9110 §10.2.3)",
+        arguments: [
+            ("0", 0), ("120", 120), (" 5\t", 5), ("0007", 7), ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
+            ("Sunday, 06-Nov-94 08:49:47 GMT", 10), ("Sun Nov  6 08:49:47 1994", 10),
+            // Passed, long or just now: at once.
+            ("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("Sun, 06 Nov 1994 08:49:36 GMT", 0),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ])
+    func field(_ text: String, _ seconds: Double) {
+        #expect(RetryPolicy.retryAfter(text, now: Self.now) == seconds)
+    }
+
+    @Test(
+        "what is neither is nothing",
+        arguments: [
+            "", " ", "-1", "+1", "1.5", "1e3", "0x10", "inf", "nan", "٣", "5 s", "5,6", "soon", "1\0",
+            "\u{ff11}",
+        ])
+    func nonsense(_ text: String) {
+        #expect(RetryPolicy.retryAfter(text, now: Self.now) == nil)
+    }
+
+    @Test("absurd numbers are long, but finite: they are sent on as JSON, which has no infinity")
+    func absurd() throws {
+        for text in [
+            String(repeating: "9", count: 400), String(repeating: "9", count: 100_000), "9223372036854775808",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ] {
+            let seconds = try #require(RetryPolicy.retryAfter(text, now: Self.now))
+            #expect(seconds.isFinite && seconds >= 86_400, "as long as any setting allows")
+            var facts = EndFacts(Outcome(.httpStatus, "503"), status: 503)
+            facts.retryAfterSeconds = seconds
+            #expect(throws: Never.self) { try JSONEncoder().encode(facts) }
+        }
+        #expect(RetryPolicy.retryAfter("5", now: .max) == 5)
+        #expect(RetryPolicy.retryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now: .min) == 31_536_000)
+        #expect(RetryPolicy.retryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now: .max) == 0)
+    }
+
+    // MARK: What may be repeated
+
+    @Test("what passes by itself is repeated, and nothing else")
+    func retryable() {
+        let passing: Set<OutcomeCode> = [
+            .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .truncated,
+            .connectionLost,
+            .originGaveUp, .stallTimeout, .laneDied,
+        ]
+        for code in OutcomeCode.allCases where code != .httpStatus {
+            #expect(RetryPolicy.isRetryable(code, status: nil) == passing.contains(code), "\(code)")
+            #expect(RetryPolicy.isRetryable(code, status: 503) == passing.contains(code), "\(code)")
+        }
+    }
+
+    @Test("of the statuses it is six")
+    func statuses() {
+        let repeated = (-1...1000).filter { RetryPolicy.isRetryable(.httpStatus, status: $0) }
+        #expect(repeated == [408, 429, 500, 502, 503, 504])
+        #expect(!RetryPolicy.isRetryable(.httpStatus, status: nil))
+    }
+}
