@@ -101,7 +101,7 @@ let package = Package(
             name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system],
             path: "Tests/TestKit",
             swiftSettings: strict),
-        tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe"]),
+        tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe", "systemd-probe"]),
         tests("EventLoop", ["UnixSockets"]),
         .executableTarget(
             name: "systemd-probe", dependencies: ["Systemd", "UnixSockets", logging, system],
