@@ -114,7 +114,12 @@ let package = Package(
         tests("SluiceInterface", ["Varlink"]),
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["SluiceCore", "UnixSockets", "EventLoop"]),
-        tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
+        .executableTarget(
+            name: "store-probe", dependencies: ["SluiceDaemon", "SluiceInterface", system],
+            path: "Tests/StoreProbe", swiftSettings: strict),
+        tests(
+            "SluiceDaemon",
+            ["store-probe", "SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         tests(
             "SluiceClient",

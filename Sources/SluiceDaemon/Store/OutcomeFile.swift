@@ -132,7 +132,8 @@ public final class OutcomeFile {
             defer { problem = error }
             return problem == error ? nil : .failing(error)
         }
-        guard problem != nil else { return nil }
+        // A compaction that is still to be tried again is no recovery.
+        guard problem != nil, compactAt == 0 else { return nil }
         defer { lost = 0 }
         problem = nil
         return .recovered(lost: lost)
