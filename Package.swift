@@ -101,7 +101,7 @@ let package = Package(
             name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system],
             path: "Tests/TestKit",
             swiftSettings: strict),
-        tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe"]),
+        tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe", "systemd-probe"]),
         tests("EventLoop", ["UnixSockets"]),
         .executableTarget(
             name: "systemd-probe", dependencies: ["Systemd", "UnixSockets", logging, system],
@@ -114,7 +114,12 @@ let package = Package(
         tests("SluiceInterface", ["Varlink"]),
         tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
         tests("SluiceLane", ["CUnix", "SluiceCore", "UnixSockets", "EventLoop", "sluice-lane"]),
-        tests("SluiceDaemon", ["SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
+        .executableTarget(
+            name: "store-probe", dependencies: ["SluiceDaemon", "SluiceInterface", system],
+            path: "Tests/StoreProbe", swiftSettings: strict),
+        tests(
+            "SluiceDaemon",
+            ["store-probe", "SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         tests(
             "SluiceClient",

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,6 +72,12 @@ int cunix_close_range(unsigned first, unsigned last)
     return (int)syscall(SYS_close_range, first, last, 0);
 }
 
+bool cunix_is_anonymous_pipe(int fd)
+{
+    struct statfs status;
+    return fstatfs(fd, &status) == 0 && status.f_type == PIPEFS_MAGIC;
+}
+
 int cunix_reopen_read_write(int fd)
 {
     char path[32];
@@ -82,6 +90,11 @@ void cunix_use_one_malloc_arena(void)
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_TRIM_THRESHOLD, 256 << 10);
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
+const void *cunix_find(const void *bytes, size_t count, const void *part, size_t part_count)
+{
+    return memmem(bytes, count, part, part_count);
 }
 
 int cunix_terminal_width(int fd)
@@ -132,6 +145,11 @@ pid_t cunix_lock_holder(int fd)
         return lock.l_pid;
     errno = EAGAIN;
     return -1;
+}
+
+int cunix_punch_hole(int fd, int64_t offset, int64_t length)
+{
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
 int cunix_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }

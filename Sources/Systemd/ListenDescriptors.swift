@@ -31,26 +31,38 @@ public enum ListenDescriptorsError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// The sockets passed by socket activation (`sd_listen_fds(3)`), in the order of the socket unit.
+/// What the service manager passed (`sd_listen_fds(3)`): the sockets of socket activation, in the order of the socket
+/// unit, and what an earlier process of this service had put into the store (`Notifier.store`).
+///
+/// Both come in one list and are told apart by name (`StoredName`): a socket unit gives its own name, which ends in
+/// `.socket`, or its FileDescriptorName=, which has to be longer than four characters then. What listens is a
+/// listener by whatever name.
 ///
 /// Owns those not yet taken out. (A collection it cannot be: its elements are noncopyable.)
 public struct ListenDescriptors: ~Copyable, Sendable {
     private var waiting: [(number: CInt, name: String)]
+    private var stored: [String: [CInt]]
 
     private init(_ waiting: [(number: CInt, name: String)]) {
         self.waiting = waiting
+        stored = [:]
     }
 
     deinit {
         for (number, _) in waiting { close(number) }
+        for number in stored.values.joined() { close(number) }
     }
 
     /// Takes over what was passed to this process; empty where nothing was.
     ///
+    /// All are close-on-exec afterwards, which those from the store are not when they come; the listeners are
+    /// non-blocking, and the stored ones as they were stored. Costs some system calls for each.
+    ///
     /// Unsets LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, so a second call finds nothing and no child is misled. Call
     /// it early, while the process has one thread: `unsetenv(3)` and `getenv(3)` exclude each other.
     ///
-    /// - Throws: where one of the descriptors cannot serve; all of them are closed then.
+    /// - Throws: where a socket cannot serve; all descriptors are closed then. One from the store is never a reason:
+    ///   what it is is for its taker to find out (`DescriptorKind`).
     public static func take() throws(ListenDescriptorsError) -> ListenDescriptors {
         var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         // Sets FD_CLOEXEC on each.
@@ -62,30 +74,50 @@ public struct ListenDescriptors: ~Copyable, Sendable {
                 free(names)
             }
         }
-        let all = ListenDescriptors(
+        var all = ListenDescriptors(
             (0..<count).map { index in
                 (SD_LISTEN_FDS_START + index, names?[Int(index)].map { String(cString: $0) } ?? "unknown")
             })
-        for (number, name) in all.waiting {
+        try all.sort()
+        return all
+    }
+
+    /// Tells listeners and stored descriptors apart.
+    private mutating func sort() throws(ListenDescriptorsError) {
+        var listeners: [(number: CInt, name: String)] = []
+        var fromStore: [String: [CInt]] = [:]
+        for (number, name) in waiting {
             if let (found, remedy) = PassedDescriptor(number).complaint {
-                throw .unusable(number: number, name: name, found: found, remedy: remedy)
+                guard StoredName.mayBeOurs(name) else {
+                    throw .unusable(number: number, name: name, found: found, remedy: remedy)
+                }
+                fromStore[name, default: []].append(number)
+                continue
             }
             do {
                 try setNonblocking(number)
             } catch {
                 throw .system(call: "fcntl", errno: error)
             }
+            listeners.append((number, name))
         }
-        return all
+        waiting = listeners
+        stored = fromStore
     }
 
-    /// How many are left.
+    /// How many listeners are left.
     public var count: Int { waiting.count }
 
-    /// The names of those left.
+    /// The names of the listeners left.
     public var names: [String] { waiting.map(\.name) }
 
-    /// Hands out the first of those left.
+    /// Hands out what came from the store; nothing the second time.
+    public mutating func takeStored() -> StoredDescriptors {
+        defer { stored = [:] }
+        return StoredDescriptors(adopting: stored)
+    }
+
+    /// Hands out the first of the listeners left.
     public mutating func takeFirst() -> ListenDescriptor? {
         guard !waiting.isEmpty else { return nil }
         let (number, name) = waiting.removeFirst()

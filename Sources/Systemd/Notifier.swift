@@ -98,16 +98,18 @@ public final class Notifier: Sendable {
         send("EXTEND_TIMEOUT_USEC=\(time.wholeMicroseconds)", status: nil)
     }
 
-    private func send(_ lines: String..., status: String?) -> Outcome {
+    func send(_ lines: String..., status: String?) -> Outcome {
         guard let status else { return send(lines) }
         let text = Self.statusLine(status)
         lastStatus.withLock { $0 = text }
         return send(lines + ["STATUS=\(text)"])
     }
 
-    private func send(_ lines: [String]) -> Outcome {
+    /// - Parameter descriptors: go along with the message; they stay the caller's.
+    func send(_ lines: [String], descriptors: [CInt] = []) -> Outcome {
         guard isEnabled else { return .notNeeded }
-        let result = sd_notify(0, lines.joined(separator: "\n"))
+        let message = lines.joined(separator: "\n")
+        let result = sd_pid_notify_with_fds(0, 0, message, descriptors, UInt32(clamping: descriptors.count))
         if result < 0 { return .failed(Errno(rawValue: -result)) }
         return result > 0 ? .sent : .notNeeded
     }

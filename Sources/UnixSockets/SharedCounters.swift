@@ -15,7 +15,7 @@ public final class SharedCounters: @unchecked Sendable {
 
     /// The counters that fit.
     public static let count = pageSize / MemoryLayout<UInt64>.stride
-    private static let pageSize = 4096
+    static let pageSize = 4096
 
     private let base: UnsafeMutablePointer<Atomic<UInt64>>
 

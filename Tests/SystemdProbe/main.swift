@@ -8,9 +8,13 @@ internal import UnixSockets
 
 switch CommandLine.arguments.dropFirst().first {
 case "notify": ProbeNotify.run()
+case "notify-store": ProbeNotify.store()
 case "listen": ProbeListen.run()
 case "log": ProbeLog.run()
 case "flood": ProbeLog.flood(gates: Array(CommandLine.arguments.dropFirst(2)))
+case "job": ProbeJob.run()
+case "job-service": ProbeJob.service(CommandLine.arguments.dropFirst(2).first ?? "")
+case "record": ProbeRecord.run()
 case "service": ProbeService.run(gate: CommandLine.arguments.dropFirst(2).first)
 default:
     print("usage: systemd-probe notify | listen | log | flood FIFO FIFO | service [FIFO]")

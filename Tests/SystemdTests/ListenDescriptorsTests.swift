@@ -41,10 +41,10 @@ struct ListenDescriptorsTests {
 
     @Test("a socket of another kind is named, with the remedy")
     func wrongSockets() throws {
-        let start = "error: the descriptor 3 (x) that the service manager passed is "
+        let start = "error: the descriptor 3 (sluiced.socket) that the service manager passed is "
         let end = "not a listening Unix stream socket: "
         let useStream = "give the socket unit ListenStream= with a path, and Accept=no"
-        let names = ["LISTEN_FDNAMES=x"]
+        let names = ["LISTEN_FDNAMES=sluiced.socket"]
         let internet = try socket(AF_INET, SOCK_STREAM)
         #expect(
             try take(internet, names).lines == [
@@ -77,5 +77,49 @@ struct ListenDescriptorsTests {
     func nonsense(value: String) throws {
         let result = try Probe.run(["listen"], environment: ["LISTEN_FDS=\(value)"], listen: true)
         #expect(result.lines.first?.hasPrefix("error: cannot take the sockets") == true)
+    }
+
+    @Test(
+        "what came out of the store is told apart from the sockets by its name, and from each other by its kind"
+    )
+    func stored() throws {
+        let pipe = try Pipe()
+        let staging = try pipe.readEnd.reopenedForReadingAndWriting()
+        let result = try Probe.run(
+            ["listen"], environment: ["LISTEN_FDS=2", "LISTEN_FDNAMES=a7:a7"], passed: pipe.writeEnd.rawValue,
+            second: staging.rawValue, listen: true)
+        #expect(
+            result.lines == [
+                "count: 0", "stored a7: pipeBothEnds pipeWriteEnd cloexec: true",
+                "left in the environment: false",
+                "again: 0",
+            ])
+        let listener = try UnixSocket.listen(path: "@sluice-test-\(UInt64.random(in: 0 ... .max))")
+        let sockets = try UnixSocket.streamPair()
+        let both = try Probe.run(
+            ["listen"], environment: ["LISTEN_FDS=2", "LISTEN_FDNAMES=9zz9:sluiced.socket"],
+            passed: sockets.first.rawValue, second: listener.rawValue, listen: true)
+        #expect(both.lines.first == "count: 1")
+        #expect(both.lines.contains("stored 9zz9: connectedSocket cloexec: true"))
+        #expect(both.lines.contains("4 sluiced.socket cloexec: true nonblocking: true"))
+    }
+
+    @Test("a listener is one by whatever name, and nothing in the store keeps the service from starting")
+    func names() throws {
+        let listener = try UnixSocket.listen(path: "@sluice-test-\(UInt64.random(in: 0 ... .max))")
+        #expect(
+            try take(listener, ["LISTEN_FDNAMES=ab"]).lines.prefix(2).last
+                == "3 ab cloexec: true nonblocking: true")
+        let datagram = try DatagramSocket()
+        for name in ["ab", "0000", "stored"] {
+            #expect(
+                try take(datagram.descriptor, ["LISTEN_FDNAMES=\(name)"]).lines.prefix(2)
+                    == ["count: 0", "stored \(name): foreign cloexec: true"])
+        }
+        for name in ["AB", "a-b", "abcde", "connection"] {
+            #expect(
+                try take(datagram.descriptor, ["LISTEN_FDNAMES=\(name)"]).lines.first?
+                    .hasPrefix("error: the descriptor 3 (\(name))") == true)
+        }
     }
 }

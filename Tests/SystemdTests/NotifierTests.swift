@@ -1,3 +1,5 @@
+import SystemPackage
+import TestKit
 import Testing
 import UnixSockets
 
@@ -30,6 +32,37 @@ struct NotifierTests {
         #expect(messages[5] == "EXTEND_TIMEOUT_USEC=1500000")
         #expect(messages[6] == "ERRNO=28\nSTATUS=no room")
         #expect(messages[7] == "STOPPING=1")
+    }
+
+    @Test("descriptors go into the store in one message, under a short name, and a barrier waits for nobody")
+    func store() throws {
+        let manager = try DatagramSocket()
+        var environment = Program.inheritedEnvironment()
+        environment["NOTIFY_SOCKET"] = manager.path
+        let probe = try Program(Probe.path, ["notify-store"], environment: environment)
+        let invalid = "failed(\(Errno.invalidArgument))"
+        for line in ["sent", "sent"] + [String](repeating: invalid, count: 9) + ["pending, hang-up: false"] {
+            #expect(try probe.line() == line)
+        }
+        let stored = try manager.receive()
+        #expect(stored.text == "FDSTORE=1\nFDNAME=a7")
+        #expect(stored.kinds == [.pipeWriteEnd, .counterPage])
+        let removed = try manager.receive()
+        #expect(removed.text == "FDSTOREREMOVE=1\nFDNAME=a7")
+        #expect(removed.kinds == [])
+        let barrier = try manager.receive()
+        #expect(barrier.text == "BARRIER=1")
+        #expect(barrier.kinds == [.pipeWriteEnd])
+        #expect(try probe.line() == "hang-up later: true")
+        #expect(try probe.wait().exit == .exited(0))
+        #expect(manager.messages() == [])
+    }
+
+    @Test("without a service manager nothing is stored, and there is nothing to wait for")
+    func storeAlone() throws {
+        let lines = try Probe.run(["notify-store"]).lines
+        #expect(lines.prefix(2) == ["notNeeded", "notNeeded"])
+        #expect(lines.last == "notNeeded")
     }
 
     @Test("without a service manager nothing is sent, and nothing fails")

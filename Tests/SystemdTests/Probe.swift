@@ -19,18 +19,21 @@ enum Probe {
         var lines: [String] { output.split(separator: "\n").map(String.init) }
     }
 
-    /// Runs the probe to its end, with `passed` as descriptor 3.
+    /// Runs the probe to its end, with `passed` as descriptor 3, and `second` as 4 where there is one.
     ///
     /// `listen` makes the shell between us say LISTEN_PID, which only the child knows.
     static func run(
-        _ arguments: [String], environment: [String] = [], passed: CInt = -1, listen: Bool = false
+        _ arguments: [String], environment: [String] = [], passed: CInt = -1, second: CInt = -1,
+        listen: Bool = false
     ) throws -> Result {
         var output = try UnixSockets.Pipe()
         var errors = try UnixSockets.Pipe()
-        let script = (listen ? "LISTEN_PID=$$ " : "") + "exec \"$0\" \"$@\""
+        let move = second >= 0 ? "exec 4<&0 0</dev/null; " : ""
+        let script = move + (listen ? "LISTEN_PID=$$ " : "") + "exec \"$0\" \"$@\""
         let child = try SpawnedProcess(
             path: "/bin/sh", arguments: ["-c", script, path] + arguments, environment: environment,
-            standardOutput: output.writeEnd.rawValue, standardError: errors.writeEnd.rawValue,
+            standardInput: second, standardOutput: output.writeEnd.rawValue,
+            standardError: errors.writeEnd.rawValue,
             control: passed)
         // Ends our copies of the write ends, so that reading meets an end of file.
         let idle = try UnixSocket.streamPair()
@@ -85,6 +88,18 @@ final class DatagramSocket {
 }
 
 extension DatagramSocket {
+    /// The first message that waits, and what the descriptors were that came along: they are closed by now.
+    func receive() throws -> (text: String, kinds: [DescriptorKind]) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
+        defer { buffer.deallocate() }
+        var message = try SocketMessage.receive(into: buffer, from: descriptor, dontWait: true)
+        var kinds: [DescriptorKind] = []
+        for index in 0..<message.descriptors.count {
+            if let one = message.descriptors.take(index) { kinds.append(DescriptorKind(of: one)) }
+        }
+        return (String(decoding: buffer.prefix(message.count), as: UTF8.self), kinds)
+    }
+
     /// Sends to `other` until its queue is full.
     func fill(_ other: DatagramSocket) throws {
         _ = try valueOrErrno(cunix_connect_unix(descriptor.rawValue, other.path))

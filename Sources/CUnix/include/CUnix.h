@@ -27,6 +27,8 @@ int cunix_set_cloexec(int fd, bool on);
 int cunix_set_nonblocking(int fd, bool on);
 int cunix_get_status_flags(int fd);  // F_GETFL
 int cunix_close_range(unsigned first, unsigned last);
+// fstatfs(2): a pipe of pipe(2), not a FIFO with a name.
+bool cunix_is_anonymous_pipe(int fd);
 // Opens the same pipe for reading and writing through /proc/self/fd.
 int cunix_reopen_read_write(int fd);
 
@@ -35,6 +37,9 @@ int cunix_reopen_read_write(int fd);
 // One malloc arena for all threads, and free memory given back beyond 256 KiB.
 // Call it before the first thread starts (mallopt(3), M_ARENA_MAX).
 void cunix_use_one_malloc_arena(void);
+
+// memmem(3), which hides behind _GNU_SOURCE.
+const void *cunix_find(const void *bytes, size_t count, const void *part, size_t part_count);
 
 // ---- time (_XOPEN_SOURCE) -------------------------------------------------
 
@@ -59,6 +64,8 @@ ssize_t cunix_splice_blocking(int from, int to, size_t count);
 int cunix_memfd(const char *name);          // MFD_CLOEXEC | MFD_ALLOW_SEALING
 int cunix_seal_size(int fd);                // F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL
 bool cunix_size_is_sealed(int fd);          // shrink and grow, both
+// fallocate(2) with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE: gives pages back.
+int cunix_punch_hole(int fd, int64_t offset, int64_t length);
 
 // ---- record locks (variadic fcntl) ----------------------------------------
 

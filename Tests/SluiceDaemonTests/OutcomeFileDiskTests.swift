@@ -1,0 +1,110 @@
+import Glibc
+import SystemPackage
+import TestKit
+import Testing
+import UnixSockets
+
+/// A disk of our own: a small tmpfs that only the probe sees, and we through its root.
+@Suite("The outcomes on a disk that is full or read-only")
+struct OutcomeFileDiskTests {
+    private struct Disk {
+        let directory: TemporaryDirectory
+        let probe: Program
+        private let input: FileDescriptor
+
+        /// - Parameter options: of the mount.
+        init(_ options: String, limit: Int) throws {
+            directory = try TemporaryDirectory()
+            let pipe = try Pipe()
+            let mount = "mount -t tmpfs -o mode=700,\(options) test \"$1\" && exec \"$2\" \"$1\" \"$3\""
+            // Without the right to mount, a name space in which one has it.
+            let names = geteuid() == 0 ? ["--mount"] : ["--map-root-user", "--mount"]
+            probe = try Program(
+                "/usr/bin/unshare",
+                names + ["sh", "-c", mount, "sh", directory.path, Products.path("store-probe"), "\(limit)"],
+                standardInput: pipe.readEnd.rawValue)
+            input = FileDescriptor(rawValue: try pipe.writeEnd.duplicate().release())
+        }
+
+        func close() { try? input.close() }
+
+        func ask(_ command: String) throws -> String {
+            _ = try input.writeAll((command + "\n").utf8)
+            return try probe.line() ?? "gone: \(probe.errors)"
+        }
+
+        /// The path of a file there, for us.
+        func path(_ name: String) -> String { "/proc/\(probe.processID)/root\(directory.path)/\(name)" }
+
+        func mount(_ options: String) throws {
+            let names = geteuid() == 0 ? [] : ["--user", "--preserve-credentials"]
+            _ = try Program.run(
+                "/usr/bin/nsenter",
+                ["--target", "\(probe.processID)", "--mount"] + names
+                    + ["mount", "-o", "remount,\(options)", directory.path]
+            ).successful()
+        }
+    }
+
+    @Test(
+        "a full disk is said once; nothing half-written stays; and when there is room again nothing is missing"
+    )
+    func full() throws {
+        let disk = try Disk("size=128k", limit: 10_000)
+        defer { disk.close() }
+        #expect(try disk.ask("load") == "[] skipped 0 wrong: nothing")
+        let filler = try FileDescriptor.open(
+            disk.path("filler"), .writeOnly, options: .create, permissions: .ownerReadWrite)
+        #expect(try disk.ask("append 0 20") == "")
+        // All that is left, save what is left of the outcome file's last page.
+        let chunk = [UInt8](repeating: 0, count: 4096)
+        #expect(throws: Errno.noSpace) { while true { _ = try filler.writeAll(chunk) } }
+        try filler.close()
+        let name = disk.directory.path + "/outcomes.jsonl"
+        let said = "failing(\(name): write: \(Errno.noSpace))"
+        #expect(try disk.ask("append 20 120") == said)
+        #expect(try readBytes(disk.path("outcomes.jsonl")).last == UInt8(ascii: "\n"))
+        #expect(try disk.ask("append 120 150") == "")
+        #expect(unlink(disk.path("filler")) == 0)
+        #expect(try disk.ask("flush") == "recovered(lost: 0)")
+        #expect(try disk.ask("append 150 151") == "")
+        #expect(try disk.ask("load") == "\(Array(0..<151)) skipped 0 wrong: nothing")
+    }
+
+    @Test("a compaction that has no room leaves the old file as it is, and comes to its end later")
+    func noRoomToCompact() throws {
+        let disk = try Disk("size=256k", limit: 100)
+        defer { disk.close() }
+        #expect(try disk.ask("load") == "[] skipped 0 wrong: nothing")
+        #expect(try disk.ask("append 0 190") == "")
+        let filler = try FileDescriptor.open(
+            disk.path("filler"), .writeOnly, options: .create, permissions: .ownerReadWrite)
+        let chunk = [UInt8](repeating: 0, count: 4096)
+        #expect(throws: Errno.noSpace) { while true { _ = try filler.writeAll(chunk) } }
+        // Room for some lines, and not for a copy of a hundred.
+        try filler.resize(to: Int64(lseek(filler.rawValue, 0, SEEK_END)) - 8192)
+        try filler.close()
+        let name = disk.directory.path + "/outcomes.jsonl"
+        #expect(try disk.ask("append 190 205") == "failing(\(name): write: \(Errno.noSpace))")
+        #expect(access(disk.path("outcomes.jsonl.new"), F_OK) != 0)
+        #expect(try disk.ask("load").hasPrefix("\(Array(105..<205)) skipped 0 wrong: /"))
+        #expect(unlink(disk.path("filler")) == 0)
+        // It is tried again only when there are as many more lines as are needed: it would cost that much each time.
+        #expect(try disk.ask("append 205 300") == "")
+        #expect(try disk.ask("append 300 310") == "recovered(lost: 0)")
+        #expect(try disk.ask("load") == "\(Array(210..<310)) skipped 0 wrong: nothing")
+        #expect(try readText(disk.path("outcomes.jsonl")).split(separator: "\n").count < 200)
+    }
+
+    @Test("a read-only directory is said once, and used when it no longer is")
+    func readOnly() throws {
+        let disk = try Disk("ro,size=128k", limit: 100)
+        defer { disk.close() }
+        let name = disk.directory.path + "/outcomes.jsonl"
+        #expect(try disk.ask("load") == "[] skipped 0 wrong: \(name): open: \(Errno.readOnlyFileSystem)")
+        #expect(try disk.ask("append 0 50") == "")
+        try disk.mount("rw")
+        #expect(try disk.ask("append 50 51") == "recovered(lost: 0)")
+        #expect(try disk.ask("load") == "\(Array(0..<51)) skipped 0 wrong: nothing")
+    }
+}
