@@ -23,7 +23,6 @@ systemctl start sluiced.socket $unit
 start_rider
 
 stash() { python3 "$repository/Tests/System/torture/stash.py" "$(main)" "$@"; }
-stored() { property $unit NFileDescriptorStore; }
 # The ledgers that the service manager keeps, by their inodes; and a path to one of them.
 ledgers() { find /proc/1/fd -lname '*memfd:sluice-ledger*' -exec stat -L -c %i {} + | sort -u; }
 ledger_path() { find /proc/1/fd -lname '*memfd:sluice-ledger*' -exec stat -L -c '%i %n' {} + | sed -n "s/^$1 //p" | head -n 1; }

@@ -50,8 +50,18 @@ whole() {
     ask wait "$1"
     equal "the outcome of $1" "$(field outcome.code)" complete
 }
-# Old enough to be kept, and kept: store_after_seconds is 1.
-kept() { sleep 1.3; }
+stored() { property $unit NFileDescriptorStore; }
+# kept: the jobs are old enough to be kept (store_after_seconds is 1), and the service manager has them.
+kept() {
+    local last=none now
+    sleep 1.1
+    now=$(stored)
+    until [ "$now" = "$last" ]; do
+        last=$now
+        sleep 0.2
+        now=$(stored)
+    done
+}
 # back PID: another process than this one is the service's, and ready.
 is_back() { is_property $unit ActiveState active && [ "$(main)" != "$1" ] && [ "$(main)" != 0 ]; }
 back() { eventually 20 is_back "$1"; }

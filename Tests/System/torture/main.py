@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The torture of a running sluiced.service: see torture.sh, which starts it.
 
 main.py FOLDER SEED JOBS SECONDS [NUMBER...]
