@@ -23,35 +23,43 @@ systemctl start sluiced.socket $unit
 start_rider
 
 stash() { python3 "$repository/Tests/System/torture/stash.py" "$(main)" "$@"; }
-# The ledgers that the service manager keeps, by their inodes; and a path to one of them.
-ledgers() { find /proc/1/fd -lname '*memfd:sluice-ledger*' -exec stat -L -c %i {} + | sort -u; }
-ledger_path() { find /proc/1/fd -lname '*memfd:sluice-ledger*' -exec stat -L -c '%i %n' {} + | sed -n "s/^$1 //p" | head -n 1; }
+# memory NAME: the inodes of the memory files of this name that the service manager keeps; and a path to one of them.
+memory() { find /proc/1/fd -lname "*memfd:$1*" -exec stat -L -c %i {} + | sort -u; }
+memory_path() { find /proc/1/fd -lname "*memfd:$1*" -exec stat -L -c '%i %n' {} + | sed -n "s/^$2 //p" | head -n 1; }
 
 # The names under which it got descriptors at its start.
 names() {
     tr '\0' '\n' < "/proc/$(main)/environ" | sed -n 's/^LISTEN_FDNAMES=//p' | tr : '\n' | grep -v varlink | sort -u
 }
 
+# damage NAME BYTES OUTCOME: writes nonsense over the memory file of this name of one of two parked jobs.
+damage() {
+    local before inode code
+    before=$(memory "$1")
+    ask fetch damaged "$origin/middle"
+    eventually 10 in_state damaged parked
+    kept
+    inode=$(comm -13 <(echo "$before") <(memory "$1") | grep .)
+    ask fetch healthy "$origin/other"
+    eventually 10 in_state healthy parked
+    kept
+    before=$(main)
+    head -c "$2" /dev/zero | tr '\0' '\377' | dd of="$(memory_path "$1" "$inode")" conv=notrunc status=none
+    kill_daemon
+    back "$before"
+    logged restoreFailed _PID="$(main)" || fail "no word of it in the journal"
+    whole healthy other
+    ask wait damaged
+    code=${answer/\{*/$(field outcome.code)}
+    equal "the outcome of the damaged one" "$code" "$3"
+    exact_prefix damaged middle
+}
+
 it "a damaged ledger costs its own job, in words, and no other"
-before_it=$(ledgers)
-ask fetch damaged "$origin/middle"
-damaged_id=$answer
-eventually 10 in_state damaged parked
-kept
-inode=$(comm -13 <(echo "$before_it") <(ledgers) | grep .)
-ask fetch healthy "$origin/other"
-eventually 10 in_state healthy parked
-kept
-before=$(main)
-head -c 4096 /dev/zero | tr '\0' '\377' | dd of="$(ledger_path "$inode")" conv=notrunc status=none
-kill_daemon
-back "$before"
-logged restoreFailed || fail "no word of it in the journal"
-whole healthy other
-ask wait damaged
-code=${answer/\{*/$(field outcome.code)}
-[[ $code == deliveryUncertain || $code == NoSuchJob ]] || fail "the outcome of the damaged one ($damaged_id): $answer"
-exact_prefix damaged middle
+damage sluice-ledger 4096 deliveryUncertain
+
+it "a damaged record costs its own job, in words, and no other"
+damage sluice-job 64 NoSuchJob
 
 it "descriptors of others are dropped, also under the name of a job"
 ask fetch healthy "$origin/middle"
