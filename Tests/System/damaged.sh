@@ -59,7 +59,7 @@ it "a damaged ledger costs its own job, in words, and no other"
 damage sluice-ledger 4096 deliveryUncertain
 
 it "a damaged record costs its own job, in words, and no other"
-damage sluice-job 64 NoSuchJob
+damage sluice-job 4096 NoSuchJob
 
 it "descriptors of others are dropped, also under the name of a job"
 ask fetch healthy "$origin/middle"
