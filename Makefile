@@ -43,10 +43,10 @@ DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gc
     python3 python3-venv varlink-go
 
 SOURCES := Package.swift Sources Tests
-SCRIPTS := .ci/run $(wildcard tools/* Tests/System/*.sh Tests/System/run)
+SCRIPTS := .ci/run $(wildcard tools/* Tests/System/*.sh Tests/System/*/*.sh Tests/System/run)
 
 .PHONY: help build debug fmt check check-style check-units check-catalog test test-unit test-kills test-system \
-    install uninstall demo clean deps venv
+    torture install uninstall demo clean deps venv
 
 help:
 	@echo 'build        the programs, for use'
@@ -57,6 +57,8 @@ help:
 	@echo 'test-unit    the tests that need no systemd; FILTER=name for some'
 	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
 	@echo 'test-kills   2,000 lane kills at full speed, each account compared with what the consumer got; some minutes'
+	@echo 'torture      everything at once and at random, under a real systemd: JOBS=5000 SECONDS=1200 SEED=number;'
+	@echo '             NUMBERS="17 23" for these jobs alone. A short one is part of test-system'
 	@echo 'demo         a large download and a slow consumer, told step by step'
 	@echo 'install      DESTDIR= PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR); after build'
 	@echo 'uninstall    the same places; leaves the settings'
@@ -104,6 +106,15 @@ test-kills: debug
 
 test-system: debug
 	Tests/System/run $(ONLY)
+
+# The short form is Tests/System/torture.sh as test-system runs it.
+torture: JOBS ?= 5000
+torture: SECONDS ?= 1200
+torture: SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+torture: debug
+	SLUICE_TORTURE_SEED='$(SEED)' SLUICE_TORTURE_JOBS='$(JOBS)' SLUICE_TORTURE_SECONDS='$(SECONDS)' \
+	    SLUICE_TORTURE_NUMBERS='$(NUMBERS)' SLUICE_SYSTEM_TEST_TIMEOUT=$$(($(SECONDS) + 600)) \
+	    Tests/System/run torture
 
 demo: deps build
 	tools/demo

@@ -68,6 +68,22 @@ install_sluice() {
     useradd --create-home stranger
 }
 
+# settings < TOML: the service's settings from its next start on.
+settings() {
+    cat > /etc/sluice/sluiced.toml
+    sluiced --check-config /etc/sluice/sluiced.toml > "$scratch/settings.log" 2>&1 || fail "$(cat "$scratch/settings.log")"
+}
+# drop_in NAME < UNIT: adds to the service's unit, until it is removed again with `drop_out NAME`.
+drop_in() {
+    install -d /run/systemd/system/sluiced.service.d
+    cat > "/run/systemd/system/sluiced.service.d/$1.conf"
+    systemctl daemon-reload
+}
+drop_out() {
+    rm "/run/systemd/system/sluiced.service.d/$1.conf"
+    systemctl daemon-reload
+}
+
 # start_origin: nginx on a loopback that is all ours, serving the scratch directory's www.
 origin=http://127.0.0.1:8080
 start_origin() {
@@ -84,6 +100,10 @@ http {
     server {
         listen 127.0.0.1:8080;
         root $scratch/www;
+        location /slow/ {
+            alias $scratch/www/;
+            limit_rate 1m;
+        }
     }
 }
 END
