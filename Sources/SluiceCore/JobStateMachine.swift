@@ -103,6 +103,22 @@ public struct JobStateMachine: Sendable {
         }
     }
 
+    /// A lane is at work and nobody has asked it to stop.
+    public var isRunning: Bool {
+        switch state {
+        case .running: true
+        case .queued, .ending, .parking, .parked, .waiting, .finished: false
+        }
+    }
+
+    /// No lane may write for it, and it has not ended.
+    public var isBetweenAttempts: Bool {
+        switch state {
+        case .queued, .parked, .waiting: true
+        case .running, .ending, .parking, .finished: false
+        }
+    }
+
     /// A lane has taken the job.
     public mutating func dispatched() -> Action {
         switch state {

@@ -73,6 +73,10 @@ public struct Ledger: Sendable {
 
     // MARK: The daemon's side
 
+    /// Fixes what the consumer has, so that the staging pipe can be emptied: a death in between is read as one in a
+    /// fill, and the bytes that are still staged do not count.
+    public func freeze(at position: Int) { beginFill(filled: position) }
+
     /// Begins again at a byte, after the last lane has let go and before the next one begins: nobody else writes then.
     ///
     /// Gate closures and stalled time go on from where they are.
@@ -147,6 +151,9 @@ public struct LedgerReader: Sendable {
     public init(_ ledger: Ledger) {
         self.ledger = ledger
     }
+
+    /// Fixes what the consumer has (`Ledger.freeze`).
+    public func freeze(at position: Int) { ledger.freeze(at: position) }
 
     /// Sets the ledger back for another attempt (`Ledger.restart`).
     public mutating func restart(at position: Int, now: UInt64) {

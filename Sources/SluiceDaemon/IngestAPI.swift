@@ -76,29 +76,38 @@ final class IngestAPI {
             }
         }
         try handle("Fetch") { [unowned self] in try fetch($0) }
-        try handle("Wait") { [unowned self] call in subscriptions.wait(call, for: try job(call)) }
+        try handle("Wait") { [unowned self] call in wait(call, for: try job(call)) }
         try handle("Watch") { [unowned self] in try watch($0) }
         try handle("List") { [unowned self] call in
-            let jobs = scheduler.jobs.visible(to: call.peer.userID).map { $0.snapshot() }
-            call.reply(Ingest.ListReply(jobs: jobs))
+            call.reply(Ingest.ListReply(jobs: scheduler.jobs.visible(to: call.peer.userID)))
         }
         try handle("Show") { [unowned self] call in
             call.reply(Ingest.JobReply(job: try job(call).snapshot()))
         }
         try handle("Cancel") { [unowned self] call in
             let job = try job(call)
-            scheduler.end(job, Outcome(.cancelled, "user \(call.peer.userID) cancelled it"))
-            subscriptions.wait(call, for: job)
+            if case .active(let job) = job {
+                scheduler.end(job, Outcome(.cancelled, "user \(call.peer.userID) cancelled it"))
+            }
+            // It may have ended just now.
+            wait(call, for: try self.job(call))
         }
         try handle("Status") { $0.reply(status()) }
     }
 
-    private func job(_ call: VarlinkCall) throws -> JobRecord {
+    private func wait(_ call: VarlinkCall, for job: KnownJob) {
+        switch job {
+        case .active(let job): subscriptions.wait(call, for: job)
+        case .ended(let job): call.reply(Ingest.JobReply(job: job))
+        }
+    }
+
+    private func job(_ call: VarlinkCall) throws -> KnownJob {
         try find(call.parameters(as: Ingest.JobParameters.self).id, call)
     }
 
     /// A job of somebody else does not exist, as far as a user can tell.
-    private func find(_ id: String, _ call: VarlinkCall) throws(IngestError) -> JobRecord {
+    private func find(_ id: String, _ call: VarlinkCall) throws(IngestError) -> KnownJob {
         guard let job = scheduler.jobs.find(id, for: call.peer.userID) else {
             throw .noSuchJob(String(id.prefix(64)))
         }
@@ -112,7 +121,12 @@ final class IngestAPI {
         guard (0.1...3600).contains(seconds) else {
             throw VarlinkServiceError.invalidParameter("intervalSeconds")
         }
-        let job = try parameters.id.map { try find($0, call) }
+        var job: JobRecord?
+        switch try parameters.id.map({ try find($0, call) }) {
+        case .ended(let ended)?: return call.reply(Ingest.JobReply(job: ended))
+        case .active(let active)?: job = active
+        case nil: break
+        }
         guard subscriptions.watcherCount(of: call.peer.userID) < Subscriptions.watchersPerUser else {
             throw IngestError.tooManyWatchers(Subscriptions.watchersPerUser)
         }

@@ -3,7 +3,7 @@ public import Logging
 public import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
-internal import Systemd
+public import Systemd
 public import UnixSockets
 internal import Varlink
 
@@ -17,16 +17,32 @@ public struct DaemonConfiguration: Sendable {
     public var socketName: String
     /// Whether to talk to the service manager.
     public var notifies: Bool
+    /// A directory for what is to outlive the service; nil for none.
+    public var stateDirectory: String?
 
     /// A configuration.
     public init(
-        laneExecutable: String, laneEnvironment: [String], socketName: String, notifies: Bool
+        laneExecutable: String, laneEnvironment: [String], socketName: String, notifies: Bool,
+        stateDirectory: String? = nil
     ) {
         self.laneExecutable = laneExecutable
         self.laneEnvironment = laneEnvironment
         self.socketName = socketName
         self.notifies = notifies
+        self.stateDirectory = stateDirectory
     }
+}
+
+/// What becomes of the jobs when the daemon stops.
+public enum StopPlan: Sendable, Equatable {
+    /// Another process of the service follows: they are left to it, in the service manager's store.
+    case handOver
+    /// They may go on for a while; what is left then fails.
+    case drain
+    /// They may go on for a while; what is left then is kept in the store, for whoever may follow.
+    case drainAndHandOver
+    /// They fail at once: nobody is there for whom they could go on.
+    case endNow
 }
 
 /// The service: clients on one side, lanes on the other, jobs in between.
@@ -73,15 +89,25 @@ public actor IngestDaemon {
     ///
     /// - Parameters:
     ///   - listeners: listening stream sockets, at least one.
+    ///   - stored: what an earlier process of the service left in the service manager's store: its jobs go on.
     ///   - whenReady: called once, on the loop's thread.
     /// - Throws: `Errno` where a socket cannot be watched.
-    public func start(listeners: consuming ListenerList, whenReady: @escaping @Sendable () -> Void) throws {
+    public func start(
+        listeners: consuming ListenerList, stored: consuming StoredDescriptors,
+        whenReady: @escaping @Sendable () -> Void
+    ) throws {
         let pool = LanePool(
             loop: loop, executable: configuration.laneExecutable,
             environment: configuration.laneEnvironment, settings: settings.lanes, log: log)
+        let outcomes = configuration.stateDirectory.map { directory in
+            OutcomeFile(directory: directory, limit: settings.limits.rememberedJobsPerUser)
+        }
+        let store = JobStore(
+            loop: loop, notifier: notifier, isEnabled: configuration.notifies && Notifier.isUnderSystemd,
+            outcomes: outcomes, settings: settings, log: log)
         let scheduler = Scheduler(
-            loop: loop, pool: pool, pipes: PipeAccount(settings: settings, log: log), settings: settings,
-            log: log)
+            loop: loop, pool: pool, pipes: PipeAccount(settings: settings, log: log), store: store,
+            settings: settings, log: log)
         let subscriptions = Subscriptions(
             loop: loop, active: { scheduler.jobs.active(visibleTo: $0) },
             find: { scheduler.jobs.findActive($0) })
@@ -118,6 +144,11 @@ public actor IngestDaemon {
         }
         parts = Parts(
             service: service, scheduler: scheduler, subscriptions: subscriptions, api: api, status: status)
+        if let contents = outcomes?.load() {
+            log.outcomesRead(contents)
+            for job in contents.jobs { scheduler.remember(job) }
+        }
+        Restoration(scheduler: scheduler, store: store, log: log).run(stored)
         while let listener = listeners.takeFirst() { try service.listen(on: listener) }
         scheduler.start()
     }
@@ -143,10 +174,10 @@ public actor IngestDaemon {
         }
     }
 
-    /// Ends: accepts nothing more, ends all jobs, tells everybody who waits, and lets the lanes go.
+    /// Ends: accepts nothing more, brings the jobs to their end or leaves them to a successor, and lets the lanes go.
     ///
     /// - Parameter completion: called on the loop's thread when all is done.
-    public func stop(_ completion: @escaping @Sendable () -> Void) {
+    public func stop(_ plan: StopPlan, _ completion: @escaping @Sendable () -> Void) {
         guard let parts, !isStopping else { return completion() }
         isStopping = true
         let active = parts.scheduler.jobs.activeCount
@@ -154,6 +185,49 @@ public actor IngestDaemon {
         log.stopping(active: active)
         parts.status.close()
         parts.api.isStopping = true
+        switch plan {
+        case .handOver:
+            handOver(completion)
+        case .drain:
+            drain { self.endJobs(completion) }
+        case .drainAndHandOver:
+            drain { self.handOver(completion) }
+        case .endNow:
+            endJobs(completion)
+        }
+    }
+
+    /// Lets the jobs go on until none is left, or the time for it is over.
+    private func drain(_ next: @escaping () -> Void) {
+        guard let parts else { return }
+        let time = Duration.seconds(settings.restart.drainSeconds)
+        _ = notifier.extendTimeout(by: time + Self.stopTime * 2)
+        var isDone = false
+        let finish = {
+            guard !isDone else { return }
+            isDone = true
+            next()
+        }
+        parts.scheduler.onChange = { job in
+            parts.subscriptions.changed(job)
+            if parts.scheduler.jobs.activeCount == 0 { finish() }
+        }
+        if parts.scheduler.jobs.activeCount == 0 { return finish() }
+        loop.after(time, finish)
+    }
+
+    /// Leaves the jobs to the next process of the service.
+    private func handOver(_ completion: @escaping @Sendable () -> Void) {
+        guard let parts else { return completion() }
+        let jobs = parts.scheduler.jobs.allActive.sorted { $0.sequence < $1.sequence }
+        parts.scheduler.store.storeAll(jobs) {
+            self.log.handedOver(parts.scheduler.jobs.activeCount)
+            self.close(completion, answering: false)
+        }
+    }
+
+    private func endJobs(_ completion: @escaping @Sendable () -> Void) {
+        guard let parts else { return completion() }
         parts.scheduler.onChange = { job in
             parts.subscriptions.changed(job)
             self.closeIfDone(completion)
@@ -168,10 +242,14 @@ public actor IngestDaemon {
         if parts?.scheduler.jobs.activeCount == 0 { close(completion) }
     }
 
-    private func close(_ completion: @escaping @Sendable () -> Void) {
+    /// - Parameter answers: whoever waits for a job is told that the service stops. Not where another process follows:
+    ///   the connection just ends, and the client asks again.
+    private func close(_ completion: @escaping @Sendable () -> Void, answering answers: Bool = true) {
         guard let parts else { return }
         self.parts = nil
-        parts.subscriptions.close(IngestError.stopping)
+        // What happens to jobs from here on is the end of this process and not theirs.
+        parts.scheduler.store.close()
+        if answers { parts.subscriptions.close(IngestError.stopping) }
         parts.scheduler.pool.close()
         // The service and all that its callbacks need live until the last reply is out.
         parts.service.close { withExtendedLifetime(parts, completion) }

@@ -7,18 +7,13 @@ internal import UnixSockets
 
 /// A job with everything that belongs to it. Lives on the loop's thread.
 final class JobRecord {
-    /// The account as it was settled.
-    struct Settlement {
-        var received = 0
-        var delivered = 0
-        var gateClosures = 0
-        var stalledUsec = 0
-    }
+    /// As many attempts are remembered, the latest.
+    static let rememberedAttempts = 20
 
     let id: String
     let request: JobRequest
     let owner: PeerCredentials
-    let createdUsec = Realtime.microseconds()
+    let createdUsec: Int
     /// Counts the jobs of this service, in the order in which they came.
     var sequence = 0
     var machine = JobStateMachine()
@@ -28,34 +23,55 @@ final class JobRecord {
     var sink: OwnedDescriptor?
     /// A pipe can be grown and watched; a connection is what it is.
     var sinkIsPipe = true
-    /// Filled and emptied by the lane; what is in it is what the consumer has not got.
-    var staging: OwnedDescriptor?
-    var account: LedgerReader?
+    /// What has been received and delivered; nil before the first attempt, and after the end.
+    var account: JobAccount?
+    /// How many bytes the consumer has, while no lane is at work.
+    var position = 0
+    /// What these bytes are of.
+    var known: Representation?
     var lane: LaneProcess?
     /// The lane's number for this job.
     var serial = 0
+    var policy: RetryPolicy
 
     /// The queue holds it, ended or not.
     var isInQueue = false
+    /// It shall be put into the queue as soon as its lane has let go of it.
+    var wantsLane = false
 
     var startedUsec: Int?
     var finishedUsec: Int?
+    /// When its time is over, in µs since 1970.
+    var deadlineUsec: Int?
     var attempts = 0
+    var attemptLog: [Attempt] = []
+    /// Orders that no lane has lived to take.
+    var lostOrders = 0
+    /// When the next attempt begins, while it waits for that.
+    var retryUsec: Int?
     var httpStatus: Int?
     var contentLength: Int?
-    var settlement: Settlement?
+    var etag: String?
+    var digest: BodyDigest?
+    var settlement: JobAccount.Numbers?
     /// Buffers of its pipes, in bytes, as far as the budget knows.
     var pipeBytes = 0
+    /// What the service manager keeps of it.
+    var stored: StoredEntry?
 
-    /// Sees a consumer that goes while the job waits.
+    /// Sees a consumer that goes while no lane is at work.
     var sinkWatch: Watch?
     var deadline: Timer?
     var endDeadline: Timer?
+    var pause: Timer?
 
-    init(id: String, request: JobRequest, owner: PeerCredentials) {
+    init(id: String, request: JobRequest, owner: PeerCredentials, createdUsec: Int = Realtime.microseconds())
+    {
         self.id = id
         self.request = request
         self.owner = owner
+        self.createdUsec = createdUsec
+        policy = RetryPolicy(retries: request.retries)
     }
 
     /// The job as others see it now. Costs two system calls while it runs, none before and after.
@@ -68,10 +84,14 @@ final class JobRecord {
         job.startedUsec = startedUsec
         job.finishedUsec = finishedUsec
         job.attempts = attempts
+        job.attemptLog = attemptLog
+        job.retryUsec = retryUsec
         job.httpStatus = httpStatus
         job.contentLength = contentLength
+        job.etag = etag
+        job.digest = digest?.description
         job.laneProcessID = lane.map { Int($0.processID) }
-        let numbers = settlement ?? progress() ?? Settlement()
+        let numbers = settlement ?? account?.numbers() ?? JobAccount.Numbers()
         job.bytesReceived = numbers.received
         job.bytesDelivered = numbers.delivered
         job.gateClosures = numbers.gateClosures
@@ -80,56 +100,78 @@ final class JobRecord {
         return job
     }
 
-    /// Reads the account of a running job; nil where there is none, or where it contradicts itself.
-    func progress() -> Settlement? {
-        guard var account else { return nil }
-        defer { self.account = account }
-        do {
-            let delivered = try account.delivered(staged: staging?.readableBytes() ?? 0)
-            let entry = try account.read()
-            return Settlement(
-                received: Int(entry.received), delivered: delivered,
-                gateClosures: Int(clamping: entry.gateClosures),
-                stalledUsec: entry.stalledMicroseconds(now: Monotonic.nanoseconds()))
-        } catch {
-            return nil
+    /// Where the next attempt will ask.
+    var origin: Origin {
+        guard position > 0, let url = known?.url, let place = try? RequestURL(url) else {
+            return request.url.origin
         }
+        return place.origin
     }
+
+    /// Bytes that the consumer has.
+    var delivered: Int { (settlement ?? account?.numbers())?.delivered ?? position }
+
+    // MARK: Attempts
+
+    func beginAttempt() {
+        attempts += 1
+        let now = Realtime.microseconds()
+        if startedUsec == nil { startedUsec = now }
+        attemptLog.append(Attempt(number: attempts, position: position, startedUsec: now))
+        if attemptLog.count > Self.rememberedAttempts { attemptLog.removeFirst() }
+    }
+
+    /// Takes back an attempt that never was one: no lane has had the order.
+    func forgetAttempt() {
+        attempts -= 1
+        _ = attemptLog.popLast()
+    }
+
+    /// - Parameter outcome: why it is over; nil where the job is parked.
+    func endAttempt(_ outcome: Outcome?) {
+        guard var attempt = attemptLog.last, attempt.endedUsec == nil else { return }
+        attempt.endedUsec = Realtime.microseconds()
+        attempt.httpStatus = httpStatus
+        attempt.code = outcome?.code
+        attempt.message = outcome?.message
+        attemptLog[attemptLog.count - 1] = attempt
+    }
+
+    // MARK: The end
 
     /// Closes the account, once no lane can write any more, and the pipe with it.
     ///
     /// - Returns: the outcome that the account confirms: the one given, or that it cannot be told.
     func settle(_ outcome: Outcome) -> Outcome {
-        deadline?.cancel()
+        for timer in [deadline, pause] { timer?.cancel() }
         sinkWatch?.cancel()
         sinkWatch = nil
+        retryUsec = nil
         finishedUsec = Realtime.microseconds()
         var result = outcome
-        if account != nil {
-            if let numbers = progress() {
+        if let account {
+            if let numbers = account.numbers() {
                 settlement = numbers
-                if let doubt = contradiction(outcome, numbers) {
-                    result = Outcome(.deliveryUncertain, doubt)
-                }
+                if let doubt = contradiction(outcome, numbers) { result = Outcome(.deliveryUncertain, doubt) }
             } else {
-                settlement = Settlement()
+                settlement = JobAccount.Numbers()
                 result = Outcome(.deliveryUncertain, "the account of the job is damaged")
             }
         } else {
-            settlement = Settlement()
+            settlement = JobAccount.Numbers()
         }
-        sink = nil
-        staging = nil
+        if result.code.state != .complete, result.code != .digestMismatch { digest = nil }
+        endAttempt(result)
         account = nil
         lane = nil
         return result
     }
 
     /// What the account says against a body that the lane calls whole.
-    private func contradiction(_ outcome: Outcome, _ numbers: Settlement) -> String? {
+    private func contradiction(_ outcome: Outcome, _ numbers: JobAccount.Numbers) -> String? {
         switch outcome.code {
-        case .complete, .completeUnverified:
-            let expected = contentLength ?? numbers.received
+        case .complete, .completeUnverified, .unchanged:
+            let expected = outcome.code == .unchanged ? 0 : contentLength ?? numbers.received
             guard numbers.received != expected || numbers.delivered != expected else { return nil }
             return
                 "the lane says that all \(expected) bytes were delivered, the account says \(numbers.delivered)"

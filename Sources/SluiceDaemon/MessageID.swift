@@ -19,6 +19,18 @@ public enum MessageID: String, Sendable, CaseIterable {
     case jobStalled = "fb5c1b8a8aa348b4b7a53ddbea1a8be7"
     /// The consumer reads again.
     case jobResumed = "0b3a7f606d9a4edf8251fd1adb871bb8"
+    /// An attempt failed, and another follows.
+    case attemptFailed = "a90e84901b074d9fb9243bcde065aeb6"
+    /// The consumer has not read for long: the job has given up its lane and its connection.
+    case jobParked = "b6db5948a665481fbef0918248fcd99a"
+    /// A job of an earlier process of the service goes on.
+    case jobRestored = "21b5b098f2db49cabf11cf17598e48f4"
+    /// Something that the service manager kept is damaged or foreign.
+    case restoreFailed = "a1b4936c0b694f0080541007a75da970"
+    /// The service is restarted: its jobs wait in the service manager's store.
+    case jobsHandedOver = "36bb1b33a62748e4bad31c85569a1b6f"
+    /// Outcomes cannot be kept in the state directory.
+    case outcomesNotKept = "273eac49c1c045cd99c2c87a2778fc0e"
     /// The whole body is in the consumer's pipe.
     case jobComplete = "894f86ea86764a479581864417286e76"
     /// The job ended without its body.

@@ -43,13 +43,6 @@ final class PipeAccount {
         if bytes < PipeBudget.ordinaryCapacity { log.pipeBudgetLow(used: budget.used, limit: budget.limit) }
     }
 
-    /// Forgets the staging pipe of a job whose lane never used it.
-    func dropStaging(of job: JobRecord) {
-        guard let staging = job.staging.take(), let bytes = try? staging.pipeCapacity() else { return }
-        job.pipeBytes -= bytes
-        budget.remove(bytes)
-    }
-
     /// Makes a job's staging pipe: one descriptor that reads and writes, so that it never has a hang-up.
     func makeStaging(for job: JobRecord) throws(Errno) -> OwnedDescriptor {
         let pipe = try Pipe()
@@ -58,25 +51,39 @@ final class PipeAccount {
         return staging
     }
 
+    /// Makes the empty staging pipe of a job that has no lane as small as it can be: a thousand of them would use up the
+    /// kernel's allowance.
+    func fold(_ staging: borrowing OwnedDescriptor, of job: JobRecord) {
+        resize(staging, to: Self.pageSize, job)
+    }
+
+    /// Gives it its ordinary size back.
+    func unfold(_ staging: borrowing OwnedDescriptor, of job: JobRecord) {
+        guard let bytes = try? staging.pipeCapacity(), bytes < PipeBudget.ordinaryCapacity else { return }
+        resize(staging, to: PipeBudget.ordinaryCapacity, job)
+    }
+
+    private func resize(_ pipe: borrowing OwnedDescriptor, to capacity: Int, _ job: JobRecord) {
+        guard let before = try? pipe.pipeCapacity(), let now = try? pipe.setPipeCapacity(capacity) else {
+            return
+        }
+        if now > before { budget.add(now - before) } else { budget.remove(before - now) }
+        job.pipeBytes += now - before
+    }
+
     /// Gives a job whose consumer keeps up larger pipes, if there is room for them.
     ///
     /// - Returns: whether anything has grown.
     func grow(_ job: JobRecord) -> Bool {
         var hasGrown = false
-        if job.staging != nil {
-            hasGrown = grow(&job.staging, to: Self.grownStaging, job) || hasGrown
+        if let account = job.account {
+            hasGrown = grow(account.staging, to: Self.grownStaging, job) || hasGrown
         }
-        if job.sinkIsPipe {
-            hasGrown = grow(&job.sink, to: grownCapacity, job) || hasGrown
+        if job.sinkIsPipe, let sink = job.sink.take() {
+            hasGrown = grow(sink, to: grownCapacity, job) || hasGrown
+            job.sink = consume sink
         }
         if !hasGrown { log.pipeBudgetLow(used: budget.used, limit: budget.limit) }
-        return hasGrown
-    }
-
-    private func grow(_ pipe: inout OwnedDescriptor?, to capacity: Int, _ job: JobRecord) -> Bool {
-        guard let descriptor = pipe.take() else { return false }
-        let hasGrown = grow(descriptor, to: capacity, job)
-        pipe = consume descriptor
         return hasGrown
     }
 

@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Glibc
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
@@ -6,36 +7,48 @@ internal import UnixSockets
 
 /// Brings jobs and lanes together: first in, first out, and sees every job to its end.
 ///
-/// The rules of a job's life are `JobStateMachine`'s; this carries out what it says. Belongs to the loop's thread.
+/// The rules of a job's life are `JobStateMachine`'s and `AttemptRules`'; this carries out what they say. Belongs to the
+/// loop's thread.
 final class Scheduler {
     /// A job is in another state, or has ended.
     var onChange: (JobRecord) -> Void = { _ in }
     /// The first lanes are warm.
     var onWarm: () -> Void = {}
 
-    private(set) var jobs = JobTable()
-    private(set) var totals = Ingest.JobCounts()
+    var jobs = JobTable()
+    var totals = Ingest.JobCounts()
     let pool: LanePool
     let pipes: PipeAccount
+    let store: JobStore
 
-    private let loop: EventLoop
-    private let log: ServiceLog
-    private var settings: Settings
-    /// Waiting jobs, the oldest first; ended ones among them are passed over.
-    private var queue = FIFO<JobRecord>()
-    /// Ended jobs among them.
-    private var endedInQueue = 0
+    let loop: EventLoop
+    let log: ServiceLog
+    var settings: Settings
+    var queue = JobQueue()
     private var isDispatching = false
     private var nextSerial = 1
     /// Bytes delivered by jobs that have ended.
-    private var deliveredByEnded = 0
+    var deliveredByEnded = 0
+    /// Jobs by the lanes that have their orders, until the lane says that it is idle.
+    private var running: [ObjectIdentifier: JobRecord] = [:]
+    let parking: ParkingLot
+    /// Jobs that hold on to their lanes although their consumers do not read, the oldest first.
+    var holding = FIFO<JobRecord>()
 
-    init(loop: EventLoop, pool: LanePool, pipes: PipeAccount, settings: Settings, log: ServiceLog) {
+    /// So often a job is given to another lane after its order was lost.
+    private static let ordersToLose = 5
+
+    init(
+        loop: EventLoop, pool: LanePool, pipes: PipeAccount, store: JobStore, settings: Settings,
+        log: ServiceLog
+    ) {
         self.loop = loop
         self.pool = pool
         self.pipes = pipes
+        self.store = store
         self.settings = settings
         self.log = log
+        parking = ParkingLot(loop: loop)
     }
 
     func start() {
@@ -51,6 +64,7 @@ final class Scheduler {
     func apply(_ settings: Settings) {
         self.settings = settings
         pipes.apply(settings)
+        store.apply(settings)
         pool.settings = settings.lanes
     }
 
@@ -62,26 +76,74 @@ final class Scheduler {
         log.queued(job)
     }
 
+    /// Knows a job of an earlier life of the service that had ended then.
+    func remember(_ job: Job) {
+        jobs.remember(job, limit: settings.limits.rememberedJobsPerUser)
+    }
+
     /// Puts a job at the end of the queue, with the place its body goes to.
     func enqueue(_ job: JobRecord, sink: consuming OwnedDescriptor, isPipe: Bool) {
         guard job.machine.outcome == nil else { return }
-        job.sinkIsPipe = isPipe
-        if isPipe { pipes.add(sink, to: job) }
-        job.sinkWatch = try? loop.watch(sink, for: []) { [weak self, weak job] _ in
-            guard let self, let job else { return }
-            end(job, Outcome(.consumerGone, "the consumer closed its end of the pipe"))
-        }
-        job.sink = consume sink
+        accept(job, sink: sink, isPipe: isPipe)
         if let limit = job.request.timeouts.deadline {
-            job.deadline = loop.after(.seconds(limit)) { [weak self, weak job] in
-                guard let self, let job else { return }
-                end(job, Outcome(.deadlineExceeded, "it was not done after \(limit) s"))
-            }
+            job.deadlineUsec = job.createdUsec + Int(limit * 1e6)
+            watchDeadline(of: job, limit)
         }
-        queue.append(job)
-        job.isInQueue = true
+        store.follow(job)
+        putIntoQueue(job)
         dispatch()
         if job.machine.publicState == .queued { onChange(job) }
+    }
+
+    /// Goes on with a job that an earlier daemon began: its position, its account and its state are set.
+    func restore(_ job: JobRecord, sink: consuming OwnedDescriptor, isPipe: Bool) {
+        jobs.insert(job)
+        accept(job, sink: sink, isPipe: isPipe)
+        if let account = job.account { pipes.add(account.staging, to: job) }
+        log.restored(job)
+        if let deadline = job.deadlineUsec {
+            watchDeadline(of: job, max(0, Double(deadline - Realtime.microseconds()) / 1e6))
+        }
+        if job.machine.publicState == .parked {
+            park(job)
+        } else {
+            putIntoQueue(job)
+        }
+    }
+
+    /// Ends a job that an earlier daemon began and that cannot go on.
+    func restoreEnded(_ job: JobRecord, _ outcome: Outcome) {
+        jobs.insert(job)
+        end(job, outcome)
+    }
+
+    private func accept(_ job: JobRecord, sink: consuming OwnedDescriptor, isPipe: Bool) {
+        job.sinkIsPipe = isPipe
+        if isPipe { pipes.add(sink, to: job) }
+        job.sink = consume sink
+        watchSink(of: job)
+    }
+
+    private func watchDeadline(of job: JobRecord, _ seconds: Double) {
+        job.deadline = loop.after(.seconds(seconds)) { [weak self, weak job] in
+            guard let self, let job else { return }
+            let limit = job.request.timeouts.deadline ?? seconds
+            end(job, Outcome(.deadlineExceeded, "it was not done after \(limit) s"))
+        }
+    }
+
+    /// While no lane is at work nobody else sees a consumer go.
+    func watchSink(of job: JobRecord) {
+        guard job.sinkWatch == nil, let sink = job.sink.take() else { return }
+        job.sinkWatch = try? loop.watch(sink, for: []) { [weak self, weak job] readiness in
+            guard let self, let job else { return }
+            if readiness.isDisjoint(with: [.failed, .hungUp]) {
+                parking.hasRoom(job)
+            } else {
+                end(job, Outcome(.consumerGone, "the consumer closed its end of the pipe"))
+            }
+        }
+        job.sink = consume sink
     }
 
     /// Ends a job, in whatever state it is.
@@ -113,29 +175,26 @@ final class Scheduler {
 
     /// Bytes that reached consumers, of running jobs too.
     var bytesDelivered: Int {
-        jobs.allActive.reduce(deliveredByEnded) { $0.addingSaturated($1.progress()?.delivered ?? 0) }
+        jobs.allActive.reduce(deliveredByEnded) { $0.addingSaturated($1.delivered) }
     }
 
     // MARK: Jobs run
 
-    private func dispatch() {
+    func putIntoQueue(_ job: JobRecord) {
+        job.wantsLane = false
+        queue.append(job)
+    }
+
+    func dispatch() {
         // Taking a lane can make another one available, which comes back here.
         guard !isDispatching else { return }
         isDispatching = true
         defer { isDispatching = false }
-        while let job = queue.first {
-            if job.machine.outcome != nil {
-                queue.removeFirst()
-                endedInQueue -= 1
-                continue
-            }
+        while let job = queue.next() {
             guard
-                let lane = pool.take(
-                    userID: job.owner.userID, origin: job.request.url.origin,
-                    waiting: queue.count - endedInQueue)
+                let lane = pool.take(userID: job.owner.userID, origin: job.origin, waiting: queue.count)
             else { return }
-            queue.removeFirst()
-            job.isInQueue = false
+            queue.removeNext()
             run(job, in: lane)
         }
     }
@@ -144,24 +203,23 @@ final class Scheduler {
         job.sinkWatch?.cancel()
         job.sinkWatch = nil
         do {
-            let page = try SharedCounters.makeFile(name: "sluice-ledger")
-            let ledger = Ledger(new: try SharedCounters(mapping: page))
-            let staging = try pipes.makeStaging(for: job)
+            let account = try job.account ?? JobAccount(staging: try pipes.makeStaging(for: job))
+            job.account = account
+            pipes.unfold(account.staging, of: job)
             guard let sink = job.sink.take() else { return }
             job.serial = nextSerial
             nextSerial += 1
-            job.account = LedgerReader(ledger)
             job.lane = lane
-            job.attempts += 1
-            if job.startedUsec == nil { job.startedUsec = Realtime.microseconds() }
+            if job.attempts > 0 { totals.retried += 1 }
+            job.beginAttempt()
+            store.changed(job)
             lane.send(
                 .order(
                     LaneOrder(
                         serial: job.serial, request: job.request, gate: settings.gate,
-                        parking: settings.parking)),
-                descriptors: [sink.rawValue, page.rawValue, staging.rawValue])
+                        parking: settings.parking, position: job.position, known: job.known)),
+                descriptors: [sink.rawValue, account.ledgerFile.rawValue, account.staging.rawValue])
             job.sink = consume sink
-            job.staging = consume staging
             running[ObjectIdentifier(lane)] = job
             perform(job.machine.dispatched(), job)
             log.dispatched(job)
@@ -173,22 +231,13 @@ final class Scheduler {
         }
     }
 
-    /// So often a job is given to another lane after its order was lost.
-    private static let ordersToLose = 5
-
-    /// Jobs by the lanes that have their orders, until the lane says that it is idle.
-    private var running: [ObjectIdentifier: JobRecord] = [:]
-
     private func heard(_ lane: LaneProcess, _ report: LaneReport) {
         guard let job = running[ObjectIdentifier(lane)] else { return }
         switch report {
         case .ready:
             break
         case .responded(job.serial, let facts):
-            job.httpStatus = facts.status
-            job.contentLength = facts.representation.length
-            log.responded(job)
-            perform(job.machine.entered(.streaming), job)
+            responded(job, facts)
         case .stalled(job.serial):
             if case .report = job.machine.entered(.stalled) {
                 log.stalled(job)
@@ -199,19 +248,24 @@ final class Scheduler {
                 log.resumed(job)
                 onChange(job)
             }
+        case .held(job.serial):
+            holds(job)
+        case .released(job.serial):
+            holding.removeAll { $0 === job }
         case .keepsUp(job.serial):
             if pipes.grow(job) { lane.send(.pipesGrown(serial: job.serial)) }
         case .ended(job.serial, let facts):
-            job.httpStatus = facts.status ?? job.httpStatus
             // The lane has still to let go of the transfer: it gets so long for it.
             watchEnd(of: job, in: lane)
-            perform(job.machine.laneEnded(.finish(facts.outcome)), job)
+            ended(job, facts)
         case .idle:
-            guard job.machine.outcome != nil else {
-                // It says that it is done and has not said how: not a lane to believe. Its death ends the job.
+            let isOver = job.machine.outcome != nil
+            guard isOver || job.machine.isBetweenAttempts else {
+                // It says that it is done and has not said how: not a lane to believe. Its death ends the attempt.
                 return lane.kill()
             }
             running[ObjectIdentifier(lane)] = nil
+            if !isOver { release(job) }
             job.endDeadline?.cancel()
             pool.giveBack(lane)
         case .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
@@ -220,32 +274,49 @@ final class Scheduler {
         }
     }
 
+    private func responded(_ job: JobRecord, _ facts: ResponseFacts) {
+        job.httpStatus = facts.status
+        // Of a body that goes on, everything but its length is known.
+        if job.position == 0 {
+            job.known = facts.representation
+            job.etag = facts.etag
+        } else if job.known?.length == nil {
+            job.known?.length = facts.representation.length
+        }
+        job.contentLength = job.known?.length
+        store.changed(job)
+        log.responded(job)
+        perform(job.machine.entered(.streaming), job)
+    }
+
     private func died(_ lane: LaneProcess, _ exit: ProcessExit) {
         guard let job = running.removeValue(forKey: ObjectIdentifier(lane)) else { return }
         job.endDeadline?.cancel()
-        if let account = job.account, !account.isTaken, job.attempts < Self.ordersToLose {
+        if let account = job.account, !account.isTaken, job.lostOrders < Self.ordersToLose {
             return giveAgain(job)
         }
         let host = job.request.url.origin.host
-        perform(
-            job.machine.laneDied(
-                .finish(Outcome(.laneDied, "the process that talked to \(host) died (\(exit))"))), job)
+        let outcome = Outcome(.laneDied, "the process that talked to \(host) died (\(exit))")
+        let action = job.machine.laneDied(verdict(on: job, EndFacts(outcome), isDeath: true))
+        perform(action, job)
+        if job.machine.outcome == nil { release(job) }
     }
 
     /// The lane was dead before it had the order, so the job has nothing to do with its death.
     private func giveAgain(_ job: JobRecord) {
-        pipes.dropStaging(of: job)
-        job.account = nil
+        job.forgetAttempt()
+        job.lostOrders += 1
         job.lane = nil
         let action = job.machine.orderWasLost()
         if action == .report {
+            watchSink(of: job)
             queue.prepend(job)
-            job.isInQueue = true
         }
         perform(action, job)
+        if job.machine.publicState == .parked { release(job) }
     }
 
-    private func watchEnd(of job: JobRecord, in lane: LaneProcess) {
+    func watchEnd(of job: JobRecord, in lane: LaneProcess) {
         job.endDeadline?.cancel()
         job.endDeadline = loop.after(.seconds(settings.lanes.endSeconds)) { [weak self, weak lane] in
             guard let self, let lane else { return }
@@ -254,102 +325,7 @@ final class Scheduler {
         }
     }
 
-    // MARK: Jobs end
-
-    private func perform(_ action: JobStateMachine.Action, _ job: JobRecord) {
-        switch action {
-        case .none, .enqueue, .park, .pause:
-            break
-        case .report:
-            onChange(job)
-        case .endTransfer:
-            guard let lane = job.lane else { return }
-            lane.send(.end(serial: job.serial))
-            watchEnd(of: job, in: lane)
-        case .finish(let outcome):
-            finish(job, outcome)
-        }
-    }
-
-    private func finish(_ job: JobRecord, _ outcome: Outcome) {
-        let settled = job.settle(outcome)
-        if settled != outcome { job.machine.becameUncertain(settled) }
-        pipes.release(job)
-        deliveredByEnded = deliveredByEnded.addingSaturated(job.settlement?.delivered ?? 0)
-        switch settled.code.state {
-        case .complete: totals.complete += 1
-        case .cancelled: totals.cancelled += 1
-        default: totals.failed += 1
-        }
-        jobs.ended(job, remember: settings.limits.rememberedJobsPerUser)
-        log.finished(job, settled)
-        if job.isInQueue { forgetEndedInQueue() }
-        onChange(job)
-    }
-
-    /// Ended jobs must not pile up behind one that waits.
-    private func forgetEndedInQueue() {
-        endedInQueue += 1
-        guard endedInQueue > 64, endedInQueue > queue.count / 2 else { return }
-        queue.removeAll { $0.machine.outcome != nil }
-        endedInQueue = 0
-    }
-
     private func failQueued(_ reason: String) {
-        let waiting = queue
-        queue = FIFO()
-        endedInQueue = 0
-        for job in waiting where job.machine.outcome == nil {
-            job.isInQueue = false
-            end(job, Outcome(.laneUnavailable, reason))
-        }
-    }
-}
-
-/// A queue whose first element goes at constant cost.
-struct FIFO<Element>: Sequence {
-    private var elements: [Element?] = []
-    private var head = 0
-
-    var count: Int { elements.count - head }
-    var first: Element? { head < elements.count ? elements[head] : nil }
-
-    func makeIterator() -> some IteratorProtocol<Element> {
-        elements[head...].lazy.compactMap { $0 }.makeIterator()
-    }
-
-    mutating func append(_ element: Element) {
-        elements.append(element)
-    }
-
-    /// For what comes back: at linear cost, and rare.
-    mutating func prepend(_ element: Element) {
-        elements.replaceSubrange(..<head, with: [element])
-        head = 0
-    }
-
-    mutating func removeAll(where isUnwanted: (Element) -> Bool) {
-        elements = elements[head...].filter { $0.map { !isUnwanted($0) } ?? false }
-        head = 0
-    }
-
-    mutating func removeFirst() {
-        elements[head] = nil
-        head += 1
-        if head == elements.count {
-            elements.removeAll(keepingCapacity: elements.capacity < 1024)
-            head = 0
-        } else if head > 1024 {
-            elements.removeFirst(head)
-            head = 0
-        }
-    }
-}
-
-extension Int {
-    /// The sum, or the largest number there is: what lanes claim must not stop the service.
-    func addingSaturated(_ other: Int) -> Int {
-        let (sum, overflow) = addingReportingOverflow(other)
-        return overflow ? .max : sum
+        for job in queue.removeAll() { end(job, Outcome(.laneUnavailable, reason)) }
     }
 }

@@ -74,6 +74,28 @@ struct ServiceLog {
         write(.info, .jobResumed, "job resumed: the consumer reads again", facts(job))
     }
 
+    func attemptFailed(_ job: JobRecord, _ outcome: Outcome, pause: Double) {
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
+        write(
+            .notice, .attemptFailed, "attempt failed, there will be another",
+            facts(
+                job,
+                [
+                    "SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_OUTCOME": "\(outcome.code.rawValue)",
+                    "SLUICE_REASON": "\(outcome.message)", "SLUICE_PAUSE_USEC": "\(Int(pause * 1e6))",
+                ]))
+    }
+
+    func parked(_ job: JobRecord) {
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
+        write(.info, .jobParked, "job parked: the consumer has not read for long", facts(job))
+    }
+
+    func unparked(_ job: JobRecord) {
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
+        write(.info, .jobResumed, "job unparked: the consumer reads again", facts(job))
+    }
+
     func finished(_ job: JobRecord, _ outcome: Outcome) {
         guard allowed(.jobs(of: job.owner.userID)) else { return }
         let fields: Logger.Metadata = [
@@ -86,6 +108,49 @@ struct ServiceLog {
         case .complete: write(.info, .jobComplete, "job complete", facts(job, fields))
         case .cancelled: write(.info, .jobCancelled, "job cancelled", facts(job, fields))
         default: write(.notice, .jobFailed, "job failed", facts(job, fields))
+        }
+    }
+
+    // MARK: What outlives the process
+
+    func restored(_ job: JobRecord) {
+        guard allowed(.jobs(of: job.owner.userID)) else { return }
+        write(
+            .info, .jobRestored, "job restored after a restart",
+            facts(job, ["SLUICE_POSITION": "\(job.position)"]))
+    }
+
+    func restoreFailed(_ reason: String) {
+        guard allowed(.service) else { return }
+        write(
+            .error, .restoreFailed,
+            "something in the service manager's store cannot be used, and was dropped",
+            ["SLUICE_REASON": "\(reason)"])
+    }
+
+    func handedOver(_ jobs: Int) {
+        write(
+            .notice, .jobsHandedOver, "restart: the service manager keeps the jobs",
+            ["SLUICE_ACTIVE_JOBS": "\(jobs)"])
+    }
+
+    func outcomesRead(_ contents: OutcomeFile.Contents) {
+        if let problem = contents.problem { outcomes(.failing(problem)) }
+        guard contents.skipped > 0 else { return }
+        write(
+            .warning, .outcomesNotKept, "lines in the file of outcomes cannot be read, and were passed over",
+            ["SLUICE_REASON": "\(contents.skipped) lines"])
+    }
+
+    func outcomes(_ note: OutcomeFile.Note) {
+        switch note {
+        case .failing(let reason):
+            write(
+                .error, .outcomesNotKept, "outcomes cannot be kept for a restart",
+                ["SLUICE_REASON": "\(reason)"])
+        case .recovered(let lost):
+            write(
+                .notice, .outcomesNotKept, "outcomes are kept again", ["SLUICE_REASON": "\(lost) were lost"])
         }
     }
 
@@ -134,7 +199,7 @@ struct ServiceLog {
         var fields: Logger.Metadata = [
             "SLUICE_JOB": "\(job.id)", "SLUICE_STATE": "\(job.machine.publicState.rawValue)",
             "SLUICE_HOST": "\(job.request.url.origin.host)",
-            "SLUICE_BYTES": "\((job.settlement ?? job.progress())?.delivered ?? 0)",
+            "SLUICE_BYTES": "\(job.delivered)",
         ]
         if let status = job.httpStatus { fields["SLUICE_HTTP_STATUS"] = "\(status)" }
         return fields.merging(more) { $1 }

@@ -46,11 +46,8 @@ final class Subscriptions {
         watchers.values.count { $0.call.peer.userID == userID }
     }
 
-    /// Answers when the job has ended, which may be now.
+    /// Answers when the job has ended.
     func wait(_ call: VarlinkCall, for job: JobRecord) {
-        guard job.machine.outcome == nil else {
-            return call.reply(Ingest.JobReply(job: job.snapshot()))
-        }
         let id = job.id
         waiting[id, default: []].append(call)
         call.onDisconnect = { [weak self, weak call] in
@@ -62,9 +59,6 @@ final class Subscriptions {
 
     /// Answers again and again: about one job until it has ended, or about all of the caller's.
     func watch(_ call: VarlinkCall, _ job: JobRecord?, interval: Duration) {
-        if let job, job.machine.outcome != nil {
-            return call.reply(Ingest.JobReply(job: job.snapshot()))
-        }
         let watcher = Watcher(call: call, jobID: job?.id, interval: interval)
         watchers[ObjectIdentifier(call)] = watcher
         call.onDisconnect = { [weak self, weak call] in

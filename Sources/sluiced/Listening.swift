@@ -9,6 +9,8 @@ struct Listening: ~Copyable {
     var listeners: ListenerList
     /// The socket file that is ours to remove.
     let ownFile: SocketFile?
+    /// What the service manager passed, without the listeners: what it has kept for us.
+    var passed: ListenDescriptors
 
     /// Takes the passed sockets, or makes one at `path`, and the directory for it.
     ///
@@ -18,14 +20,14 @@ struct Listening: ~Copyable {
         var listeners = ListenerList()
         while let socket = passed.takeFirst() { listeners.append(socket.descriptor) }
         guard listeners.count == 0 else {
-            return Listening(listeners: listeners, ownFile: nil)
+            return Listening(listeners: listeners, ownFile: nil, passed: passed)
         }
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
             // It may be there already, and if it cannot be made the socket will say so.
             mkdir(String(path[..<slash]), 0o755)
         }
         listeners.append(try UnixSocket.listen(path: path))
-        return Listening(listeners: listeners, ownFile: SocketFile(path: path))
+        return Listening(listeners: listeners, ownFile: SocketFile(path: path), passed: passed)
     }
 }
 

@@ -2,6 +2,7 @@ import EventLoop
 import Glibc
 import ServiceLifecycle
 import SluiceDaemon
+import Systemd
 import UnixSignals
 import UnixSockets
 
@@ -10,28 +11,45 @@ struct DaemonService: Service {
     let daemon: IngestDaemon
     let socketPath: String
     let isPrivate: Bool
+    /// There is a service manager, and it is ours to talk to.
+    let isManaged: Bool
 
     func run() async throws {
-        let listening: Listening
+        let ownFile: SocketFile?
+        let isPrivate = isPrivate
         do {
-            listening = try Listening.open(path: socketPath)
+            var listening = try Listening.open(path: socketPath)
+            ownFile = listening.ownFile
+            let stored = listening.passed.takeStored()
+            try await daemon.start(listeners: listening.listeners, stored: stored) {
+                if isPrivate { _ = write(3, "R", 1) }
+            }
         } catch {
             throw ListeningFailure(reason: "\(error)")
-        }
-        let ownFile = listening.ownFile
-        let isPrivate = isPrivate
-        try await daemon.start(listeners: listening.listeners) {
-            if isPrivate { _ = write(3, "R", 1) }
         }
         // Ends with an error where the group is cancelled, which is a shutdown in a hurry.
         try? await gracefulShutdown()
         // First of all: a successor may already be about to make its own.
         ownFile?.remove()
+        let plan = plan()
         await withCheckedContinuation { continuation in
-            Task { await daemon.stop { continuation.resume() } }
+            Task { await daemon.stop(plan) { continuation.resume() } }
         }
         // A client that was killed cannot remove the directory that it made for us.
         if isPrivate, let slash = socketPath.lastIndex(of: "/") { rmdir(String(socketPath[..<slash])) }
+    }
+}
+
+extension DaemonService {
+    /// What the signal to stop means for the jobs: it does not say, but the service manager does.
+    private func plan() -> StopPlan {
+        if isPrivate { return .endNow }
+        guard isManaged else { return .drain }
+        switch UnitJob.current() {
+        case .restart: return .handOver
+        case .stop, .noJob: return .drain
+        case .unknown: return .drainAndHandOver
+        }
     }
 }
 

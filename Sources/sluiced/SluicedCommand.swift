@@ -70,14 +70,15 @@ struct SluicedCommand: AsyncParsableCommand {
             loop: loop,
             configuration: DaemonConfiguration(
                 laneExecutable: try laneExecutable(), laneEnvironment: LaneEnvironment.make(),
-                socketName: socketPath, notifies: !self.private), settings: settings, logger: logger)
+                socketName: socketPath, notifies: !self.private,
+                stateDirectory: self.private ? nil : stateDirectory()), settings: settings, logger: logger)
         let thread = LoopThread(running: loop)
         defer {
             loop.stop()
             thread.join()
         }
         do {
-            try await serve(daemon, loop, socketPath, logger)
+            try await serve(daemon, loop, socketPath, settings, logger)
         } catch let error as ListeningFailure {
             logger.critical(
                 "cannot listen",
@@ -89,16 +90,19 @@ struct SluicedCommand: AsyncParsableCommand {
     }
 
     private func serve(
-        _ daemon: IngestDaemon, _ loop: EventLoop, _ socketPath: String, _ logger: Logger
+        _ daemon: IngestDaemon, _ loop: EventLoop, _ socketPath: String, _ settings: Settings,
+        _ logger: Logger
     ) async throws {
         // Before anybody can know that we are there: a signal must find its handler.
         let hangUps = await UnixSignalsSequence(trapping: .sighup)
         var configuration = ServiceGroupConfiguration(
             services: [
-                DaemonService(daemon: daemon, socketPath: socketPath, isPrivate: self.private),
+                DaemonService(
+                    daemon: daemon, socketPath: socketPath, isPrivate: self.private,
+                    isManaged: !self.private && Notifier.isUnderSystemd),
                 ReloadService(hangUps: hangUps, path: config, daemon: daemon),
             ], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet(logger))
-        configuration.maximumGracefulShutdownDuration = .seconds(10)
+        configuration.maximumGracefulShutdownDuration = .seconds(settings.restart.drainSeconds + 15)
         let group = ServiceGroup(configuration: configuration)
         if self.private {
             Lifeline.watch(OwnedDescriptor(adopting: 3), on: loop) {
@@ -147,6 +151,12 @@ struct SluicedCommand: AsyncParsableCommand {
         if let path = socket ?? settings.socket { return path }
         guard geteuid() != 0, let directory = getenv("XDG_RUNTIME_DIR") else { return SocketPath.system }
         return SocketPath.user(runtimeDirectory: String(cString: directory))
+    }
+
+    /// Where the service manager has made room for what is to outlive us (StateDirectory=); the first, if several.
+    private func stateDirectory() -> String? {
+        guard let list = getenv("STATE_DIRECTORY") else { return nil }
+        return String(cString: list).split(separator: ":").first.map(String.init)
     }
 
     private func laneExecutable() throws -> String {

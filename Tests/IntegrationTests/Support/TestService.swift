@@ -21,6 +21,9 @@ final class TestService: Sendable {
         var unprivileged = false
         /// The CA file that its lanes trust instead of the system's.
         var authority: String?
+        /// Attempts that may fail before a job does: none, unless that is what the test is about. A number in
+        /// `settings` counts more.
+        var retries = 0
         /// For sluiced, beside the socket and the settings.
         var arguments: [String] = []
     }
@@ -41,7 +44,9 @@ final class TestService: Sendable {
         directory = try TemporaryDirectory("sluice-it")
         let run = try directory.makeDirectory("run")
         socket = "\(run)/socket"
-        configuration = try directory.write(options.settings, to: "sluiced.toml")
+        let retries =
+            options.settings.contains("[retries]") ? "" : "[retries]\nretries = \(options.retries)\n"
+        configuration = try directory.write(retries + options.settings, to: "sluiced.toml")
         var command = try Self.command(
             [
                 "--socket", socket, "--config", configuration, "--private",

@@ -1,0 +1,83 @@
+internal import CUnix
+internal import Glibc
+internal import SluiceCore
+internal import SystemPackage
+internal import UnixSockets
+
+/// What one job has got and its consumer was given: the ledger and the staging pipe, from the first attempt to the
+/// last. Lives on the loop's thread.
+final class JobAccount {
+    /// The numbers at one moment.
+    struct Numbers {
+        var received = 0
+        var delivered = 0
+        var gateClosures = 0
+        var stalledUsec = 0
+    }
+
+    /// For lanes, which get a copy, and for the service manager's store.
+    let ledgerFile: OwnedDescriptor
+    /// Filled and emptied by the lane; what is in it is what the consumer has not got.
+    let staging: OwnedDescriptor
+    private var reader: LedgerReader
+
+    /// A new account, for a job that has had no lane.
+    init(staging: consuming OwnedDescriptor) throws(Errno) {
+        let file = try SharedCounters.makeFile(name: "sluice-ledger")
+        reader = LedgerReader(Ledger(new: try SharedCounters(mapping: file)))
+        ledgerFile = file
+        self.staging = staging
+    }
+
+    /// The account of a job that an earlier daemon began; nil where the file is no ledger.
+    init?(ledger file: consuming OwnedDescriptor, staging: consuming OwnedDescriptor) {
+        guard let page = try? SharedCounters(mapping: file), let ledger = Ledger(existing: page) else {
+            return nil
+        }
+        reader = LedgerReader(ledger)
+        ledgerFile = file
+        self.staging = staging
+    }
+
+    /// Whether a lane has had the order in its hands.
+    var isTaken: Bool { reader.isTaken }
+
+    /// A lane holds the account's lock, and so may still write.
+    var isLocked: Bool { cunix_lock_holder(ledgerFile.rawValue) != 0 }
+
+    /// The numbers now; nil where the ledger contradicts itself. Costs two system calls.
+    func numbers() -> Numbers? {
+        do {
+            let delivered = try reader.delivered(staged: staging.readableBytes())
+            let entry = try reader.read()
+            return Numbers(
+                received: Int(entry.received), delivered: delivered,
+                gateClosures: Int(clamping: entry.gateClosures),
+                stalledUsec: entry.stalledMicroseconds(now: Monotonic.nanoseconds()))
+        } catch {
+            return nil
+        }
+    }
+
+    /// Makes the account ready for the next attempt, once no lane can write any more: what the consumer has not got is
+    /// dropped.
+    ///
+    /// - Returns: how many bytes the consumer has; nil where the ledger contradicts itself.
+    func rewind() -> Int? {
+        guard let position = numbers()?.delivered else { return nil }
+        // In this order, for the service may be killed between any two steps.
+        reader.freeze(at: position)
+        guard drainStaging() else { return nil }
+        reader.restart(at: position, now: Monotonic.nanoseconds())
+        return position
+    }
+
+    private func drainStaging() -> Bool {
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            let count = read(staging.rawValue, &buffer, buffer.count)
+            if count > 0 || (count < 0 && errno == EINTR) { continue }
+            return count < 0 && errno == EAGAIN
+        }
+    }
+}

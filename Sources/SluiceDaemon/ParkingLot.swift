@@ -1,0 +1,99 @@
+internal import EventLoop
+internal import Glibc
+internal import SystemPackage
+internal import UnixSockets
+
+/// The jobs whose consumers do not read: each is a pipe and a ledger, without a lane and without a connection, until
+/// its pipe has been drained to a quarter. Belongs to the loop's thread.
+///
+/// The kernel has no event for that. It tells when the first page of a full pipe is free (EPOLLOUT), and nothing
+/// after that; so from then on somebody has to look, less and less often while nothing moves. While the pipe stays full
+/// there is no timer.
+final class ParkingLot {
+    /// A pipe counts as drained when so many of its bytes are left: its capacity, divided by this.
+    private static let drainedShare = 4
+    /// The first look after the first free page, and the longest time between two.
+    private static let shortestPause = Duration.milliseconds(10)
+    private static let longestPause = Duration.seconds(2)
+
+    private final class Place {
+        let whenDrained: () -> Void
+        var timer: Timer?
+        var pause = ParkingLot.shortestPause
+        var bytesAtLastLook = Int.max
+
+        init(whenDrained: @escaping () -> Void) {
+            self.whenDrained = whenDrained
+        }
+    }
+
+    private let loop: EventLoop
+    private var places: [ObjectIdentifier: Place] = [:]
+
+    init(loop: EventLoop) {
+        self.loop = loop
+    }
+
+    /// Parks a job whose `sinkWatch` is there.
+    ///
+    /// - Parameter whenDrained: called once, on a later turn of the loop.
+    func park(_ job: JobRecord, whenDrained: @escaping () -> Void) {
+        places[ObjectIdentifier(job)] = Place(whenDrained: whenDrained)
+        job.sinkWatch?.readiness = .writable
+    }
+
+    /// The job is over.
+    func forget(_ job: JobRecord) {
+        places.removeValue(forKey: ObjectIdentifier(job))?.timer?.cancel()
+    }
+
+    /// The job's pipe can be written to.
+    func hasRoom(_ job: JobRecord) {
+        guard let place = places[ObjectIdentifier(job)] else { return }
+        job.sinkWatch?.readiness = []
+        place.pause = Self.shortestPause
+        place.bytesAtLastLook = .max
+        look(job, place)
+    }
+
+    private func look(_ job: JobRecord, _ place: Place) {
+        // A connection says that it can be written to when a quarter of its buffer is left: nothing to add.
+        guard job.sinkIsPipe, let state = PipeState(of: job),
+            state.waiting > state.capacity / Self.drainedShare
+        else {
+            places[ObjectIdentifier(job)] = nil
+            return place.whenDrained()
+        }
+        guard state.hasRoom else {
+            job.sinkWatch?.readiness = .writable
+            return
+        }
+        place.pause =
+            state.waiting < place.bytesAtLastLook
+            ? Self.shortestPause : min(Self.longestPause, place.pause * 2)
+        place.bytesAtLastLook = state.waiting
+        place.timer = loop.after(place.pause) { [weak self, weak job, weak place] in
+            guard let self, let job, let place else { return }
+            look(job, place)
+        }
+    }
+
+    private struct PipeState {
+        var capacity: Int
+        var waiting: Int
+        var hasRoom: Bool
+
+        /// Nil where the pipe cannot be asked.
+        init?(of job: JobRecord) {
+            guard let sink = job.sink.take() else { return nil }
+            let capacity = try? sink.pipeCapacity()
+            let waiting = try? sink.readableBytes()
+            var entry = pollfd(fd: sink.rawValue, events: Int16(POLLOUT), revents: 0)
+            hasRoom = poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLOUT) != 0
+            job.sink = consume sink
+            guard let capacity, let waiting else { return nil }
+            self.capacity = capacity
+            self.waiting = waiting
+        }
+    }
+}

@@ -1,0 +1,152 @@
+internal import EventLoop
+internal import SluiceCore
+internal import SluiceInterface
+internal import SystemPackage
+internal import UnixSockets
+
+/// How attempts end, and jobs.
+extension Scheduler {
+    // MARK: Attempts end
+
+    func ended(_ job: JobRecord, _ facts: EndFacts) {
+        job.httpStatus = facts.status ?? job.httpStatus
+        job.digest = facts.digest
+        if let etag = facts.etag { job.etag = etag }
+        perform(job.machine.laneEnded(verdict(on: job, facts, isDeath: false)), job)
+    }
+
+    func verdict(on job: JobRecord, _ facts: EndFacts, isDeath: Bool) -> JobStateMachine.Verdict {
+        guard job.machine.isRunning else { return .finish(facts.outcome) }
+        guard let delivered = job.account?.numbers()?.delivered else {
+            return .finish(Outcome(.deliveryUncertain, "the account of the job is damaged"))
+        }
+        let end = AttemptEnd(
+            outcome: facts.outcome, status: facts.status, retryAfterSeconds: facts.retryAfterSeconds,
+            isDeath: isDeath, position: job.position, delivered: delivered, known: job.known,
+            wantsDigest: job.request.digest != nil)
+        let left = job.deadlineUsec.map { Double($0 - Realtime.microseconds()) / 1e6 }
+        let decision = AttemptRules.judge(
+            end, policy: &job.policy, pauses: settings.retries.pauses, secondsLeft: left,
+            random: Double.random(in: 0..<1))
+        switch decision {
+        case .finish(let outcome):
+            return .finish(outcome)
+        case .retry(let pause):
+            job.endAttempt(facts.outcome)
+            job.retryUsec = Realtime.microseconds() + Int(pause * 1e6)
+            log.attemptFailed(job, facts.outcome, pause: pause)
+            job.pause = loop.after(.seconds(pause)) { [weak self, weak job] in
+                guard let self, let job else { return }
+                job.retryUsec = nil
+                perform(job.machine.pauseIsOver(), job)
+            }
+            return .retry
+        }
+    }
+
+    /// No lane has anything to do with the job any more, and it is not over: makes it ready for the next one.
+    func release(_ job: JobRecord) {
+        job.lane = nil
+        holding.removeAll { $0 === job }
+        guard let position = job.account?.rewind() else {
+            job.machine.becameUncertain(Outcome(.deliveryUncertain, "the account of the job is damaged"))
+            return finish(job, Outcome(.deliveryUncertain, "the account of the job is damaged"))
+        }
+        job.position = position
+        // Nothing has been delivered: whatever comes next is as good as this was.
+        if position == 0 { job.known = nil }
+        watchSink(of: job)
+        store.changed(job)
+        if job.machine.publicState == .parked {
+            park(job)
+        } else if job.wantsLane {
+            putIntoQueue(job)
+            dispatch()
+        }
+    }
+
+    // MARK: Consumers that do not read
+
+    /// The consumer has made the job wait for long.
+    func holds(_ job: JobRecord) {
+        guard job.machine.isRunning else { return }
+        if job.known?.isParkable == true, job.request.digest == nil {
+            return perform(job.machine.parkRequested(), job)
+        }
+        holding.append(job)
+        let share = Int(settings.parking.holdingShare * Double(settings.lanes.maximum))
+        while holding.count > share, let oldest = holding.first {
+            holding.removeFirst()
+            if oldest.known != nil, oldest.known?.obstacle == nil {
+                // It can be continued, at the price of bytes that have to come once more.
+                perform(oldest.machine.parkRequested(), oldest)
+            } else {
+                let seconds = settings.parking.afterSeconds
+                end(
+                    oldest,
+                    Outcome(
+                        .consumerTooSlow,
+                        "the consumer took nothing for more than \(seconds) s, others wait for lanes, and the "
+                            + "body could not be continued later"))
+            }
+        }
+    }
+
+    func park(_ job: JobRecord) {
+        if let account = job.account { pipes.fold(account.staging, of: job) }
+        parking.park(job) { [weak self, weak job] in
+            guard let self, let job else { return }
+            log.unparked(job)
+            perform(job.machine.drained(), job)
+        }
+    }
+
+    // MARK: Jobs end
+
+    func perform(_ action: JobStateMachine.Action, _ job: JobRecord) {
+        switch action {
+        case .none:
+            break
+        case .report, .pause:
+            onChange(job)
+        case .endTransfer:
+            guard let lane = job.lane else { return }
+            lane.send(.end(serial: job.serial))
+            watchEnd(of: job, in: lane)
+        case .enqueue:
+            job.wantsLane = true
+            store.changed(job)
+            onChange(job)
+            guard job.lane == nil else { return }
+            putIntoQueue(job)
+            dispatch()
+        case .park:
+            job.endAttempt(nil)
+            log.parked(job)
+            onChange(job)
+        case .finish(let outcome):
+            finish(job, outcome)
+        }
+    }
+
+    func finish(_ job: JobRecord, _ outcome: Outcome) {
+        let settled = job.settle(outcome)
+        if settled != outcome { job.machine.becameUncertain(settled) }
+        parking.forget(job)
+        holding.removeAll { $0 === job }
+        pipes.release(job)
+        deliveredByEnded = deliveredByEnded.addingSaturated(job.settlement?.delivered ?? 0)
+        switch settled.code.state {
+        case .complete: totals.complete += 1
+        case .cancelled: totals.cancelled += 1
+        default: totals.failed += 1
+        }
+        // The outcome is safe before the consumer can see an end of file and ask for it.
+        store.finished(job)
+        job.sink = nil
+        jobs.ended(job, as: job.snapshot(), remember: settings.limits.rememberedJobsPerUser)
+        log.finished(job, settled)
+        queue.hasEnded(job)
+        onChange(job)
+    }
+}

@@ -1,0 +1,224 @@
+internal import EventLoop
+internal import Logging
+internal import SluiceCore
+internal import SluiceInterface
+internal import SystemPackage
+internal import Systemd
+internal import UnixSockets
+
+/// What the service manager keeps of one job.
+final class StoredEntry {
+    /// Its name in the store.
+    let name: String
+    /// The job as it is written down.
+    var record: RecordFile
+    /// The ledger and the staging pipe are in the store, too.
+    var hasAccount: Bool
+
+    init(name: String, record: consuming RecordFile, hasAccount: Bool) {
+        self.name = name
+        self.record = record
+        self.hasAccount = hasAccount
+    }
+}
+
+/// Keeps jobs and outcomes beyond this process: running jobs as descriptors in the service manager's store
+/// (`sd_pid_notify_with_fds(3)`, FDSTORE=1), ended ones in a file. Belongs to the loop's thread.
+///
+/// A job costs PID 1 a message when it is stored and one when it ends, so only those that have run for a while are:
+/// most jobs are over by then.
+final class JobStore {
+    /// A name in the store: short, because all of them have to fit the environment of the next process.
+    private static let nameLength = StoredName.longest
+    /// So many messages are sent before the service manager is given time to deal with them: its queue is short, and a
+    /// message that has no room there holds up everything here.
+    private static let messagesAtOnce = 32
+    /// How long the service manager may take to say that it has everything.
+    private static let barrierTime = Duration.seconds(5)
+
+    private struct YoungJob {
+        weak var job: JobRecord?
+        let due: ContinuousClock.Instant
+    }
+
+    private let loop: EventLoop
+    private let notifier: Notifier
+    private let isEnabled: Bool
+    private let outcomes: OutcomeFile?
+    private let log: ServiceLog
+    private var settings: Settings
+    private var young = FIFO<YoungJob>()
+    private var timer: Timer?
+    private var names: Set<String> = []
+    private var nextName = 0
+    private var isClosed = false
+
+    /// - Parameters:
+    ///   - isEnabled: a service manager is there that keeps descriptors.
+    ///   - outcomes: nil where there is no place for them.
+    init(
+        loop: EventLoop, notifier: Notifier, isEnabled: Bool, outcomes: OutcomeFile?, settings: Settings,
+        log: ServiceLog
+    ) {
+        self.loop = loop
+        self.notifier = notifier
+        self.isEnabled = isEnabled
+        self.outcomes = outcomes
+        self.settings = settings
+        self.log = log
+    }
+
+    func apply(_ settings: Settings) {
+        self.settings = settings
+        outcomes?.limit = settings.limits.rememberedJobsPerUser
+    }
+
+    /// Stores a new job once it is old enough.
+    func follow(_ job: JobRecord) {
+        guard isEnabled else { return }
+        young.append(YoungJob(job: job, due: .now + .seconds(settings.restart.storeAfterSeconds)))
+        schedule()
+    }
+
+    private func schedule() {
+        guard timer == nil, let first = young.first else { return }
+        timer = loop.after(max(.zero, first.due - .now)) { [weak self] in
+            guard let self else { return }
+            timer = nil
+            while let first = young.first, first.due <= .now {
+                young.removeFirst()
+                if let job = first.job { store(job) }
+            }
+            schedule()
+        }
+    }
+
+    /// Stores a job, unless it is stored or has ended.
+    func store(_ job: JobRecord) {
+        guard isEnabled, !isClosed, job.stored == nil, job.machine.outcome == nil else { return }
+        do throws(RecordFileError) {
+            let entry = StoredEntry(
+                name: newName(), record: try RecordFile(name: "sluice-job"), hasAccount: false)
+            try write(job, to: entry)
+            job.stored = entry
+            send(job, entry, withSink: true)
+        } catch {
+            log.trouble("a job cannot be kept for a restart", "\(error)")
+        }
+    }
+
+    /// A job has changed: what is stored of it is brought up to date.
+    func changed(_ job: JobRecord) {
+        guard isEnabled, !isClosed else { return }
+        if job.stored == nil, job.machine.publicState == .parked { return store(job) }
+        guard let entry = job.stored else { return }
+        do throws(RecordFileError) {
+            try write(job, to: entry)
+            if job.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
+        } catch {
+            log.trouble("a job cannot be kept for a restart", "\(error)")
+        }
+    }
+
+    /// Changes nothing any more: what is stored is the next process's.
+    func close() {
+        isClosed = true
+    }
+
+    /// A job has ended: its outcome is kept, its descriptors are not.
+    func finished(_ job: JobRecord) {
+        guard !isClosed else { return }
+        if let note = outcomes?.append(job.snapshot()) { log.outcomes(note) }
+        guard let stored = job.stored else { return }
+        job.stored = nil
+        remove(stored.name)
+    }
+
+    /// Drops what is stored under a name.
+    func remove(_ name: String) {
+        names.remove(name)
+        if case .failed(let errno) = notifier.remove(name: name) {
+            log.trouble("the service manager's store cannot be cleared", "\(errno)")
+        }
+    }
+
+    /// A restored job is stored already.
+    func adopt(_ job: JobRecord, _ entry: StoredEntry) {
+        names.insert(entry.name)
+        job.stored = entry
+    }
+
+    /// Stores all of these jobs, and tells when the service manager has them, or has had time enough.
+    func storeAll(_ jobs: [JobRecord], _ completion: @escaping () -> Void) {
+        guard isEnabled else { return completion() }
+        let batch = jobs.prefix(Self.messagesAtOnce)
+        for job in batch { store(job) }
+        afterBarrier { [weak self] in
+            guard let self, jobs.count > batch.count else { return completion() }
+            storeAll(Array(jobs.dropFirst(batch.count)), completion)
+        }
+    }
+
+    /// Calls back once the service manager has dealt with all that it was sent.
+    private func afterBarrier(_ completion: @escaping () -> Void) {
+        guard case .pending(let end) = notifier.barrier() else { return completion() }
+        let barrier = Barrier(end, completion)
+        barrier.watch = try? loop.watch(barrier.end, for: []) { _ in barrier.finish() }
+        barrier.timer = loop.after(Self.barrierTime) { barrier.finish() }
+    }
+
+    private final class Barrier {
+        let end: OwnedDescriptor
+        var watch: Watch?
+        var timer: Timer?
+        private var completion: (() -> Void)?
+
+        init(_ end: consuming OwnedDescriptor, _ completion: @escaping () -> Void) {
+            self.end = end
+            self.completion = completion
+        }
+
+        func finish() {
+            watch?.cancel()
+            timer?.cancel()
+            let completion = self.completion
+            self.completion = nil
+            completion?()
+        }
+    }
+
+    private func write(_ job: JobRecord, to entry: StoredEntry) throws(RecordFileError) {
+        guard let bytes = StoredJob(job).encoded else { return }
+        try entry.record.write(bytes)
+    }
+
+    private func send(_ job: JobRecord, _ entry: StoredEntry, withSink: Bool) {
+        var descriptors: [CInt] = []
+        if withSink {
+            guard let sink = job.sink.take() else { return }
+            descriptors = [sink.rawValue, entry.record.descriptor.rawValue]
+            job.sink = consume sink
+        }
+        if let account = job.account {
+            descriptors += [account.ledgerFile.rawValue, account.staging.rawValue]
+            entry.hasAccount = true
+        }
+        if case .failed(let errno) = notifier.store(name: entry.name, descriptors: descriptors) {
+            log.trouble("the service manager does not keep a job", "\(errno)")
+        }
+    }
+
+    private func newName() -> String {
+        let digits = Array("0123456789abcdefghijklmnopqrstuvwxyz")
+        while true {
+            var number = nextName
+            nextName += 1
+            var name = ""
+            for _ in 0..<Self.nameLength {
+                name.append(digits[number % digits.count])
+                number /= digits.count
+            }
+            if names.insert(name).inserted { return name }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+internal import Glibc
+internal import SluiceCore
+internal import SluiceInterface
+internal import Systemd
+internal import UnixSockets
+
+/// Makes jobs of what an earlier process of the service left in the service manager's store.
+///
+/// Whatever is in there was written by a process that may have been killed at any moment, or by somebody else: it is
+/// looked at before it is believed. What can be read goes on, the rest is reported and dropped.
+final class Restoration {
+    /// How long an old lane may go on living after its daemon: it sees the end of its control socket at once.
+    private static let lockTime = Duration.seconds(10)
+
+    /// One job with its descriptors.
+    private final class Found {
+        let job: JobRecord
+        let stored: StoredJob
+        let entry: StoredEntry
+        var sink: OwnedDescriptor?
+        let sinkIsPipe: Bool
+
+        init(
+            job: JobRecord, stored: StoredJob, entry: StoredEntry, sink: consuming OwnedDescriptor?,
+            sinkIsPipe: Bool
+        ) {
+            self.job = job
+            self.stored = stored
+            self.entry = entry
+            self.sink = sink
+            self.sinkIsPipe = sinkIsPipe
+        }
+    }
+
+    private let scheduler: Scheduler
+    private let store: JobStore
+    private let log: ServiceLog
+    private var found: [Found] = []
+
+    init(scheduler: Scheduler, store: JobStore, log: ServiceLog) {
+        self.scheduler = scheduler
+        self.store = store
+        self.log = log
+    }
+
+    /// Takes over all jobs, the oldest first.
+    ///
+    /// Waits, within limits, for lanes of the earlier process that have not noticed yet that it is gone: there must
+    /// never be two writers.
+    func run(_ descriptors: consuming StoredDescriptors) {
+        for name in descriptors.names {
+            guard var group = descriptors.take(name) else { continue }
+            read(&group)
+        }
+        for one in found.sorted(by: { $0.stored.sequence < $1.stored.sequence }) { resume(one) }
+        found = []
+    }
+
+    private func drop(_ name: String, _ reason: String) {
+        log.restoreFailed("\(name): \(reason)")
+        store.remove(name)
+    }
+
+    private func read(_ group: inout StoredGroup) {
+        let name = group.name
+        guard let file = group.take(.recordFile) else { return drop(name, "there is no record of a job") }
+        let stored: StoredJob
+        let entry: StoredEntry
+        do {
+            entry = StoredEntry(name: name, record: try RecordFile(adopting: file), hasAccount: true)
+            guard let bytes = try entry.record.read(), let job = StoredJob(encoded: bytes) else {
+                return drop(name, "its record is not that of a job")
+            }
+            stored = job
+        } catch {
+            return drop(name, "its record cannot be read: \(error)")
+        }
+        // Its outcome was kept, and then the process was killed.
+        guard !scheduler.jobs.hasEnded(stored.id) else { return store.remove(name) }
+        guard let job = try? stored.makeRecord() else {
+            return drop(name, "its record is of no job that can be")
+        }
+        let pipe = group.take(.pipeWriteEnd)
+        let sinkIsPipe = pipe != nil
+        let sink = pipe ?? group.take(.connectedSocket)
+        if let ledger = group.take(.counterPage), let staging = group.take(.pipeBothEnds) {
+            job.account = JobAccount(ledger: ledger, staging: staging)
+            if job.account == nil { log.restoreFailed("\(name): its ledger is not one") }
+        } else {
+            entry.hasAccount = false
+        }
+        found.append(Found(job: job, stored: stored, entry: entry, sink: sink, sinkIsPipe: sinkIsPipe))
+    }
+
+    private func resume(_ one: Found) {
+        let job = one.job
+        let outcome = state(of: one)
+        store.adopt(job, one.entry)
+        guard let sink = one.sink.take() else {
+            return scheduler.restoreEnded(
+                job,
+                Outcome(
+                    .consumerGone, "the consumer closed its end of the pipe while the service was restarted"))
+        }
+        if let outcome {
+            job.sink = consume sink
+            return scheduler.restoreEnded(job, outcome)
+        }
+        if one.stored.isParked { job.machine = .restoredParked() }
+        scheduler.restore(job, sink: sink, isPipe: one.sinkIsPipe)
+    }
+
+    /// Sets the job to the byte that it goes on with; says how it ends if it cannot.
+    private func state(of one: Found) -> Outcome? {
+        let job = one.job
+        guard let account = job.account else {
+            guard job.attempts == 0 else {
+                return Outcome(
+                    .deliveryUncertain, "the account of the job was lost in a restart of the service")
+            }
+            return nil
+        }
+        guard waitForLane(account) else {
+            return Outcome(.deliveryUncertain, "a process of the earlier service still holds the job")
+        }
+        guard let position = account.rewind() else {
+            return Outcome(.deliveryUncertain, "the account of the job is damaged")
+        }
+        job.position = position
+        job.endAttempt(Outcome(.serviceStopped, "the service was restarted"))
+        guard position > 0 else {
+            job.known = nil
+            return nil
+        }
+        let end = AttemptEnd(
+            outcome: Outcome(.laneDied, "the service was restarted after \(position) bytes"), isDeath: true,
+            position: position, delivered: position, known: job.known, wantsDigest: job.request.digest != nil)
+        // Not counted against the job: the service's restarts are not its doing.
+        var policy = RetryPolicy(retries: 1)
+        let decision = AttemptRules.judge(end, policy: &policy, pauses: .init(), secondsLeft: nil, random: 0)
+        switch decision {
+        case .finish(let outcome): return outcome
+        case .retry: return nil
+        }
+    }
+
+    private func waitForLane(_ account: JobAccount) -> Bool {
+        let deadline = ContinuousClock.now + Self.lockTime
+        while account.isLocked {
+            guard ContinuousClock.now < deadline else { return false }
+            // Nothing else has begun yet: the service is not ready before this is over.
+            usleep(2000)
+        }
+        return true
+    }
+}

@@ -1,0 +1,80 @@
+internal import FoundationEssentials
+internal import SluiceCore
+internal import SluiceInterface
+internal import UnixSockets
+
+/// A job as it is written down for the next process of the service: everything but the bytes and their account, which
+/// are in the ledger. Lanes never see it.
+struct StoredJob: Codable, Sendable {
+    /// Of this form; another one is not read.
+    static let currentFormat = 1
+
+    var format = StoredJob.currentFormat
+    var id: String
+    var sequence: Int
+    var request: Ingest.FetchParameters
+    var processID: Int32
+    var userID: UInt32
+    var groupID: UInt32
+    var createdUsec: Int
+    var startedUsec: Int?
+    var deadlineUsec: Int?
+    var attempts: Int
+    var attemptLog: [Attempt]
+    var policy: RetryPolicy
+    var known: Representation?
+    var etag: String?
+    var httpStatus: Int?
+    var contentLength: Int?
+    var isParked: Bool
+
+    init(_ job: JobRecord) {
+        id = job.id
+        sequence = job.sequence
+        request = job.request.parameters
+        processID = job.owner.processID
+        userID = job.owner.userID
+        groupID = job.owner.groupID
+        createdUsec = job.createdUsec
+        startedUsec = job.startedUsec
+        deadlineUsec = job.deadlineUsec
+        attempts = job.attempts
+        attemptLog = job.attemptLog
+        policy = job.policy
+        known = job.known
+        etag = job.etag
+        httpStatus = job.httpStatus
+        contentLength = job.contentLength
+        isParked = job.machine.publicState == .parked
+    }
+
+    /// The job, without its descriptors.
+    ///
+    /// - Throws: `RequestError`, where a request is stored that was never accepted.
+    func makeRecord() throws(RequestError) -> JobRecord {
+        let job = JobRecord(
+            id: id, request: try JobRequest(restoring: request),
+            owner: PeerCredentials(processID: processID, userID: userID, groupID: groupID),
+            createdUsec: createdUsec)
+        job.startedUsec = startedUsec
+        job.deadlineUsec = deadlineUsec
+        job.attempts = attempts
+        job.attemptLog = attemptLog
+        job.policy = policy
+        job.known = known
+        job.etag = etag
+        job.httpStatus = httpStatus
+        job.contentLength = contentLength
+        return job
+    }
+
+    var encoded: [UInt8]? { (try? JSONEncoder().encode(self)).map { [UInt8]($0) } }
+
+    /// Nil for what is no stored job, or one of another form.
+    init?(encoded: [UInt8]) {
+        guard let job = try? JSONDecoder().decode(StoredJob.self, from: Data(encoded)),
+            job.format == Self.currentFormat
+        else { return nil }
+        self = job
+    }
+}
