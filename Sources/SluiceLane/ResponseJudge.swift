@@ -41,7 +41,7 @@ struct ResponseJudge: Sendable {
         case .accept(let length, let framing):
             let digests = status == 200 ? Self.digests(field) : []
             let representation = Representation(
-                url: url, sendsHeaders: sendsHeaders, version: Version(field: field), length: length,
+                url: url, sendsHeaders: sendsHeaders, version: Self.version(field), length: length,
                 framing: framing, refusesRanges: Self.refusesRanges(field), hasDigest: !digests.isEmpty)
             return .take(
                 BodyPlan(kind: .whole, length: length, framing: framing, digests: digests),
@@ -120,6 +120,15 @@ struct ResponseJudge: Sendable {
     }
 
     // MARK: Fields
+
+    /// A date may be padded without end and still be one.
+    private static func version(_ field: (String) -> String?) -> Version {
+        let version = Version(field: field)
+        guard let validator = version.validator, validator.text.utf8.count > Validator.maximumLength else {
+            return version
+        }
+        return .weak
+    }
 
     private static func digests(_ field: (String) -> String?) -> [BodyDigest] {
         field("repr-digest").map(BodyDigest.inField) ?? []

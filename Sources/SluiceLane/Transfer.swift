@@ -86,14 +86,7 @@ final class Transfer: Sendable {
 
     private func follow(_ location: String?, _ state: inout State) -> Result<RedirectTarget, RefusedRedirect>
     {
-        if order.position > 0 {
-            // What is at another place is another representation, whatever its validator says.
-            return .failure(
-                RefusedRedirect(
-                    .resourceChanged,
-                    "the server answered \(state.status ?? 0): the rest of the body would be at another place"
-                ))
-        }
+        if order.position > 0 { return .failure(Self.movedRest(state.status)) }
         state.redirects += 1
         guard state.redirects <= Self.maximumRedirects else {
             return .failure(
@@ -111,6 +104,13 @@ final class Transfer: Sendable {
         } catch {
             return .failure(RefusedRedirect(.redirectRefused, "a redirect was refused: \(error.reason)"))
         }
+    }
+
+    /// What is at another place is another representation, whatever its validator says.
+    private static func movedRest(_ status: Int?) -> RefusedRedirect {
+        RefusedRedirect(
+            .resourceChanged,
+            "the server answered \(status ?? 0): the rest of the body would be at another place")
     }
 
     private struct RedirectTarget {
@@ -209,8 +209,11 @@ final class Transfer: Sendable {
         guard let body = state.body else {
             if let response = response as? HTTPURLResponse, (300...399).contains(response.statusCode) {
                 state.status = response.statusCode
-                return EndFacts(
-                    Outcome(.redirectRefused, "the redirect has no Location"), status: state.status)
+                let refusal =
+                    order.position > 0
+                    ? Self.movedRest(state.status)
+                    : RefusedRedirect(.redirectRefused, "the redirect has no Location")
+                return EndFacts(refusal.outcome, status: state.status)
             }
             return EndFacts(
                 Outcome(.protocolError, "the transfer ended without a response"), status: state.status)

@@ -125,6 +125,9 @@ struct ContinuationTests {
             name: "a redirect", status: "302 Found", headers: ["Location: /elsewhere"], body: 0..<0,
             outcome: .resourceChanged),
         Answer(
+            name: "a redirect to nowhere", status: "302 Found", headers: [], body: 0..<0,
+            outcome: .resourceChanged),
+        Answer(
             name: "not modified", status: "304 Not Modified", headers: [etag], body: 0..<0,
             outcome: .httpStatus),
         Answer(name: "gone", status: "404 Not Found", headers: [], body: 0..<10, outcome: .httpStatus),
@@ -226,7 +229,7 @@ struct ContinuationTests {
             let order = try LaneOrder.test(origin.url("/old"), position: Self.position, known: known) {
                 $0.headers = [
                     HeaderField(name: "X-Mine", value: "1"),
-                    HeaderField(name: "If-None-Match", value: "\"v0\""),
+                    HeaderField(name: "If-Modified-Since", value: "Sun, 06 Nov 1994 08:49:37 GMT"),
                 ]
                 $0.ifNoneMatch = "\"v0\""
             }
@@ -235,6 +238,7 @@ struct ContinuationTests {
             #expect(request.target == "/file")
             #expect(request["X-Mine"] == (sendsHeaders ? "1" : nil))
             #expect(request["If-None-Match"] == nil)
+            #expect(request["If-Modified-Since"] == nil)
             #expect(request["Accept-Encoding"] == "identity")
         }
     }
@@ -254,6 +258,51 @@ struct ContinuationTests {
             #expect(facts.outcome.code == .httpStatus)
             #expect(facts.status == 503)
             #expect(facts.retryAfterSeconds == seconds)
+        }
+    }
+
+    @Test("an origin that slowly sends what the consumer has already is not silent")
+    func slowStart() throws {
+        let origin = try BadOrigin { connection in
+            try connection.sendHead(headers: [Self.etag, "Content-Length: \(Self.length)"])
+            try connection.sendSlowly(
+                Self.pattern.bytes(0..<20_000), piece: 1000, pause: .milliseconds(100))
+            try connection.send(Self.pattern, 20_000..<Self.length)
+        }
+        let lane = try LaneBench()
+        let job = try LaneTestJob(Self.pattern, from: Self.position)
+        let known = Representation.test(origin.url("/file"), length: Self.length)
+        let order = try LaneOrder.test(origin.url("/file"), position: Self.position, known: known) {
+            $0.stallTimeoutSeconds = 1
+        }
+        #expect(try lane.run(order, of: job).outcome.code == .complete)
+        #expect(try job.check() == Self.length)
+    }
+
+    @Test("what an origin chose is bounded in what the lane says of it")
+    func bounded() throws {
+        let long = String(repeating: "x", count: 2000)
+        let padding = String(repeating: " ", count: 5000)
+        let path = "/" + String(repeating: "/", count: 8000)
+        let origin = try BadOrigin()
+        origin.on("/etag") { try $0.respond(headers: ["ETag: \"\(long)\""], body: [1]) }
+        origin.on("/date") {
+            try $0.respond(
+                headers: [
+                    "Last-Modified: Sun,\(padding)06 Nov 1994 08:49:37 GMT",
+                    "Date: Sun, 06 Nov 2022 08:49:37 GMT",
+                ], body: [1])
+        }
+        origin.on(path) {
+            try $0.respond(headers: ["ETag: \"\(String(repeating: "\\", count: 1000))\""], body: [1])
+        }
+        let lane = try LaneBench()
+        for (path, isNamed) in [("/etag", false), ("/date", false), (path, true)] {
+            let facts = try lane.run(.test(origin.url(path)), of: try LaneTestJob(Pattern(), from: 0))
+            #expect(facts.outcome.code == .complete)
+            let response = try #require(lane.response)
+            #expect((response.etag != nil) == isNamed)
+            #expect((response.representation.version.validator != nil) == isNamed)
         }
     }
 
