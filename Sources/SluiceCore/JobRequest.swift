@@ -48,11 +48,6 @@ public struct JobRequest: Sendable, Equatable {
         self.timeouts = timeouts
         retries = try Self.retries(parameters.retries ?? settings.retries.retries)
         digest = try parameters.digest.map { text throws(RequestError) in try DigestRequest(text) }
-        if parameters.ifNoneMatch != nil, headers.contains("if-none-match") {
-            throw RequestError(
-                parameter: "ifNoneMatch", reason: "there is a header If-None-Match, too",
-                remedy: "leave the header out")
-        }
         ifNoneMatch = try parameters.ifNoneMatch.map { text throws(RequestError) in try Self.entityTags(text)
         }
         let limit = settings.limits.maximumSize

@@ -54,11 +54,6 @@ public struct RequestHeaders: Sendable, Equatable {
         self.fields = fields
     }
 
-    /// Whether there is a field of this name, which is in lower case.
-    public func contains(_ name: String) -> Bool {
-        fields.contains { $0.name.lowercased() == name }
-    }
-
     private static func isTokenByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

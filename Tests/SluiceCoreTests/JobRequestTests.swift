@@ -74,17 +74,6 @@ struct JobRequestTests {
         #expect(took < .seconds(5), "\(took)")
     }
 
-    @Test("If-None-Match is given in one place, not in two that may contradict each other")
-    func twoPlaces() throws {
-        refused("ifNoneMatch") {
-            $0.ifNoneMatch = "\"a\""
-            $0.headers = [HeaderField(name: "if-none-match", value: "\"b\"")]
-        }
-        #expect(
-            try request { $0.headers = [HeaderField(name: "If-None-Match", value: "\"b\"")] }.ifNoneMatch
-                == nil)
-    }
-
     @Test("the longest URL is stored as long as it is sent, and taken again")
     func longestURL() throws {
         let start = "http://h?"
