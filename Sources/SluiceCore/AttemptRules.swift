@@ -81,7 +81,8 @@ public enum AttemptRules {
 
     /// A lane may die, and a connection break, after the last byte: the length says that it was the last.
     private static func wholeInSpiteOfAll(_ end: AttemptEnd) -> Outcome? {
-        guard let known = end.known, let length = known.length, known.framing == .length, !known.hasDigest,
+        guard let known = end.known, let length = known.length, known.framing == .length,
+            known.digests.isEmpty,
             !end.wantsDigest, end.delivered == length, end.isDeath || end.outcome.code == .connectionLost
         else { return nil }
         return Outcome(.complete, "the body has \(length) bytes")

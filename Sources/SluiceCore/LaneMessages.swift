@@ -68,7 +68,7 @@ public struct LaneOrder: Codable, Sendable, Equatable {
 
     /// Whether every byte has to be seen again for a digest.
     public var asksForAll: Bool {
-        digest != nil || known?.hasDigest == true
+        digest != nil || known?.digests.isEmpty == false
     }
 }
 

@@ -237,6 +237,7 @@ final class Scheduler {
         case .ready:
             break
         case .responded(job.serial, let facts):
+            guard facts.isPlausible else { return lane.kill() }
             responded(job, facts)
         case .stalled(job.serial):
             if case .report = job.machine.entered(.stalled) {
@@ -254,7 +255,8 @@ final class Scheduler {
             holding.removeAll { $0 === job }
         case .keepsUp(job.serial):
             if pipes.grow(job) { lane.send(.pipesGrown(serial: job.serial)) }
-        case .ended(job.serial, let facts):
+        case .ended(job.serial, let claim):
+            guard let facts = claim.checked else { return lane.kill() }
             // The lane has still to let go of the transfer: it gets so long for it.
             watchEnd(of: job, in: lane)
             ended(job, facts)

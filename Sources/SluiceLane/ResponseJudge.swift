@@ -41,8 +41,11 @@ struct ResponseJudge: Sendable {
         case .accept(let length, let framing):
             let digests = status == 200 ? Self.digests(field) : []
             let representation = Representation(
-                url: url, sendsHeaders: sendsHeaders, version: Self.version(field), length: length,
-                framing: framing, refusesRanges: Self.refusesRanges(field), hasDigest: !digests.isEmpty)
+                url: url, sendsHeaders: sendsHeaders,
+                // The fields of other answers may be about something else than the bytes that follow: those of 226 are
+                // about the instance, and the bytes are a delta to it (RFC 3229 §10.4.1).
+                version: status == 200 ? Self.version(field) : .unnamed, length: length, framing: framing,
+                refusesRanges: Self.refusesRanges(field), digests: digests)
             return .take(
                 BodyPlan(kind: .whole, length: length, framing: framing, digests: digests),
                 ResponseFacts(
@@ -64,7 +67,7 @@ struct ResponseJudge: Sendable {
         case .startOver(let length, let framing):
             let plan = BodyPlan(
                 kind: .again(had: order.position), length: length, framing: framing,
-                digests: Self.digests(field))
+                digests: known.digests + Self.digests(field).filter { !known.digests.contains($0) })
             return take(plan, of: known, status, field)
         case .isComplete where order.asksForAll:
             // The digest is still owed, and was asked for without a Range.
@@ -92,7 +95,7 @@ struct ResponseJudge: Sendable {
         var representation = known
         representation.length = plan.length
         if plan.showsEverything {
-            representation.hasDigest = known.hasDigest || !plan.digests.isEmpty
+            representation.digests = plan.digests
             // A range was asked for, of this very version, and all came.
             if !order.asksForAll { representation.refusesRanges = true }
         }

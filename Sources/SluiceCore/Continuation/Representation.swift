@@ -14,13 +14,13 @@ public struct Representation: Codable, Sendable, Equatable {
     public var framing: BodyFraming
     /// The server says that it does not serve ranges (`Accept-Ranges: none`, RFC 9110 §14.3).
     public var refusesRanges: Bool
-    /// The origin sent a digest of the whole: it has to be computed over every byte from the first one on.
-    public var hasDigest: Bool
+    /// What the origin says about the digest of the whole: to be compared with every byte from the first one on.
+    public var digests: [BodyDigest]
 
     /// A representation.
     public init(
         url: String, sendsHeaders: Bool, version: Version, length: Int?, framing: BodyFraming,
-        refusesRanges: Bool = false, hasDigest: Bool = false
+        refusesRanges: Bool = false, digests: [BodyDigest] = []
     ) {
         self.url = url
         self.sendsHeaders = sendsHeaders
@@ -28,7 +28,7 @@ public struct Representation: Codable, Sendable, Equatable {
         self.length = length
         self.framing = framing
         self.refusesRanges = refusesRanges
-        self.hasDigest = hasDigest
+        self.digests = digests
     }
 
     /// Why a body of this kind cannot go on where it broke off; nil where it can.
@@ -45,6 +45,6 @@ public struct Representation: Codable, Sendable, Equatable {
 
     /// Whether it can be put aside and taken up again at the cost of the missing bytes alone.
     public var isParkable: Bool {
-        obstacle == nil && !refusesRanges && !hasDigest
+        obstacle == nil && !refusesRanges && digests.isEmpty
     }
 }

@@ -21,8 +21,8 @@ final class TestService: Sendable {
         var unprivileged = false
         /// The CA file that its lanes trust instead of the system's.
         var authority: String?
-        /// Attempts that may fail before a job does: none, unless that is what the test is about. A number in
-        /// `settings` counts more.
+        /// Attempts that may fail before a job does: none, unless that is what the test is about. Not
+        /// used where `settings` speaks of retries.
         var retries = 0
         /// For sluiced, beside the socket and the settings.
         var arguments: [String] = []
@@ -45,7 +45,7 @@ final class TestService: Sendable {
         let run = try directory.makeDirectory("run")
         socket = "\(run)/socket"
         let retries =
-            options.settings.contains("[retries]") ? "" : "[retries]\nretries = \(options.retries)\n"
+            options.settings.contains("retries") ? "" : "retries.retries = \(options.retries)\n"
         configuration = try directory.write(retries + options.settings, to: "sluiced.toml")
         var command = try Self.command(
             [

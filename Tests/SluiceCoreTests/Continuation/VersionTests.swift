@@ -101,7 +101,7 @@ struct VersionTests {
         parkable.refusesRanges = true
         #expect(!parkable.isParkable && parkable.obstacle == nil)
         parkable.refusesRanges = false
-        parkable.hasDigest = true
+        parkable.digests = [BodyDigest(algorithm: .sha256, bytes: [])]
         #expect(!parkable.isParkable && parkable.obstacle == nil)
         #expect(!body(.weak).isParkable && !body(.unnamed).isParkable)
     }
