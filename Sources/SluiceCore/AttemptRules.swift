@@ -60,6 +60,8 @@ public enum AttemptRules {
         guard outcome.code.state == .failed else { return .finish(outcome) }
         if let whole = wholeInSpiteOfAll(end) { return .finish(whole) }
         guard RetryPolicy.isRetryable(outcome.code, status: end.status) else { return .finish(outcome) }
+        // Nobody wants another attempt: what happened is the outcome, and not why it could not go on.
+        guard policy.retries > 0 else { return .finish(outcome) }
         if end.delivered > 0, let refusal = obstacle(end) { return .finish(refusal) }
         let attempts = policy.failures + 1
         guard
