@@ -9,7 +9,7 @@ source "$1/Tests/System/lib.sh"
 install_sluice
 settings <<'TOML'
 [lanes]
-maximum = 24
+maximum = 12
 idle_seconds = 1
 [retries]
 base_seconds = 0.05

@@ -100,7 +100,7 @@ class Exchange:
         trouble = self.trouble
         kind = trouble.kind
         # Lies about a part need a request for a part.
-        if kind in ("wrong-start", "other-length", "multipart", "unsatisfiable", "no-etag") and not self.range:
+        if kind in ("whole", "wrong-start", "other-length", "multipart", "unsatisfiable", "no-etag") and not self.range:
             kind = "none"
         if self.job.trait == "ignores-range" and kind in ("wrong-start", "multipart"):
             kind = "none"

@@ -1,4 +1,4 @@
-"""Kills lanes, kills the daemon, restarts the service: at random moments, and keeps account of it."""
+"""Kills lanes and the daemon, restarts the service and more of the kind, at random moments, and keeps account of it."""
 
 import os
 import random
@@ -6,9 +6,14 @@ import signal
 import subprocess
 import time
 
-LANE_EVERY, KILL_EVERY, RESTART_EVERY = 0.35, 7, 9
+# What is done, and how many seconds lie between two of a kind on average: a lane or the daemon is killed, the service is
+# restarted, the daemon frozen for a while (and lanes killed meanwhile, and at the end perhaps the daemon), the service
+# manager replaced by itself.
+EVERY = {"lane": 0.25, "kill": 4, "restart": 6, "freeze": 5, "reexec": 15}
+# The chance that the process which follows is killed as well.
+AGAIN = 0.3
 # The daemon is left alone for so long after it has come back: else little would ever be transferred.
-PEACE = 1.5
+PEACE = 1
 
 
 def show(unit, name):
@@ -47,14 +52,11 @@ class Troublemaker:
         self.unit, self.report = unit, report
         self.dice = random.Random(f"{seed}/kills")
         self.daemon = main_process(unit)
-        self.next = {}
         now = time.monotonic()
-        for kind, every in (("lane", LANE_EVERY), ("kill", KILL_EVERY), ("restart", RESTART_EVERY)):
-            self.every = getattr(self, "every", {}) | {kind: every}
-            self._schedule(kind, now)
+        self.next = {kind: now + self._pause(kind) for kind in EVERY}
 
-    def _schedule(self, kind, now):
-        self.next[kind] = now + self.dice.expovariate(1 / self.every[kind])
+    def _pause(self, kind):
+        return self.dice.expovariate(1 / EVERY[kind])
 
     def step(self):
         """Waits for the next event and does it; returns when it is time to look around."""
@@ -64,11 +66,20 @@ class Troublemaker:
             time.sleep(0.2)
             return
         time.sleep(max(0, self.next[kind] - now))
-        if kind == "lane":
-            self._kill_lane()
-        else:
-            self._end_daemon(kind)
-        self._schedule(kind, time.monotonic())
+        match kind:
+            case "lane":
+                self._kill_lane()
+            case "freeze":
+                self._freeze()
+            case "reexec":
+                self._note("reexec", 1)
+                subprocess.run(["systemctl", "daemon-reexec"], check=False)
+            case _:
+                self._end_daemon(kind)
+        self.next[kind] = time.monotonic() + self._pause(kind)
+
+    def _note(self, kind, process):
+        self.report({"kind": kind, "at": time.monotonic(), "process": process})
 
     def _kill_lane(self):
         candidates = lanes(self.daemon)
@@ -82,32 +93,57 @@ class Troublemaker:
         try:
             if stat(process) == ("sluice-lane", self.daemon):
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
-                self.report({"kind": "lane", "at": time.monotonic(), "process": process})
+                self._note("lane", process)
         except OSError:
             pass
         finally:
             os.close(handle)
 
+    def _freeze(self):
+        self.check()
+        self._note("freeze", self.daemon)
+        os.kill(self.daemon, signal.SIGSTOP)
+        time.sleep(self.dice.uniform(0, 0.3))
+        for _ in range(self.dice.randint(0, 3)):
+            self._kill_lane()
+        time.sleep(self.dice.uniform(0, 0.5))
+        if self.dice.random() < 0.3:
+            self._end_daemon("kill")
+        else:
+            os.kill(self.daemon, signal.SIGCONT)
+
     def _end_daemon(self, kind):
         self.check()
         before = self.daemon
-        self.report({"kind": kind, "at": time.monotonic(), "process": before})
+        self._note(kind, before)
         if kind == "kill":
             os.kill(before, signal.SIGKILL)
+            # Now and then the next one does not get far either: it is killed while it reads what was kept.
+            while self.dice.random() < AGAIN and (after := self._next_process(before)):
+                time.sleep(self.dice.uniform(0, 0.15))
+                self._note("kill", after)
+                os.kill(after, signal.SIGKILL)
+                before = after
         else:
             subprocess.run(["systemctl", "restart", self.unit], check=False)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if show(self.unit, "ActiveState") == "active" and main_process(self.unit) not in (0, before):
-                break
-            time.sleep(0.02)
-        else:
-            self.report({"kind": "unexpected", "at": time.monotonic(), "what": f"no daemon 30 s after a {kind}"})
+        self._next_process(before, "active")
         self.daemon = main_process(self.unit)
-        self.report({"kind": "back", "at": time.monotonic(), "process": self.daemon})
+        self._note("back", self.daemon)
         for other in self.next:
             if other != "lane":
                 self.next[other] = max(self.next[other], time.monotonic() + PEACE)
+
+    def _next_process(self, before, *states):
+        """Waits for the process that follows, and until the unit is in one of the states; 0 if there is none."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            process = main_process(self.unit)
+            if process not in (0, before) and (not states or show(self.unit, "ActiveState") in states):
+                return process
+            time.sleep(0.01)
+        self.report({
+            "kind": "unexpected", "at": time.monotonic(), "what": f"no daemon 30 s after the end of {before}"})
+        return 0
 
     def check(self):
         """That nobody else has ended the daemon: above all not the daemon itself."""

@@ -16,6 +16,7 @@ class Judge:
 
     def __init__(self, store_after, events, contents, requests):
         self.store_after, self.contents, self.requests = store_after, contents, requests
+        self.ends = [event["at"] for event in events if event["kind"] in ("kill", "restart")]
         # A restart loses nothing, however young.
         self.kills = [event["at"] for event in events if event["kind"] == "kill"]
 
@@ -54,7 +55,9 @@ class Judge:
             return [f"sluicectl says 0 after {result['read']} bytes of {job.size}"]
         if "job" in result:
             return self._outcome(job, result, result["job"])
-        if not self._may_be_lost(result):
+        # It may have come to a service that was just on its way out.
+        is_refused = result["read"] == 0 and any(result["asked"] - 1 <= at <= result["ended"] for at in self.ends)
+        if not is_refused and not self._may_be_lost(result):
             return [f"sluicectl says {result['exit']}: {result['said']}"]
         return []
 
@@ -163,7 +166,9 @@ class Tally:
             f"{name} {self.whole[name]}/{count}" for name, count in self.consumers.most_common())
             + " (complete/all)")
         line("origin", f"{sum(troubles.values())} requests: {counts(troubles)}; {refusals} times nobody listened")
-        line("killed", f"{kinds['lane']} lanes, the daemon {kinds['kill']} times; {kinds['restart']} restarts")
+        line("killed", (
+            f"{kinds['lane']} lanes, the daemon {kinds['kill']} times; {kinds['restart']} restarts; the daemon frozen "
+            f"{kinds['freeze']} times, the service manager replaced {kinds['reexec']} times"))
         line("attempts", (
             f"{self.attempts}, at most {self.most_attempts} of one job; {self.repeated} jobs had more than one, "
             f"{self.continued} were complete after going on in the middle; {self.again} calls made again"))
