@@ -1,4 +1,5 @@
 internal import CSystemd
+internal import CUnix
 internal import Glibc
 public import SystemPackage
 public import UnixSockets
@@ -36,7 +37,7 @@ public enum ListenDescriptorsError: Error, Equatable, CustomStringConvertible {
 ///
 /// Both come in one list and are told apart by name (`StoredName`): a socket unit gives its own name, which ends in
 /// `.socket`, or its FileDescriptorName=, which has to be longer than four characters then. What listens is a
-/// listener by whatever name.
+/// listener by whatever name, and what no socket unit can have made is from the store.
 ///
 /// Owns those not yet taken out. (A collection it cannot be: its elements are noncopyable.)
 public struct ListenDescriptors: ~Copyable, Sendable {
@@ -87,8 +88,9 @@ public struct ListenDescriptors: ~Copyable, Sendable {
         var listeners: [(number: CInt, name: String)] = []
         var fromStore: [String: [CInt]] = [:]
         for (number, name) in waiting {
-            if let (found, remedy) = PassedDescriptor(number).complaint {
-                guard StoredName.mayBeOurs(name) else {
+            let passed = PassedDescriptor(number)
+            if let (found, remedy) = passed.complaint {
+                guard StoredName.mayBeOurs(name) || passed.isFromStore else {
                     throw .unusable(number: number, name: name, found: found, remedy: remedy)
                 }
                 fromStore[name, default: []].append(number)
@@ -129,13 +131,21 @@ public struct ListenDescriptors: ~Copyable, Sendable {
 private struct PassedDescriptor {
     /// What it is instead of a listening Unix stream socket, and what to do about it; nil where it is one.
     let complaint: (found: String, remedy: String)?
+    /// No socket unit could have made it: it is a file or a pipe without a name in any file system.
+    let isFromStore: Bool
 
     init(_ descriptor: CInt) {
         let useStream = "give the socket unit ListenStream= with a path, and Accept=no"
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             complaint = ("not open", "check LISTEN_FDS")
+            isFromStore = false
             return
+        }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: isFromStore = status.st_nlink == 0
+        case S_IFIFO: isFromStore = cunix_is_anonymous_pipe(descriptor)
+        default: isFromStore = false
         }
         switch status.st_mode & S_IFMT {
         case S_IFSOCK:

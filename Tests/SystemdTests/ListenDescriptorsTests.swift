@@ -61,8 +61,11 @@ struct ListenDescriptorsTests {
                 start + "a stream socket of the family AF_UNIX, not listening, " + end
                     + "give the socket unit Accept=no"
             ])
-        let pipe = try Pipe()
-        #expect(try take(pipe.readEnd, names).lines == [start + "a FIFO, " + end + useStream])
+        let directory = try TemporaryDirectory("fifo")
+        let path = directory.file("fifo")
+        _ = try valueOrErrno(mkfifo(path, 0o600))
+        let fifo = OwnedDescriptor(adopting: try valueOrErrno(open(path, O_RDWR | O_CLOEXEC)))
+        #expect(try take(fifo, names).lines == [start + "a FIFO, " + end + useStream])
         let file = OwnedDescriptor(adopting: try valueOrErrno(open("/proc/self/status", O_RDONLY)))
         #expect(try take(file, names).lines == [start + "a regular file, " + end + useStream])
     }

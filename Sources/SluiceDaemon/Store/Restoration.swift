@@ -63,17 +63,8 @@ final class Restoration {
 
     private func read(_ group: inout StoredGroup) {
         let name = group.name
-        guard let file = group.take(.recordFile) else { return drop(name, "there is no record of a job") }
-        let stored: StoredJob
-        let entry: StoredEntry
-        do {
-            entry = StoredEntry(name: name, record: try RecordFile(adopting: file), hasAccount: true)
-            guard let bytes = try entry.record.read(), let job = StoredJob(encoded: bytes) else {
-                return drop(name, "its record is not that of a job")
-            }
-            stored = job
-        } catch {
-            return drop(name, "its record cannot be read: \(error)")
+        guard let (stored, entry) = Self.record(&group) else {
+            return drop(name, "there is no record of a job, or none that can be read")
         }
         // Its outcome was kept, and then the process was killed.
         guard !scheduler.jobs.hasEnded(stored.id) else { return store.remove(name) }
@@ -83,13 +74,26 @@ final class Restoration {
         let pipe = group.take(.pipeWriteEnd)
         let sinkIsPipe = pipe != nil
         let sink = pipe ?? group.take(.connectedSocket)
-        if let ledger = group.take(.counterPage), let staging = group.take(.pipeBothEnds) {
+        while job.account == nil, let ledger = group.take(.counterPage) {
+            guard SharedCounters.isLedger(ledger) else {
+                log.restoreFailed("\(name): a page of counters is not the job's ledger")
+                continue
+            }
+            guard let staging = group.take(.pipeBothEnds) else { break }
             job.account = JobAccount(ledger: ledger, staging: staging)
-            if job.account == nil { log.restoreFailed("\(name): its ledger is not one") }
-        } else {
-            entry.hasAccount = false
         }
+        entry.hasAccount = job.account != nil
         found.append(Found(job: job, stored: stored, entry: entry, sink: sink, sinkIsPipe: sinkIsPipe))
+    }
+
+    /// The first that is whole: somebody may have put other files under the same name.
+    private static func record(_ group: inout StoredGroup) -> (StoredJob, StoredEntry)? {
+        while let file = group.take(.recordFile) {
+            guard let record = try? RecordFile(adopting: file) else { continue }
+            let entry = StoredEntry(name: group.name, record: record, hasAccount: true)
+            if let bytes = try? entry.record.read(), let job = StoredJob(encoded: bytes) { return (job, entry) }
+        }
+        return nil
     }
 
     private func resume(_ one: Found) {
@@ -152,5 +156,12 @@ final class Restoration {
             usleep(2000)
         }
         return true
+    }
+}
+
+extension SharedCounters {
+    /// Whether a job's account is in there, damaged or not.
+    fileprivate static func isLedger(_ file: borrowing OwnedDescriptor) -> Bool {
+        (try? SharedCounters(mapping: file)).map { Ledger(existing: $0) != nil } ?? false
     }
 }
