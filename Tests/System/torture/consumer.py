@@ -210,10 +210,10 @@ class Consumer:
         parameters = self._parameters()
         command = [
             self.setup.sluicectl, "--socket", self.setup.socket, "fetch", "--quiet", parameters["url"],
-            "--stall-timeout", "2", "--json",
+            "--stall-timeout", "2", "--json", "--retries", str(parameters["retries"]),
         ]
-        if self.setup.has_retries:
-            command += ["--retries", str(parameters["retries"])]
+        if "digest" in parameters:
+            command += ["--digest", parameters["digest"]]
         result = self.result
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -227,10 +227,8 @@ class Consumer:
             result["exit"] = process.returncode
             errors = errors.decode(errors="replace").strip()
             result["said"] = errors
-            try:
-                result["job"] = json.loads(errors.splitlines()[-1])
-            except (ValueError, IndexError):
-                pass
+            if job := [line for line in errors.splitlines() if line.startswith("{")]:
+                result["job"] = json.loads(job[-1])
         except subprocess.TimeoutExpired:
             raise wire.Late from None
         finally:

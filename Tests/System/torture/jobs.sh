@@ -7,7 +7,12 @@ start_rider() {
     mkfifo "$scratch/to-rider" "$scratch/from-rider"
     as member python3 "$repository/Tests/System/torture/rider.py" $system_socket \
         < "$scratch/to-rider" > "$scratch/from-rider" &
+    rider=$!
     exec {to_rider}> "$scratch/to-rider" {from_rider}< "$scratch/from-rider"
+}
+stop_rider() {
+    exec {to_rider}>&-
+    wait $rider
 }
 # ask COMMAND ARG...: tells them something, and sets $answer.
 ask() {

@@ -42,7 +42,6 @@ class Setup:
     origin: str = f"http://127.0.0.1:{PROXY}"
     user: str = "member"
     sluicectl: str = "/usr/bin/sluicectl"
-    has_retries: bool = True
 
 
 def make_files(setup):
@@ -157,8 +156,6 @@ def main():
     folder, seed, jobs, seconds = sys.argv[1:5]
     chosen = [int(number) for number in sys.argv[5:]]
     setup = Setup(seed, folder, plan.files(seed))
-    setup.has_retries = "--retries" in subprocess.run(
-        [setup.sluicectl, "fetch", "--help"], capture_output=True, text=True, check=False).stdout
     make_files(setup)
     contents = consumer.Contents(folder, setup.names)
 

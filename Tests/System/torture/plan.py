@@ -109,7 +109,7 @@ def job(seed, number, names):
     elif draw < 0.32:
         parameters["digest"] = "wrong"
     if consumer == "sluicectl":
-        plan.parameters = {"retries": parameters["retries"]}
+        plan.parameters = {name: parameters[name] for name in ("retries", "digest") if name in parameters}
     if number < 0:
         plan.trait, plan.badness, plan.consumer, plan.steps, plan.parameters = "plain", 0, "fast", [], {}
     return plan
