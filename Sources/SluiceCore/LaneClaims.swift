@@ -27,7 +27,7 @@ extension EndFacts {
 }
 
 extension Representation {
-    fileprivate var isPlausible: Bool {
+    var isPlausible: Bool {
         guard let place = try? RequestURL(url), place.text == url else { return false }
         guard length.map({ $0 >= 0 && $0 < 1 << 56 }) ?? true, digests.count <= 4,
             digests.allSatisfy(\.isPlausible)

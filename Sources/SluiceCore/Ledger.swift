@@ -1,3 +1,4 @@
+internal import FoundationEssentials
 public import UnixSockets
 
 /// The page in which a lane keeps the account of its job, and the daemon reads along.
@@ -23,6 +24,7 @@ public struct Ledger: Sendable {
         static let stalledNanoseconds = 5
         static let closedSince = 6
         static let taken = 7
+        static let noteLength = 8
     }
 
     /// "sluice", version 1.
@@ -46,6 +48,17 @@ public struct Ledger: Sendable {
 
     /// Records that the lane has the order: from now on its death may be the job's doing.
     public func markTaken() { page.store(1, at: Slot.taken) }
+
+    /// Records what the body is of, before the first byte of it is passed on: whoever finds delivered bytes in this
+    /// ledger also finds how to continue them, whatever has become of the lane and of its daemon.
+    public func setRepresentation(_ representation: Representation) {
+        page.store(0, at: Slot.noteLength)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = .withoutEscapingSlashes
+        // All of it is bounded, far below the room that there is. Without it the body cannot be continued.
+        guard let bytes = try? encoder.encode(representation), page.storeNote(Array(bytes)) else { return }
+        page.store(UInt64(bytes.count), at: Slot.noteLength)
+    }
 
     /// Records the bytes of the body that came from the origin so far.
     public func setReceived(_ bytes: Int) { page.store(UInt64(bytes), at: Slot.received) }
@@ -76,6 +89,16 @@ public struct Ledger: Sendable {
     /// Fixes what the consumer has, so that the staging pipe can be emptied: a death in between is read as one in a
     /// fill, and the bytes that are still staged do not count.
     public func freeze(at position: Int) { beginFill(filled: position) }
+
+    /// What the delivered bytes are of; nil where no lane has recorded it, or nothing that can be.
+    public var representation: Representation? {
+        guard let length = Int(exactly: page.load(Slot.noteLength)), length > 0,
+            let bytes = page.loadNote(length),
+            let representation = try? JSONDecoder().decode(Representation.self, from: Data(bytes)),
+            representation.isPlausible
+        else { return nil }
+        return representation
+    }
 
     /// Begins again at a byte, after the last lane has let go and before the next one begins: nobody else writes then.
     ///
@@ -154,6 +177,9 @@ public struct LedgerReader: Sendable {
 
     /// Fixes what the consumer has (`Ledger.freeze`).
     public func freeze(at position: Int) { ledger.freeze(at: position) }
+
+    /// What the delivered bytes are of (`Ledger.representation`).
+    public var representation: Representation? { ledger.representation }
 
     /// Sets the ledger back for another attempt (`Ledger.restart`).
     public mutating func restart(at position: Int, now: UInt64) {

@@ -251,8 +251,11 @@ public actor IngestDaemon {
         parts.scheduler.store.close()
         if answers { parts.subscriptions.close(IngestError.stopping) }
         parts.scheduler.pool.close()
-        // The service and all that its callbacks need live until the last reply is out.
-        parts.service.close { withExtendedLifetime(parts, completion) }
+        // The service and all that its callbacks need live until the last reply is out. Where nobody is answered there is
+        // none to wait for.
+        parts.service.close(within: answers ? nil : .milliseconds(10)) {
+            withExtendedLifetime(parts, completion)
+        }
     }
 
     private func varlinkLimits() -> VarlinkLimits {

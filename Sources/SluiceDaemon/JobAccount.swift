@@ -42,6 +42,9 @@ final class JobAccount {
     /// Whether a lane has had the order in its hands.
     var isTaken: Bool { reader.isTaken }
 
+    /// What the delivered bytes are of, as a lane has recorded it before the first of them.
+    var representation: Representation? { reader.representation }
+
     /// A lane holds the account's lock, and so may still write.
     var isLocked: Bool { cunix_lock_holder(ledgerFile.rawValue) != 0 }
 

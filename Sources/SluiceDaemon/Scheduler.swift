@@ -297,6 +297,11 @@ final class Scheduler {
         if let account = job.account, !account.isTaken, job.lostOrders < Self.ordersToLose {
             return giveAgain(job)
         }
+        // The lane may have died before it could tell.
+        if job.position == 0, job.known == nil {
+            job.known = job.account?.representation
+            job.contentLength = job.known?.length
+        }
         let host = job.request.url.origin.host
         let outcome = Outcome(.laneDied, "the process that talked to \(host) died (\(exit))")
         let action = job.machine.laneDied(verdict(on: job, EndFacts(outcome), isDeath: true))

@@ -68,6 +68,11 @@ final class Pump: Sendable {
 
     // MARK: The session's thread
 
+    /// Records what the body is of that begins now. To be called before its first chunk is delivered.
+    func announce(_ representation: Representation) {
+        ledger.setRepresentation(representation)
+    }
+
     /// Takes a chunk; returns when more may come.
     func deliver(_ chunk: Data) {
         var events: [Event] = []

@@ -143,7 +143,10 @@ final class Transfer: Sendable {
             let verdict = ResponseJudge(order: order).judge(
                 status: response.statusCode, url: state.url.text, sendsHeaders: state.sendsHeaders,
                 now: time(nil), field: { response.value(forHTTPHeaderField: $0) })
-            if case .take(let plan, _) = verdict { state.body = body(plan) }
+            if case .take(let plan, let facts) = verdict {
+                if order.position == 0 { pump.announce(facts.representation) }
+                state.body = body(plan)
+            }
             return verdict
         }
         switch verdict {

@@ -12,7 +12,7 @@ public enum DescriptorKind: Sendable, Equatable {
     case pipeReadEnd
     /// A pipe opened for both (`reopenedForReadingAndWriting`), which has no hang-up.
     case pipeBothEnds
-    /// A page that `SharedCounters` may map.
+    /// A file that `SharedCounters` may map.
     case counterPage
     /// A memory file of the size and the seals of a `RecordFile`.
     case recordFile
@@ -59,7 +59,7 @@ public enum DescriptorKind: Sendable, Equatable {
             return .foreign
         }
         switch Int(size) {
-        case SharedCounters.pageSize: return .counterPage
+        case SharedCounters.fileSize: return .counterPage
         case RecordFile.fileSize: return .recordFile
         default: return .foreign
         }

@@ -191,4 +191,32 @@ struct LedgerTests {
             }
         }
     }
+
+    @Test("what the body is of is found by another process, and nothing is found where nothing makes sense")
+    func representation() throws {
+        let file = try SharedCounters.makeFile(name: "test")
+        let ledger = Ledger(new: try SharedCounters(mapping: file))
+        let other = try #require(Ledger(existing: try SharedCounters(mapping: file)))
+        #expect(other.representation == nil)
+        var representation = Representation(
+            url: "http://h/" + String(repeating: "a", count: 8000), sendsHeaders: true,
+            version: Version(field: { name in
+                name == "etag" ? "\"" + String(repeating: "\\", count: 1000) + "\"" : nil
+            }), length: 1 << 40, framing: .length)
+        representation.digests = [BodyDigest(algorithm: .sha512, bytes: [UInt8](repeating: 7, count: 64))]
+        ledger.setRepresentation(representation)
+        #expect(other.representation == representation)
+        ledger.restart(at: 5, now: 0)
+        #expect(other.representation == representation)
+        representation.url = "http://other/"
+        ledger.setRepresentation(representation)
+        #expect(other.representation == representation)
+        let page = try SharedCounters(mapping: file)
+        for length in [
+            1, 7, UInt64(SharedCounters.noteCapacity), UInt64(SharedCounters.noteCapacity) + 1, .max,
+        ] {
+            page.store(length, at: 8)
+            #expect(other.representation == nil)
+        }
+    }
 }

@@ -1,6 +1,7 @@
 import CUnix
 import Glibc
 import SystemPackage
+import TestKit
 import Testing
 import UnixSockets
 

@@ -113,8 +113,9 @@ final class JobStore {
         if job.stored == nil, job.machine.publicState == .parked { return store(job) }
         guard let entry = job.stored else { return }
         do throws(RecordFileError) {
-            try write(job, to: entry)
+            // In this order: a record that speaks of attempts must find their account.
             if job.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
+            try write(job, to: entry)
         } catch {
             log.trouble("a job cannot be kept for a restart", "\(error)")
         }

@@ -91,7 +91,9 @@ final class Restoration {
         while let file = group.take(.recordFile) {
             guard let record = try? RecordFile(adopting: file) else { continue }
             let entry = StoredEntry(name: group.name, record: record, hasAccount: true)
-            if let bytes = try? entry.record.read(), let job = StoredJob(encoded: bytes) { return (job, entry) }
+            if let bytes = try? entry.record.read(), let job = StoredJob(encoded: bytes) {
+                return (job, entry)
+            }
         }
         return nil
     }
@@ -136,6 +138,9 @@ final class Restoration {
             job.known = nil
             return nil
         }
+        // The ledger knows it better than the record: the earlier daemon may have been dead, or hung, when the lane told.
+        job.known = account.representation ?? job.known
+        job.contentLength = job.known?.length
         let end = AttemptEnd(
             outcome: Outcome(.laneDied, "the service was restarted after \(position) bytes"), isDeath: true,
             position: position, delivered: position, known: job.known, wantsDigest: job.request.digest != nil)
