@@ -104,7 +104,7 @@ let package = Package(
         tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe", "systemd-probe"]),
         tests("EventLoop", ["UnixSockets"]),
         .executableTarget(
-            name: "systemd-probe", dependencies: ["Systemd", "UnixSockets", logging, system],
+            name: "systemd-probe", dependencies: ["CUnix", "Systemd", "UnixSockets", logging, system],
             path: "Tests/SystemdProbe", swiftSettings: strict),
         tests("Systemd", ["CUnix", "UnixSockets", "systemd-probe", logging]),
         tests("Varlink", ["EventLoop", "UnixSockets", "varlink-certification"]),

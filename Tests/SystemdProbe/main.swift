@@ -14,9 +14,12 @@ case "log": ProbeLog.run()
 case "flood": ProbeLog.flood(gates: Array(CommandLine.arguments.dropFirst(2)))
 case "job": ProbeJob.run()
 case "job-service": ProbeJob.service(CommandLine.arguments.dropFirst(2).first ?? "")
+case "keeper": ProbeKeeper.run(folder: CommandLine.arguments.dropFirst(2).first ?? ".")
 case "record": ProbeRecord.run()
 case "service": ProbeService.run(gate: CommandLine.arguments.dropFirst(2).first)
 default:
-    print("usage: systemd-probe notify | listen | log | flood FIFO FIFO | service [FIFO]")
+    print(
+        "usage: systemd-probe notify | notify-store | listen | log | flood FIFO FIFO | service [FIFO] | record | job"
+            + " | job-service FILE | keeper FOLDER")
     exit(2)
 }

@@ -126,4 +126,17 @@ struct ListenDescriptorsTests {
                     .hasPrefix("error: the descriptor 3 (\(name))") == true)
         }
     }
+
+    @Test("what no socket unit can have made is from the store, whatever its name")
+    func nameless() throws {
+        let pipe = try Pipe()
+        let page = try SharedCounters.makeFile(name: "page")
+        let result = try Probe.run(
+            ["listen"], environment: ["LISTEN_FDS=2", "LISTEN_FDNAMES=a-long-name:a-long-name"],
+            passed: pipe.writeEnd.rawValue, second: page.rawValue, listen: true)
+        #expect(
+            result.lines.prefix(2) == [
+                "count: 0", "stored a-long-name: counterPage pipeWriteEnd cloexec: true",
+            ])
+    }
 }
