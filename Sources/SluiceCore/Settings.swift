@@ -58,9 +58,10 @@ public struct Settings: Sendable, Equatable {
 
     /// What one user, or all together, may have.
     public struct Limits: Sendable, Equatable {
-        /// Jobs that have not ended, of all users: 1 to 6,000. Each is four descriptors in the service manager's store,
-        /// and with more of them the list of their names would be too long for the service to be started with.
-        public var jobs = 2000
+        /// Jobs that have not ended, of all users: 1 to 6,000. Each may be four descriptors in the service manager's
+        /// store: with more of them the list of their names would be too long for the service to be started with, and
+        /// the manager compares each with all others whenever its own configuration is reloaded.
+        public var jobs = 1024
         /// Jobs that have not ended, of one user: 1 to `jobs`.
         public var jobsPerUser = 1000
         /// Ended jobs of one user that are remembered: 0 to 10,000.

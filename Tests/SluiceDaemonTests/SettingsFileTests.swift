@@ -148,7 +148,7 @@ struct SettingsFileTests {
             ("parking.holding_share", "1.01", "0.0 to 1.0"),
             ("restart.store_after_seconds", "3601", "0.0 to 3600.0"),
             ("restart.drain_seconds", "-0.5", "0.0 to 86400.0"), ("limits.jobs", "6001", "1 to 6000"),
-            ("limits.jobs_per_user", "2001", "1 to 2000"),
+            ("limits.jobs_per_user", "1025", "1 to 1024"),
         ])
     func ranges(_ key: String, _ value: String, _ range: String) throws {
         let problems = try problems("\(key) = \(value)")
