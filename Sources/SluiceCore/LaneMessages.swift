@@ -66,6 +66,18 @@ public struct LaneOrder: Codable, Sendable, Equatable {
         ifNoneMatch = request.ifNoneMatch
     }
 
+    /// The lowest high watermark for a job that has been parked, in bytes.
+    public static let narrowest = 128 << 10
+
+    /// Lowers the watermarks of a job that was parked when its last attempt had delivered so many bytes: what waits when
+    /// it is parked again is dropped and has to come once more, and that should not be more than what it got.
+    public mutating func narrow(to delivered: Int) {
+        let high = max(Self.narrowest, delivered)
+        guard high < highWatermark else { return }
+        highWatermark = high
+        lowWatermark = min(lowWatermark, high / 4)
+    }
+
     /// Whether every byte has to be seen again for a digest.
     public var asksForAll: Bool {
         digest != nil || known?.digests.isEmpty == false

@@ -52,12 +52,14 @@ extension Scheduler {
             job.machine.becameUncertain(Outcome(.deliveryUncertain, "the account of the job is damaged"))
             return finish(job, Outcome(.deliveryUncertain, "the account of the job is damaged"))
         }
+        let isParked = job.machine.publicState == .parked
+        job.deliveredBeforePark = isParked ? max(0, position - job.position) : nil
         job.position = position
         // Nothing has been delivered: whatever comes next is as good as this was.
         if position == 0 { job.known = nil }
         watchSink(of: job)
         store.changed(job)
-        if job.machine.publicState == .parked {
+        if isParked {
             park(job)
         } else if job.wantsLane {
             putIntoQueue(job)

@@ -213,11 +213,12 @@ final class Scheduler {
             if job.attempts > 0 { totals.retried += 1 }
             job.beginAttempt()
             store.changed(job)
+            var order = LaneOrder(
+                serial: job.serial, request: job.request, gate: settings.gate, parking: settings.parking,
+                position: job.position, known: job.known)
+            if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
             lane.send(
-                .order(
-                    LaneOrder(
-                        serial: job.serial, request: job.request, gate: settings.gate,
-                        parking: settings.parking, position: job.position, known: job.known)),
+                .order(order),
                 descriptors: [sink.rawValue, account.ledgerFile.rawValue, account.staging.rawValue])
             job.sink = consume sink
             running[ObjectIdentifier(lane)] = job

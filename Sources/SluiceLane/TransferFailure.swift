@@ -58,6 +58,14 @@ enum TransferFailure {
         return Outcome(.connectionLost, "the connection was lost \(place)")
     }
 
+    /// What libcurl says of a connection that ended before the head of a response was there. The later ones: in a TLS
+    /// handshake, right after connect(2), in a stream of HTTP/2, and in a head behind its Content-Length.
+    private static let lostConnection = [
+        "Connection reset", "Recv failure", "Send failure", "Empty reply", "SSL_ERROR_SYSCALL",
+        "unexpected eof while reading", "getpeername", "was not closed cleanly", "transfer closed with",
+        "Broken pipe",
+    ]
+
     private static func beforeResponse(text: String, host: String) -> Outcome {
         func has(_ part: String) -> Bool { text.contains(part) }
         if has("certificate has expired") || has("certificate is not yet valid") {
@@ -69,7 +77,7 @@ enum TransferFailure {
         if has("SSL certificate problem") {
             return Outcome(.tlsUntrusted, "the certificate of \(host) is not trusted (\(text))")
         }
-        if has("Connection reset") || has("Recv failure") || has("Send failure") || has("Empty reply") {
+        if lostConnection.contains(where: has) {
             return Outcome(.connectionLost, "\(host) closed the connection before it answered")
         }
         if has("Failed to connect") || has("Couldn't connect") || has("Could not connect") {

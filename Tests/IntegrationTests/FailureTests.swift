@@ -74,6 +74,7 @@ extension Integration {
             "a head that is cut off loses the connection, or, after its status line, the lane",
             arguments: [
                 ("HTT", OutcomeCode.connectionLost), ("HTTP/1.1 2", .connectionLost),
+                ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nServer: a\r\n", .connectionLost),
                 // Foundation traps on it, as on the other things below that kill a lane.
                 ("HTTP/1.1 200 OK\r\n", .laneDied), ("HTTP/1.1 200 OK\r\nContent-Le", .laneDied),
             ])
@@ -84,6 +85,26 @@ extension Integration {
                 $0.close()
             }
             try scene.fails(origin.url(), code)
+        }
+
+        @Test(
+            "a connection that is cut in a handshake, or before the head of a response, is lost",
+            arguments: Wire.available.filter { $0 != .http }, [false, true])
+        func cutHandshake(_ wire: Wire, _ resets: Bool) throws {
+            let wires = try Wires()
+            try wires.nginx.serve("file", Self.pattern, count: 100_000)
+            // The smallest that lets a body begin is somewhere above 1,000: the certificate alone is some 500 bytes.
+            for place in [1, 5, 100, 300, 700, 1000, 1200, 1400, 1600, 1800, 2000] {
+                let relay = try CuttingRelay(to: wires.port(wire)) { _ in
+                    CuttingRelay.Cut(after: place, resets: resets)
+                }
+                let job = try wires.service.fetch(
+                    "https://localhost:\(relay.port)/file", expecting: Self.pattern
+                ).finish()
+                let code = job.outcome?.code
+                let isLost = code == .connectionLost || (job.httpStatus != nil && code == .truncated)
+                #expect(isLost, "cut after \(place) bytes: \(job)")
+            }
         }
 
         @Test("a server that accepts and never answers")

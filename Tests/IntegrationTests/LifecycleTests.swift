@@ -128,7 +128,7 @@ extension Integration {
         @Test("a hundred jobs are cancelled at random moments at full speed, and every account is exact")
         func cancelMany() throws {
             let scene = try Scene()
-            var dice = Exactness.Dice()
+            var dice = Dice()
             for round in 0..<100 {
                 let job = try scene.wires.service.fetch(
                     scene.wires.nginx.httpURL("/large"), expecting: Self.pattern)

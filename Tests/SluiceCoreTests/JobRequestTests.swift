@@ -154,4 +154,26 @@ struct JobRequestTests {
         parameters.ifNoneMatch = maybe(" \"a\", W/\"\(hexadecimal(4))\" ")
         return (parameters, settings)
     }
+
+    @Test("the order of a job that was parked waits for no more than its last attempt delivered")
+    func narrowed() throws {
+        let request = try request {
+            $0.highWatermark = 1 << 20; $0.lowWatermark = 256 << 10
+        }
+        for (delivered, high, low) in [
+            (0, 128 << 10, 32 << 10), (200 << 10, 200 << 10, 50 << 10), (1 << 20, 1 << 20, 256 << 10),
+            (1 << 30, 1 << 20, 256 << 10),
+        ] {
+            var order = LaneOrder(serial: 1, request: request)
+            order.narrow(to: delivered)
+            #expect(order.highWatermark == high && order.lowWatermark == low, "\(delivered)")
+        }
+        var small = LaneOrder(
+            serial: 1,
+            request: try self.request {
+                $0.highWatermark = 4096; $0.lowWatermark = 4095
+            })
+        small.narrow(to: 0)
+        #expect(small.highWatermark == 4096 && small.lowWatermark == 4095)
+    }
 }

@@ -44,7 +44,12 @@ final class TestJob: Sendable {
     func finish(
         within duration: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Job {
-        let job = try service.wait(id, within: duration)
+        let job: Job
+        do {
+            job = try service.wait(id, within: duration)
+        } catch {
+            throw TestFailure("no end: \(error); \((try? now()).map { "\($0)" } ?? "the service is gone")")
+        }
         let report = try reader.waitForEnd(within: duration)
         #expect(
             report.count == job.bytesDelivered, "the consumer has \(report.count) bytes: \(job)",

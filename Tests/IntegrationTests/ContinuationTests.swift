@@ -1,0 +1,346 @@
+import Glibc
+import SluiceInterface
+import TestKit
+import Testing
+
+extension Integration {
+    /// A body that broke off goes on with its exact next byte, or not at all.
+    @Suite("Continuation")
+    struct Continuation {
+        static let pattern = Pattern(seed: 71)
+        static let retries =
+            "retries.retries = 200\nretries.base_seconds = 0.002\nretries.longest_seconds = 0.01\n"
+
+        /// Where the lanes have asked nginx to begin, in the order in which the requests were over.
+        static func ranges(_ nginx: Nginx) throws -> [Int] {
+            try nginx.accessLog().compactMap { line in
+                let quoted = line.split(separator: "\"")
+                guard quoted.count > 1, quoted[1].hasPrefix("bytes=") else { return nil }
+                return Int(quoted[1].dropFirst(6).prefix { $0.isNumber })
+            }
+        }
+
+        /// What the attempts tell has to fit together.
+        static func check(_ job: Job, sourceLocation: SourceLocation = #_sourceLocation) {
+            let log = job.attemptLog
+            #expect(
+                log.last?.number == job.attempts, "the last attempt is not told of: \(job)",
+                sourceLocation: sourceLocation)
+            #expect(log.count == min(job.attempts, 20), "\(job)", sourceLocation: sourceLocation)
+            #expect(
+                log.map(\.position) == log.map(\.position).sorted(), "an attempt began before another's end",
+                sourceLocation: sourceLocation)
+            #expect(
+                log.dropLast().allSatisfy { $0.code != nil && $0.message != nil && $0.endedUsec != nil },
+                "an attempt ended without a reason: \(log)", sourceLocation: sourceLocation)
+            #expect(log.last?.code == job.outcome?.code, sourceLocation: sourceLocation)
+        }
+
+        @Test(
+            "connections that are cut at random places, by FIN or RST, cost attempts and not a byte",
+            arguments: Wire.available, [false, true])
+        func cut(_ wire: Wire, _ resets: Bool) throws {
+            let wires = try Wires("lanes.minimum = 4\n" + Self.retries)
+            // A reset takes with it what the lane has not read yet: there will be many.
+            let size = resets ? 1_500_000 : 5_000_000
+            let path = try wires.nginx.serve("file", Self.pattern, count: size)
+            var dice = Dice()
+            // Some of a head or a handshake, most of them in mid-body.
+            let places = (0..<200).map { number in
+                number % 5 == 0
+                    ? Int.random(in: 1...3000, using: &dice) : .random(in: 1...2_000_000, using: &dice)
+            }
+            let relay = try CuttingRelay(to: wires.port(wire)) { number in
+                CuttingRelay.Cut(after: places[number % places.count], resets: resets)
+            }
+            let url =
+                wire == .http
+                ? "http://127.0.0.1:\(relay.port)\(path)" : "https://localhost:\(relay.port)\(path)"
+            var positions: Set<Int> = []
+            // Of many attempts the latest are told.
+            var allAreTold = true
+            for _ in 0..<3 {
+                let job = try wires.service.fetch(url, expecting: Self.pattern).finishComplete(size)
+                #expect(job.attempts > 2, "seed \(dice.seed): \(job)")
+                Self.check(job)
+                positions.formUnion(job.attemptLog.map(\.position))
+                allAreTold = allAreTold && job.attemptLog.count == job.attempts
+            }
+            try eventually("the log of nginx is written") { try !Self.ranges(wires.nginx).isEmpty }
+            let asked = Set(try Self.ranges(wires.nginx))
+            #expect(
+                !allAreTold || asked.isSubset(of: positions),
+                "asked for \(asked.subtracting(positions)) as well")
+            #expect(relay.cuts > 4)
+        }
+
+        @Test(
+            "a file that is replaced in mid-body fails its job, and not one byte of the new one is delivered",
+            arguments: Wire.available)
+        func replaced(_ wire: Wire) throws {
+            let wires = try Wires(Self.retries)
+            let size = 32 << 20
+            let path = try wires.nginx.serve("file", Self.pattern, count: size)
+            try wires.nginx.serve("new", Pattern(seed: 72), count: size)
+            try Self.age("\(wires.nginx.root)/file")
+            let relay = try CuttingRelay(to: wires.port(wire)) { number in
+                number == 0 ? CuttingRelay.Cut(after: 20 << 20, resets: true) : nil
+            }
+            let url =
+                wire == .http
+                ? "http://127.0.0.1:\(relay.port)\(path)" : "https://localhost:\(relay.port)\(path)"
+            let job = try wires.service.fetch(url, expecting: Self.pattern, pace: .stopAt(1 << 20))
+            try job.reader.waitForCount(1 << 20)
+            #expect(rename("\(wires.nginx.root)/new", "\(wires.nginx.root)/file") == 0)
+            job.reader.release()
+            let ended = try job.finish(failing: .resourceChanged)
+            #expect(ended.attempts == 2)
+            #expect(ended.bytesDelivered >= 1 << 20 && ended.bytesDelivered <= 20 << 20)
+            Self.check(ended)
+            // Who asks again gets the new one, whole.
+            try wires.service.fetch(url, expecting: Pattern(seed: 72)).finishComplete(size)
+        }
+
+        /// An hour older: nginx makes entity-tags of seconds and sizes.
+        static func age(_ file: String) throws {
+            _ = try Program.run("/usr/bin/touch", ["-d", "-1 hour", file]).successful()
+        }
+
+        // MARK: What goes on
+
+        @Test("the rest is asked for by Range and If-Range, and the caller's fields go along")
+        func request() throws {
+            let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
+                try connection.respondRest(Self.pattern, count: 1_000_000)
+            }
+            let service = try TestService(Self.retries)
+            let job = try service.fetch(origin.url("/a?b=c"), expecting: Self.pattern) {
+                $0.headers = [HeaderField(name: "X-Own", value: "1")]
+            }.finishComplete(1_000_000)
+            #expect(job.attempts == 2)
+            #expect(job.attemptLog.map(\.position) == [0, 300_000])
+            #expect(job.attemptLog.map(\.code) == [.truncated, .complete])
+            #expect(job.attemptLog.map(\.httpStatus) == [200, 206])
+            #expect(job.contentLength == 1_000_000)
+            #expect(job.etag == "\"v1\"")
+            let request = try #require(origin.requests.last)
+            #expect(request["Range"] == "bytes=300000-")
+            #expect(request["If-Range"] == "\"v1\"")
+            #expect(request["X-Own"] == "1")
+            #expect(request.target == "/a?b=c")
+            #expect(origin.requests.first?["Range"] == nil)
+        }
+
+        @Test("a strong date of last modification is as good as an entity-tag")
+        func date() throws {
+            let modified = "Wed, 01 Jan 2020 00:00:00 GMT"
+            let origin = try BadOrigin.breaking(
+                Self.pattern, head: ["Last-Modified: \(modified)", "Date: Wed, 01 Jan 2020 00:01:00 GMT"]
+            ) { connection, _ in
+                try connection.respondRest(
+                    Self.pattern, count: 1_000_000, etag: "\"new\"",
+                    headers: ["Last-Modified: \(modified)"])
+            }
+            let service = try TestService(Self.retries)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(1_000_000)
+            #expect(job.attempts == 2)
+            #expect(origin.requests.last?["If-Range"] == modified)
+        }
+
+        @Test("an origin that ignores Range sends all of it again, and what the consumer has is dropped")
+        func ignoresRange() throws {
+            let origin = try BadOrigin.breaking(Self.pattern) { connection, number in
+                if number == 2 {
+                    // And breaks off once more, before anything new has come.
+                    try connection.sendHead(headers: ["Content-Length: 1000000", "ETag: \"v1\""])
+                    try connection.send(Self.pattern, 0..<200_000)
+                    connection.close()
+                } else {
+                    try connection.respond(headers: ["ETag: \"v1\""], pattern: Self.pattern, count: 1_000_000)
+                }
+            }
+            let service = try TestService(Self.retries)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(1_000_000)
+            #expect(job.attemptLog.map(\.position) == [0, 300_000, 300_000])
+        }
+
+        @Test("a chunked body goes on, and 416 at its very end says that it was complete")
+        func chunked() throws {
+            let origin = try BadOrigin.breaking(Self.pattern, length: nil) { connection, number in
+                if number == 2 {
+                    try connection.sendHead(
+                        "206 Partial Content",
+                        headers: [
+                            "Content-Range: bytes 300000-499999/*", "Content-Length: 200000", "ETag: \"v1\"",
+                        ])
+                    try connection.send(Self.pattern, 300_000..<500_000)
+                } else {
+                    try connection.respond(
+                        "416 Range Not Satisfiable", headers: ["Content-Range: bytes */500000"])
+                }
+            }
+            let service = try TestService(Self.retries)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(500_000)
+            #expect(job.attemptLog.map(\.position) == [0, 300_000, 500_000])
+            #expect(job.attemptLog.map(\.httpStatus) == [200, 206, 416])
+        }
+
+        @Test("after a redirect the rest is asked for where the body came from")
+        func redirected() throws {
+            let origin = try BadOrigin()
+            let count = Monitor(0)
+            origin.on("/there") { connection in
+                if count.update({
+                    $0 += 1; return $0
+                }) == 1 {
+                    try connection.sendHead(headers: ["Content-Length: 1000000", "ETag: \"v1\""])
+                    try connection.send(Self.pattern, 0..<300_000)
+                    connection.close()
+                } else {
+                    try connection.respondRest(Self.pattern, count: 1_000_000)
+                }
+            }
+            origin.on("/here") { try $0.respond("302 Found", headers: ["Location: /there"]) }
+            let service = try TestService(Self.retries)
+            try service.fetch(origin.url("/here"), expecting: Self.pattern).finishComplete(1_000_000)
+            #expect(origin.requests.map(\.path) == ["/here", "/there", "/there"])
+        }
+
+        // MARK: What does not
+
+        /// How an origin answers the request for the rest, and what that means.
+        struct Refusal: Sendable, CustomTestStringConvertible {
+            let testDescription: String
+            let code: OutcomeCode
+            var status = "206 Partial Content"
+            var headers: [String] = []
+
+            init(_ name: String, _ code: OutcomeCode, _ status: String, _ headers: [String]) {
+                testDescription = name
+                self.code = code
+                self.status = status
+                self.headers = headers
+            }
+        }
+
+        static let range = "Content-Range: bytes 300000-999999/1000000"
+        static let etag = "ETag: \"v1\""
+        static let refusals = [
+            Refusal("the whole, of another version", .resourceChanged, "200 OK", ["ETag: \"v2\""]),
+            Refusal("a part of another version", .resourceChanged, "206 P", [range, "ETag: \"v2\""]),
+            Refusal(
+                "a weak entity-tag of the same letters", .resourceChanged, "206 P", [range, "ETag: W/\"v1\""]),
+            Refusal("a redirect", .resourceChanged, "302 Found", ["Location: /elsewhere", etag]),
+            Refusal("a part without a version", .unknownVersion, "206 P", [range]),
+            Refusal("the whole without a version", .unknownVersion, "200 OK", []),
+            Refusal(
+                "a part that begins elsewhere", .wrongRange, "206 P",
+                ["Content-Range: bytes 299999-999999/1000000", etag]),
+            Refusal("a part that begins nowhere", .wrongRange, "206 P", [etag]),
+            Refusal(
+                "another unit", .wrongRange, "206 P", ["Content-Range: pages 300000-999999/1000000", etag]),
+            Refusal(
+                "several parts", .multipartRange, "206 P",
+                ["Content-Type: multipart/byteranges; boundary=x", etag]),
+            Refusal(
+                "another length", .lengthChanged, "206 P",
+                ["Content-Range: bytes 300000-999999/1000001", etag]),
+            Refusal(
+                "nothing, and another length", .rangeNotSatisfiable, "416 No",
+                ["Content-Range: bytes */300001"]),
+            Refusal("nothing, and no length", .rangeNotSatisfiable, "416 No", []),
+            Refusal("an encoded part", .contentEncoded, "206 P", [range, etag, "Content-Encoding: gzip"]),
+            Refusal("a status that does not pass", .httpStatus, "404 No", [etag]),
+        ]
+
+        @Test(
+            "an answer that is not the rest of the same body ends the job by its own name",
+            arguments: refusals)
+        func refused(_ refusal: Refusal) throws {
+            let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
+                let count = refusal.status.hasPrefix("200") ? 1_000_000 : 700_000
+                try connection.sendHead(
+                    refusal.status, headers: ["Content-Length: \(count)"] + refusal.headers)
+                // Bytes that must not get anywhere.
+                try connection.send(Pattern(seed: 73), 0..<count)
+            }
+            let service = try TestService(Self.retries)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern)
+                .finish(failing: refusal.code, delivered: 300_000)
+            #expect(job.attempts == 2)
+            #expect(job.attemptLog.map(\.code) == [.truncated, refusal.code])
+            Self.check(job)
+            #expect(origin.requests.count == 2, "it was asked again")
+        }
+
+        @Test("the same version with fewer bytes than were delivered is another length")
+        func shorter() throws {
+            let origin = try BadOrigin.breaking(Self.pattern, length: nil) { connection, _ in
+                try connection.respond(headers: [Self.etag], pattern: Self.pattern, count: 200_000)
+            }
+            let service = try TestService(Self.retries)
+            try service.fetch(origin.url(), expecting: Self.pattern)
+                .finish(failing: .lengthChanged, delivered: 300_000)
+        }
+
+        @Test("a part that breaks its own announcement never ends as complete")
+        func longPart() throws {
+            let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
+                try connection.sendHead(
+                    "206 Partial Content",
+                    headers: ["Transfer-Encoding: chunked", Self.etag, Self.range])
+                try connection.sendChunk(Self.pattern.bytes(300_000..<1_000_000))
+                try connection.sendChunk(Self.pattern.bytes(1_000_000..<1_000_100))
+                try connection.sendChunk([])
+            }
+            let service = try TestService(Self.retries)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern).finish(failing: .wrongRange)
+            #expect(job.bytesDelivered <= 1_000_000)
+        }
+
+        /// What a first response says of its version, and why that is not enough.
+        static let obstacles: [([String], OutcomeCode)] = [
+            ([], .noValidator),
+            (["ETag: W/\"v1\""], .weakValidator),
+            // The body may have changed again in the second in which it was sent (RFC 9110 §8.8.2.2).
+            (
+                [
+                    "Last-Modified: Wed, 01 Jan 2020 00:00:00 GMT", "Date: Wed, 01 Jan 2020 00:00:00 GMT",
+                ], .weakValidator
+            ),
+            (["ETag: unquoted"], .weakValidator),
+        ]
+
+        @Test(
+            "without a strong name of its version a body is not continued, and the origin is not asked",
+            arguments: obstacles)
+        func obstacle(_ head: [String], _ code: OutcomeCode) throws {
+            let origin = try BadOrigin.breaking(Self.pattern, head: head) { connection, _ in
+                try connection.respondRest(Self.pattern, count: 1_000_000)
+            }
+            let service = try TestService(Self.retries)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern)
+                .finish(failing: code, delivered: 300_000)
+            #expect(job.attempts == 1)
+            #expect(origin.requests.count == 1)
+            // Why it broke off, and why it does not go on.
+            #expect(job.outcome?.message.contains("300000 of 1000000") == true, "\(job)")
+        }
+
+        @Test("a body that ends with the connection is not continued")
+        func unannounced() throws {
+            let origin = try BadOrigin.numbered { connection, _ in
+                try connection.sendHead(headers: [Self.etag, "Connection: close"])
+                try connection.send(Self.pattern, 0..<300_000)
+                // By RST: a FIN would be the end of the body.
+                _ = try connection.pause(.milliseconds(200))
+                connection.reset()
+            }
+            let service = try TestService(Self.retries)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern)
+                .finish(failing: .notResumable)
+            #expect(job.bytesDelivered <= 300_000)
+            #expect(origin.requests.count == 1)
+        }
+    }
+}

@@ -1,0 +1,338 @@
+import Foundation
+import Glibc
+import SluiceInterface
+import TestKit
+import Testing
+
+extension Integration {
+    /// Attempts that fail and are repeated, and those that are not.
+    @Suite("Retries")
+    struct Retries {
+        static let pattern = Pattern(seed: 81)
+        static let quick = "retries.retries = 5\nretries.base_seconds = 0.005\n"
+
+        /// µs since 1970.
+        static func now() -> Int {
+            var now = timespec()
+            clock_gettime(CLOCK_REALTIME, &now)
+            return now.tv_sec * 1_000_000 + now.tv_nsec / 1000
+        }
+
+        // MARK: What is retried
+
+        /// A way to fail that may pass.
+        struct Trouble: Sendable, CustomTestStringConvertible {
+            let testDescription: String
+            let code: OutcomeCode
+            let script: @Sendable (inout OriginConnection) throws -> Void
+
+            init(
+                _ name: String, _ code: OutcomeCode,
+                _ script: @escaping @Sendable (inout OriginConnection) throws -> Void
+            ) {
+                testDescription = name
+                self.code = code
+                self.script = script
+            }
+        }
+
+        static let passing: [Trouble] =
+            [408, 429, 500, 502, 503, 504].map { status in
+                Trouble("\(status)", .httpStatus) { try $0.respond("\(status) No", body: Array("no".utf8)) }
+            } + [
+                Trouble("a reset before the head", .connectionLost) { $0.reset() },
+                Trouble("an end before the head", .connectionLost) { $0.close() },
+                Trouble("no head in time", .connectTimeout) { $0.waitForClose() },
+                Trouble("a head without its body, cut", .truncated) { connection in
+                    try connection.sendHead(headers: ["Content-Length: 1000", "ETag: \"other\""])
+                    connection.close()
+                },
+                Trouble("a head without its body, and silence", .stallTimeout) { connection in
+                    try connection.sendHead(headers: ["Content-Length: 1000", "ETag: \"other\""])
+                    connection.waitForClose()
+                },
+                Trouble("a head that kills the lane", .laneDied) { connection in
+                    try connection.send("HTTP/1.1 200 OK\r\nContent-Le")
+                    connection.close()
+                },
+            ]
+
+        @Test(
+            "before the first byte a failure that may pass is repeated, and the next answer is as good as the first",
+            arguments: passing)
+        func passes(_ trouble: Trouble) throws {
+            let origin = try BadOrigin.numbered { connection, number in
+                if number <= 2 {
+                    try trouble.script(&connection)
+                } else {
+                    // Another version and another length: nothing had been delivered.
+                    try connection.respond(headers: ["ETag: \"b\""], pattern: Self.pattern, count: 50_000)
+                }
+            }
+            let service = try TestService(Self.quick)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern) {
+                $0.connectTimeoutSeconds = 0.3
+                $0.stallTimeoutSeconds = 0.3
+            }.finishComplete(50_000)
+            #expect(job.attempts == 3)
+            #expect(job.attemptLog.map(\.code) == [trouble.code, trouble.code, .complete])
+            #expect(job.attemptLog.map(\.position) == [0, 0, 0])
+            #expect(job.etag == "\"b\"")
+            #expect(job.contentLength == 50_000)
+            #expect(origin.requests.allSatisfy { $0["Range"] == nil && $0["If-Range"] == nil })
+            #expect(try service.status().jobs.retried == 2)
+        }
+
+        @Test("a name without an address and a port without a listener are tried again")
+        func noConnection() throws {
+            let service = try TestService("retries.retries = 2\nretries.base_seconds = 0.005\n")
+            let port = try Loopback.freePort()
+            for (url, code) in [
+                ("http://sluice.invalid/", OutcomeCode.nameNotResolved),
+                ("http://127.0.0.1:\(port)/", .connectionRefused),
+            ] {
+                let job = try service.fetch(url).finish(failing: code, delivered: 0)
+                #expect(job.attempts == 3)
+                #expect(job.attemptLog.map(\.code) == [code, code, code])
+            }
+        }
+
+        @Test("what will be the same the next time is not tried again")
+        func lasting() throws {
+            let origin = try BadOrigin()
+            for status in [400, 401, 403, 404, 405, 410, 418, 501, 505] {
+                origin.on("/\(status)") { try $0.respond("\(status) No") }
+            }
+            origin.on("/loop") { try $0.respond("302 Found", headers: ["Location: /loop"]) }
+            origin.on("/ftp") { try $0.respond("302 Found", headers: ["Location: ftp://h/"]) }
+            origin.on("/gzip") { try $0.respond(headers: ["Content-Encoding: gzip"], body: [31, 139]) }
+            origin.on("/part") {
+                try $0.respond("206 P", headers: ["Content-Range: bytes 0-1/2"], body: [1, 2])
+            }
+            origin.on("/large") { try $0.respond(pattern: Self.pattern, count: 2000) }
+            origin.on("/ssh") { connection in
+                try connection.send("SSH-2.0-OpenSSH_9.2\r\n")
+                connection.close()
+            }
+            let service = try TestService(Self.quick)
+            var cases: [(String, OutcomeCode)] = [400, 401, 403, 404, 405, 410, 418, 501, 505].map {
+                ("/\($0)", .httpStatus)
+            }
+            cases += [
+                ("/loop", .tooManyRedirects), ("/ftp", .redirectRefused), ("/gzip", .contentEncoded),
+                ("/part", .unexpectedPartial), ("/large", .tooLarge), ("/ssh", .protocolError),
+            ]
+            for (path, code) in cases {
+                let job = try service.fetch(origin.url(path), expecting: Self.pattern) {
+                    $0.maximumSize = 1000
+                }.finish(failing: code)
+                #expect(job.attempts == 1, "\(job)")
+                #expect(job.attemptLog.map(\.code) == [code])
+            }
+            #expect(try service.status().jobs.retried == 0)
+        }
+
+        @Test("a certificate that does not hold is not tried again")
+        func certificate() throws {
+            let authority = try TestCA()
+            var options = NginxOptions()
+            options.certificate = authority[.good]
+            let nginx = try Nginx(options)
+            let service = try TestService(Self.quick)
+            let job = try service.fetch(nginx.tlsURL("/")).finish(failing: .tlsUntrusted, delivered: 0)
+            #expect(job.attempts == 1)
+        }
+
+        // MARK: How often
+
+        @Test("as many failures are borne as the settings say, or the job")
+        func count() throws {
+            let origin = try BadOrigin { try $0.respond("503 No") }
+            let service = try TestService("retries.retries = 3\nretries.base_seconds = 0\n")
+            for (retries, attempts) in [(nil, 4), (0, 1), (1, 2), (7, 8), (40, 41)] as [(Int?, Int)] {
+                let job = try service.fetch(origin.url()) { $0.retries = retries }
+                    .finish(failing: .httpStatus, delivered: 0)
+                #expect(job.attempts == attempts)
+                #expect(job.httpStatus == 503)
+                // The latest are remembered, with their own numbers.
+                #expect(
+                    job.attemptLog.map(\.number) == Array((max(0, attempts - 20) + 1)...attempts), "\(job)")
+            }
+            #expect(origin.requests.count == 4 + 1 + 2 + 8 + 41)
+        }
+
+        @Test("an attempt that brought a good deal is no failure to count")
+        func progress() throws {
+            let size = 12 << 20
+            let origin = try BadOrigin { connection in
+                let start = connection.request.rangeStart ?? 0
+                try connection.sendHead(
+                    start > 0 ? "206 Partial Content" : "200 OK",
+                    headers: ["Content-Length: \(size - start)", "ETag: \"a\""]
+                        + (start > 0 ? ["Content-Range: bytes \(start)-\(size - 1)/\(size)"] : []))
+                try connection.send(Self.pattern, start..<min(size, start + (3 << 19)))
+                connection.close()
+            }
+            let service = try TestService("retries.retries = 1\nretries.base_seconds = 0\n")
+            let job = try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(size)
+            #expect(job.attempts == 8)
+        }
+
+        // MARK: How long
+
+        /// A job that waits for its second attempt.
+        private func waiting(
+            _ service: TestService, _ url: String, _ change: (inout Ingest.FetchParameters) -> Void = { _ in }
+        ) throws -> (job: TestJob, pause: Double) {
+            let job = try service.fetch(url, expecting: Self.pattern, change)
+            let now = try job.waitFor(.waiting)
+            let retry = try #require(now.retryUsec)
+            let ended = try #require(now.attemptLog.last?.endedUsec)
+            #expect(now.laneProcessID == nil || now.attempts == 1)
+            return (job, Double(retry - ended) / 1e6)
+        }
+
+        @Test("Retry-After in seconds and as a date is honoured, up to the limit of the settings")
+        func retryAfter() throws {
+            let origin = try BadOrigin()
+            func answer(_ path: String, _ value: String) {
+                origin.on(path) { try $0.respond("503 Later", headers: ["Retry-After: \(value)"]) }
+            }
+            answer("/seconds", "77")
+            answer("/date", Self.date(Self.now() / 1_000_000 + 50))
+            answer(
+                "/rfc850", Self.date(Self.now() / 1_000_000 + 60, format: "EEEE, dd-MMM-yy HH:mm:ss 'GMT'"))
+            answer("/long", "99999999999999999999")
+            answer("/far", Self.date(Self.now() / 1_000_000 + 10_000_000))
+            answer("/past", Self.date(Self.now() / 1_000_000 - 1000))
+            answer("/nonsense", "soon")
+            let service = try TestService(
+                "retries.retries = 1\nretries.base_seconds = 5\nretries.longest_retry_after_seconds = 100\n")
+            for (path, range) in [
+                ("/seconds", 77.0...77.5), ("/date", 45...50.5), ("/rfc850", 55...60.5),
+                ("/long", 100...100.5),
+                ("/far", 100...100.5), ("/past", 0...5), ("/nonsense", 0...5),
+            ] as [(String, ClosedRange<Double>)] {
+                let (job, pause) = try waiting(service, origin.url(path))
+                #expect(range.contains(pause), "\(path): \(pause) s")
+                #expect(try service.cancel(job.id).outcome?.code == .cancelled)
+            }
+        }
+
+        /// As HTTP writes it.
+        static func date(_ seconds: Int, format: String = "EEE, dd MMM yyyy HH:mm:ss 'GMT'") -> String {
+            let formatter = DateFormatter()
+            formatter.locale = Locale(identifier: "en_US_POSIX")
+            formatter.timeZone = TimeZone(identifier: "GMT")
+            formatter.dateFormat = format
+            return formatter.string(from: Date(timeIntervalSince1970: Double(seconds)))
+        }
+
+        @Test("pauses are spread over the whole time up to their limit, and never longer")
+        func jitter() throws {
+            let origin = try BadOrigin { try $0.respond("503 Later") }
+            let service = try TestService("retries.base_seconds = 1000\nretries.longest_seconds = 60\n")
+            var pauses: [Double] = []
+            for _ in 0..<40 { pauses.append(try waiting(service, origin.url()).pause) }
+            #expect(pauses.allSatisfy { (0...60.5).contains($0) }, "\(pauses)")
+            // Less than one in a million for each third to stay empty, or to be called so.
+            for third in 0..<3 {
+                #expect(
+                    pauses.contains { (20 * Double(third)...20 * Double(third + 1)).contains($0) },
+                    "\(pauses)")
+            }
+        }
+
+        @Test("a deadline that leaves no time for the pause ends the job at once")
+        func deadline() throws {
+            let origin = try BadOrigin { try $0.respond("503 Later", headers: ["Retry-After: 60"]) }
+            let service = try TestService("retries.retries = 5\n")
+            let start = ContinuousClock.now
+            let job = try service.fetch(origin.url()) { $0.deadlineSeconds = 30 }
+                .finish(failing: .httpStatus, delivered: 0)
+            #expect(start.duration(to: .now) < .seconds(5))
+            #expect(job.attempts == 1)
+            #expect(job.outcome?.message.contains("deadline") == true, "\(job)")
+        }
+
+        @Test("a deadline counts the pauses, too")
+        func deadlineInPause() throws {
+            let service = try TestService("retries.retries = 1000\nretries.base_seconds = 0.02\n")
+            let port = try Loopback.freePort()
+            let job = try service.fetch("http://127.0.0.1:\(port)/") { $0.deadlineSeconds = 0.5 }.finish()
+            // Either it comes in the middle of a pause, or the pause does not fit any more.
+            #expect(
+                [.deadlineExceeded, .connectionRefused].contains(job.outcome?.code), "\(job)")
+            #expect(job.attempts > 1)
+        }
+
+        // MARK: While it waits
+
+        @Test("a job that waits has no lane, can be cancelled, and ends when its consumer goes")
+        func whileWaiting() throws {
+            let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
+                try connection.respond("503 Later", headers: ["Retry-After: 60"])
+            }
+            origin.on("/good") { try $0.respond(pattern: Self.pattern, count: 10) }
+            let service = try TestService(
+                "lanes.minimum = 1\nlanes.maximum = 1\nretries.retries = 5\nretries.base_seconds = 0\n")
+            let first = try service.fetch(origin.url(), expecting: Self.pattern)
+            try eventually("it waits for long") {
+                try first.now().retryUsec.map { $0 - Self.now() > 30_000_000 } == true
+            }
+            #expect(try first.now().bytesDelivered == 300_000)
+            // The only lane is free for others.
+            try service.fetch(origin.url("/good"), expecting: Self.pattern).finishComplete(10)
+            #expect(try first.now().laneProcessID == nil)
+            #expect(try service.status().jobs.waiting == 1)
+            try first.reader.waitForCount(300_000)
+            let cancelled = try service.cancel(first.id)
+            #expect(cancelled.state == .cancelled && cancelled.bytesDelivered == 300_000)
+            #expect(try first.reader.waitForEnd().count == 300_000)
+
+            let second = try service.fetch(origin.url(), expecting: Self.pattern)
+            try second.waitFor(.waiting)
+            second.reader.cancel()
+            let ended = try service.wait(second.id, within: .seconds(5))
+            #expect(ended.outcome?.code == .consumerGone, "\(ended)")
+        }
+
+        // MARK: What is told
+
+        @Test("every attempt is in show and in the log")
+        func told() throws {
+            let origin = try BadOrigin.numbered { connection, number in
+                switch number {
+                case 1: connection.close()
+                case 2: try connection.respond("502 Bad")
+                case 3:
+                    try connection.sendHead(headers: ["Content-Length: 1000000", "ETag: \"a\""])
+                    try connection.send(Self.pattern, 0..<300_000)
+                    connection.close()
+                default: try connection.respondRest(Self.pattern, count: 1_000_000, etag: "\"a\"")
+                }
+            }
+            let service = try TestService(Self.quick)
+            let job = try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(1_000_000)
+            let codes: [OutcomeCode] = [.connectionLost, .httpStatus, .truncated, .complete]
+            #expect(job.attemptLog.map(\.code) == codes)
+            #expect(job.attemptLog.map(\.httpStatus) == [nil, 502, 200, 206])
+            #expect(job.attemptLog.map(\.position) == [0, 0, 0, 300_000])
+            #expect(job.attemptLog.map(\.number) == [1, 2, 3, 4])
+            let times = job.attemptLog.flatMap { [$0.startedUsec, $0.endedUsec ?? 0] }
+            #expect(times == times.sorted(), "\(times)")
+            let lines = service.log.split(separator: "\n").filter { $0.contains("attempt failed") }
+            #expect(lines.count == 3, "\(service.log)")
+            for (number, line) in lines.enumerated() {
+                #expect(line.contains("attempt=\(number + 1)") && line.contains("job=\(job.id)"), "\(line)")
+                #expect(line.contains("outcome=\(codes[number].rawValue)"), "\(line)")
+                #expect(line.contains("pause_usec=") && line.contains("reason="), "\(line)")
+            }
+            let shown = try Program.run(
+                try Products.path("sluicectl"), ["show", job.id],
+                environment: ["SLUICE_SOCKET": service.socket]
+            ).successful().output
+            for code in codes { #expect(shown.contains(code.rawValue), "\(shown)") }
+        }
+    }
+}
