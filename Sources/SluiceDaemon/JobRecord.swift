@@ -36,6 +36,8 @@ final class JobRecord {
 
     /// The queue holds it, ended or not.
     var isInQueue = false
+    /// How many bytes the consumer had when an attempt last failed.
+    var deliveredAtFailure = 0
     /// What the last attempt had delivered when the job was parked, in bytes; nil where it was not.
     var deliveredBeforePark: Int?
     /// It shall be put into the queue as soon as its lane has let go of it.
