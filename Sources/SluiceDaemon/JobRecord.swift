@@ -96,11 +96,13 @@ final class JobRecord {
         job.digest = digest?.description
         job.laneProcessID = lane.map { Int($0.processID) }
         let numbers = settlement ?? account?.numbers() ?? JobAccount.Numbers()
-        job.bytesReceived = numbers.received
+        // What the last attempt had and the consumer did not get is dropped, also while the account still has it.
+        let received = machine.isBetweenAttempts ? numbers.delivered : numbers.received
+        job.bytesReceived = received
         job.bytesDelivered = numbers.delivered
         job.gateClosures = numbers.gateClosures
         job.stalledUsec = numbers.stalledUsec
-        job.bytesBuffered = settlement == nil ? numbers.received - numbers.delivered : 0
+        job.bytesBuffered = settlement == nil ? received - numbers.delivered : 0
         return job
     }
 
@@ -131,11 +133,17 @@ final class JobRecord {
         _ = attemptLog.popLast()
     }
 
+    /// A response has this status: of the job the last there was, and of the attempt that runs its own.
+    func noteStatus(_ status: Int) {
+        httpStatus = status
+        guard let last = attemptLog.indices.last, attemptLog[last].endedUsec == nil else { return }
+        attemptLog[last].httpStatus = status
+    }
+
     /// - Parameter outcome: why it is over; nil where the job is parked.
     func endAttempt(_ outcome: Outcome?) {
         guard var attempt = attemptLog.last, attempt.endedUsec == nil else { return }
         attempt.endedUsec = Realtime.microseconds()
-        attempt.httpStatus = httpStatus
         attempt.code = outcome?.code
         attempt.message = outcome?.message
         attemptLog[attemptLog.count - 1] = attempt

@@ -9,7 +9,7 @@ extension Scheduler {
     // MARK: Attempts end
 
     func ended(_ job: JobRecord, _ facts: EndFacts) {
-        job.httpStatus = facts.status ?? job.httpStatus
+        if let status = facts.status { job.noteStatus(status) }
         job.digest = facts.digest
         if let etag = facts.etag { job.etag = etag }
         perform(job.machine.laneEnded(verdict(on: job, facts, isDeath: false)), job)

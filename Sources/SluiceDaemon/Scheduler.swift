@@ -289,7 +289,7 @@ final class Scheduler {
     }
 
     private func responded(_ job: JobRecord, _ facts: ResponseFacts) {
-        job.httpStatus = facts.status
+        job.noteStatus(facts.status)
         // Of a body that goes on, everything but its length is known.
         if job.position == 0 {
             job.known = facts.representation
