@@ -8,7 +8,7 @@ struct ServiceOptions: ParsableArguments {
         name: .long,
         help: ArgumentHelp(
             "The service's socket; else $\(ServiceFinder.variable), else the system's, else the user's own.",
-            valueName: "path"))
+            valueName: "path"), completion: .file())
     var socket: String?
 
     var finder: ServiceFinder {

@@ -25,23 +25,26 @@ struct SluicedCommand: AsyncParsableCommand {
             """,
         version: SluiceVersion.current)
 
-    @Option(name: .long, help: ArgumentHelp("Read settings from FILE (sluiced.toml).", valueName: "file"))
+    @Option(name: .long, help: ArgumentHelp("Read settings from FILE (sluiced.toml).", valueName: "file"),
+        completion: .file(extensions: ["toml"]))
     var config: String?
 
     @Option(
-        name: .long, help: ArgumentHelp("Only say whether FILE is a good settings file.", valueName: "file"))
+        name: .long, help: ArgumentHelp("Only say whether FILE is a good settings file.", valueName: "file"),
+        completion: .file(extensions: ["toml"]))
     var checkConfig: String?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
             "Listen on PATH, whatever the settings say. The default is \(SocketPath.system) for root and "
-                + "$XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.", valueName: "path"))
+                + "$XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.", valueName: "path"), completion: .file())
     var socket: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The lane's executable, if not the one installed beside.", valueName: "path"))
+        help: ArgumentHelp("The lane's executable, if not the one installed beside.", valueName: "path"),
+        completion: .file())
     var lane: String?
 
     @Flag(

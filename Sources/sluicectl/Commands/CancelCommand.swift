@@ -12,7 +12,7 @@ struct CancelCommand: ParsableCommand {
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "The jobs' ids.") var ids: [String]
+    @Argument(help: "The jobs' ids.", completion: JobCompletion.ids(.running)) var ids: [String]
 
     func run() throws {
         let connection = try service.finder.connect()

@@ -8,7 +8,7 @@ struct ShowCommand: ParsableCommand {
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "The job's id.") var id: String
+    @Argument(help: "The job's id.", completion: JobCompletion.ids(.all)) var id: String
 
     func run() throws {
         let job = try service.finder.connect().show(id)

@@ -15,7 +15,7 @@ struct WaitCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
     @Flag(help: "Exit with 0 also where the body ended with the connection and may not be whole.")
     var acceptUnverified = false
-    @Argument(help: "The job's id.") var id: String
+    @Argument(help: "The job's id.", completion: JobCompletion.ids(.all)) var id: String
 
     func run() throws {
         let patience = try service.patience()

@@ -15,7 +15,8 @@ struct WatchCommand: ParsableCommand {
     @OptionGroup var output: OutputOptions
     @Option(help: ArgumentHelp("Between two lines about progress, from 0.1 to 3600.", valueName: "seconds"))
     var interval = 1.0
-    @Argument(help: "The job's id; without one, all of your jobs.") var id: String?
+    @Argument(help: "The job's id; without one, all of your jobs.", completion: JobCompletion.ids(.running))
+    var id: String?
 
     func validate() throws {
         guard (0.1...3600).contains(interval) else {

@@ -39,7 +39,7 @@ struct FetchCommand: ParsableCommand {
         name: .shortAndLong,
         help: ArgumentHelp(
             "Write to FILE: under another name beside it, until the body is complete. - is standard output.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var output: String?
 
     @Option(
@@ -75,7 +75,7 @@ struct FetchCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "What the body must have: sha256:HEX or sha512:HEX. The name alone: print it on standard error.",
-            valueName: "digest"))
+            valueName: "digest"), completion: .list(["sha256", "sha512"]))
     var digest: String?
 
     @Option(
@@ -87,7 +87,7 @@ struct FetchCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "The same with the version in FILE, which remembers the one of a complete body.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var etagFile: String?
 
     @Flag(help: "Take a body that ended with the connection, whole or not.")
@@ -109,7 +109,7 @@ struct FetchCommand: ParsableCommand {
 
     @Argument(
         parsing: .postTerminator,
-        help: ArgumentHelp("A command that gets the pipe as its standard input.", valueName: "command"))
+        help: ArgumentHelp("A command that gets the pipe as its standard input.", valueName: "command"), completion: .file())
     var command: [String] = []
 
     func validate() throws {

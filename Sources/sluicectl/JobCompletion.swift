@@ -1,0 +1,44 @@
+import ArgumentParser
+import FoundationEssentials
+import Glibc
+import SluiceClient
+import SluiceInterface
+
+/// What a shell offers in place of a job's id when somebody presses the tab key.
+///
+/// The completion script runs this program for it. Whatever goes wrong there is nothing to offer, and nothing to say:
+/// a message would be written into the middle of somebody's command line.
+enum JobCompletion {
+    /// Which jobs are worth offering.
+    enum Choice {
+        /// Running ones, and those that the service remembers.
+        case all
+        /// Those that have not ended.
+        case running
+    }
+
+    /// How long a person may be kept waiting for a service that does not answer, in seconds.
+    private static let limit: UInt32 = 2
+
+    /// The ids of jobs, the latest first.
+    static func ids(_ choice: Choice) -> CompletionKind {
+        .custom { words, _, _ in
+            // Ends the program: connecting waits where the service's queue is full, and nothing interrupts it.
+            signal(SIGALRM) { _ in _exit(0) }
+            alarm(limit)
+            let finder = ServiceFinder(
+                explicit: socket(in: words), environment: ProcessInfo.processInfo.environment)
+            guard let jobs = try? finder.find()?.list() else { return [] }
+            return jobs.filter { choice == .all || !$0.state.isFinal }.map(\.id).reversed()
+        }
+    }
+
+    /// The value of `--socket` in a command line that is being written. bash takes words apart at `=`.
+    static func socket(in words: [String]) -> String? {
+        guard let index = words.firstIndex(where: { $0 == "--socket" || $0.hasPrefix("--socket=") }) else {
+            return nil
+        }
+        if words[index] != "--socket" { return String(words[index].dropFirst("--socket=".count)) }
+        return words[(index + 1)...].first { $0 != "=" }
+    }
+}
