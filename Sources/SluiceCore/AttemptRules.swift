@@ -10,7 +10,7 @@ public struct AttemptEnd: Sendable {
     public var retryAfterSeconds: Double?
     /// The lane died.
     public var isDeath: Bool
-    /// The first byte that the attempt was to bring.
+    /// How many bytes the consumer had when an attempt failed before: what has come since is progress.
     public var position: Int
     /// How many bytes of the body the consumer's pipe has got by now.
     public var delivered: Int

@@ -103,6 +103,14 @@ public struct JobStateMachine: Sendable {
         }
     }
 
+    /// How it is to end, once its lane has let go of it.
+    public var endingOutcome: Outcome? {
+        switch state {
+        case .ending(let outcome, _): outcome
+        case .queued, .running, .parking, .parked, .waiting, .finished: nil
+        }
+    }
+
     /// A lane is at work and nobody has asked it to stop.
     public var isRunning: Bool {
         switch state {

@@ -29,7 +29,7 @@ extension EndFacts {
 extension Representation {
     var isPlausible: Bool {
         guard let place = try? RequestURL(url), place.text == url else { return false }
-        guard length.map({ $0 >= 0 && $0 < 1 << 56 }) ?? true, digests.count <= 4,
+        guard length.map({ $0 >= 0 && $0 < ResponseRules.longestBody }) ?? true, digests.count <= 4,
             digests.allSatisfy(\.isPlausible)
         else { return false }
         return version.validator.map { validator in

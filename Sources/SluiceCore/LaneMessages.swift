@@ -67,7 +67,7 @@ public struct LaneOrder: Codable, Sendable, Equatable {
     }
 
     /// The lowest high watermark for a job that has been parked, in bytes.
-    public static let narrowest = 128 << 10
+    public static let narrowest = 256 << 10
 
     /// Lowers the watermarks of a job that was parked when its last attempt had delivered so many bytes: what waits when
     /// it is parked again is dropped and has to come once more, and that should not be more than what it got.

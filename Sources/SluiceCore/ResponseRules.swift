@@ -22,6 +22,9 @@ public enum ResponseDecision: Sendable, Equatable {
 
 /// The rules for taking a body, decided on the head alone, before a byte of the body is seen.
 public enum ResponseRules {
+    /// No body is as long, in bytes: 64 PiB. Sums of many that are shorter still fit.
+    public static let longestBody = 1 << 56
+
     /// Judges a response to a request for a whole representation.
     ///
     /// - Parameters:
@@ -49,7 +52,7 @@ public enum ResponseRules {
         guard let announced = field("content-length") else {
             return .accept(length: nil, framing: .unannounced)
         }
-        guard let length = Int(announced), length >= 0 else {
+        guard let length = Int(announced), (0..<longestBody).contains(length) else {
             return .refuse(.protocolError, "the Content-Length is \(RequestURL.quote(announced))")
         }
         if let maximumSize, length > maximumSize {

@@ -36,6 +36,12 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
         self.retries = retries
     }
 
+    /// Whether the counts can be those of a job; what was stored may be damaged.
+    public var isPlausible: Bool {
+        (0...JobRequest.maximumRetries).contains(retries) && (0...retries + 1).contains(failures)
+            && (0...retries + 1).contains(deaths)
+    }
+
     /// Whether an attempt that ended like this may be repeated at all.
     ///
     /// - Parameter status: of the response, where the outcome is `httpStatus`.
@@ -72,7 +78,8 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
         failures += 1
         if isDeath { deaths += 1 }
         guard failures <= retries, deaths <= retries else { return nil }
-        let limit = min(pauses.longest, pauses.base * Double(1 << min(failures - 1, 30)))
+        // Deaths are never forgiven, and neither are their pauses: starting lanes for one origin costs everybody.
+        let limit = min(pauses.longest, pauses.base * Double(1 << min(max(failures, deaths) - 1, 30)))
         let pause = limit * random
         guard let retryAfter else { return pause }
         return max(pause, min(max(0, retryAfter), pauses.longestRetryAfter))

@@ -201,7 +201,7 @@ public actor IngestDaemon {
     private func drain(_ next: @escaping () -> Void) {
         guard let parts else { return }
         let time = Duration.seconds(settings.restart.drainSeconds)
-        _ = notifier.extendTimeout(by: time + Self.stopTime * 2)
+        _ = notifier.extendTimeout(by: time + Self.stopTime * 2 + .seconds(settings.lanes.endSeconds + 1))
         var isDone = false
         let finish = {
             guard !isDone else { return }
@@ -235,7 +235,8 @@ public actor IngestDaemon {
         parts.scheduler.pool.stopStarting()
         parts.scheduler.endAll(Outcome(.serviceStopped, "the service stopped"))
         closeIfDone(completion)
-        loop.after(Self.stopTime) { self.close(completion) }
+        let time = max(Self.stopTime, .seconds(settings.lanes.endSeconds + 1))
+        loop.after(time) { self.close(completion) }
     }
 
     private func closeIfDone(_ completion: @escaping @Sendable () -> Void) {

@@ -39,6 +39,11 @@ final class JobAccount {
         self.staging = staging
     }
 
+    /// The staging pipe for a lane, opened once more: what a lane does to the flags of its own is nothing to ours.
+    func stagingForLane() throws(Errno) -> OwnedDescriptor {
+        try staging.reopenedForReadingAndWriting()
+    }
+
     /// Whether a lane has had the order in its hands.
     var isTaken: Bool { reader.isTaken }
 
@@ -75,12 +80,17 @@ final class JobAccount {
         return position
     }
 
+    /// - Returns: false where it does not become empty: somebody still writes who should not.
     private func drainStaging() -> Bool {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        while true {
+        for _ in 0..<Self.readsToDrain {
             let count = read(staging.rawValue, &buffer, buffer.count)
-            if count > 0 || (count < 0 && errno == EINTR) { continue }
-            return count < 0 && errno == EAGAIN
+            if count < 0, errno == EAGAIN { return true }
+            if count < 0, errno != EINTR { return false }
         }
+        return false
     }
+
+    /// A pipe holds a mebibyte at most (`pipe-max-size`), an ordinary user's: so many reads empty it.
+    private static let readsToDrain = 64
 }

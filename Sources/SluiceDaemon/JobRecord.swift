@@ -36,6 +36,8 @@ final class JobRecord {
 
     /// The queue holds it, ended or not.
     var isInQueue = false
+    /// How many bytes the consumer had when an attempt last failed.
+    var deliveredAtFailure = 0
     /// What the last attempt had delivered when the job was parked, in bytes; nil where it was not.
     var deliveredBeforePark: Int?
     /// It shall be put into the queue as soon as its lane has let go of it.
@@ -94,11 +96,13 @@ final class JobRecord {
         job.digest = digest?.description
         job.laneProcessID = lane.map { Int($0.processID) }
         let numbers = settlement ?? account?.numbers() ?? JobAccount.Numbers()
-        job.bytesReceived = numbers.received
+        // What the last attempt had and the consumer did not get is dropped, also while the account still has it.
+        let received = machine.isBetweenAttempts ? numbers.delivered : numbers.received
+        job.bytesReceived = received
         job.bytesDelivered = numbers.delivered
         job.gateClosures = numbers.gateClosures
         job.stalledUsec = numbers.stalledUsec
-        job.bytesBuffered = settlement == nil ? numbers.received - numbers.delivered : 0
+        job.bytesBuffered = settlement == nil ? received - numbers.delivered : 0
         return job
     }
 
@@ -129,11 +133,17 @@ final class JobRecord {
         _ = attemptLog.popLast()
     }
 
+    /// A response has this status: of the job the last there was, and of the attempt that runs its own.
+    func noteStatus(_ status: Int) {
+        httpStatus = status
+        guard let last = attemptLog.indices.last, attemptLog[last].endedUsec == nil else { return }
+        attemptLog[last].httpStatus = status
+    }
+
     /// - Parameter outcome: why it is over; nil where the job is parked.
     func endAttempt(_ outcome: Outcome?) {
         guard var attempt = attemptLog.last, attempt.endedUsec == nil else { return }
         attempt.endedUsec = Realtime.microseconds()
-        attempt.httpStatus = httpStatus
         attempt.code = outcome?.code
         attempt.message = outcome?.message
         attemptLog[attemptLog.count - 1] = attempt

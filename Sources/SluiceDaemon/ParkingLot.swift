@@ -68,14 +68,21 @@ final class ParkingLot {
             job.sinkWatch?.readiness = .writable
             return
         }
-        place.pause =
-            state.waiting < place.bytesAtLastLook
-            ? Self.shortestPause : min(Self.longestPause, place.pause * 2)
+        place.pause = Self.pause(after: place.pause, from: place.bytesAtLastLook, to: state)
         place.bytesAtLastLook = state.waiting
         place.timer = loop.after(place.pause) { [weak self, weak job, weak place] in
             guard let self, let job, let place else { return }
             look(job, place)
         }
+    }
+
+    /// When to look again: at the pace at which the pipe has been drained since the last look, or after twice the time where
+    /// it has not.
+    private static func pause(after pause: Duration, from before: Int, to state: PipeState) -> Duration {
+        guard before != .max else { return shortestPause }
+        guard state.waiting < before else { return min(longestPause, pause * 2) }
+        let left = state.waiting - state.capacity / drainedShare
+        return min(longestPause, max(shortestPause, pause * Double(left) / Double(before - state.waiting)))
     }
 
     private struct PipeState {

@@ -43,6 +43,13 @@ final class PipeAccount {
         if bytes < PipeBudget.ordinaryCapacity { log.pipeBudgetLow(used: budget.used, limit: budget.limit) }
     }
 
+    /// Counts a staging pipe that is folded, or may be.
+    func addFolded(_ pipe: borrowing OwnedDescriptor, to job: JobRecord) {
+        guard let bytes = try? pipe.pipeCapacity() else { return }
+        job.pipeBytes += bytes
+        budget.add(bytes)
+    }
+
     /// Makes a job's staging pipe: one descriptor that reads and writes, so that it never has a hang-up.
     func makeStaging(for job: JobRecord) throws(Errno) -> OwnedDescriptor {
         let pipe = try Pipe()
@@ -67,8 +74,15 @@ final class PipeAccount {
         guard let before = try? pipe.pipeCapacity(), let now = try? pipe.setPipeCapacity(capacity) else {
             return
         }
-        if now > before { budget.add(now - before) } else { budget.remove(before - now) }
-        job.pipeBytes += now - before
+        if now > before {
+            budget.add(now - before)
+            job.pipeBytes += now - before
+        } else {
+            // A lane may have grown the pipe behind our back: no more is given back than was counted.
+            let bytes = min(before - now, job.pipeBytes)
+            budget.remove(bytes)
+            job.pipeBytes -= bytes
+        }
     }
 
     /// Gives a job whose consumer keeps up larger pipes, if there is room for them.

@@ -9,7 +9,7 @@ extension Scheduler {
     // MARK: Attempts end
 
     func ended(_ job: JobRecord, _ facts: EndFacts) {
-        job.httpStatus = facts.status ?? job.httpStatus
+        if let status = facts.status { job.noteStatus(status) }
         job.digest = facts.digest
         if let etag = facts.etag { job.etag = etag }
         perform(job.machine.laneEnded(verdict(on: job, facts, isDeath: false)), job)
@@ -22,7 +22,7 @@ extension Scheduler {
         }
         let end = AttemptEnd(
             outcome: facts.outcome, status: facts.status, retryAfterSeconds: facts.retryAfterSeconds,
-            isDeath: isDeath, position: job.position, delivered: delivered, known: job.known,
+            isDeath: isDeath, position: job.deliveredAtFailure, delivered: delivered, known: job.known,
             wantsDigest: job.request.digest != nil)
         let left = job.deadlineUsec.map { Double($0 - Realtime.microseconds()) / 1e6 }
         let decision = AttemptRules.judge(
@@ -32,6 +32,7 @@ extension Scheduler {
         case .finish(let outcome):
             return .finish(outcome)
         case .retry(let pause):
+            job.deliveredAtFailure = delivered
             job.endAttempt(facts.outcome)
             job.retryUsec = Realtime.microseconds() + Int(pause * 1e6)
             log.attemptFailed(job, facts.outcome, pause: pause)
@@ -75,6 +76,7 @@ extension Scheduler {
         if job.known?.isParkable == true, job.request.digest == nil {
             return perform(job.machine.parkRequested(), job)
         }
+        guard !holding.contains(where: { $0 === job }) else { return }
         holding.append(job)
         let share = Int(settings.parking.holdingShare * Double(settings.lanes.maximum))
         while holding.count > share, let oldest = holding.first {
@@ -88,8 +90,8 @@ extension Scheduler {
                     oldest,
                     Outcome(
                         .consumerTooSlow,
-                        "the consumer took nothing for more than \(seconds) s, others wait for lanes, and the "
-                            + "body could not be continued later"))
+                        "the consumer kept its job waiting for more than \(seconds) s, the body could not be "
+                            + "continued later, and \(share) such jobs may hold lanes"))
             }
         }
     }
@@ -112,6 +114,8 @@ extension Scheduler {
         case .report, .pause:
             onChange(job)
         case .endTransfer:
+            // So that a job that was cancelled does not go on in the next process of the service.
+            store.changed(job)
             guard let lane = job.lane else { return }
             lane.send(.end(serial: job.serial))
             watchEnd(of: job, in: lane)

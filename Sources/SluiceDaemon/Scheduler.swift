@@ -59,6 +59,8 @@ final class Scheduler {
                 died: { [unowned self] lane, exit in died(lane, exit) },
                 unavailable: { [unowned self] reason in failQueued(reason) },
                 warm: { [unowned self] in onWarm() }))
+        // Jobs of an earlier process may be in the queue already.
+        dispatch()
     }
 
     func apply(_ settings: Settings) {
@@ -96,10 +98,10 @@ final class Scheduler {
     }
 
     /// Goes on with a job that an earlier daemon began: its position, its account and its state are set.
-    func restore(_ job: JobRecord, sink: consuming OwnedDescriptor, isPipe: Bool) {
+    func restore(_ job: JobRecord, sink: consuming OwnedDescriptor) {
         jobs.insert(job)
-        accept(job, sink: sink, isPipe: isPipe)
-        if let account = job.account { pipes.add(account.staging, to: job) }
+        accept(job, sink: sink, isPipe: true)
+        if let account = job.account { pipes.addFolded(account.staging, to: job) }
         log.restored(job)
         if let deadline = job.deadlineUsec {
             watchDeadline(of: job, max(0, Double(deadline - Realtime.microseconds()) / 1e6))
@@ -135,7 +137,7 @@ final class Scheduler {
     /// While no lane is at work nobody else sees a consumer go.
     func watchSink(of job: JobRecord) {
         guard job.sinkWatch == nil, let sink = job.sink.take() else { return }
-        job.sinkWatch = try? loop.watch(sink, for: []) { [weak self, weak job] readiness in
+        let watch = try? loop.watch(sink, for: []) { [weak self, weak job] readiness in
             guard let self, let job else { return }
             if readiness.isDisjoint(with: [.failed, .hungUp]) {
                 parking.hasRoom(job)
@@ -143,7 +145,15 @@ final class Scheduler {
                 end(job, Outcome(.consumerGone, "the consumer closed its end of the pipe"))
             }
         }
+        job.sinkWatch = watch
         job.sink = consume sink
+        guard watch == nil else { return }
+        // Nobody would see its consumer read, or go: better an end than a job for ever. On a later turn, because whoever
+        // has just made the job is not done with it.
+        loop.after(.zero) { [weak self, weak job] in
+            guard let self, let job else { return }
+            end(job, Outcome(.laneUnavailable, "the service cannot watch the job's pipe: it has too many"))
+        }
     }
 
     /// Ends a job, in whatever state it is.
@@ -206,6 +216,7 @@ final class Scheduler {
             let account = try job.account ?? JobAccount(staging: try pipes.makeStaging(for: job))
             job.account = account
             pipes.unfold(account.staging, of: job)
+            let staging = try account.stagingForLane()
             guard let sink = job.sink.take() else { return }
             job.serial = nextSerial
             nextSerial += 1
@@ -219,7 +230,7 @@ final class Scheduler {
             if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
             lane.send(
                 .order(order),
-                descriptors: [sink.rawValue, account.ledgerFile.rawValue, account.staging.rawValue])
+                descriptors: [sink.rawValue, account.ledgerFile.rawValue, staging.rawValue])
             job.sink = consume sink
             running[ObjectIdentifier(lane)] = job
             perform(job.machine.dispatched(), job)
@@ -278,13 +289,14 @@ final class Scheduler {
     }
 
     private func responded(_ job: JobRecord, _ facts: ResponseFacts) {
-        job.httpStatus = facts.status
+        job.noteStatus(facts.status)
         // Of a body that goes on, everything but its length is known.
         if job.position == 0 {
             job.known = facts.representation
             job.etag = facts.etag
-        } else if job.known?.length == nil {
-            job.known?.length = facts.representation.length
+        } else {
+            if job.known?.length == nil { job.known?.length = facts.representation.length }
+            if facts.representation.refusesRanges { job.known?.refusesRanges = true }
         }
         job.contentLength = job.known?.length
         store.changed(job)

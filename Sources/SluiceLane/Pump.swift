@@ -94,7 +94,7 @@ final class Pump: Sendable {
         let now = Monotonic.nanoseconds()
         let hadPaused = now - state.originActive > UInt64(Self.pauseMilliseconds) * 1_000_000
         let isTrickle = hadPaused && state.gate.buffered == 0
-        if state.gate.buffered == 0 { state.consumerActive = now }
+        if state.gate.buffered == 0 { state.offers(at: now) }
         state.originActive = now
         state.received += chunk.count
         ledger.setReceived(state.received)
@@ -286,7 +286,7 @@ final class Pump: Sendable {
         do {
             let moved = try Splice.move(from: staging, to: sink, count: state.staged)
             state.staged -= moved
-            state.consumerActive = Monotonic.nanoseconds()
+            state.consumerTook(at: Monotonic.nanoseconds())
             if state.gate.drained(moved) == .open { openGateInLedger(&state) }
             if state.noticesRelease(at: state.consumerActive) { events.append(.released) }
             if state.stallIsReported {

@@ -7,6 +7,9 @@ struct PumpState {
     /// If it did, that shows within so much time behind an open gate, in ns: what the kernel holds comes first.
     private static let holdShowsWithin: UInt64 = 5_000_000_000
 
+    /// What a consumer has to take to count as one that reads, in bytes: what an ordinary pipe holds.
+    private static let progress = 64 << 10
+
     /// A time for which the gate was closed and the origin had to wait.
     private struct Hold {
         /// In ns.
@@ -47,7 +50,11 @@ struct PumpState {
     /// When the origin last sent something, or was last allowed to.
     var originActive: UInt64
     /// When the consumer last took something, or was last offered something.
-    var consumerActive: UInt64
+    private(set) var consumerActive: UInt64
+    /// When it last had taken enough to count as reading, or was last offered something.
+    private var progressSince: UInt64
+    /// How much it had been given then.
+    private var progressMark: Int
     /// How long it may be held up before that is reported, in ns.
     private let parkAfter: UInt64
 
@@ -65,6 +72,8 @@ struct PumpState {
         stalledNanoseconds = min(before.stalledNanoseconds, 1 << 62)
         originActive = Monotonic.nanoseconds()
         consumerActive = originActive
+        progressSince = originActive
+        progressMark = position
         self.parkAfter = UInt64(parkAfter * 1e9)
     }
 
@@ -72,10 +81,26 @@ struct PumpState {
     /// Nobody but the loop's thread will see that there is room.
     var needsWatch: Bool { isBlocked && !gate.isClosed && !isEnded }
 
-    /// Since when the consumer holds the transfer up: the gate is closed, or bytes wait and none is taken.
+    /// Bytes are offered to a consumer for whom none have waited.
+    mutating func offers(at now: UInt64) {
+        consumerActive = now
+        progressSince = now
+        progressMark = delivered
+    }
+
+    /// The consumer has taken something.
+    mutating func consumerTook(at now: UInt64) {
+        consumerActive = now
+        // A page now and then is not reading: it could hold a lane for days.
+        guard delivered - progressMark >= Self.progress else { return }
+        progressSince = now
+        progressMark = delivered
+    }
+
+    /// Since when the consumer holds the transfer up: the gate is closed, or bytes wait and hardly any are taken.
     private var heldSince: UInt64? {
         guard gate.buffered > 0 else { return nil }
-        return gate.isClosed ? min(closedSince, consumerActive) : consumerActive
+        return gate.isClosed ? min(closedSince, progressSince) : progressSince
     }
 
     /// Whether the consumer has held the transfer up for too long.

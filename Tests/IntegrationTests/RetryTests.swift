@@ -303,8 +303,11 @@ extension Integration {
         func told() throws {
             let origin = try BadOrigin.numbered { connection, number in
                 switch number {
-                case 1: connection.close()
-                case 2: try connection.respond("502 Bad")
+                case 1:
+                    try connection.respond("502 Bad")
+                    // Or else libcurl takes the end of a used connection for a reason to ask again by itself.
+                    connection.close()
+                case 2: connection.close()
                 case 3:
                     try connection.sendHead(headers: ["Content-Length: 1000000", "ETag: \"a\""])
                     try connection.send(Self.pattern, 0..<300_000)
@@ -314,9 +317,9 @@ extension Integration {
             }
             let service = try TestService(Self.quick)
             let job = try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(1_000_000)
-            let codes: [OutcomeCode] = [.connectionLost, .httpStatus, .truncated, .complete]
+            let codes: [OutcomeCode] = [.httpStatus, .connectionLost, .truncated, .complete]
             #expect(job.attemptLog.map(\.code) == codes)
-            #expect(job.attemptLog.map(\.httpStatus) == [nil, 502, 200, 206])
+            #expect(job.attemptLog.map(\.httpStatus) == [502, nil, 200, 206])
             #expect(job.attemptLog.map(\.position) == [0, 0, 0, 300_000])
             #expect(job.attemptLog.map(\.number) == [1, 2, 3, 4])
             let times = job.attemptLog.flatMap { [$0.startedUsec, $0.endedUsec ?? 0] }

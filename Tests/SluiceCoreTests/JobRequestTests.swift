@@ -161,7 +161,7 @@ struct JobRequestTests {
             $0.highWatermark = 1 << 20; $0.lowWatermark = 256 << 10
         }
         for (delivered, high, low) in [
-            (0, 128 << 10, 32 << 10), (200 << 10, 200 << 10, 50 << 10), (1 << 20, 1 << 20, 256 << 10),
+            (0, 256 << 10, 64 << 10), (400 << 10, 400 << 10, 100 << 10), (1 << 20, 1 << 20, 256 << 10),
             (1 << 30, 1 << 20, 256 << 10),
         ] {
             var order = LaneOrder(serial: 1, request: request)

@@ -33,6 +33,8 @@ final class JobStore {
     /// So many messages are sent before the service manager is given time to deal with them: its queue is short, and a
     /// message that has no room there holds up everything here.
     private static let messagesAtOnce = 32
+    /// How long to wait before it is asked again to drop something.
+    private static let removalPause = Duration.seconds(1)
     /// How long the service manager may take to say that it has everything.
     private static let barrierTime = Duration.seconds(5)
 
@@ -85,17 +87,25 @@ final class JobStore {
         timer = loop.after(max(.zero, first.due - .now)) { [weak self] in
             guard let self else { return }
             timer = nil
-            while let first = young.first, first.due <= .now {
-                young.removeFirst()
-                if let job = first.job { store(job) }
-            }
-            schedule()
+            storeDue()
         }
+    }
+
+    private func storeDue() {
+        for _ in 0..<Self.messagesAtOnce {
+            guard let first = young.first, first.due <= .now else { return schedule() }
+            young.removeFirst()
+            if let job = first.job { store(job) }
+        }
+        afterBarrier { [weak self] in self?.schedule() }
     }
 
     /// Stores a job, unless it is stored or has ended.
     func store(_ job: JobRecord) {
-        guard isEnabled, !isClosed, job.stored == nil, job.machine.outcome == nil else { return }
+        // A body that flows over its client's connection ends with that, and so with this process.
+        guard isEnabled, !isClosed, job.sinkIsPipe, job.stored == nil, job.machine.outcome == nil else {
+            return
+        }
         do throws(RecordFileError) {
             let entry = StoredEntry(
                 name: newName(), record: try RecordFile(name: "sluice-job"), hasAccount: false)
@@ -137,10 +147,13 @@ final class JobStore {
 
     /// Drops what is stored under a name.
     func remove(_ name: String) {
-        names.remove(name)
-        if case .failed(let errno) = notifier.remove(name: name) {
-            log.trouble("the service manager's store cannot be cleared", "\(errno)")
+        guard case .failed(let errno) = notifier.remove(name: name) else {
+            names.remove(name)
+            return
         }
+        // While the manager holds the pipe its consumer sees no end of file.
+        log.trouble("the service manager's store cannot be cleared, there will be another try", "\(errno)")
+        loop.after(Self.removalPause) { [weak self] in self?.remove(name) }
     }
 
     /// A restored job is stored already.

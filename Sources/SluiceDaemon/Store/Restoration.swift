@@ -9,7 +9,7 @@ internal import UnixSockets
 /// Whatever is in there was written by a process that may have been killed at any moment, or by somebody else: it is
 /// looked at before it is believed. What can be read goes on, the rest is reported and dropped.
 final class Restoration {
-    /// How long an old lane may go on living after its daemon: it sees the end of its control socket at once.
+    /// How long old lanes may go on living after their daemon, in all: they see the end of their control sockets at once.
     private static let lockTime = Duration.seconds(10)
 
     /// One job with its descriptors.
@@ -18,17 +18,14 @@ final class Restoration {
         let stored: StoredJob
         let entry: StoredEntry
         var sink: OwnedDescriptor?
-        let sinkIsPipe: Bool
 
         init(
-            job: JobRecord, stored: StoredJob, entry: StoredEntry, sink: consuming OwnedDescriptor?,
-            sinkIsPipe: Bool
+            job: JobRecord, stored: StoredJob, entry: StoredEntry, sink: consuming OwnedDescriptor?
         ) {
             self.job = job
             self.stored = stored
             self.entry = entry
             self.sink = sink
-            self.sinkIsPipe = sinkIsPipe
         }
     }
 
@@ -36,6 +33,8 @@ final class Restoration {
     private let store: JobStore
     private let log: ServiceLog
     private var found: [Found] = []
+    private var ids: Set<String> = []
+    private lazy var deadline = ContinuousClock.now + Self.lockTime
 
     init(scheduler: Scheduler, store: JobStore, log: ServiceLog) {
         self.scheduler = scheduler
@@ -66,14 +65,15 @@ final class Restoration {
         guard let (stored, entry) = Self.record(&group) else {
             return drop(name, "there is no record of a job, or none that can be read")
         }
+        guard ids.insert(stored.id).inserted else {
+            return drop(name, "its job is there under another name, too")
+        }
         // Its outcome was kept, and then the process was killed.
         guard !scheduler.jobs.hasEnded(stored.id) else { return store.remove(name) }
         guard let job = try? stored.makeRecord() else {
             return drop(name, "its record is of no job that can be")
         }
-        let pipe = group.take(.pipeWriteEnd)
-        let sinkIsPipe = pipe != nil
-        let sink = pipe ?? group.take(.connectedSocket)
+        let sink = group.take(.pipeWriteEnd)
         while job.account == nil, let ledger = group.take(.counterPage) {
             guard SharedCounters.isLedger(ledger) else {
                 log.restoreFailed("\(name): a page of counters is not the job's ledger")
@@ -83,7 +83,7 @@ final class Restoration {
             job.account = JobAccount(ledger: ledger, staging: staging)
         }
         entry.hasAccount = job.account != nil
-        found.append(Found(job: job, stored: stored, entry: entry, sink: sink, sinkIsPipe: sinkIsPipe))
+        found.append(Found(job: job, stored: stored, entry: entry, sink: sink))
     }
 
     /// The first that is whole: somebody may have put other files under the same name.
@@ -108,12 +108,14 @@ final class Restoration {
                 Outcome(
                     .consumerGone, "the consumer closed its end of the pipe while the service was restarted"))
         }
-        if let outcome {
+        if let outcome = one.stored.ending ?? outcome {
             job.sink = consume sink
             return scheduler.restoreEnded(job, outcome)
         }
         if one.stored.isParked { job.machine = .restoredParked() }
-        scheduler.restore(job, sink: sink, isPipe: one.sinkIsPipe)
+        scheduler.restore(job, sink: sink)
+        // With its new place among the others.
+        store.changed(job)
     }
 
     /// Sets the job to the byte that it goes on with; says how it ends if it cannot.
@@ -139,7 +141,10 @@ final class Restoration {
             return nil
         }
         // The ledger knows it better than the record: the earlier daemon may have been dead, or hung, when the lane told.
+        let refusesRanges = job.known?.refusesRanges ?? false
         job.known = account.representation ?? job.known
+        if refusesRanges { job.known?.refusesRanges = true }
+        job.deliveredAtFailure = position
         job.contentLength = job.known?.length
         let end = AttemptEnd(
             outcome: Outcome(.laneDied, "the service was restarted after \(position) bytes"), isDeath: true,
@@ -154,7 +159,6 @@ final class Restoration {
     }
 
     private func waitForLane(_ account: JobAccount) -> Bool {
-        let deadline = ContinuousClock.now + Self.lockTime
         while account.isLocked {
             guard ContinuousClock.now < deadline else { return false }
             // Nothing else has begun yet: the service is not ready before this is over.

@@ -27,6 +27,8 @@ struct StoredJob: Codable, Sendable {
     var httpStatus: Int?
     var contentLength: Int?
     var isParked: Bool
+    /// It was to end like this, and its lane had not let go of it.
+    var ending: Outcome?
 
     init(_ job: JobRecord) {
         id = job.id
@@ -46,6 +48,7 @@ struct StoredJob: Codable, Sendable {
         httpStatus = job.httpStatus
         contentLength = job.contentLength
         isParked = job.machine.publicState == .parked
+        ending = job.machine.endingOutcome
     }
 
     /// The job, without its descriptors.
@@ -60,7 +63,7 @@ struct StoredJob: Codable, Sendable {
         job.deadlineUsec = deadlineUsec
         job.attempts = attempts
         job.attemptLog = attemptLog
-        job.policy = policy
+        job.policy = policy.isPlausible ? policy : RetryPolicy(retries: job.request.retries)
         job.known = known
         job.etag = etag
         job.httpStatus = httpStatus

@@ -1,0 +1,386 @@
+import Glibc
+import SluiceInterface
+import TestKit
+import Testing
+import Varlink
+
+extension Integration {
+    /// Jobs whose consumers do not read give up their lanes and connections, and go on where they were.
+    @Suite("Parking")
+    struct Parking {
+        static let pattern = Pattern(seed: 91)
+        static let soon = "parking.after_seconds = 0.15\ngate.stalled_after_seconds = 0.05\n"
+        static let one = "lanes.minimum = 1\nlanes.maximum = 1\n"
+        static let size = 8 << 20
+
+        /// An nginx with a large file and a small one, and a service that parks soon.
+        struct Scene {
+            let wires: Wires
+            var service: TestService { wires.service }
+            var nginx: Nginx { wires.nginx }
+
+            init(_ settings: String = "", size: Int = Parking.size) throws {
+                wires = try Wires(Parking.soon + settings)
+                try nginx.serve("file", Parking.pattern, count: size)
+                try nginx.serve("small", Parking.pattern, count: 1000)
+            }
+
+            var url: String { nginx.httpURL("/file") }
+
+            /// A consumer of the large file that has read a little and no more.
+            func parked(
+                _ url: String? = nil, reading count: Int = 1000,
+                _ change: (inout Ingest.FetchParameters) -> Void = { _ in }
+            ) throws -> SteppedConsumer {
+                let consumer = try SteppedConsumer(
+                    service, url ?? self.url, expecting: Parking.pattern, change)
+                try consumer.read(count)
+                try consumer.waitFor(.parked)
+                return consumer
+            }
+
+            /// Another job gets a lane and runs through.
+            func others() throws {
+                try service.fetch(nginx.httpURL("/small"), expecting: Parking.pattern).finishComplete(1000)
+            }
+        }
+
+        @Test(
+            "a job that is not read gives up its lane and its connection, and goes on with the next byte, again and again",
+            arguments: Wire.available)
+        func again(_ wire: Wire) throws {
+            let scene = try Scene(Self.one)
+            let consumer = try SteppedConsumer(
+                scene.service, scene.wires.url("/file", over: wire), expecting: Self.pattern)
+            var positions: [Int] = [0]
+            for round in 1...4 {
+                try consumer.read(round == 1 ? 1000 : 1 << 20)
+                let parked = try consumer.waitFor(.parked)
+                #expect(parked.bytesBuffered == 0, "\(parked)")
+                #expect(parked.attempts == round)
+                #expect(parked.attemptLog.last?.endedUsec != nil && parked.attemptLog.last?.code == nil)
+                positions.append(parked.bytesDelivered)
+                #expect(parked.bytesDelivered == consumer.count + (try consumer.waiting()))
+                try eventually("nginx has no connection of the lane's") {
+                    try TCPTable.established(localPort: scene.wires.port(wire)).isEmpty
+                }
+                try eventually("the lane is free") { try scene.service.status().lanes.idle == 1 }
+                #expect(try consumer.now().laneProcessID == nil)
+                try scene.others()
+                #expect(try scene.service.status().jobs.parked == 1)
+            }
+            let ended = try consumer.readToEnd()
+            #expect(ended.outcome?.code == .complete, "\(ended)")
+            #expect(consumer.count == Self.size && ended.bytesDelivered == Self.size)
+            #expect(ended.attemptLog.map(\.position) == positions)
+            #expect(ended.stalledUsec > 400_000, "the time before each parking: \(ended)")
+            #expect(ended.attemptLog.dropFirst().allSatisfy { $0.httpStatus == 206 })
+            try eventually("nginx has written its log") {
+                try Continuation.ranges(scene.nginx) == Array(positions.dropFirst())
+            }
+            // Not one of them was a failure.
+            #expect(!scene.service.log.contains("attempt failed"))
+        }
+
+        @Test("a pipe that is drained in part waits until a quarter is left")
+        func quarter() throws {
+            let scene = try Scene()
+            let consumer = try scene.parked()
+            let mark = try consumer.capacity() / 4
+            let attempts = try consumer.now().attempts
+            // One page, half of the pipe, and all but a little more than the mark.
+            let full = try consumer.waiting()
+            for left in [full - 4096, full / 2, mark + 1] {
+                try consumer.read(try consumer.waiting() - left)
+                // Long enough for ten looks of the service's.
+                _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(120)))
+                let now = try consumer.now()
+                #expect(now.state == .parked && now.attempts == attempts, "\(left) left of \(full): \(now)")
+            }
+            try consumer.read(1)
+            try eventually("it goes on", within: .seconds(5)) { try consumer.now().attempts == attempts + 1 }
+            #expect(try consumer.readToEnd().outcome?.code == .complete)
+            #expect(consumer.count == Self.size)
+        }
+
+        @Test("a parked job can be cancelled")
+        func cancelled() throws {
+            let scene = try Scene()
+            let consumer = try scene.parked()
+            let ended = try scene.service.cancel(consumer.id)
+            #expect(ended.state == .cancelled && ended.outcome?.code == .cancelled)
+            // What was delivered is there, and then the end.
+            _ = try consumer.readToEnd()
+            #expect(consumer.count == ended.bytesDelivered)
+        }
+
+        @Test("a consumer that closes its pipe ends its parked job")
+        func closed() throws {
+            let scene = try Scene()
+            let consumer = try scene.parked()
+            consumer.close()
+            let ended = try scene.service.wait(consumer.id, within: .seconds(5))
+            #expect(ended.outcome?.code == .consumerGone, "\(ended)")
+            #expect(try scene.service.status().jobs.parked == 0)
+        }
+
+        @Test("a deadline comes to a parked job, too")
+        func deadline() throws {
+            let scene = try Scene()
+            let consumer = try scene.parked { $0.deadlineSeconds = 1 }
+            let ended = try scene.service.wait(consumer.id, within: .seconds(5))
+            #expect(ended.outcome?.code == .deadlineExceeded, "\(ended)")
+            _ = try consumer.readToEnd()
+            #expect(consumer.count == ended.bytesDelivered)
+        }
+
+        @Test("a body that was replaced while its job was parked is not mixed with the new one")
+        func replaced() throws {
+            let scene = try Scene()
+            try Continuation.age("\(scene.nginx.root)/file")
+            try scene.nginx.serve("new", Pattern(seed: 92), count: Self.size)
+            let consumer = try scene.parked()
+            #expect(rename("\(scene.nginx.root)/new", "\(scene.nginx.root)/file") == 0)
+            let ended = try consumer.readToEnd()
+            #expect(ended.outcome?.code == .resourceChanged, "\(ended)")
+            #expect(consumer.count == ended.bytesDelivered)
+        }
+
+        @Test("an origin that is gone when the consumer reads again is tried as often as retries say")
+        func originGone() throws {
+            let scene = try Scene("retries.retries = 2\nretries.base_seconds = 0.005\n")
+            let consumer = try scene.parked()
+            scene.nginx.stop()
+            let ended = try consumer.readToEnd()
+            #expect(ended.outcome?.code == .connectionRefused, "\(ended)")
+            #expect(ended.attempts == 1 + 3)
+            #expect(consumer.count == ended.bytesDelivered)
+        }
+
+        @Test("parking is no failure: with no retries a job parks and goes on as often as it must")
+        func noRetries() throws {
+            let scene = try Scene("retries.retries = 0\n", size: 3 << 20)
+            let consumer = try scene.parked()
+            for _ in 0..<3 {
+                try consumer.read(300_000)
+                try consumer.waitFor(.parked)
+            }
+            let ended = try consumer.readToEnd()
+            #expect(ended.outcome?.code == .complete && ended.attempts == 5, "\(ended)")
+        }
+
+        @Test("a small body that waits in its lane as a whole is parked, too")
+        func small() throws {
+            let scene = try Scene(Self.one, size: 300_000)
+            let consumer = try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern)
+            let parked = try consumer.waitFor(.parked)
+            #expect(parked.bytesDelivered < 300_000 && parked.bytesBuffered == 0, "\(parked)")
+            try scene.others()
+            let ended = try consumer.readToEnd()
+            #expect(ended.outcome?.code == .complete && consumer.count == 300_000, "\(ended)")
+            #expect(ended.attemptLog.last?.position == parked.bytesDelivered)
+        }
+
+        @Test("a body that fits into the pipe is complete, read or not")
+        func fits() throws {
+            let scene = try Scene(size: 60_000)
+            let consumer = try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern)
+            #expect(try scene.service.wait(consumer.id, within: .seconds(5)).outcome?.code == .complete)
+            #expect(try consumer.readToEnd().attempts == 1)
+            #expect(consumer.count == 60_000)
+        }
+
+        @Test("a job on an upgraded connection parks as others do")
+        func upgraded() throws {
+            let scene = try Scene(Self.one, size: 64 << 20)
+            let consumer = try SteppedConsumer(
+                upgrading: scene.service, scene.url, expecting: Self.pattern)
+            try consumer.waitFor(.parked)
+            try scene.others()
+            try consumer.read(16 << 20)
+            let again = try consumer.waitFor(.parked)
+            #expect(again.attempts > 1)
+            let ended = try consumer.readToEnd()
+            #expect(ended.outcome?.code == .complete && consumer.count == 64 << 20, "\(ended)")
+        }
+
+        @Test("Watch tells of the parking and of what follows, in order")
+        func watched() throws {
+            let scene = try Scene()
+            let consumer = try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern)
+            let watcher = try scene.service.client()
+            try watcher.send(
+                "\(Ingest.interfaceName).Watch", Ingest.WatchParameters(id: consumer.id), mode: .more,
+                deadline: 5000)
+            var states: [JobState] = []
+            var delivered = 0
+            while true {
+                let reply = try watcher.next(deadline: 10_000)
+                let now = try reply.decode(as: Ingest.JobReply.self).job
+                #expect(now.bytesDelivered >= delivered && now.bytesReceived >= now.bytesDelivered, "\(now)")
+                delivered = now.bytesDelivered
+                if states.last != now.state { states.append(now.state) }
+                if now.state == .parked {
+                    #expect(now.bytesBuffered == 0, "\(now)")
+                    let ended = try consumer.readToEnd()
+                    #expect(ended.outcome?.code == .complete)
+                }
+                guard reply.continues else { break }
+            }
+            let place = try #require(states.firstIndex(of: .parked), "\(states)")
+            #expect(states[place - 1] == .stalled, "\(states)")
+            #expect(states[(place + 1)...].starts(with: [.queued, .connecting, .streaming]), "\(states)")
+            #expect(states.last == .complete && delivered == Self.size)
+        }
+
+        @Test("fifty parked jobs cost the service no time at all")
+        func idle() throws {
+            let scene = try Scene("lanes.maximum = 8\n")
+            var consumers: [SteppedConsumer] = []
+            for _ in 0..<50 {
+                consumers.append(try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern))
+            }
+            try eventually("all are parked", within: .seconds(30), every: .milliseconds(50)) {
+                try scene.service.status().jobs.parked == 50
+            }
+            let daemon = scene.service.processID
+            // A lane or two may have been ended just now.
+            try eventually("it is quiet") {
+                let before = try Self.wakeUps(daemon)
+                _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(300)))
+                return try Self.wakeUps(daemon) - before <= 3
+            }
+            let before = (wakeUps: try Self.wakeUps(daemon), ticks: try Self.ticks(daemon))
+            // The time is what is measured.
+            _ = TestKit.waitFor(0, on: -1, until: Deadline(.seconds(2)))
+            let wakeUps = try Self.wakeUps(daemon) - before.wakeUps
+            let ticks = try Self.ticks(daemon) - before.ticks
+            print("figure: \(wakeUps) wake-ups and \(ticks) ticks in 2 s of 50 parked jobs")
+            // One a second is libdispatch's own.
+            #expect(wakeUps <= 8 && ticks <= 1)
+            for consumer in consumers.prefix(5) {
+                #expect(try consumer.readToEnd().outcome?.code == .complete)
+                #expect(consumer.count == Self.size)
+            }
+        }
+
+        /// Times that any thread of a process began to run again after it had waited.
+        private static func wakeUps(_ process: Int32) throws -> Int {
+            let tasks = try Program.run("/bin/ls", ["/proc/\(process)/task"]).successful().output
+            return try tasks.split(separator: "\n").reduce(0) { sum, task in
+                let status = try readText("/proc/\(process)/task/\(task)/status")
+                let line = status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches") }
+                return sum + (line.flatMap { Int($0.split(separator: "\t").last ?? "") } ?? 0)
+            }
+        }
+
+        /// Its time on a processor, in ticks of 10 ms.
+        private static func ticks(_ process: Int32) throws -> Int {
+            let text = try readText("/proc/\(process)/stat")
+            let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+            return (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0)
+        }
+
+        // MARK: Those that cannot be parked
+
+        /// An origin whose bodies cannot go on, and one whose can.
+        private func stubborn(_ head: [String] = []) throws -> BadOrigin {
+            try BadOrigin { try $0.respond(headers: head, pattern: Self.pattern, count: Self.size) }
+        }
+
+        @Test(
+            "jobs that cannot be continued keep their lanes up to a share, then the oldest fails, and others go on"
+        )
+        func share() throws {
+            let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 4\nparking.holding_share = 0.5\n")
+            let origin = try stubborn()
+            var consumers: [SteppedConsumer] = []
+            for _ in 0..<2 {
+                let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+                try consumer.read(1000)
+                try consumer.waitFor(.stalled)
+                consumers.append(consumer)
+            }
+            // Much longer than it takes to park: they hold on.
+            _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(500)))
+            for consumer in consumers { #expect(try consumer.now().state == .stalled) }
+            let third = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+            try third.read(1000)
+            let ended = try scene.service.wait(consumers[0].id, within: .seconds(5))
+            #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
+            _ = try consumers[0].readToEnd()
+            #expect(consumers[0].count == ended.bytesDelivered)
+            #expect(try consumers[1].now().state == .stalled && third.now().state == .stalled)
+            try scene.others()
+            // One that reads again holds nothing any more: the next in line has room.
+            try consumers[1].read(4 << 20)
+            #expect(try consumers[1].readToEnd().outcome?.code == .complete)
+            #expect(try third.readToEnd().outcome?.code == .complete)
+        }
+
+        @Test("with the only lane held and no share to hold it, the job that cannot go on makes room")
+        func noShare() throws {
+            let scene = try Scene(Self.one)
+            let origin = try stubborn(["ETag: W/\"weak\""])
+            let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+            try consumer.read(1000)
+            let waiting = try scene.service.fetch(scene.nginx.httpURL("/small"), expecting: Self.pattern)
+            try waiting.finishComplete(1000)
+            let ended = try scene.service.wait(consumer.id, within: .seconds(5))
+            #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
+        }
+
+        @Test("with the whole share nobody is ended for being slow")
+        func wholeShare() throws {
+            let scene = try Scene("lanes.minimum = 2\nlanes.maximum = 2\nparking.holding_share = 1\n")
+            let origin = try stubborn()
+            let consumers = try (0..<2).map { _ in
+                try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+            }
+            for consumer in consumers { try consumer.waitFor(.stalled) }
+            _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(500)))
+            for consumer in consumers {
+                #expect(try consumer.now().state == .stalled)
+                #expect(try consumer.readToEnd().outcome?.code == .complete)
+            }
+        }
+
+        @Test(
+            "a job with a digest keeps its lane while there is room, else comes once more, whole",
+            arguments: [false, true])
+        func digest(_ announced: Bool) throws {
+            let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 2\nparking.holding_share = 0.5\n")
+            let sum = try Self.pattern.sha256(count: Self.size)
+            let bytes = stride(from: 0, to: 64, by: 2).compactMap { place -> UInt8? in
+                let start = sum.index(sum.startIndex, offsetBy: place)
+                return UInt8(sum[start..<sum.index(start, offsetBy: 2)], radix: 16)
+            }
+            let origin = try stubborn(
+                ["ETag: \"a\""] + (announced ? ["Repr-Digest: sha-256=:\(Base64.encode(bytes)):"] : []))
+            func begin() throws -> SteppedConsumer {
+                let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern) {
+                    if !announced { $0.digest = "sha256:\(sum)" }
+                }
+                try consumer.read(1000)
+                return consumer
+            }
+            let first = try begin()
+            try first.waitFor(.stalled)
+            _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(400)))
+            #expect(try first.now().state == .stalled && first.now().attempts == 1)
+            let second = try begin()
+            // The share is one lane: the older one goes.
+            try first.waitFor(.parked)
+            try second.waitFor(.stalled)
+            try scene.others()
+            for consumer in [second, first] {
+                let ended = try consumer.readToEnd()
+                #expect(ended.outcome?.code == .complete, "\(ended)")
+                #expect(ended.digest == "sha256:\(sum)")
+                #expect(consumer.count == Self.size)
+            }
+            #expect(origin.requests.count == 3)
+            #expect(origin.requests.allSatisfy { $0["Range"] == nil })
+        }
+    }
+}

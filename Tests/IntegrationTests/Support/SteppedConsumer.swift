@@ -1,0 +1,115 @@
+import Glibc
+import SluiceInterface
+import TestKit
+import UnixSockets
+import Varlink
+
+/// A consumer that reads when the test says so, on the test's thread, and checks each byte.
+final class SteppedConsumer {
+    let id: String
+    private let service: TestService
+    private let pattern: Pattern
+    private var descriptor: CInt
+    private var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    /// Bytes read so far.
+    private(set) var count = 0
+
+    init(
+        _ service: TestService, _ url: String, expecting pattern: Pattern,
+        _ change: (inout Ingest.FetchParameters) -> Void = { _ in }
+    ) throws {
+        let job = try service.open(url, change)
+        id = job.id
+        descriptor = job.body
+        self.service = service
+        self.pattern = pattern
+    }
+
+    /// On an upgraded connection; what came with the reply counts.
+    init(
+        upgrading service: TestService, _ url: String, expecting pattern: Pattern
+    ) throws {
+        let connection = try service.client().upgrade(
+            "\(Ingest.interfaceName).Fetch", Ingest.FetchParameters(url: url), as: Ingest.FetchReply.self,
+            deadline: 5000)
+        id = connection.reply.id
+        count = connection.received.count
+        guard pattern.mismatch(connection.received) == nil else { throw TestFailure("wrong bytes") }
+        descriptor = try connection.socket.duplicate().release()
+        self.service = service
+        self.pattern = pattern
+    }
+
+    deinit { close() }
+
+    /// Closes its end. Safe to call twice.
+    func close() {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+        descriptor = -1
+    }
+
+    /// The job now.
+    func now() throws -> Job { try service.show(id) }
+
+    /// Waits for a state.
+    @discardableResult
+    func waitFor(_ state: JobState, within duration: Duration = .seconds(10)) throws -> Job {
+        var job = try now()
+        try eventually("the job is \(state) (it is \(job))", within: duration) {
+            job = try now()
+            return job.state == state
+        }
+        return job
+    }
+
+    /// Reads exactly so many bytes.
+    func read(_ wanted: Int, within duration: Duration = .seconds(20)) throws {
+        let end = count + wanted
+        let deadline = Deadline(duration)
+        while count < end {
+            guard try readSome(atMost: end - count, deadline) > 0 else {
+                throw TestFailure("the end after \(count) bytes, \(end) were wanted: \(try now())")
+            }
+        }
+    }
+
+    /// Reads to the end of file, and waits for the job's.
+    func readToEnd(within duration: Duration = .seconds(30)) throws -> Job {
+        let deadline = Deadline(duration)
+        while try readSome(atMost: .max, deadline) > 0 {}
+        return try service.wait(id, within: duration)
+    }
+
+    private func readSome(atMost most: Int, _ deadline: Deadline) throws -> Int {
+        guard waitFor(CInt(POLLIN), on: descriptor, until: deadline) else {
+            throw TestFailure("no byte after \(count): \(try now())")
+        }
+        let got = Glibc.read(descriptor, &buffer, min(buffer.count, most))
+        guard got >= 0 else { throw TestFailure("read: \(errno)") }
+        let mismatch = buffer.withUnsafeBytes {
+            pattern.mismatch(UnsafeRawBufferPointer(rebasing: $0[..<got]), at: count)
+        }
+        if let mismatch { throw TestFailure("wrong byte at \(count + mismatch)") }
+        count += got
+        return got
+    }
+
+    private func waitFor(_ events: CInt, on descriptor: CInt, until deadline: Deadline) -> Bool {
+        TestKit.waitFor(events, on: descriptor, until: deadline)
+    }
+
+    /// Bytes that wait in the pipe.
+    func waiting() throws -> Int {
+        var bytes: CInt = 0
+        guard ioctl(descriptor, UInt(FIONREAD), &bytes) == 0 else { throw TestFailure("FIONREAD: \(errno)") }
+        return Int(bytes)
+    }
+
+    /// What the pipe can hold.
+    func capacity() throws -> Int {
+        // F_GETPIPE_SZ, which Glibc shows to _GNU_SOURCE alone.
+        let capacity = fcntl(descriptor, 1032)
+        guard capacity > 0 else { throw TestFailure("F_GETPIPE_SZ: \(errno)") }
+        return Int(capacity)
+    }
+}
