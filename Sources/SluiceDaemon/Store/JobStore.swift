@@ -68,6 +68,9 @@ final class JobStore {
         self.log = log
     }
 
+    /// Jobs that the service manager keeps.
+    var count: Int { names.count }
+
     func apply(_ settings: Settings) {
         self.settings = settings
         outcomes?.limit = settings.limits.rememberedJobsPerUser
@@ -103,7 +106,7 @@ final class JobStore {
             job.stored = entry
             send(job, entry, withSink: true)
         } catch {
-            log.trouble("a job cannot be kept for a restart", "\(error)")
+            log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)")
         }
     }
 
@@ -117,7 +120,7 @@ final class JobStore {
             if job.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
             try write(job, to: entry)
         } catch {
-            log.trouble("a job cannot be kept for a restart", "\(error)")
+            log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)")
         }
     }
 
@@ -139,7 +142,7 @@ final class JobStore {
     func remove(_ name: String) {
         names.remove(name)
         if case .failed(let errno) = notifier.remove(name: name) {
-            log.trouble("the service manager's store cannot be cleared", "\(errno)")
+            log.trouble(.storeFailed, "the service manager's store cannot be cleared", "\(errno)")
         }
     }
 
@@ -205,7 +208,7 @@ final class JobStore {
             entry.hasAccount = true
         }
         if case .failed(let errno) = notifier.store(name: entry.name, descriptors: descriptors) {
-            log.trouble("the service manager does not keep a job", "\(errno)")
+            log.trouble(.storeFailed, "the service manager does not keep a job", "\(errno)")
         }
     }
 
