@@ -103,6 +103,12 @@ int cunix_terminal_width(int fd)
     return ioctl(fd, TIOCGWINSZ, &size) < 0 ? -1 : size.ws_col;
 }
 
+int cunix_terminal_height(int fd)
+{
+    struct winsize size = {0};
+    return ioctl(fd, TIOCGWINSZ, &size) < 0 ? -1 : size.ws_row;
+}
+
 ssize_t cunix_splice(int from, int to, size_t count)
 {
     return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);

@@ -25,6 +25,9 @@ public struct JournalLogHandler: LogHandler {
     /// What is less important is not logged.
     public var logLevel: Logger.Level = .info
 
+    /// Entries that journald had no room for, in this process.
+    public static var droppedEntries: UInt64 { JournalSocket.shared.droppedInAll }
+
     private let identifier: String
     private let destination: LogDestination
     private let droppedMessageID: String?

@@ -20,6 +20,7 @@ final class JournalSocket: Sendable {
     private struct State: ~Copyable {
         var probe: OwnedDescriptor?
         var dropped: UInt64 = 0
+        var droppedInAll: UInt64 = 0
     }
 
     private let path: String
@@ -34,6 +35,9 @@ final class JournalSocket: Sendable {
         sendNow = send
     }
 
+    /// Entries that were not sent, from the start on.
+    var droppedInAll: UInt64 { state.withLock { $0.droppedInAll } }
+
     /// Sends one entry.
     ///
     /// - Parameter reportDropped: makes the entry that says how many were dropped before this one.
@@ -41,6 +45,7 @@ final class JournalSocket: Sendable {
         let before: UInt64? = state.withLock { state in
             guard Self.hasRoom(&state.probe, path) else {
                 state.dropped += 1
+                state.droppedInAll += 1
                 return nil
             }
             defer { state.dropped = 0 }
@@ -50,7 +55,11 @@ final class JournalSocket: Sendable {
         if before > 0, !sendNow(reportDropped(before)) {
             state.withLock { $0.dropped += before }
         }
-        if !sendNow(fields) { state.withLock { $0.dropped += 1 } }
+        guard !sendNow(fields) else { return }
+        state.withLock { state in
+            state.dropped += 1
+            state.droppedInAll += 1
+        }
     }
 
     private static func sendToJournal(_ fields: [JournalField]) -> Bool {

@@ -50,7 +50,9 @@ bool cunix_parse_time(const char *text, const char *form, int64_t *seconds);
 
 // ---- terminals (variadic ioctl) -------------------------------------------
 
-int cunix_terminal_width(int fd);  // TIOCGWINSZ: columns, 0 where unknown; -1 with ENOTTY
+// TIOCGWINSZ: 0 where unknown; -1 with ENOTTY.
+int cunix_terminal_width(int fd);
+int cunix_terminal_height(int fd);
 
 // ---- moving bytes ---------------------------------------------------------
 
