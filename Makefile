@@ -40,19 +40,22 @@ PYPI_PACKAGES := varlink==31.0.0
 # Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
 DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
-    python3 python3-venv varlink-go
+    python3 python3-venv varlink-go \
+    mandoc man-db groff-base bash-completion zsh fish jq
 
 SOURCES := Package.swift Sources Tests
 SCRIPTS := .ci/run $(wildcard tools/* Tests/System/*.sh Tests/System/*/*.sh Tests/System/run)
 
-.PHONY: help build debug fmt check check-style check-units check-catalog test test-unit test-kills test-system \
+.PHONY: help build debug fmt check check-style check-units check-catalog check-man check-completions \
+    completions test test-unit test-kills test-system \
     torture install uninstall demo clean deps venv
 
 help:
 	@echo 'build        the programs, for use'
 	@echo 'debug        the programs and the tests, for work on them'
 	@echo 'fmt          format the sources'
-	@echo 'check        formatter and linter, units, catalog: all without running Sluice'
+	@echo 'check        formatter and linter, units, catalog, manual, completions: all without running Sluice'
+	@echo 'completions  what the shells complete command lines by, anew from the options of the programs'
 	@echo 'test         install what is missing, check, and run every test'
 	@echo 'test-unit    the tests that need no systemd; FILTER=name for some'
 	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
@@ -79,7 +82,7 @@ clean:
 
 # ---- checks ----------------------------------------------------------------
 
-check: debug check-style check-catalog check-units
+check: debug check-style check-catalog check-man check-completions check-units
 
 check-style:
 	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
@@ -90,6 +93,17 @@ check-catalog:
 
 check-units: debug
 	tools/check-units
+
+check-man:
+	tools/check-man
+
+check-completions: debug
+	tools/check-completions
+
+# What is installed for the shells: made of the programs' options, and kept in the repository.
+completions: debug
+	rm -rf completions
+	tools/completions completions .build/debug/sluicectl .build/debug/sluiced
 
 # ---- tests -----------------------------------------------------------------
 

@@ -133,6 +133,11 @@ let package = Package(
             name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", "facts-probe", system],
             swiftSettings: strict),
         .testTarget(
+            name: "ManTests",
+            dependencies: [
+                "TestKit", "SluiceCore", "SluiceDaemon", "SluiceInterface", "Varlink", "sluicectl", "sluiced",
+            ], swiftSettings: strict),
+        .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "TestKit", "CTestKit", "SluiceClient", "SluiceInterface", "UnixSockets", "Varlink", system,

@@ -25,7 +25,8 @@ struct SluicedCommand: AsyncParsableCommand {
             """,
         version: SluiceVersion.current)
 
-    @Option(name: .long, help: ArgumentHelp("Read settings from FILE (sluiced.toml).", valueName: "file"),
+    @Option(
+        name: .long, help: ArgumentHelp("Read settings from FILE (sluiced.toml).", valueName: "file"),
         completion: .file(extensions: ["toml"]))
     var config: String?
 
@@ -38,7 +39,8 @@ struct SluicedCommand: AsyncParsableCommand {
         name: .long,
         help: ArgumentHelp(
             "Listen on PATH, whatever the settings say. The default is \(SocketPath.system) for root and "
-                + "$XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.", valueName: "path"), completion: .file())
+                + "$XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.", valueName: "path"),
+        completion: .file())
     var socket: String?
 
     @Option(

@@ -109,7 +109,8 @@ struct FetchCommand: ParsableCommand {
 
     @Argument(
         parsing: .postTerminator,
-        help: ArgumentHelp("A command that gets the pipe as its standard input.", valueName: "command"), completion: .file())
+        help: ArgumentHelp("A command that gets the pipe as its standard input.", valueName: "command"),
+        completion: .file())
     var command: [String] = []
 
     func validate() throws {

@@ -1,0 +1,204 @@
+import SluiceCore
+import SluiceDaemon
+import SluiceInterface
+import TestKit
+import Testing
+
+/// sluiced.toml(5) says of each key what the program does with it.
+@Suite("sluiced.toml(5)") struct SettingsManualTests {
+    /// A setting, as the manual has it.
+    private struct Entry {
+        var section: String
+        var key: String
+        /// The word for its type.
+        var type: String
+        var defaultValue: String
+        /// The text behind "Range: ".
+        var range: String?
+        var needsStart: Bool
+        /// The text of the sentence about when a change takes effect.
+        var effect: String
+
+        var name: String { "\(section).\(key)" }
+
+        /// A value, as TOML has it.
+        func toml(_ value: String) -> String {
+            type == "text" || value.last?.isLetter == true ? "\"\(value)\"" : value
+        }
+    }
+
+    private let entries: [Entry]
+    private let shipped: [String]
+
+    init() throws {
+        entries = try ManPage("sluiced.toml.5").items.compactMap(Self.entry)
+        shipped = try readText("\(Repository.path)/config/sluiced.toml").split(
+            separator: "\n", omittingEmptySubsequences: false
+        ).map(String.init)
+    }
+
+    private static func entry(_ item: ManPage.Item) throws -> Entry? {
+        guard item.subsection.hasPrefix("[") else { return nil }
+        // .It Ic key No = Ar type
+        try #require(item.head.count == 6 && item.head[0] == "Ic" && item.head[3] == "=", "\(item.head)")
+        func fact(_ name: String) -> String? {
+            item.body.first { $0.hasPrefix(name) }.map {
+                let text = ManPage.unescape(String($0.dropFirst(name.count)))
+                return text.hasSuffix(".") ? String(text.dropLast()) : text
+            }
+        }
+        let effect = try #require(fact("Takes effect at a "), "\(item.head[1])")
+        return Entry(
+            section: String(item.subsection.dropFirst().dropLast()), key: item.head[1], type: item.head[5],
+            defaultValue: try #require(fact("Default: "), "\(item.head[1])").filter { $0 != "\"" },
+            range: fact("Range: "), needsStart: effect.hasPrefix("start"), effect: effect)
+    }
+
+    @Test("has the keys of the shipped file in its order, with its defaults")
+    func keys() {
+        var section = ""
+        var expected: [String] = []
+        for line in shipped {
+            if line.hasPrefix("[") { section = String(line.dropFirst().dropLast()) }
+            guard line.hasPrefix("#"), let equals = line.firstIndex(of: "="), !line.hasPrefix("# ") else {
+                continue
+            }
+            let key = line[..<equals].dropFirst().filter { $0 != " " }
+            expected.append(
+                "\(section).\(key) = \(line[line.index(after: equals)...].filter { $0 != " " && $0 != "\"" })"
+            )
+        }
+        #expect(expected.count > 20)
+        #expect(entries.map { "\($0.name) = \($0.defaultValue)" } == expected)
+    }
+
+    @Test("has the defaults of the program, each of the type it says")
+    func defaults() throws {
+        var text = ""
+        var section = ""
+        for entry in entries {
+            if entry.section != section { text += "[\(entry.section)]\n" }
+            section = entry.section
+            text += "\(entry.key) = \(entry.toml(entry.defaultValue))\n"
+        }
+        #expect(try SettingsFile.parse(text, path: "manual") == Settings())
+    }
+
+    /// Whether the program says something against this value of this key, or something that begins so.
+    private func refuses(_ entry: Entry, _ value: String, as complaint: String = "") -> Bool {
+        do {
+            _ = try SettingsFile.parse("[\(entry.section)]\n\(entry.key) = \(value)\n", path: "manual")
+            return false
+        } catch {
+            return error.problems.contains { $0.hasPrefix("\(entry.name): \(complaint)") }
+        }
+    }
+
+    @Test("takes the types it says, and no others")
+    func types() throws {
+        for entry in entries {
+            func isWrong(_ value: String) -> Bool { refuses(entry, value, as: "it is not") }
+            #expect(isWrong("true"), "\(entry.name)")
+            #expect(isWrong("1") == (entry.type == "text"), "\(entry.name)")
+            switch entry.type {
+            case "number": #expect(isWrong("1.5") && isWrong("\"1K\""), "\(entry.name)")
+            case "size": #expect(isWrong("1.5") && !isWrong("\"1M\""), "\(entry.name)")
+            case "seconds", "share": #expect(!isWrong("0.5") && isWrong("\"1\""), "\(entry.name)")
+            case "text": break
+            default: Issue.record("\(entry.name): no type \(entry.type)")
+            }
+        }
+    }
+
+    /// A bound: a number, or another setting, whose default counts.
+    private func bound(_ text: Substring, of entry: Entry) throws -> Double {
+        var text = text
+        var below = 0.0
+        if text.hasPrefix("less than ") {
+            text = text.dropFirst("less than ".count)
+            below = 1
+        }
+        if let other = entries.first(where: { $0.name == text }) { text = other.defaultValue[...] }
+        if let number = Double(text) { return number - below }
+        return Double(try #require(ByteSize.parse(text), "\(entry.name): \(text)")) - below
+    }
+
+    private func spell(_ value: Double, _ entry: Entry) -> String {
+        ["seconds", "share"].contains(entry.type) ? "\(value)" : "\(Int(value))"
+    }
+
+    @Test("has the ranges of the program: their ends are taken, what is beyond them is not")
+    func ranges() throws {
+        for entry in entries where entry.type != "text" {
+            var range = try #require(entry.range, "\(entry.name)")[...]
+            let step = ["seconds", "share"].contains(entry.type) ? 0.0005 : 1
+            if range.hasPrefix("0, or ") {
+                range = range.dropFirst("0, or ".count)
+                #expect(!refuses(entry, "0"), "\(entry.name)")
+            }
+            if range == "0 or more" {
+                #expect(!refuses(entry, "0") && refuses(entry, "-1") && !refuses(entry, "\(Int.max)"))
+                continue
+            }
+            let ends = range.split(separator: " ", maxSplits: 2)
+            try #require(ends.count == 3 && ends[1] == "to", "\(entry.name): \(range)")
+            let low = try bound(ends[0], of: entry)
+            let high = try bound(ends[2], of: entry)
+            #expect(!refuses(entry, spell(low, entry)), "\(entry.name) = \(low)")
+            #expect(!refuses(entry, spell(high, entry)), "\(entry.name) = \(high)")
+            #expect(refuses(entry, spell(high + step, entry)), "\(entry.name) = \(high + step)")
+            if low - step != 0 || entry.range?.hasPrefix("0, or ") != true {
+                #expect(refuses(entry, spell(low - step, entry)), "\(entry.name) = \(low - step)")
+            }
+        }
+    }
+
+    @Test("the comments of the shipped file name the same ranges")
+    func comments() throws {
+        for entry in entries {
+            guard let range = entry.range else { continue }
+            let words = try comment(on: entry).filter { $0 != "(" && $0 != ")" }
+            // "0 to lanes.maximum" is "0 to maximum" there.
+            let ends = range.split { " ,".contains($0) }.map {
+                $0.hasPrefix("\(entry.section).") ? String($0.dropFirst(entry.section.count + 1)) : String($0)
+            }
+            for end in ends where end.first?.isNumber == true || end.contains("_") {
+                #expect(words.contains(end), "\(entry.name): no \(end) in \(words)")
+            }
+        }
+    }
+
+    /// The words of the comment above a key; several keys in a row share one.
+    private func comment(on entry: Entry) throws -> [String] {
+        let line = try #require(
+            shipped.indices.first { index in
+                shipped[index].hasPrefix("#\(entry.key) =")
+                    && shipped[..<index].last { $0.hasPrefix("[") } == "[\(entry.section)]"
+            })
+        let section = try #require(shipped[..<line].lastIndex { $0.hasPrefix("[") })
+        // A section's own comment may speak for all of its keys.
+        return shipped[section..<line].flatMap { text in
+            text.split { " ,:;()".contains($0) }.map { String($0.hasSuffix(".") ? $0.dropLast() : $0) }
+        }
+    }
+
+    @Test("says of each setting whether it needs a start, as the program does")
+    func effects() throws {
+        for entry in entries {
+            let candidates =
+                switch entry.key {
+                case "level": ["debug"]
+                case "socket": ["/elsewhere"]
+                case "grown_capacity": ["65536"]
+                case "holding_share": ["0.25"]
+                default: ["2", "3", "2000", "1000000", "2000000"]
+                }
+            let changed = candidates.compactMap { value in
+                try? SettingsFile.parse(
+                    "[\(entry.section)]\n\(entry.key) = \(entry.toml(value))", path: "manual")
+            }.first { $0 != Settings() }
+            let names = Settings().needingRestart(comparedTo: try #require(changed, "\(entry.name)"))
+            #expect(names.contains(entry.name) == entry.needsStart, "\(entry.name): \(entry.effect)")
+        }
+    }
+}

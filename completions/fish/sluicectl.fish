@@ -1,0 +1,155 @@
+function __sluicectl_should_offer_completions_for_flags_or_options -a expected_commands
+    set -l non_repeating_flags_or_options $argv[2..]
+    set -l non_repeating_flags_or_options_absent 0
+    set -l positional_index 0
+    set -l commands
+    __sluicectl_parse_tokens
+    test "$commands" = "$expected_commands"; and return $non_repeating_flags_or_options_absent
+end
+
+function __sluicectl_should_offer_completions_for_positional -a expected_commands positional_index_comparison expected_positional_index
+    set -l non_repeating_flags_or_options
+    set -l non_repeating_flags_or_options_absent 0
+    set -l positional_index 0
+    set -l commands
+    __sluicectl_parse_tokens
+    test "$commands" = "$expected_commands" -a \( "$positional_index" "$positional_index_comparison" "$expected_positional_index" \)
+end
+
+function __sluicectl_parse_tokens -S
+    set -l unparsed_tokens (__sluicectl_tokens -pc)
+    switch $unparsed_tokens[1]
+    case 'sluicectl'
+        __sluicectl_parse_subcommand 0 'version' 'h/help'
+        switch $unparsed_tokens[1]
+        case 'fetch'
+            __sluicectl_parse_subcommand -r 2 'socket=' 'o/output=' 'H/header=+' 'high-watermark=' 'low-watermark=' 'deadline=' 'connect-timeout=' 'stall-timeout=' 'max-size=' 'retries=' 'digest=' 'if-none-match=' 'etag-file=' 'accept-unverified' 'q/quiet' 'progress' 'json' 'verbose' 'version' 'h/help'
+        case 'list'
+            __sluicectl_parse_subcommand 0 'socket=' 'json' 'version' 'h/help'
+        case 'show'
+            __sluicectl_parse_subcommand 1 'socket=' 'json' 'version' 'h/help'
+        case 'watch'
+            __sluicectl_parse_subcommand 1 'socket=' 'json' 'interval=' 'version' 'h/help'
+        case 'wait'
+            __sluicectl_parse_subcommand 1 'socket=' 'json' 'accept-unverified' 'version' 'h/help'
+        case 'cancel'
+            __sluicectl_parse_subcommand -r 1 'socket=' 'json' 'version' 'h/help'
+        case 'status'
+            __sluicectl_parse_subcommand 0 'socket=' 'json' 'version' 'h/help'
+        case 'help'
+            __sluicectl_parse_subcommand -r 1 'version'
+        end
+    end
+end
+
+function __sluicectl_tokens
+    if test (string split -m 1 -f 1 -- . "$FISH_VERSION") -gt 3
+        commandline --tokens-raw $argv
+    else
+        commandline -o $argv
+    end
+end
+
+function __sluicectl_parse_subcommand -S -a positional_count
+    argparse -s r -- $argv
+    set -l option_specs $argv[2..]
+    set -l is_repeating_positional $_flag_r
+    set -el _flag_r
+    set -a commands $unparsed_tokens[1]
+    set positional_index 0
+    while true
+        set -e unparsed_tokens[1]
+        argparse -sn "$commands" $option_specs -- $unparsed_tokens 2> /dev/null
+        set unparsed_tokens $argv
+        set positional_index (math $positional_index + 1)
+        for non_repeating_flag_or_option in $non_repeating_flags_or_options
+            if set -ql "_flag_$(string replace -a - _ -- $non_repeating_flag_or_option)"
+                set non_repeating_flags_or_options_absent 1
+                break
+            end
+        end
+        test (count $unparsed_tokens) -eq 0 -o \( -z "$is_repeating_positional" -a "$positional_index" -gt "$positional_count" \) && break
+    end
+end
+
+function __sluicectl_complete_directories
+    set -l token (commandline -t)
+    string match -- '*/' $token
+    set -l subdirs $token*/
+    printf %s\n $subdirs
+end
+
+function __sluicectl_custom_completion
+    set -x SAP_SHELL fish
+    set -x SAP_SHELL_VERSION $FISH_VERSION
+    set -l tokens (__sluicectl_tokens -p)
+    if test -z "$(__sluicectl_tokens -t)"
+        set -l index (count (__sluicectl_tokens -pc))
+        set tokens $tokens[..$index] \'\' $tokens[(math $index + 1)..]
+    end
+    command $tokens[1] $argv $tokens
+end
+
+complete -c 'sluicectl' -f
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'fetch' -d 'Fetch a URL: the body goes to standard output, a file or a command.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'list' -d 'List your jobs, the oldest first: running ones, and recent ended ones.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'show' -d 'Show all that is known about a job.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'watch' -d 'Watch a job until it ends, or all of your jobs.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'wait' -d 'Wait until a job has ended, and say how.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'cancel' -d 'End jobs, in whatever state they are.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'status' -d 'Show what the service says about itself.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'help' -d 'Show subcommand help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" o output' -l 'output' -s 'o' -d 'Write to FILE: under another name beside it, until the body is complete. - is standard output.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch"' -s 'H' -l 'header' -d 'Add a header to the request; may be repeated.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" high-watermark' -l 'high-watermark' -d 'The gate closes when so much waits: 262144, 256K, 1M.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" low-watermark' -l 'low-watermark' -d 'It opens again when so much is left.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" deadline timeout' -l 'deadline' -l 'timeout' -d 'Time for everything; --timeout is its older name.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" connect-timeout' -l 'connect-timeout' -d 'Time until the response begins.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" stall-timeout' -l 'stall-timeout' -d 'How long the origin may be silent.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" max-size' -l 'max-size' -d 'Fail if the body is larger.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" retries' -l 'retries' -d 'How many failures in a row the job bears, from 0 to 1000.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" digest' -l 'digest' -d 'What the body must have: sha256:HEX or sha512:HEX. The name alone: print it on standard error.' -rfka 'sha256 sha512'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" if-none-match' -l 'if-none-match' -d 'Deliver nothing, and exit with 17, if this version is current.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" etag-file' -l 'etag-file' -d 'The same with the version in FILE, which remembers the one of a complete body.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" accept-unverified' -l 'accept-unverified' -d 'Take a body that ended with the connection, whole or not.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" q quiet' -l 'quiet' -s 'q' -d 'No progress, no notes; errors alone.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" progress' -l 'progress' -d 'Show progress also where standard error is no terminal.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" json' -l 'json' -d 'Print the ended job as a line of JSON on standard error, in place of other words.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" verbose' -l 'verbose' -d 'Show what a private service says.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl fetch" -ge 1' -F
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl show" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl show" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl show" -eq 1' -fka '(__sluicectl_custom_completion ---completion show -- positional@0 (count (__sluicectl_tokens -pc)) (__sluicectl_tokens -tC))'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl show" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl show" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl watch" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl watch" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl watch" interval' -l 'interval' -d 'Between two lines about progress, from 0.1 to 3600.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl watch" -eq 1' -fka '(__sluicectl_custom_completion ---completion watch -- positional@0 (count (__sluicectl_tokens -pc)) (__sluicectl_tokens -tC))'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl watch" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl watch" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl wait" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl wait" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl wait" accept-unverified' -l 'accept-unverified' -d 'Exit with 0 also where the body ended with the connection and may not be whole.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl wait" -eq 1' -fka '(__sluicectl_custom_completion ---completion wait -- positional@0 (count (__sluicectl_tokens -pc)) (__sluicectl_tokens -tC))'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl wait" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl wait" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl cancel" -ge 1' -fka '(__sluicectl_custom_completion ---completion cancel -- positional@0 (count (__sluicectl_tokens -pc)) (__sluicectl_tokens -tC))'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl status" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl status" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl status" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl status" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl help" version' -l 'version' -d 'Show the version.'
