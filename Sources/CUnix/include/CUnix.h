@@ -149,6 +149,14 @@ pid_t cunix_spawn(const char *path, char *const argv[], char *const envp[], int 
 int cunix_reap(int pidfd, int *code, int *status);
 int cunix_set_limit(int resource, uint64_t soft_and_hard);
 enum { CUNIX_RLIMIT_CORE = 4, CUNIX_RLIMIT_NOFILE = 7, CUNIX_RLIMIT_DATA = 2 };
+// What a process gives up that talks to strangers, for good; call it before the first thread starts.  After it:
+// no core, and nothing of it to be read by others of the same user (PR_SET_DUMPABLE); the first to go where memory is
+// short; so many descriptors.  With landlock(7), Linux 5.13: no file but for reading, and of these only what resolver,
+// trust store and loader read; no ptrace(2) or /proc/PID/mem of others; no bind(2) of TCP (6.7); no signals to others
+// (6.12).  With seccomp(2): no other program or process, no socket with a path, no listen(2), no io_uring.  All of it
+// works without privileges.  Returns which of the last two are in force.
+int cunix_confine_lane(unsigned descriptors);
+enum { CUNIX_CONFINED_FILES = 1, CUNIX_CONFINED_CALLS = 2 };
 
 #ifdef __cplusplus
 }
