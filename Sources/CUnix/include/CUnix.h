@@ -65,6 +65,7 @@ ssize_t cunix_splice_blocking(int from, int to, size_t count);
 
 int cunix_memfd(const char *name);          // MFD_CLOEXEC | MFD_ALLOW_SEALING
 int cunix_seal_size(int fd);                // F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL
+int cunix_seal_content(int fd);             // those and F_SEAL_WRITE
 bool cunix_size_is_sealed(int fd);          // shrink and grow, both
 // fallocate(2) with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE: gives pages back.
 int cunix_punch_hole(int fd, int64_t offset, int64_t length);
@@ -106,6 +107,9 @@ int cunix_unreceived_by_peer(int fd);
 // the length of the address or -1 with ENAMETOOLONG.
 int cunix_bind_unix(int fd, const char *path);
 int cunix_connect_unix(int fd, const char *path);
+// sendmsg(2) with MSG_NOSIGNAL | MSG_DONTWAIT on a datagram socket that is not
+// connected, with one SCM_RIGHTS descriptor unless passed is -1.
+ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t length, int passed);
 // The domain of a socket (SO_DOMAIN), or -1 with ENOTSOCK and the like.
 int cunix_socket_domain(int fd);
 // TCP_INFO's tcpi_state of a socket, or -1.
