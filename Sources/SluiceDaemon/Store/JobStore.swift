@@ -155,7 +155,9 @@ final class JobStore {
             return
         }
         // While the manager holds the pipe its consumer sees no end of file.
-        log.trouble(.storeFailed, "the service manager's store cannot be cleared, there will be another try", "\(errno)")
+        log.trouble(
+            .storeFailed, "the service manager's store cannot be cleared, there will be another try",
+            "\(errno)")
         loop.after(Self.removalPause) { [weak self] in self?.remove(name) }
     }
 
