@@ -191,7 +191,7 @@ import Testing
                 case "socket": ["/elsewhere"]
                 case "grown_capacity": ["65536"]
                 case "holding_share": ["0.25"]
-                default: ["2", "3", "2000", "1000000", "2000000"]
+                default: ["2", "3", "2000", "50000", "2000000"]
                 }
             let changed = candidates.compactMap { value in
                 try? SettingsFile.parse(
