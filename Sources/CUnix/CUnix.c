@@ -103,6 +103,12 @@ int cunix_terminal_width(int fd)
     return ioctl(fd, TIOCGWINSZ, &size) < 0 ? -1 : size.ws_col;
 }
 
+int cunix_terminal_height(int fd)
+{
+    struct winsize size = {0};
+    return ioctl(fd, TIOCGWINSZ, &size) < 0 ? -1 : size.ws_row;
+}
+
 ssize_t cunix_splice(int from, int to, size_t count)
 {
     return splice(from, NULL, to, NULL, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
@@ -117,6 +123,11 @@ int cunix_memfd(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_
 int cunix_seal_size(int fd)
 {
     return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
+int cunix_seal_content(int fd)
+{
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 }
 
 bool cunix_size_is_sealed(int fd)
@@ -259,6 +270,31 @@ int cunix_connect_unix(int fd, const char *path)
     struct sockaddr_un address;
     int length = unix_address(&address, path);
     return length < 0 ? -1 : connect(fd, (struct sockaddr *)&address, (socklen_t)length);
+}
+
+ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t length, int passed)
+{
+    struct sockaddr_un address;
+    int address_length = unix_address(&address, path);
+    struct iovec piece = {(void *)bytes, length};
+    struct msghdr message = {.msg_name = &address,
+                             .msg_namelen = (socklen_t)address_length,
+                             .msg_iov = &piece,
+                             .msg_iovlen = 1};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof passed)];
+    if (address_length < 0)
+        return -1;
+    if (passed >= 0) {
+        memset(control, 0, sizeof control);
+        message.msg_control = control;
+        message.msg_controllen = sizeof control;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof passed);
+        memcpy(CMSG_DATA(header), &passed, sizeof passed);
+    }
+    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 int cunix_socket_domain(int fd)

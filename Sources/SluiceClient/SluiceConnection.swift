@@ -104,9 +104,11 @@ public final class SluiceConnection {
 
     /// The caller's jobs (root: everybody's), the oldest first.
     ///
+    /// - Parameter active: only those that have not ended.
     /// - Throws: `.serviceTrouble`.
-    public func list() throws(SluiceError) -> [Job] {
-        try call("List", NoParameters(), as: Ingest.ListReply.self).jobs
+    public func list(active: Bool = false) throws(SluiceError) -> [Job] {
+        let parameters = Ingest.ListParameters(active: active ? true : nil)
+        return try call("List", parameters, as: Ingest.ListReply.self).jobs
     }
 
     /// What the service says about itself.
@@ -114,6 +116,13 @@ public final class SluiceConnection {
     /// - Throws: `.serviceTrouble`.
     public func status() throws(SluiceError) -> Ingest.StatusReply {
         try call("Status", NoParameters(), as: Ingest.StatusReply.self)
+    }
+
+    /// The service in numbers.
+    ///
+    /// - Throws: `.serviceTrouble`.
+    public func metrics() throws(SluiceError) -> [Ingest.Metric] {
+        try call("Metrics", NoParameters(), as: Ingest.MetricsReply.self).metrics
     }
 
     /// Watches one job, or all of the caller's. The connection belongs to the watch from now on.

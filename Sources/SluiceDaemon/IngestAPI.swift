@@ -65,8 +65,13 @@ final class IngestAPI {
 
     /// Offers the interface.
     ///
-    /// - Parameter status: the reply to `Status`.
-    func register(with service: VarlinkService, status: @escaping () -> Ingest.StatusReply) throws {
+    /// - Parameters:
+    ///   - status: the reply to `Status`.
+    ///   - metrics: the reply to `Metrics`.
+    func register(
+        with service: VarlinkService, status: @escaping () -> Ingest.StatusReply,
+        metrics: @escaping () -> Ingest.MetricsReply
+    ) throws {
         try service.add(InterfaceDescription(Ingest.description))
         func handle(_ name: String, _ handler: @escaping (VarlinkCall) throws -> Void) throws {
             try service.handle("\(Ingest.interfaceName).\(name)") { call in
@@ -79,7 +84,11 @@ final class IngestAPI {
         try handle("Wait") { [unowned self] call in wait(call, for: try job(call)) }
         try handle("Watch") { [unowned self] in try watch($0) }
         try handle("List") { [unowned self] call in
-            call.reply(Ingest.ListReply(jobs: scheduler.jobs.visible(to: call.peer.userID)))
+            let isActive = try call.parameters(as: Ingest.ListParameters.self).active ?? false
+            let user = call.peer.userID
+            let jobs = scheduler.jobs
+            call.reply(
+                Ingest.ListReply(jobs: isActive ? jobs.visibleActive(to: user) : jobs.visible(to: user)))
         }
         try handle("Show") { [unowned self] call in
             call.reply(Ingest.JobReply(job: try job(call).snapshot()))
@@ -93,6 +102,7 @@ final class IngestAPI {
             wait(call, for: try self.job(call))
         }
         try handle("Status") { $0.reply(status()) }
+        try handle("Metrics") { $0.reply(metrics()) }
     }
 
     private func wait(_ call: VarlinkCall, for job: KnownJob) {
@@ -128,7 +138,9 @@ final class IngestAPI {
         case nil: break
         }
         guard subscriptions.watcherCount(of: call.peer.userID) < Subscriptions.watchersPerUser else {
-            throw IngestError.tooManyWatchers(Subscriptions.watchersPerUser)
+            let error = IngestError.tooManyWatchers(Subscriptions.watchersPerUser)
+            scheduler.metrics.refused(error)
+            throw error
         }
         subscriptions.watch(call, job, interval: .seconds(seconds))
     }
@@ -150,6 +162,7 @@ final class IngestAPI {
                 try pass(call, job)
             }
         } catch let error as IngestError {
+            scheduler.metrics.refused(error)
             log.clientRefused(userID: call.peer.userID, "\(error.errorName): \(describe(error))")
             throw error
         }

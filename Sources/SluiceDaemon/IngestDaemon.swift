@@ -118,26 +118,28 @@ public actor IngestDaemon {
                 url: "https://github.com/sluice/sluice"),
             limits: varlinkLimits())
         service.onClientDropped = { [log] peer, reason in
+            scheduler.metrics.dropped(reason)
             log.clientRefused(userID: peer.userID, "\(reason)")
         }
         service.onHandlerFailure = { [log] method, error in
-            log.trouble("a method failed", "\(method): \(error)")
+            log.trouble(.methodFailed, "a method failed", "\(method): \(error)")
         }
-        service.onAcceptFailure = { [log] errno in log.trouble("no connection can be accepted", "\(errno)") }
+        service.onAcceptFailure = { [log] errno in
+            log.trouble(.acceptFailed, "no connection can be accepted", "\(errno)")
+        }
         let api = IngestAPI(
             scheduler: scheduler, subscriptions: subscriptions, settings: settings, log: log)
-        try api.register(with: service) { self.statusReply() }
+        try api.register(with: service, status: { self.statusReply() }, metrics: { self.metricsReply() })
         let status = StatusReporter(
             loop: loop, notifier: notifier,
-            line: { StatusLine.describe(scheduler.counts, delivered: scheduler.bytesDelivered) },
+            line: { scheduler.statusLine },
             isBusy: { scheduler.counts.streaming > 0 })
         scheduler.onChange = { job in
             subscriptions.changed(job)
             status.update()
         }
         scheduler.onWarm = { [log, notifier, name = configuration.socketName] in
-            _ = notifier.ready(
-                status: StatusLine.describe(scheduler.counts, delivered: scheduler.bytesDelivered))
+            _ = notifier.ready(status: scheduler.statusLine)
             log.ready(socket: name, version: SluiceVersion.current)
             status.startWatchdog()
             whenReady()
@@ -163,13 +165,16 @@ public actor IngestDaemon {
         // READY=1 ends the reload in the service manager's eyes, however it went.
         defer { _ = notifier.ready() }
         do {
-            guard let new = try read() else { return log.reloaded(needingRestart: []) }
+            let new = try read()
+            parts.scheduler.metrics.areSettingsGood = true
+            guard let new else { return log.reloaded(needingRestart: []) }
             let unchangeable = settings.needingRestart(comparedTo: new)
             settings = new
             parts.scheduler.apply(new)
             parts.api.settings = new
             log.reloaded(needingRestart: unchangeable)
         } catch {
+            parts.scheduler.metrics.areSettingsGood = false
             log.rejected(error.description)
         }
     }
@@ -274,13 +279,22 @@ public actor IngestDaemon {
             preconditionFailure("the service answers only while it has its parts")
         }
         let counts = parts.scheduler.counts
-        let delivered = parts.scheduler.bytesDelivered
+        let delivered = parts.scheduler.numbers.delivered
         return Ingest.StatusReply(
             version: SluiceVersion.current, processID: Int(ProcessIdentity.current), startedUsec: startedUsec,
-            status: StatusLine.describe(counts, delivered: delivered), jobs: counts,
+            status: parts.scheduler.statusLine, jobs: counts,
             lanes: parts.scheduler.pool.counts, bytesDelivered: delivered,
             pipeBytes: parts.scheduler.pipes.budget.used, pipeBudget: parts.scheduler.pipes.budget.limit,
             connections: parts.service.connectionCount)
+    }
+
+    private func metricsReply() -> Ingest.MetricsReply {
+        guard let parts else {
+            preconditionFailure("the service answers only while it has its parts")
+        }
+        let report = MetricsReport(
+            statusReply(), scheduler: parts.scheduler, settings: settings, log: log)
+        return Ingest.MetricsReply(metrics: report.metrics)
     }
 }
 

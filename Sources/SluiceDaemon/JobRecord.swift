@@ -40,6 +40,10 @@ final class JobRecord {
     var deliveredAtFailure = 0
     /// What the last attempt had delivered when the job was parked, in bytes; nil where it was not.
     var deliveredBeforePark: Int?
+    /// When it was put there (`Monotonic`).
+    var queuedAt: UInt64 = 0
+    /// When a lane was given its latest order (`Monotonic`).
+    var orderedAt: UInt64 = 0
     /// It shall be put into the queue as soon as its lane has let go of it.
     var wantsLane = false
 
@@ -115,7 +119,12 @@ final class JobRecord {
     }
 
     /// Bytes that the consumer has.
-    var delivered: Int { (settlement ?? account?.numbers())?.delivered ?? position }
+    var delivered: Int { numbers.delivered }
+
+    /// What it has got so far. Costs two system calls while it runs.
+    var numbers: JobAccount.Numbers {
+        settlement ?? account?.numbers() ?? JobAccount.Numbers(received: position, delivered: position)
+    }
 
     // MARK: Attempts
 

@@ -72,6 +72,11 @@ struct JobTable {
         return jobs.sorted { $0.sequence < $1.sequence }.map(\.job)
     }
 
+    /// What a user may see and has not ended, the oldest first.
+    func visibleActive(to userID: UInt32) -> [Job] {
+        active(visibleTo: userID).sorted { $0.sequence < $1.sequence }.map { $0.snapshot() }
+    }
+
     /// Those that have not ended.
     var allActive: [JobRecord] { Array(active.values) }
 

@@ -41,6 +41,12 @@ final class LanePool {
     }
     /// Died without being asked to.
     private(set) var deaths = 0
+    /// Started as processes.
+    private(set) var starts = 0
+    /// Did not start, or died before they were ready.
+    private(set) var failures = 0
+    /// Why the latest one did not start; nil once one has.
+    private(set) var trouble: String?
 
     private let loop: EventLoop
     private let executable: String
@@ -170,6 +176,7 @@ final class LanePool {
                 onReport: { [weak self] lane, report in self?.heard(lane, report) },
                 onExit: { [weak self] lane, exit in self?.ended(lane, exit) })
             lanes[ObjectIdentifier(lane)] = lane
+            starts += 1
             loop.after(Self.startTime) { [weak lane] in
                 if let lane, lane.activity == .starting { lane.kill() }
             }
@@ -185,6 +192,7 @@ final class LanePool {
         case .ready:
             guard lane.activity == .starting else { return }
             consecutiveFailures = 0
+            trouble = nil
             lane.activity = .idle(since: .now)
             log.laneStarted(lane.processID)
             if live.count(where: { $0.activity != .starting }) >= settings.minimum { reportWarm() }
@@ -209,6 +217,8 @@ final class LanePool {
 
     private func failedToStart(_ reason: String) {
         consecutiveFailures += 1
+        failures += 1
+        trouble = reason
         log.laneCannotStart(reason)
         reportWarm()
         // Lanes that are started together fail together: the last of them is the one that decides.

@@ -7,6 +7,8 @@ final class LogLimiters {
         case jobs(of: UInt32)
         /// What a user was refused.
         case refusals(of: UInt32)
+        /// What becomes of lanes: an origin can kill as many as it is asked by.
+        case lanes
         /// Trouble of the service's own.
         case service
 
@@ -16,7 +18,7 @@ final class LogLimiters {
             switch self {
             case .jobs: 3000
             case .refusals: 50
-            case .service: 100
+            case .lanes, .service: 100
             }
         }
     }
@@ -24,15 +26,23 @@ final class LogLimiters {
     /// Users beyond this many share what is left: user ids are not free, but neither is memory.
     private static let maximumTopics = 4096
 
+    /// Messages that were not written, from the start on.
+    private(set) var dropped = 0
     private var limiters: [Topic: LogLimiter] = [:]
     private let others = LogLimiter()
 
     func admit(_ topic: Topic, at now: ContinuousClock.Instant) -> LogLimiter.Decision {
-        if let limiter = limiters[topic] { return limiter.admit(at: now) }
-        guard limiters.count < Self.maximumTopics else { return others.admit(at: now) }
+        let decision = limiter(of: topic).admit(at: now)
+        if decision == .drop { dropped += 1 }
+        return decision
+    }
+
+    private func limiter(of topic: Topic) -> LogLimiter {
+        if let limiter = limiters[topic] { return limiter }
+        guard limiters.count < Self.maximumTopics else { return others }
         let limiter = LogLimiter(burst: topic.burst)
         limiters[topic] = limiter
-        return limiter.admit(at: now)
+        return limiter
     }
 }
 

@@ -11,6 +11,8 @@ public enum MessageID: String, Sendable, CaseIterable {
     case settingsReloaded = "77554694895844a18c779839483a1cf5"
     /// The settings were read again and cannot be used; the old ones stay.
     case settingsRejected = "4c84f69332b140098ac66de30ce16fb7"
+    /// Some of the new settings take effect only at a restart.
+    case settingsNeedRestart = "1cc303e3a9e04b96b08f80b005f0e067"
     /// A client's job was accepted and waits for a lane.
     case jobQueued = "6b132244e64a4ee0bc58cb90a3b8f0d3"
     /// A lane has the job and asks the origin.
@@ -31,6 +33,12 @@ public enum MessageID: String, Sendable, CaseIterable {
     case jobsHandedOver = "36bb1b33a62748e4bad31c85569a1b6f"
     /// Outcomes cannot be kept in the state directory.
     case outcomesNotKept = "273eac49c1c045cd99c2c87a2778fc0e"
+    /// Outcomes are kept again.
+    case outcomesKeptAgain = "c405796633b34ea09390bf97792a797f"
+    /// Some of the outcomes that were kept cannot be read.
+    case outcomesUnreadable = "79c63844cfdf4fffb8cb04b8ad417831"
+    /// A running job is not, or no longer, kept for a restart.
+    case storeFailed = "169a1765a5744d329a0494ef1ef20024"
     /// The whole body is in the consumer's pipe.
     case jobComplete = "894f86ea86764a479581864417286e76"
     /// The job ended without its body.
@@ -41,14 +49,22 @@ public enum MessageID: String, Sendable, CaseIterable {
     case laneStarted = "e89c38915096453d903a527b42379581"
     /// A lane process ended that was not asked to.
     case laneDied = "4a6dc916b468410fa9f63e49839e59a2"
+    /// A lane process could not be started, or ended before it was ready.
+    case laneCannotStart = "781e6d1623164669b2811714df106081"
     /// A lane was doubtful and another took its place.
     case laneReplaced = "8877cd8963104a5684366695d335f3e4"
     /// A client was turned away at the door, or cut off.
     case clientRefused = "2c5674d23bd148fdaa7cad1d68ee4708"
+    /// A method of the interface failed in a way that has no name: a fault of the service's own.
+    case methodFailed = "040bdb6de246452bbc2fb47caf3dcf32"
+    /// Connections cannot be accepted.
+    case acceptFailed = "7e419815877e42cf9f0b1a42a3179c36"
     /// Log messages were dropped, because journald or a limit had no room for them.
     case messagesDropped = "e9cf8222af65497d87f0e5c7ff5205b7"
     /// New pipes stay small: the kernel's limit for this user is nearly reached.
     case pipeBudgetLow = "4a3b092de2bf4d81af1fd0555dae1b1a"
     /// The service cannot listen on its socket.
     case listenFailed = "999f0a33f3bd4db980e5f5b57ba88e44"
+    /// The service cannot start, or cannot go on.
+    case serviceFailed = "c716a985ba8d4d0fb47207a230801e4a"
 }

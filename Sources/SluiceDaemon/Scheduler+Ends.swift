@@ -49,12 +49,14 @@ extension Scheduler {
     func release(_ job: JobRecord) {
         job.lane = nil
         holding.removeAll { $0 === job }
+        let received = job.numbers.received
         guard let position = job.account?.rewind() else {
             job.machine.becameUncertain(Outcome(.deliveryUncertain, "the account of the job is damaged"))
             return finish(job, Outcome(.deliveryUncertain, "the account of the job is damaged"))
         }
         let isParked = job.machine.publicState == .parked
         job.deliveredBeforePark = isParked ? max(0, position - job.position) : nil
+        metrics.threwAway(received - position)
         job.position = position
         // Nothing has been delivered: whatever comes next is as good as this was.
         if position == 0 { job.known = nil }
@@ -128,6 +130,7 @@ extension Scheduler {
             dispatch()
         case .park:
             job.endAttempt(nil)
+            metrics.parked += 1
             log.parked(job)
             onChange(job)
         case .finish(let outcome):
@@ -141,7 +144,7 @@ extension Scheduler {
         parking.forget(job)
         holding.removeAll { $0 === job }
         pipes.release(job)
-        deliveredByEnded = deliveredByEnded.addingSaturated(job.settlement?.delivered ?? 0)
+        metrics.ended(settled, job.settlement ?? JobAccount.Numbers())
         switch settled.code.state {
         case .complete: totals.complete += 1
         case .cancelled: totals.cancelled += 1

@@ -20,6 +20,7 @@ final class Scheduler {
     let pool: LanePool
     let pipes: PipeAccount
     let store: JobStore
+    let metrics = ServiceMetrics()
 
     let loop: EventLoop
     let log: ServiceLog
@@ -27,8 +28,6 @@ final class Scheduler {
     var queue = JobQueue()
     private var isDispatching = false
     private var nextSerial = 1
-    /// Bytes delivered by jobs that have ended.
-    var deliveredByEnded = 0
     /// Jobs by the lanes that have their orders, until the lane says that it is idle.
     private var running: [ObjectIdentifier: JobRecord] = [:]
     let parking: ParkingLot
@@ -75,6 +74,7 @@ final class Scheduler {
     /// Knows a job from now on; `enqueue` lets it run.
     func register(_ job: JobRecord) {
         jobs.insert(job)
+        metrics.accepted += 1
         log.queued(job)
     }
 
@@ -100,6 +100,7 @@ final class Scheduler {
     /// Goes on with a job that an earlier daemon began: its position, its account and its state are set.
     func restore(_ job: JobRecord, sink: consuming OwnedDescriptor) {
         jobs.insert(job)
+        metrics.restored(with: job.numbers)
         accept(job, sink: sink, isPipe: true)
         if let account = job.account { pipes.addFolded(account.staging, to: job) }
         log.restored(job)
@@ -116,6 +117,7 @@ final class Scheduler {
     /// Ends a job that an earlier daemon began and that cannot go on.
     func restoreEnded(_ job: JobRecord, _ outcome: Outcome) {
         jobs.insert(job)
+        metrics.restored(with: job.numbers)
         end(job, outcome)
     }
 
@@ -183,15 +185,18 @@ final class Scheduler {
         return counts
     }
 
-    /// Bytes that reached consumers, of running jobs too.
-    var bytesDelivered: Int {
-        jobs.allActive.reduce(deliveredByEnded) { $0.addingSaturated($1.delivered) }
+    /// What all jobs have got since the service started, running ones too. Costs two system calls for each of those.
+    var numbers: JobAccount.Numbers {
+        var active = JobAccount.Numbers()
+        for job in jobs.allActive { active.add(job.numbers) }
+        return metrics.totals(active: active)
     }
 
     // MARK: Jobs run
 
     func putIntoQueue(_ job: JobRecord) {
         job.wantsLane = false
+        job.queuedAt = Monotonic.nanoseconds()
         queue.append(job)
     }
 
@@ -223,6 +228,7 @@ final class Scheduler {
             job.lane = lane
             if job.attempts > 0 { totals.retried += 1 }
             job.beginAttempt()
+            metrics.attempts += 1
             store.changed(job)
             var order = LaneOrder(
                 serial: job.serial, request: job.request, gate: settings.gate, parking: settings.parking,
@@ -233,6 +239,8 @@ final class Scheduler {
                 descriptors: [sink.rawValue, account.ledgerFile.rawValue, staging.rawValue])
             job.sink = consume sink
             running[ObjectIdentifier(lane)] = job
+            job.orderedAt = Monotonic.nanoseconds()
+            metrics.queueWait.record(Monotonic.seconds(from: job.queuedAt, to: job.orderedAt))
             perform(job.machine.dispatched(), job)
             log.dispatched(job)
         } catch {
@@ -290,6 +298,7 @@ final class Scheduler {
 
     private func responded(_ job: JobRecord, _ facts: ResponseFacts) {
         job.noteStatus(facts.status)
+        metrics.firstByte.record(Monotonic.seconds(from: job.orderedAt, to: Monotonic.nanoseconds()))
         // Of a body that goes on, everything but its length is known.
         if job.position == 0 {
             job.known = facts.representation
@@ -330,6 +339,7 @@ final class Scheduler {
         let action = job.machine.orderWasLost()
         if action == .report {
             watchSink(of: job)
+            job.queuedAt = Monotonic.nanoseconds()
             queue.prepend(job)
         }
         perform(action, job)

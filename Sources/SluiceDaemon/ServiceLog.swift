@@ -28,7 +28,7 @@ struct ServiceLog {
         write(.notice, .settingsReloaded, "settings read again", [:])
         guard !needingRestart.isEmpty else { return }
         write(
-            .warning, .settingsReloaded, "some changes take effect only at a restart",
+            .warning, .settingsNeedRestart, "some changes take effect only at a restart",
             ["SLUICE_SETTINGS": "\(needingRestart.joined(separator: ", "))"])
     }
 
@@ -59,9 +59,9 @@ struct ServiceLog {
     }
 
     func responded(_ job: JobRecord) {
-        write(
-            .debug, nil, "response accepted",
-            facts(job, ["SLUICE_CONTENT_LENGTH": "\(job.contentLength.map(String.init) ?? "unknown")"]))
+        guard logger.logLevel <= .debug, allowed(.jobs(of: job.owner.userID)) else { return }
+        let length = job.contentLength.map(String.init) ?? "unknown"
+        logger.debug("response accepted", metadata: facts(job, ["SLUICE_CONTENT_LENGTH": "\(length)"]))
     }
 
     func stalled(_ job: JobRecord) {
@@ -138,7 +138,8 @@ struct ServiceLog {
         if let problem = contents.problem { outcomes(.failing(problem)) }
         guard contents.skipped > 0 else { return }
         write(
-            .warning, .outcomesNotKept, "lines in the file of outcomes cannot be read, and were passed over",
+            .warning, .outcomesUnreadable,
+            "lines in the file of outcomes cannot be read, and were passed over",
             ["SLUICE_REASON": "\(contents.skipped) lines"])
     }
 
@@ -150,7 +151,8 @@ struct ServiceLog {
                 ["SLUICE_REASON": "\(reason)"])
         case .recovered(let lost):
             write(
-                .notice, .outcomesNotKept, "outcomes are kept again", ["SLUICE_REASON": "\(lost) were lost"])
+                .notice, .outcomesKeptAgain, "outcomes are kept again", ["SLUICE_REASON": "\(lost) were lost"]
+            )
         }
     }
 
@@ -161,17 +163,20 @@ struct ServiceLog {
     }
 
     func laneDied(_ processID: Int32, _ exit: String) {
+        guard allowed(.lanes) else { return }
         write(.warning, .laneDied, "lane died", ["SLUICE_LANE": "\(processID)", "SLUICE_EXIT": "\(exit)"])
     }
 
     func laneReplaced(_ processID: Int32) {
+        guard allowed(.lanes) else { return }
         write(
             .warning, .laneReplaced, "lane replaced: it did not end its transfer in time",
             ["SLUICE_LANE": "\(processID)"])
     }
 
     func laneCannotStart(_ reason: String) {
-        write(.error, .laneDied, "lane cannot start", ["SLUICE_REASON": "\(reason)"])
+        guard allowed(.service) else { return }
+        write(.error, .laneCannotStart, "lane cannot start", ["SLUICE_REASON": "\(reason)"])
     }
 
     func clientRefused(userID: UInt32, _ reason: String) {
@@ -188,10 +193,14 @@ struct ServiceLog {
             ["SLUICE_PIPE_BYTES": "\(used)", "SLUICE_PIPE_BUDGET": "\(limit)"])
     }
 
-    func trouble(_ message: Logger.Message, _ reason: String) {
+    /// Trouble of the service's own that somebody should see to.
+    func trouble(_ kind: MessageID, _ message: Logger.Message, _ reason: String) {
         guard allowed(.service) else { return }
-        write(.error, nil, message, ["SLUICE_REASON": "\(reason)"])
+        write(.error, kind, message, ["SLUICE_REASON": "\(reason)"])
     }
+
+    /// Messages that were not written because there were too many, from the start on.
+    var dropped: Int { limiters.dropped }
 
     // MARK: Inside
 
@@ -206,10 +215,10 @@ struct ServiceLog {
     }
 
     private func write(
-        _ level: Logger.Level, _ id: MessageID?, _ message: Logger.Message, _ fields: Logger.Metadata
+        _ level: Logger.Level, _ id: MessageID, _ message: Logger.Message, _ fields: Logger.Metadata
     ) {
         var fields = fields
-        if let id { fields["MESSAGE_ID"] = "\(id.rawValue)" }
+        fields["MESSAGE_ID"] = "\(id.rawValue)"
         logger.log(level: level, message, metadata: fields)
     }
 

@@ -66,15 +66,34 @@ final class StatusReporter {
     }
 }
 
+extension Scheduler {
+    /// The line as it is now.
+    var statusLine: String {
+        StatusLine.describe(
+            counts, lanes: pool.counts, delivered: numbers.delivered, trouble: pool.trouble)
+    }
+}
+
 /// The line for `systemctl status`.
 enum StatusLine {
-    /// `3 streaming, 1 stalled, 12 queued; 1.4 GB delivered`
-    static func describe(_ counts: Ingest.JobCounts, delivered: Int) -> String {
+    /// What goes on, what it has come to, and what is wrong.
+    ///
+    /// `3 streaming, 1 stalled, 12 queued; 16 of 96 lanes busy; 99 complete, 2 failed; 1.4 GB delivered`
+    ///
+    /// - Parameter trouble: why no lane starts; nil where they do.
+    static func describe(
+        _ counts: Ingest.JobCounts, lanes: Ingest.LaneCounts, delivered: Int, trouble: String?
+    ) -> String {
         let parts = [
             (counts.connecting, "connecting"), (counts.streaming, "streaming"), (counts.stalled, "stalled"),
             (counts.parked, "parked"), (counts.waiting, "waiting to try again"), (counts.queued, "queued"),
         ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
         let activity = parts.isEmpty ? "idle" : parts.joined(separator: ", ")
-        return "\(activity); \(ByteSize.describe(delivered)) delivered"
+        var line = trouble.map { "lanes cannot be started (\($0)); \(activity)" } ?? activity
+        if lanes.busy > 0 { line += "; \(lanes.busy) of \(lanes.limit) lanes busy" }
+        let ended = [(counts.complete, "complete"), (counts.failed, "failed")]
+            .filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
+        if !ended.isEmpty { line += "; \(ended.joined(separator: ", "))" }
+        return "\(line); \(ByteSize.describe(delivered)) delivered"
     }
 }

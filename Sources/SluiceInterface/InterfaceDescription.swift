@@ -90,6 +90,23 @@ extension Ingest {
         # How many lanes are in each state, how many have died since the service started, how many there may be.
         type LaneCounts (busy: int, idle: int, starting: int, died: int, limit: int)
 
+        # counter: grows, from the service's start on. gauge: what is now. histogram: how many took how long. info: says
+        # something in its labels; the number is 1.
+        type MetricKind (counter, gauge, histogram, info)
+
+        # How many were at most upperBound, those of the buckets before included.
+        type MetricBucket (upperBound: float, count: int)
+
+        # What is above the last bucket's bound is in count and sum alone.
+        type MetricHistogram (count: int, sum: float, buckets: []MetricBucket)
+
+        # One number, or one histogram.
+        type MetricSample (labels: [string]string, value: ?float, histogram: ?MetricHistogram)
+
+        # A family of OpenMetrics: its name is without _total, and ends in the unit (bytes, seconds) where there is one.
+        # New ones may come with new versions.
+        type Metric (name: string, kind: MetricKind, unit: ?string, help: string, samples: []MetricSample)
+
         # Asks for the body of an absolute http or https URL. The reply carries the read end of a pipe: bodyFileDescriptor
         # is its index among the reply's descriptors. With `upgrade` no descriptor is passed, and the body follows the
         # reply on the connection itself until it is closed. What is left out comes from the service's settings.
@@ -121,8 +138,9 @@ extension Ingest {
         # left out). Ends with the job; without an id it tells of all the caller's jobs and does not end. Needs `more`.
         method Watch(id: ?string, intervalSeconds: ?float) -> (job: Job)
 
-        # The caller's jobs, oldest first: the running ones, and as many ended ones as the service remembers.
-        method List() -> (jobs: []Job)
+        # The caller's jobs, oldest first: those that have not ended and, unless active is true, as many of the others as
+        # the service remembers.
+        method List(active: ?bool) -> (jobs: []Job)
 
         # One job.
         method Show(id: string) -> (job: Job)
@@ -143,6 +161,9 @@ extension Ingest {
           pipeBudget: int,
           connections: int
         )
+
+        # The service in numbers, everybody's jobs together: who is who is not told, so everybody may ask.
+        method Metrics() -> (metrics: []Metric)
 
         # No job of yours has this id: it never was, it has been forgotten, or it is another user's.
         error NoSuchJob (id: string)

@@ -215,6 +215,17 @@ public enum Ingest {
         }
     }
 
+    /// The parameters of `List`.
+    public struct ListParameters: Codable, Sendable, Equatable {
+        /// Only jobs that have not ended.
+        public var active: Bool?
+
+        /// Asks for all jobs, or for those that have not ended.
+        public init(active: Bool? = nil) {
+            self.active = active
+        }
+    }
+
     /// The reply to `List`.
     public struct ListReply: Codable, Sendable, Equatable {
         /// The oldest first.

@@ -15,6 +15,9 @@ public enum Lane {
     /// outside of the gate, such as the body of a redirect, ends here.
     private static let memoryReserve: UInt64 = 512 << 20
 
+    /// Descriptors that a lane may have: some ten of its own, the job's, and a few connections.
+    private static let descriptors: CUnsignedInt = 256
+
     /// Serves the daemon until it is gone. Does not return.
     ///
     /// - Parameter control: a connected seqpacket socket.
@@ -23,8 +26,9 @@ public enum Lane {
         // Chunks are made by whichever thread Dispatch lends to the session and freed by others. With an arena for each,
         // a stalled body would be kept many times over.
         cunix_use_one_malloc_arena()
-        // What a server sends can stop the process (F6): a core for each would fill the disk.
-        _ = cunix_set_limit(CInt(CUNIX_RLIMIT_CORE), 0)
+        // What a server sends can stop the process (F6), and one day perhaps take it over. So it leaves behind all that
+        // fetching does not need, the daemon's socket and files first. A kernel that lacks a part of it gives the rest.
+        _ = cunix_confine_lane(descriptors)
         _ = cunix_set_limit(CInt(CUNIX_RLIMIT_DATA), (1 << 30) + memoryReserve)
         do {
             let loop = try EventLoop()

@@ -17,15 +17,22 @@ struct JournalField: Equatable, Sendable {
         self.value = Self.bounded(value)
     }
 
-    /// `NAME=value`, as `sd_journal_sendv(3)` takes it: the value may hold newlines and zero bytes, because the
-    /// library sends its length along where it must.
+    /// The field as journald takes it (systemd.io/JOURNAL_NATIVE_PROTOCOL): `NAME=value` and a newline, or with the
+    /// value's length before it where there is a newline in the value.
     var bytes: [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(name.utf8.count + 1 + value.utf8.count)
-        bytes.append(contentsOf: name.utf8)
-        bytes.append(UInt8(ascii: "="))
-        bytes.append(contentsOf: value.utf8)
-        return bytes
+        var value = value
+        return value.withUTF8 { value in
+            var bytes = Array(name.utf8)
+            if value.contains(UInt8(ascii: "\n")) {
+                bytes.append(UInt8(ascii: "\n"))
+                withUnsafeBytes(of: UInt64(value.count).littleEndian) { bytes.append(contentsOf: $0) }
+            } else {
+                bytes.append(UInt8(ascii: "="))
+            }
+            bytes.append(contentsOf: value)
+            bytes.append(UInt8(ascii: "\n"))
+            return bytes
+        }
     }
 
     /// The name under which a metadata key goes into the journal.

@@ -12,8 +12,8 @@ public import Logging
 ///
 /// Levels map to `syslog(3)` priorities: trace and debug 7, info 6, notice 5, warning 4, error 3, critical 2.
 ///
-/// A log call never fails and, to the journal, never waits: entries that journald has no room for are dropped, counted,
-/// and reported by the next that gets through. Values are cut at 16 KiB, fields at 64. Lines on standard error
+/// A log call never fails and, to the journal, waits for some milliseconds at most: entries that journald has no room for
+/// are dropped, counted, and reported by the next that gets through. Values are cut at 16 KiB, fields at 64. Lines on standard error
 /// are one `write(2)` each, with control characters escaped; a reader that stops reading there does hold the caller.
 ///
 /// A value type, as swift-log wants it; any thread may log.
@@ -24,6 +24,9 @@ public struct JournalLogHandler: LogHandler {
     public var metadataProvider: Logger.MetadataProvider?
     /// What is less important is not logged.
     public var logLevel: Logger.Level = .info
+
+    /// Entries that journald had no room for, in this process.
+    public static var droppedEntries: UInt64 { JournalSocket.shared.droppedInAll }
 
     private let identifier: String
     private let destination: LogDestination
@@ -70,7 +73,7 @@ public struct JournalLogHandler: LogHandler {
         var fields = [JournalField("SLUICE_DROPPED", String(count))]
         if let droppedMessageID { fields.append(JournalField("MESSAGE_ID", droppedMessageID)) }
         let record = LogRecord(
-            level: .warning, message: "log messages dropped, the journal was full", fields: fields)
+            level: .warning, message: "log messages dropped, the journal did not take them", fields: fields)
         return record.journalFields(identifier: identifier)
     }
 

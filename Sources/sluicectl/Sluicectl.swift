@@ -11,7 +11,8 @@ struct Sluicectl: ParsableCommand {
         abstract: "Fetch URLs through Sluice: the body flows through a pipe as fast as it is read.",
         usage: """
             sluicectl fetch <url> [> FILE | -o FILE | -- COMMAND ARG…]
-            sluicectl list | show ID | watch [ID] | wait ID | cancel ID… | status
+            sluicectl list | show ID | watch [ID] | wait ID | cancel ID… | logs ID
+            sluicectl top | status | metrics
             """,
         discussion: """
             Start with:
@@ -27,7 +28,7 @@ struct Sluicectl: ParsableCommand {
         version: "sluicectl \(SluiceVersion.current)",
         subcommands: [
             FetchCommand.self, ListCommand.self, ShowCommand.self, WatchCommand.self, WaitCommand.self,
-            CancelCommand.self, StatusCommand.self,
+            CancelCommand.self, LogsCommand.self, TopCommand.self, StatusCommand.self, MetricsCommand.self,
         ])
 
     /// A line for each exit status.

@@ -69,7 +69,12 @@ struct SluicedCommand: AsyncParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         raiseDescriptorLimit()
         let logger = makeLogger(level: settings.logLevel)
-        let loop = try EventLoop()
+        let loop: EventLoop
+        do {
+            loop = try EventLoop()
+        } catch {
+            throw giveUp(logger, .serviceFailed, "cannot start", "no event loop can be made: \(error)")
+        }
         let socketPath = socketPath(settings)
         let daemon = IngestDaemon(
             loop: loop,
@@ -85,13 +90,18 @@ struct SluicedCommand: AsyncParsableCommand {
         do {
             try await serve(daemon, loop, socketPath, settings, logger)
         } catch let error as ListeningFailure {
-            logger.critical(
-                "cannot listen",
-                metadata: [
-                    "MESSAGE_ID": "\(MessageID.listenFailed.rawValue)", "SLUICE_REASON": "\(error.reason)",
-                ])
-            throw ExitCode.failure
+            throw giveUp(logger, .listenFailed, "cannot listen", error.reason)
+        } catch {
+            throw giveUp(logger, .serviceFailed, "cannot go on", "\(error)")
         }
+    }
+
+    private func giveUp(
+        _ logger: Logger, _ kind: MessageID, _ message: Logger.Message, _ reason: String
+    ) -> ExitCode {
+        logger.critical(
+            message, metadata: ["MESSAGE_ID": "\(kind.rawValue)", "SLUICE_REASON": "\(reason)"])
+        return .failure
     }
 
     private func serve(
@@ -132,8 +142,11 @@ struct SluicedCommand: AsyncParsableCommand {
         }
     }
 
-    /// Says why the daemon does not start.
+    /// Says why the daemon does not start: a person in the terminal, or an administrator in the journal.
     private func failure(_ reason: String) -> ExitCode {
+        if LogDestination.detect() != .plainLines {
+            return giveUp(makeLogger(level: "critical"), .serviceFailed, "cannot start", reason)
+        }
         for line in reason.split(separator: "\n") {
             let text = "sluiced: \(line)\n"
             _ = write(STDERR_FILENO, text, text.utf8.count)

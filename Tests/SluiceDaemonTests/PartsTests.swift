@@ -7,19 +7,31 @@ import UnixSockets
 
 @Suite("Parts of the daemon")
 struct PartsTests {
-    @Test("the status line names what there is, and nothing that there is not")
+    @Test("the status line names what there is, what came of it and what is wrong, and nothing else")
     func statusLine() {
         var counts = Ingest.JobCounts()
-        #expect(StatusLine.describe(counts, delivered: 0) == "idle; 0 B delivered")
+        var lanes = Ingest.LaneCounts()
+        lanes.limit = 96
+        lanes.idle = 2
+        func line(_ delivered: Int, _ trouble: String? = nil) -> String {
+            StatusLine.describe(counts, lanes: lanes, delivered: delivered, trouble: trouble)
+        }
+        #expect(line(0) == "idle; 0 B delivered")
         counts.streaming = 3
         counts.stalled = 1
         counts.queued = 12
-        counts.complete = 99
+        lanes.busy = 4
         #expect(
-            StatusLine.describe(counts, delivered: 1_400_000_000)
-                == "3 streaming, 1 stalled, 12 queued; 1.4 GB delivered")
+            line(1_400_000_000)
+                == "3 streaming, 1 stalled, 12 queued; 4 of 96 lanes busy; 1.4 GB delivered")
         counts.connecting = 2
-        #expect(StatusLine.describe(counts, delivered: 5).hasPrefix("2 connecting, 3 streaming"))
+        #expect(line(5).hasPrefix("2 connecting, 3 streaming"))
+        counts = Ingest.JobCounts()
+        counts.complete = 99
+        counts.failed = 2
+        lanes.busy = 0
+        #expect(line(5) == "idle; 99 complete, 2 failed; 5 B delivered")
+        #expect(line(5, "why").hasPrefix("lanes cannot be started (why); idle; 99 complete"))
     }
 
     @Test("the log's limiter writes a burst, drops the rest, and says how many at the next chance")
@@ -33,6 +45,43 @@ struct PartsTests {
         #expect(limiter.admit(at: start + .seconds(11)) == .write)
         #expect(limiter.admit(at: start + .seconds(12)) == .drop)
         #expect(limiter.admit(at: start + .seconds(500)) == .writeAfterDropping(1))
+    }
+
+    @Test("what one user causes silences nobody else, and all that is dropped is counted")
+    func limiters() {
+        let limiters = LogLimiters()
+        let now = ContinuousClock.now
+        var written = 0
+        for _ in 0..<500 where limiters.admit(.refusals(of: 7), at: now) == .write { written += 1 }
+        #expect(written == 50 && limiters.dropped == 450)
+        #expect(limiters.admit(.refusals(of: 8), at: now) == .write)
+        for _ in 0..<300 { _ = limiters.admit(.lanes, at: now) }
+        #expect(limiters.admit(.service, at: now) == .write)
+        #expect(limiters.dropped == 650)
+    }
+
+    @Test("sums since the start never fall, and do not have what came before it")
+    func totals() {
+        let metrics = ServiceMetrics()
+        func numbers(_ received: Int, _ delivered: Int) -> JobAccount.Numbers {
+            JobAccount.Numbers(received: received, delivered: delivered)
+        }
+        metrics.restored(with: numbers(100, 100))
+        #expect(metrics.totals(active: numbers(100, 100)).delivered == 0)
+        #expect(metrics.totals(active: numbers(150, 120)).received == 50)
+        metrics.threwAway(30)
+        #expect(metrics.totals(active: numbers(120, 120)).received == 50)
+        metrics.ended(Outcome(.complete, "done"), numbers(200, 200))
+        #expect(metrics.totals(active: numbers(0, 0)).received == 130)
+        #expect(metrics.totals(active: numbers(0, 0)).delivered == 100)
+        // A damaged account takes everything back.
+        #expect(metrics.totals(active: numbers(50, 50)).delivered == 150)
+        metrics.ended(Outcome(.deliveryUncertain, "damaged"), numbers(0, 0))
+        #expect(metrics.totals(active: numbers(0, 0)).delivered == 150)
+        metrics.ended(Outcome(.complete, "more than can be"), numbers(.max, .max))
+        #expect(metrics.totals(active: numbers(.max, .max)).delivered > 150)
+        #expect(metrics.count(of: .complete) == 2 && metrics.count(of: .deliveryUncertain) == 1)
+        #expect(metrics.restored == 1)
     }
 
     @Test("the queue keeps its order over thousands of comings and goings")

@@ -30,6 +30,8 @@ struct DescriptionTests {
             return names.contains(word) ? [] : ["\(path): \(word) is not one of \(names)"]
         case (.array(let inner), .array(let values)):
             return values.enumerated().flatMap { mistakes($1, inner, "\(path).\($0)") }
+        case (.dictionary(let inner), .object(let object)):
+            return object.flatMap { mistakes($1, inner, "\(path).\($0)") }
         case (.structure(let fields), .object(let object)): return mistakes(object, fields, path)
         default: return ["\(path): \(value) is no \(type)"]
         }
@@ -89,7 +91,9 @@ struct DescriptionTests {
     func names() {
         #expect(interface.name == Ingest.interfaceName)
         #expect(
-            Set(interface.methods.keys) == ["Fetch", "Wait", "Watch", "List", "Show", "Cancel", "Status"])
+            Set(interface.methods.keys) == [
+                "Fetch", "Wait", "Watch", "List", "Show", "Cancel", "Status", "Metrics",
+            ])
         #expect(
             Set(interface.errors.keys) == [
                 "NoSuchJob", "InvalidRequest", "TooManyJobs", "TooManyConnections", "TooManyWatchers",
@@ -119,7 +123,9 @@ struct DescriptionTests {
         try agrees(
             Ingest.WatchParameters(id: "a", intervalSeconds: 0.5), interface.methods["Watch"]?.parameters)
         try agrees(Ingest.WatchParameters(), interface.methods["Watch"]?.parameters, isFull: false)
-        for name in ["List", "Status"] { #expect(interface.methods[name]?.parameters.isEmpty == true) }
+        try agrees(Ingest.ListParameters(active: true), interface.methods["List"]?.parameters)
+        try agrees(Ingest.ListParameters(), interface.methods["List"]?.parameters, isFull: false)
+        for name in ["Status", "Metrics"] { #expect(interface.methods[name]?.parameters.isEmpty == true) }
     }
 
     @Test("replies are as declared")
@@ -138,6 +144,25 @@ struct DescriptionTests {
                 version: "1", processID: 1, startedUsec: 1, status: "idle", jobs: Ingest.JobCounts(),
                 lanes: Ingest.LaneCounts(), bytesDelivered: 1, pipeBytes: 1, pipeBudget: 1, connections: 1),
             interface.methods["Status"]?.replies)
+    }
+
+    @Test("metrics are as declared, of every kind, numbers and histograms")
+    func metrics() throws {
+        let number = Ingest.MetricSample(0.5, labels: ["a": "b"])
+        let histogram = Ingest.MetricSample(
+            Ingest.MetricHistogram(count: 2, sum: 3, buckets: [.init(upperBound: 0.1, count: 1)]))
+        for kind in Ingest.MetricKind.allCases {
+            let metric = Ingest.Metric(
+                "a_bytes", kind, unit: "bytes", help: "h", samples: [number, histogram])
+            try agrees(Ingest.MetricsReply(metrics: [metric]), interface.methods["Metrics"]?.replies)
+            guard case .structure(let fields) = interface.types["Metric"] else {
+                Issue.record("no type Metric")
+                return
+            }
+            try agrees(metric, fields)
+        }
+        #expect(
+            interface.types["MetricKind"] == .enumeration(Ingest.MetricKind.allCases.map(\.rawValue)))
     }
 
     @Test("a job is as declared, field by field, in every state and with every outcome")

@@ -1,6 +1,5 @@
 import Glibc
 import Logging
-import Synchronization
 import Testing
 import UnixSockets
 
@@ -39,7 +38,10 @@ struct JournalTests {
 
     @Test("a value may hold newlines and zero bytes; a long one is cut between two characters")
     func values() {
-        #expect(JournalField("A", "x\ny\u{0}=").bytes == Array("A=x\ny\u{0}=".utf8))
+        #expect(JournalField("A", "x\u{0}=").bytes == Array("A=x\u{0}=\n".utf8))
+        #expect(
+            JournalField("A", "x\ny\u{0}=").bytes == Array("A\n".utf8) + [5, 0, 0, 0, 0, 0, 0, 0]
+                + Array("x\ny\u{0}=\n".utf8))
         let long = JournalField("A", "x" + String(repeating: "ü", count: JournalField.longestValue))
         #expect(long.value.utf8.count <= JournalField.longestValue)
         #expect(long.value.hasSuffix("ü…"))
@@ -54,7 +56,7 @@ struct JournalTests {
         )
         .journalFields(identifier: "sluiced")
         #expect(
-            fields.map { String(decoding: $0.bytes, as: UTF8.self) } == [
+            fields.map { "\($0.name)=\($0.value)" } == [
                 #"MESSAGE=job failed job=17 reason="a \"b\"" user=root"#,
                 "PRIORITY=4", "SYSLOG_IDENTIFIER=sluiced",
                 "CODE_FILE=Module/File.swift", "CODE_LINE=7", "CODE_FUNC=run()",
@@ -104,61 +106,50 @@ struct JournalTests {
         #expect(result.errors.contains("detail=\"first\\nsecond\\u{0}third\""))
     }
 
+    /// Sends an entry with nothing but a message, and a report with the number where some were dropped.
+    private func send(_ text: String, to socket: JournalSocket) {
+        socket.send([JournalField("M", text)]) { [JournalField("M", "dropped \($0)")] }
+    }
+
     @Test("a journal that is full holds nobody up: entries are dropped, counted, and the count is told")
     func full() throws {
         let journal = try DatagramSocket()
         let filler = try DatagramSocket()
-        let sent = Mutex<[String]>([])
-        let socket = JournalSocket(path: journal.path) { fields in
-            sent.withLock { $0.append(fields.map(\.value).joined()) }
-            return true
-        }
-        func send(_ text: String) {
-            socket.send([JournalField("MESSAGE", text)]) { [JournalField("MESSAGE", "dropped \($0)")] }
-        }
-        send("a")
+        let socket = JournalSocket(path: journal.path)
+        send("a", to: socket)
+        #expect(journal.messages() == ["M=a\n"])
         try filler.fill(journal)
-        send("b")
-        send("c")
-        #expect(sent.withLock { $0 } == ["a"])
-        _ = journal.messages()
-        send("d")
-        send("e")
-        #expect(sent.withLock { $0 } == ["a", "dropped 2", "d", "e"])
+        for _ in 0..<1000 { send("b", to: socket) }
+        #expect(!journal.messages().contains("M=b\n"))
+        send("c", to: socket)
+        send("d", to: socket)
+        #expect(journal.messages() == ["M=dropped 1000\n", "M=c\n", "M=d\n"])
     }
 
-    @Test("an entry that could not be sent is counted as dropped")
-    func failing() throws {
+    @Test("a journal that is made anew is found again, and does not hold anybody up either")
+    func remade() throws {
         let journal = try DatagramSocket()
-        let attempts = Mutex<[String]>([])
-        let socket = JournalSocket(path: journal.path) { fields in
-            attempts.withLock { attempts in
-                attempts.append(fields.map(\.value).joined())
-                return attempts.count > 1
-            }
-        }
-        for text in ["a", "b"] {
-            socket.send([JournalField("M", text)]) { [JournalField("M", "lost \($0)")] }
-        }
-        #expect(attempts.withLock { $0 } == ["a", "lost 1", "b"])
+        let filler = try DatagramSocket()
+        let socket = JournalSocket(path: journal.path)
+        send("a", to: socket)
+        try journal.unbind()
+        // Nobody listens.
+        send("b", to: socket)
+        let new = try journal.remade()
+        send("c", to: socket)
+        #expect(new.messages() == ["M=dropped 1\n", "M=c\n"])
+        try filler.fill(new)
+        for _ in 0..<1000 { send("d", to: socket) }
+        #expect(!new.messages().contains("M=d\n"))
     }
 
-    @Test("a journald that is made anew is found again")
-    func restarted() throws {
-        let sent = Mutex(0)
-        let path: String
-        let socket: JournalSocket
-        do {
-            let first = try DatagramSocket()
-            path = first.path
-            socket = JournalSocket(path: path) { _ in
-                sent.withLock { $0 += 1 }
-                return true
-            }
-            socket.send([]) { _ in [] }
-        }
-        // Nobody listens: the library ignores that, so it is asked all the same.
-        socket.send([]) { _ in [] }
-        #expect(sent.withLock { $0 } == 2)
+    @Test("an entry that is too large for a datagram comes in a memory file that nobody can change")
+    func large() throws {
+        let journal = try DatagramSocket()
+        let value = String(repeating: "x", count: JournalField.longestValue)
+        JournalSocket(path: journal.path).send((0..<70).map { JournalField("M\($0)", value) }) { _ in [] }
+        let message = try journal.receiveFile()
+        #expect(message.count == 70 * (JournalField.longestValue + 4) + 60)
+        #expect(message.starts(with: "M0=xx".utf8))
     }
 }

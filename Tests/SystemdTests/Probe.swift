@@ -55,7 +55,7 @@ enum Probe {
 /// A datagram socket in a folder of its own, as the service manager and journald have them.
 final class DatagramSocket {
     let folder: String
-    let descriptor: OwnedDescriptor
+    private(set) var descriptor: OwnedDescriptor
 
     var path: String { folder + "/socket" }
 
@@ -88,6 +88,31 @@ final class DatagramSocket {
 }
 
 extension DatagramSocket {
+    /// Removes its file, and closes it.
+    func unbind() throws {
+        try FileManager.default.removeItem(atPath: path)
+        descriptor = OwnedDescriptor(adopting: -1)
+    }
+
+    /// Another one at the same place.
+    func remade() throws -> DatagramSocket {
+        descriptor = try Self.bound(to: path)
+        return self
+    }
+
+    /// What is in the sealed file that came with the first message that waits.
+    func receiveFile() throws -> [UInt8] {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
+        defer { buffer.deallocate() }
+        var message = try SocketMessage.receive(into: buffer, from: descriptor, dontWait: true)
+        guard let file = message.descriptors.take(0) else { throw Errno.badFileDescriptor }
+        // The file position is shared, and at the end.
+        var bytes = [UInt8](repeating: 0, count: 4 << 20)
+        let count = try valueOrErrno(CInt(clamping: pread(file.rawValue, &bytes, bytes.count, 0)))
+        guard write(file.rawValue, "x", 1) < 0, errno == EPERM else { throw Errno.permissionDenied }
+        return Array(bytes.prefix(Int(count)))
+    }
+
     /// The first message that waits, and what the descriptors were that came along: they are closed by now.
     func receive() throws -> (text: String, kinds: [DescriptorKind]) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)

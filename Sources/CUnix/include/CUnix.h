@@ -50,7 +50,9 @@ bool cunix_parse_time(const char *text, const char *form, int64_t *seconds);
 
 // ---- terminals (variadic ioctl) -------------------------------------------
 
-int cunix_terminal_width(int fd);  // TIOCGWINSZ: columns, 0 where unknown; -1 with ENOTTY
+// TIOCGWINSZ: 0 where unknown; -1 with ENOTTY.
+int cunix_terminal_width(int fd);
+int cunix_terminal_height(int fd);
 
 // ---- moving bytes ---------------------------------------------------------
 
@@ -63,6 +65,7 @@ ssize_t cunix_splice_blocking(int from, int to, size_t count);
 
 int cunix_memfd(const char *name);          // MFD_CLOEXEC | MFD_ALLOW_SEALING
 int cunix_seal_size(int fd);                // F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL
+int cunix_seal_content(int fd);             // those and F_SEAL_WRITE
 bool cunix_size_is_sealed(int fd);          // shrink and grow, both
 // fallocate(2) with FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE: gives pages back.
 int cunix_punch_hole(int fd, int64_t offset, int64_t length);
@@ -104,6 +107,9 @@ int cunix_unreceived_by_peer(int fd);
 // the length of the address or -1 with ENAMETOOLONG.
 int cunix_bind_unix(int fd, const char *path);
 int cunix_connect_unix(int fd, const char *path);
+// sendmsg(2) with MSG_NOSIGNAL | MSG_DONTWAIT on a datagram socket that is not
+// connected, with one SCM_RIGHTS descriptor unless passed is -1.
+ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t length, int passed);
 // The domain of a socket (SO_DOMAIN), or -1 with ENOTSOCK and the like.
 int cunix_socket_domain(int fd);
 // TCP_INFO's tcpi_state of a socket, or -1.
@@ -147,6 +153,14 @@ pid_t cunix_spawn(const char *path, char *const argv[], char *const envp[], int 
 int cunix_reap(int pidfd, int *code, int *status);
 int cunix_set_limit(int resource, uint64_t soft_and_hard);
 enum { CUNIX_RLIMIT_CORE = 4, CUNIX_RLIMIT_NOFILE = 7, CUNIX_RLIMIT_DATA = 2 };
+// What a process gives up that talks to strangers, for good; call it before the first thread starts.  After it:
+// no core, and nothing of it to be read by others of the same user (PR_SET_DUMPABLE); the first to go where memory is
+// short; so many descriptors.  With landlock(7), Linux 5.13: no file but for reading, and of these only what resolver,
+// trust store and loader read; no ptrace(2) or /proc/PID/mem of others; no bind(2) of TCP (6.7); no signals to others
+// (6.12).  With seccomp(2): no other program or process, no socket with a path, no listen(2), no io_uring.  All of it
+// works without privileges.  Returns which of the last two are in force.
+int cunix_confine_lane(unsigned descriptors);
+enum { CUNIX_CONFINED_FILES = 1, CUNIX_CONFINED_CALLS = 2 };
 
 #ifdef __cplusplus
 }

@@ -5,22 +5,28 @@ internal import Glibc
 public struct Terminal: Sendable, Equatable {
     /// Columns.
     public var width: Int
+    /// Lines.
+    public var height: Int
     /// Characters beyond ASCII are shown.
     public var isUnicode: Bool
 
-    /// A terminal of this width.
-    public init(width: Int, isUnicode: Bool) {
+    /// A terminal of this size.
+    public init(width: Int, height: Int = 24, isUnicode: Bool) {
         self.width = width
+        self.height = height
         self.isUnicode = isUnicode
     }
 
-    /// The terminal behind a descriptor, as wide as it is now; 80 columns where it does not say.
+    /// The terminal behind a descriptor, as large as it is now; 80 columns of 24 lines where it does not say.
     ///
     /// - Returns: nil where the descriptor is no terminal.
     public init?(_ descriptor: Int32, environment: [String: String]) {
         guard isatty(descriptor) == 1 else { return nil }
         let columns = Int(cunix_terminal_width(descriptor))
-        self.init(width: columns > 0 ? columns : 80, isUnicode: Self.isUnicode(environment))
+        let lines = Int(cunix_terminal_height(descriptor))
+        self.init(
+            width: columns > 0 ? columns : 80, height: lines > 0 ? lines : 24,
+            isUnicode: Self.isUnicode(environment))
     }
 
     /// Whether the locale's characters are UTF-8, by the variables in their order of weight (`locale(7)`).

@@ -70,6 +70,9 @@ final class JobStore {
         self.log = log
     }
 
+    /// Jobs that the service manager keeps.
+    var count: Int { names.count }
+
     func apply(_ settings: Settings) {
         self.settings = settings
         outcomes?.limit = settings.limits.rememberedJobsPerUser
@@ -113,7 +116,7 @@ final class JobStore {
             job.stored = entry
             send(job, entry, withSink: true)
         } catch {
-            log.trouble("a job cannot be kept for a restart", "\(error)")
+            log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)")
         }
     }
 
@@ -127,7 +130,7 @@ final class JobStore {
             if job.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
             try write(job, to: entry)
         } catch {
-            log.trouble("a job cannot be kept for a restart", "\(error)")
+            log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)")
         }
     }
 
@@ -152,7 +155,9 @@ final class JobStore {
             return
         }
         // While the manager holds the pipe its consumer sees no end of file.
-        log.trouble("the service manager's store cannot be cleared, there will be another try", "\(errno)")
+        log.trouble(
+            .storeFailed, "the service manager's store cannot be cleared, there will be another try",
+            "\(errno)")
         loop.after(Self.removalPause) { [weak self] in self?.remove(name) }
     }
 
@@ -218,7 +223,7 @@ final class JobStore {
             entry.hasAccount = true
         }
         if case .failed(let errno) = notifier.store(name: entry.name, descriptors: descriptors) {
-            log.trouble("the service manager does not keep a job", "\(errno)")
+            log.trouble(.storeFailed, "the service manager does not keep a job", "\(errno)")
         }
     }
 

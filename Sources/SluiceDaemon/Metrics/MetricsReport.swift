@@ -1,0 +1,148 @@
+internal import SluiceCore
+internal import SluiceInterface
+internal import Systemd
+
+/// The service's numbers as `Metrics` tells them: each with its name, kind and sentence, in one place.
+struct MetricsReport {
+    private(set) var metrics: [Ingest.Metric] = []
+
+    /// The numbers as they are now. Costs two system calls for each job that runs.
+    ///
+    /// - Parameter status: the reply to `Status`, of the same moment.
+    init(_ status: Ingest.StatusReply, scheduler: Scheduler, settings: Settings, log: ServiceLog) {
+        let metrics = scheduler.metrics
+        addService(status, metrics, log)
+        addJobs(status.jobs, scheduler, settings)
+        addBodies(scheduler.numbers)
+        addLanes(status.lanes, scheduler.pool)
+        addClients(status, metrics, settings)
+        histogram(
+            "sluice_queue_wait_seconds", metrics.queueWait,
+            "How long jobs waited for a lane, each time that they did.")
+        histogram(
+            "sluice_time_to_first_byte_seconds", metrics.firstByte,
+            "From an order in a lane's hands to the head of a response that was taken, for each attempt.")
+    }
+
+    private mutating func addService(
+        _ status: Ingest.StatusReply, _ metrics: ServiceMetrics, _ log: ServiceLog
+    ) {
+        add(
+            "sluice_build", .info, "The service that answers.",
+            [Ingest.MetricSample(1, labels: ["version": status.version])])
+        gauge(
+            "sluice_process_start_time_seconds", unit: "seconds", Double(status.startedUsec) / 1e6,
+            "When the service's process started, in seconds since 1970: each change is a restart.")
+        gauge(
+            "sluice_settings_last_reload_successful", metrics.areSettingsGood ? 1 : 0,
+            "1, or 0 where the settings were last refused and older ones are in force.")
+        add(
+            "sluice_log_messages_dropped", .counter,
+            "Messages that were not logged: more than a client may cause (limit), or no room at journald (journal).",
+            [
+                Ingest.MetricSample(Double(log.dropped), labels: ["reason": "limit"]),
+                Ingest.MetricSample(
+                    Double(JournalLogHandler.droppedEntries), labels: ["reason": "journal"]),
+            ])
+    }
+
+    private mutating func addJobs(
+        _ counts: Ingest.JobCounts, _ scheduler: Scheduler, _ settings: Settings
+    ) {
+        let metrics = scheduler.metrics
+        let states: [(JobState, Int)] = [
+            (.queued, counts.queued), (.connecting, counts.connecting), (.streaming, counts.streaming),
+            (.stalled, counts.stalled), (.parked, counts.parked), (.waiting, counts.waiting),
+        ]
+        add(
+            "sluice_jobs", .gauge, "Jobs that have not ended.",
+            states.map { Ingest.MetricSample(Double($1), labels: ["state": $0.rawValue]) })
+        gauge("sluice_jobs_limit", Double(settings.limits.jobs), "As many jobs may there be (limits.jobs).")
+        gauge(
+            "sluice_jobs_stored", Double(scheduler.store.count),
+            "Jobs that the service manager keeps for a restart.")
+        counter("sluice_jobs_accepted", metrics.accepted, "Jobs that clients asked for and got.")
+        counter("sluice_jobs_restored", metrics.restored, "Jobs of an earlier process of the service.")
+        counter("sluice_jobs_parked", metrics.parked, "How often jobs gave up their lanes.")
+        add(
+            "sluice_jobs_ended", .counter, "Jobs that have ended, by outcome.",
+            OutcomeCode.allCases.map {
+                Ingest.MetricSample(Double(metrics.count(of: $0)), labels: ["outcome": $0.rawValue])
+            })
+        counter("sluice_attempts", metrics.attempts, "How often origins were asked.")
+        counter(
+            "sluice_retries", counts.retried, "Attempts beyond a job's first, parked jobs that go on too.")
+    }
+
+    private mutating func addBodies(_ numbers: JobAccount.Numbers) {
+        counter(
+            "sluice_received_bytes", unit: "bytes", numbers.received, "Bytes of bodies that origins sent.")
+        counter(
+            "sluice_delivered_bytes", unit: "bytes", numbers.delivered,
+            "Bytes of bodies that reached consumers' pipes.")
+        counter("sluice_gate_closures", numbers.gateClosures, "How often consumers made origins wait.")
+        add(
+            "sluice_stalled_seconds", .counter, unit: "seconds",
+            "How long consumers made origins wait, all jobs together.",
+            [Ingest.MetricSample(Double(numbers.stalledUsec) / 1e6)])
+    }
+
+    private mutating func addLanes(_ counts: Ingest.LaneCounts, _ pool: LanePool) {
+        let states = [("busy", counts.busy), ("idle", counts.idle), ("starting", counts.starting)]
+        add(
+            "sluice_lanes", .gauge, "Lanes, the processes that fetch.",
+            states.map { Ingest.MetricSample(Double($1), labels: ["state": $0]) })
+        gauge("sluice_lanes_limit", Double(counts.limit), "As many lanes may there be (lanes.maximum).")
+        counter("sluice_lanes_started", pool.starts, "Lanes that were started.")
+        counter("sluice_lanes_died", counts.died, "Lanes that ended without being asked to.")
+        counter(
+            "sluice_lane_start_failures", pool.failures,
+            "Lanes that did not start, or died before they were ready.")
+    }
+
+    private mutating func addClients(
+        _ status: Ingest.StatusReply, _ metrics: ServiceMetrics, _ settings: Settings
+    ) {
+        gauge("sluice_connections", Double(status.connections), "Clients' connections.")
+        gauge(
+            "sluice_connections_limit", Double(settings.limits.connections),
+            "As many connections may there be (limits.connections).")
+        add(
+            "sluice_clients_refused", .counter, "Requests and connections that were refused, by reason.",
+            Refusal.allCases.map {
+                Ingest.MetricSample(Double(metrics.count(of: $0)), labels: ["reason": $0.rawValue])
+            })
+        gauge(
+            "sluice_pipe_bytes", unit: "bytes", Double(status.pipeBytes), "Buffers of the jobs' pipes.")
+        gauge(
+            "sluice_pipe_budget_bytes", unit: "bytes", Double(status.pipeBudget),
+            "What these buffers may be before new ones stay small (pipes.budget).")
+    }
+
+    // MARK: Inside
+
+    private mutating func counter(_ name: String, unit: String? = nil, _ value: Int, _ help: String) {
+        add(name, .counter, unit: unit, help, [Ingest.MetricSample(Double(value))])
+    }
+
+    private mutating func gauge(_ name: String, unit: String? = nil, _ value: Double, _ help: String) {
+        add(name, .gauge, unit: unit, help, [Ingest.MetricSample(value)])
+    }
+
+    private mutating func histogram(_ name: String, _ histogram: Histogram, _ help: String) {
+        let buckets = histogram.cumulative.map { Ingest.MetricBucket(upperBound: $0.bound, count: $0.count) }
+        add(
+            name, .histogram, unit: "seconds", help,
+            [
+                Ingest.MetricSample(
+                    Ingest.MetricHistogram(count: histogram.count, sum: histogram.sum, buckets: buckets))
+            ])
+    }
+
+    private mutating func add(
+        _ name: String, _ kind: Ingest.MetricKind, unit: String? = nil, _ help: String,
+        _ samples: [Ingest.MetricSample]
+    ) {
+        metrics.append(Ingest.Metric(name, kind, unit: unit, help: help, samples: samples))
+    }
+}
