@@ -21,14 +21,15 @@ struct LogsCommand: ParsableCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp(
-            "How entries are shown: short, verbose, json, cat, … (journalctl -o).", valueName: "format"))
+            "How entries are shown: short, verbose, json, cat, … (journalctl -o).", valueName: "format"),
+        completion: .list(["short", "short-iso", "verbose", "json", "json-pretty", "cat"]))
     var output: String?
     @Option(
         name: [.customShort("n"), .long], help: ArgumentHelp("Only the latest so many.", valueName: "number"))
     var lines: Int?
     @Option(help: ArgumentHelp("The service's unit.", valueName: "name")) var unit = JournalQuery.unit
     @Flag(help: "The unit is one of the user's own service manager.") var user = false
-    @Argument(help: "The job's id.") var id: String
+    @Argument(help: "The job's id.", completion: JobCompletion.ids(.all)) var id: String
 
     func validate() throws {
         if let lines, lines < 0 { throw ValidationError("--lines must not be negative.") }

@@ -21,7 +21,8 @@ struct MetricsCommand: ParsableCommand {
     var format = Format.openmetrics
     @Option(
         name: [.customShort("o"), .customLong("output")],
-        help: ArgumentHelp("Write to FILE instead of standard output.", valueName: "file"))
+        help: ArgumentHelp("Write to FILE instead of standard output.", valueName: "file"),
+        completion: .file())
     var file: String?
 
     func run() throws {
