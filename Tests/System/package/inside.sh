@@ -15,7 +15,7 @@ sum_of() { sha256sum < "$1" | cut -d ' ' -f 1; }
 files() {
     find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path "$scratch" -o -path "$repository" -o -path "$debs" \
         -o -path /var/log -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /tmp -o -path /var/tmp \
-        -o -path /root -o -path /var/lib/systemd/catalog/database \) -prune -o -printf '%M %u:%g %p\n' | sort -k 3
+        -o -path /var/lib/dbus/machine-id -o -path /root -o -path /var/lib/systemd/catalog/database \) -prune -o -printf '%M %u:%g %p\n' | sort -k 3
     # On a file system of its own.
     find /run -path '*sluice*' -not -path "/run/with-systemd*"
 }
@@ -27,7 +27,7 @@ done
 [ -z "$(find / -xdev \( -path "$repository" -o -path "$debs" \) -prune -o -name 'libswift*' -print)" ] || fail "there is a Swift runtime"
 useradd --no-create-home member
 mkdir "$scratch/www" "$scratch/nginx"
-head -c 16777216 /dev/urandom > "$scratch/www/body"
+head -c 25165824 /dev/urandom > "$scratch/www/body"
 cat > "$scratch/nginx/nginx.conf" <<END
 daemon off;
 pid $scratch/nginx/pid;
@@ -46,9 +46,18 @@ http {
 }
 END
 sum=$(sum_of "$scratch/www/body")
+systemd-run --quiet --unit=origin nginx -p "$scratch/nginx" -c "$scratch/nginx/nginx.conf"
+
+it "what it depends on is in Debian"
+apt satisfy "$(dpkg-deb --field "$debs/sluice.deb" Depends)"
+# What these two make when they first run: the service wants the bus, which a new machine does not have yet.
+install -d /var/lib/dbus /var/lib/systemd/linger
+ln -sf /etc/machine-id /var/lib/dbus/machine-id
+nginx_is_up() { [ -e "$scratch/nginx/pid" ]; }
+eventually 10 nginx_is_up
 files > "$scratch/before"
 
-it "apt installs it and what it depends on; no library is missing"
+it "apt installs it, and no library is missing"
 apt install "$debs/sluice.deb"
 for program in /usr/bin/sluiced /usr/bin/sluicectl /usr/libexec/sluice/sluice-lane; do
     libraries=$(ldd $program)
@@ -70,10 +79,8 @@ it "the service as installed has an exposure of 1.5 or less"
 systemd-analyze security --no-pager --threshold=15 $unit > "$scratch/security" || fail "$(cat "$scratch/security")"
 
 it "a member of the group gets a body, anybody else none"
-systemd-run --quiet --unit=origin nginx -p "$scratch/nginx" -c "$scratch/nginx/nginx.conf"
 if as member sluicectl fetch --quiet $origin/body > "$scratch/refused" 2>&1; then fail "a stranger was let in"; fi
 usermod --append --groups sluice member
-# nginx may not be up yet; the service asks again.
 as member sluicectl fetch --quiet $origin/body > "$scratch/got"
 equal sum "$(sum_of "$scratch/got")" "$sum"
 
@@ -81,7 +88,7 @@ equal sum "$(sum_of "$scratch/got")" "$sum"
 running() { sluicectl list | grep -E 'streaming|stalled|parked|waiting|queued' | awk '{ print $1 }'; }
 is_running() { [ -n "$(running)" ]; }
 # has_bytes FILE COUNT
-has_bytes() { [ "$(stat -c %s "$1")" -ge "$2" ]; }
+has_bytes() { [ -e "$1" ] && [ "$(stat -c %s "$1")" -ge "$2" ]; }
 
 it "an upgrade in mid-transfer loses no byte, and the job is the same"
 echo '# the administrator was here' >> /etc/sluice/sluiced.toml
@@ -95,7 +102,7 @@ apt install "$debs/next.deb"
 [ "$(main)" != "$before" ] || fail "the service was not restarted"
 contains version "$(dpkg-query -W -f '${Version}' sluice)" +next
 equal job "$(running)" "$job"
-if has_bytes "$scratch/slow" 16777216; then fail "the body was over before the upgrade was"; fi
+if has_bytes "$scratch/slow" 25165824; then fail "the body was over before the upgrade was"; fi
 wait $fetch || fail "the fetch ended with $?"
 equal sum "$(sum_of "$scratch/slow")" "$sum"
 logged jobsHandedOver || fail "no word of the restart in the journal"
@@ -129,13 +136,10 @@ contains settings "$(tail -n 1 /etc/sluice/sluiced.toml)" administrator
 contains jobs "$(sluicectl list)" "$job"
 
 it "purge leaves nothing but the user, whose number must not go to another"
-systemctl stop origin
 apt purge sluice
-apt autoremove --purge
 files > "$scratch/after"
 changes=$(diff "$scratch/before" "$scratch/after" || :)
-echo "$changes"
-[ -z "$(grep '^[<>]' <<< "$changes")" ] || fail "files differ"
+[ -z "$changes" ] || fail "files differ: $changes"
 getent passwd sluice > /dev/null || fail "the user is gone"
 if systemctl cat $unit > /dev/null 2>&1; then fail "the unit is still known"; fi
 finish
