@@ -21,6 +21,12 @@ USERUNITDIR   ?= $(or $(call systemd_dir,systemduserunitdir),/usr/lib/systemd/us
 SYSUSERSDIR   ?= $(or $(call systemd_dir,sysusersdir),/usr/lib/sysusers.d)
 SYSCTLDIR     ?= $(or $(call systemd_dir,sysctldir),/usr/lib/sysctl.d)
 CATALOGDIR    ?= $(or $(call systemd_dir,catalogdir),/usr/lib/systemd/catalog)
+# The shells look below each of /usr and /usr/local, so these go with PREFIX. zsh calls the place of packages
+# vendor-completions on Debian, and has no pkg-config file.
+completions_dir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=completionsdir $(1) 2>/dev/null)
+BASHCOMPLETIONDIR ?= $(or $(call completions_dir,bash-completion),$(PREFIX)/share/bash-completion/completions)
+FISHCOMPLETIONDIR ?= $(or $(call completions_dir,fish),$(PREFIX)/share/fish/vendor_completions.d)
+ZSHCOMPLETIONDIR  ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
 
 # What `install` takes: the release or the debug build.
 CONFIGURATION ?= release
@@ -40,14 +46,17 @@ PYPI_PACKAGES := varlink==31.0.0
 # Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
 DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
-    python3 python3-venv varlink-go \
+    python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian \
     mandoc man-db groff-base bash-completion zsh fish jq
+# What `make deb` needs beside that.
+DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 
 SOURCES := Package.swift Sources Tests
-SCRIPTS := .ci/run $(wildcard tools/* Tests/System/*.sh Tests/System/*/*.sh Tests/System/run)
+SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
+    $(wildcard tools/* Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
 
 .PHONY: help build debug fmt check check-style check-units check-catalog check-man check-completions \
-    completions test test-unit test-kills test-system \
+    check-install completions test test-unit test-kills test-system test-package build-static deb \
     torture install uninstall demo clean deps venv
 
 help:
@@ -62,6 +71,8 @@ help:
 	@echo 'test-kills   2,000 lane kills at full speed, each account compared with what the consumer got; some minutes'
 	@echo 'torture      everything at once and at random, under a real systemd: JOBS=5000 SECONDS=1200 SEED=number;'
 	@echo '             NUMBERS="17 23" for these jobs alone. A short one is part of test-system'
+	@echo 'test-package the Debian package on a minimal Debian: installed, upgraded in mid-transfer, purged; needs root'
+	@echo 'deb          a Debian package in .build/deb, for machines without Swift'
 	@echo 'demo         a large download and a slow consumer, told step by step'
 	@echo 'install      DESTDIR= PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR); after build'
 	@echo 'uninstall    the same places; leaves the settings'
@@ -74,6 +85,12 @@ build:
 debug:
 	$(SWIFT) build --build-tests $(SWIFT_FLAGS)
 
+# For machines without Swift. In a place of its own: it would take turns with the others in .build/release.
+build-static:
+	for program in sluiced sluicectl sluice-lane; do \
+	    $(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static $(SWIFT_FLAGS) --product $$program; \
+	done
+
 fmt:
 	$(SWIFT) format format --in-place --recursive --parallel $(SOURCES)
 
@@ -82,7 +99,7 @@ clean:
 
 # ---- checks ----------------------------------------------------------------
 
-check: debug check-style check-catalog check-man check-completions check-units
+check: debug check-style check-catalog check-man check-completions check-units check-install
 
 check-style:
 	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
@@ -104,6 +121,8 @@ check-completions: debug
 completions: debug
 	rm -rf completions
 	tools/completions completions .build/debug/sluicectl .build/debug/sluiced
+check-install: debug
+	tools/check-install
 
 # ---- tests -----------------------------------------------------------------
 
@@ -120,6 +139,10 @@ test-kills: debug
 
 test-system: debug
 	Tests/System/run $(ONLY)
+
+# Builds the programs once more, statically, and downloads a minimal Debian: some minutes.
+test-package: deb
+	Tests/System/package/run .build/deb/sluice_*.deb
 
 # The short form is Tests/System/torture.sh as test-system runs it.
 torture: JOBS ?= 5000
@@ -156,40 +179,70 @@ $(VENV)/.done: Makefile
 	$(VENV)/bin/python -m pip install --quiet $(PYPI_PACKAGES)
 	touch $@
 
+# ---- the Debian package ----------------------------------------------------
+
+deb: build-static
+	rm -rf .build/deb
+	install -d .build/deb
+	dpkg-checkbuilddeps
+	SLUICE_BUILT="$$PWD/.build/static/release" SLUICE_DEBS="$$PWD/.build/deb" debian/rules binary
+	dh_clean
+	ls -l .build/deb
+
 # ---- install ---------------------------------------------------------------
 
-BUILT = .build/$(CONFIGURATION)
+BUILT ?= .build/$(CONFIGURATION)
 PROGRAMS = $(BUILT)/sluiced $(BUILT)/sluicectl $(BUILT)/sluice-lane
 substitute = sed -e 's,@BINDIR@,$(BINDIR),g' -e 's,@SYSCONFDIR@,$(SYSCONFDIR),g' -e 's,@DOCDIR@,$(DOCDIR),g'
+
+# What lies in man/ and completions/ is installed, without being named here.
 MAN_PAGES = $(wildcard man/*.[1-8])
+BASH_COMPLETIONS = $(wildcard completions/*.bash completions/bash/*)
+ZSH_COMPLETIONS = $(wildcard completions/_* completions/zsh/_*)
+FISH_COMPLETIONS = $(wildcard completions/*.fish completions/fish/*.fish)
+DOCUMENTS = README.md NEWS.md docs/administration.md docs/interface.md docs/limits.md docs/design.md
+
+# Each file that is installed, as SOURCE:PLACE:MODE; SOURCE ends with .in where places have to be filled in. install
+# and uninstall both go by this list. Beside it there are the settings, which stay, and the Swift runtime.
+INSTALLED = \
+    $(foreach p,sluiced sluicectl,$(BUILT)/$p:$(BINDIR)/$p:755) \
+    $(BUILT)/sluice-lane:$(LIBEXECDIR)/sluice/sluice-lane:755 \
+    systemd/sluiced.service.in:$(SYSTEMUNITDIR)/sluiced.service:644 \
+    systemd/sluiced.socket:$(SYSTEMUNITDIR)/sluiced.socket:644 \
+    systemd/user/sluiced.service.in:$(USERUNITDIR)/sluiced.service:644 \
+    systemd/user/sluiced.socket:$(USERUNITDIR)/sluiced.socket:644 \
+    systemd/sysusers.d/sluice.conf:$(SYSUSERSDIR)/sluice.conf:644 \
+    systemd/sysctl.d/50-sluice.conf:$(SYSCTLDIR)/50-sluice.conf:644 \
+    systemd/sluice.catalog:$(CATALOGDIR)/sluice.catalog:644 \
+    $(foreach f,$(MAN_PAGES),$f:$(MANDIR)/man$(subst .,,$(suffix $f))/$(notdir $f):644) \
+    $(foreach f,$(BASH_COMPLETIONS),$f:$(BASHCOMPLETIONDIR)/$(basename $(notdir $f)):644) \
+    $(foreach f,$(ZSH_COMPLETIONS),$f:$(ZSHCOMPLETIONDIR)/$(notdir $f):644) \
+    $(foreach f,$(FISH_COMPLETIONS),$f:$(FISHCOMPLETIONDIR)/$(notdir $f):644) \
+    $(foreach f,$(wildcard systemd/examples/*),$f:$(DOCDIR)/examples/sluiced.service.d/$(notdir $f):644) \
+    $(foreach f,$(DOCUMENTS),$f:$(DOCDIR)/$(notdir $f):644)
+places = $(foreach entry,$(INSTALLED),$(word 2,$(subst :, ,$(entry))))
+# Directories that are ours alone.
+OWN_DIRECTORIES = $(LIBEXECDIR)/sluice $(LIBDIR)/sluice $(DOCDIR)
 
 # Does not build: what is installed as root was built by somebody else.
 install:
 	@for program in $(PROGRAMS); do \
 	    [ -x "$$program" ] || { echo "$$program is missing: run 'make build' first" >&2; exit 1; }; \
 	done
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR)/sluice $(DESTDIR)$(SYSCONFDIR)/sluice \
-	    $(DESTDIR)$(SYSTEMUNITDIR) $(DESTDIR)$(USERUNITDIR) $(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(SYSCTLDIR) \
-	    $(DESTDIR)$(CATALOGDIR) $(DESTDIR)$(DOCDIR)
-	install -m 755 $(BUILT)/sluiced $(BUILT)/sluicectl $(DESTDIR)$(BINDIR)
-	install -m 755 $(BUILT)/sluice-lane $(DESTDIR)$(LIBEXECDIR)/sluice
+	@for entry in $(INSTALLED); do \
+	    IFS=: read -r source place mode <<< "$$entry"; \
+	    echo "$(DESTDIR)$$place"; \
+	    case $$source in \
+	        *.in) install -d "$(DESTDIR)$${place%/*}"; $(substitute) "$$source" > "$(DESTDIR)$$place"; \
+	            chmod "$$mode" "$(DESTDIR)$$place" ;; \
+	        *) install -D -m "$$mode" "$$source" "$(DESTDIR)$$place" ;; \
+	    esac; \
+	done
 ifeq ($(SWIFT_RUNTIME),bundle)
 	tools/install-runtime "$(DESTDIR)$(LIBDIR)/sluice" $(PROGRAMS)
 endif
-	$(substitute) systemd/sluiced.service.in > $(DESTDIR)$(SYSTEMUNITDIR)/sluiced.service
-	$(substitute) systemd/user/sluiced.service.in > $(DESTDIR)$(USERUNITDIR)/sluiced.service
-	chmod 644 $(DESTDIR)$(SYSTEMUNITDIR)/sluiced.service $(DESTDIR)$(USERUNITDIR)/sluiced.service
-	install -m 644 systemd/sluiced.socket $(DESTDIR)$(SYSTEMUNITDIR)
-	install -m 644 systemd/user/sluiced.socket $(DESTDIR)$(USERUNITDIR)
-	install -m 644 systemd/sysusers.d/sluice.conf $(DESTDIR)$(SYSUSERSDIR)
-	install -m 644 systemd/sysctl.d/50-sluice.conf $(DESTDIR)$(SYSCTLDIR)
-	install -m 644 systemd/sluice.catalog $(DESTDIR)$(CATALOGDIR)
-	install -m 644 docs/administration.md $(DESTDIR)$(DOCDIR)
-	[ -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluiced.toml ] || [ ! -e config/sluiced.toml ] \
-	    || install -m 644 config/sluiced.toml $(DESTDIR)$(SYSCONFDIR)/sluice
-	for page in $(MAN_PAGES); do \
-	    install -D -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; \
-	done
+	[ -e $(DESTDIR)$(SYSCONFDIR)/sluice/sluiced.toml ] \
+	    || install -D -m 644 config/sluiced.toml $(DESTDIR)$(SYSCONFDIR)/sluice/sluiced.toml
 ifeq ($(DESTDIR),)
 	@echo "then, as root:"
 	@echo "  systemd-sysusers && sysctl --system && journalctl --update-catalog && systemctl daemon-reload"
@@ -197,10 +250,5 @@ ifeq ($(DESTDIR),)
 endif
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/sluiced $(DESTDIR)$(BINDIR)/sluicectl \
-	    $(DESTDIR)$(SYSTEMUNITDIR)/sluiced.service $(DESTDIR)$(SYSTEMUNITDIR)/sluiced.socket \
-	    $(DESTDIR)$(USERUNITDIR)/sluiced.service $(DESTDIR)$(USERUNITDIR)/sluiced.socket \
-	    $(DESTDIR)$(SYSUSERSDIR)/sluice.conf $(DESTDIR)$(SYSCTLDIR)/50-sluice.conf \
-	    $(DESTDIR)$(CATALOGDIR)/sluice.catalog
-	for page in $(MAN_PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
-	rm -rf $(DESTDIR)$(LIBEXECDIR)/sluice $(DESTDIR)$(LIBDIR)/sluice $(DESTDIR)$(DOCDIR)
+	rm -f $(addprefix $(DESTDIR),$(places))
+	rm -rf $(addprefix $(DESTDIR),$(OWN_DIRECTORIES))

@@ -160,10 +160,11 @@ complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_op
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" f follow' -l 'follow' -s 'f' -d 'Go on with new entries, until interrupted.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" catalog x' -s 'x' -l 'catalog' -d 'Explain entries, and say what to do.'
-complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" o output' -l 'output' -s 'o' -d 'How entries are shown: short, verbose, json, cat, … (journalctl -o).' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" o output' -l 'output' -s 'o' -d 'How entries are shown: short, verbose, json, cat, … (journalctl -o).' -rfka 'short short-iso verbose json json-pretty cat'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" lines n' -s 'n' -l 'lines' -d 'Only the latest so many.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" unit' -l 'unit' -d 'The service\'s unit.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" user' -l 'user' -d 'The unit is one of the user\'s own service manager.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl logs" -eq 1' -fka '(__sluicectl_custom_completion ---completion logs -- positional@0 (count (__sluicectl_tokens -pc)) (__sluicectl_tokens -tC))'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" version' -l 'version' -d 'Show the version.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl logs" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl top" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
@@ -180,7 +181,7 @@ complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_op
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" format' -l 'format' -d 'One of openmetrics and prometheus.' -rfka 'openmetrics prometheus'
-complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" o output' -s 'o' -l 'output' -d 'Write to FILE instead of standard output.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" o output' -s 'o' -l 'output' -d 'Write to FILE instead of standard output.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" version' -l 'version' -d 'Show the version.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl help" version' -l 'version' -d 'Show the version.'
