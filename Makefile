@@ -47,7 +47,8 @@ PYPI_PACKAGES := varlink==31.0.0
 DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
     python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian \
-    mandoc man-db groff-base bash-completion zsh fish jq
+    mandoc man-db groff-base bash-completion zsh fish jq \
+    prometheus prometheus-node-exporter python3-prometheus-client tmux
 # What `make deb` needs beside that.
 DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 
@@ -218,7 +219,9 @@ INSTALLED = \
     $(foreach f,$(BASH_COMPLETIONS),$f:$(BASHCOMPLETIONDIR)/$(basename $(notdir $f)):644) \
     $(foreach f,$(ZSH_COMPLETIONS),$f:$(ZSHCOMPLETIONDIR)/$(notdir $f):644) \
     $(foreach f,$(FISH_COMPLETIONS),$f:$(FISHCOMPLETIONDIR)/$(notdir $f):644) \
-    $(foreach f,$(wildcard systemd/examples/*),$f:$(DOCDIR)/examples/sluiced.service.d/$(notdir $f):644) \
+    $(foreach f,$(wildcard systemd/examples/*.conf),$f:$(DOCDIR)/examples/sluiced.service.d/$(notdir $f):644) \
+    systemd/examples/sluice-metrics.service.in:$(DOCDIR)/examples/sluice-metrics.service:644 \
+    systemd/examples/sluice-metrics.timer:$(DOCDIR)/examples/sluice-metrics.timer:644 \
     $(foreach f,$(DOCUMENTS),$f:$(DOCDIR)/$(notdir $f):644)
 places = $(foreach entry,$(INSTALLED),$(word 2,$(subst :, ,$(entry))))
 # Directories that are ours alone.

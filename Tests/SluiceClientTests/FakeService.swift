@@ -153,7 +153,9 @@ final class FakeService: Sendable {
             }
             try service.handle(name("Cancel")) { [unowned self] in try cancel($0) }
             try service.handle(name("List")) { [unowned self] call in
-                call.reply(Ingest.ListReply(jobs: jobs.all.map(\.job)))
+                let isActive = try call.parameters(as: Ingest.ListParameters.self).active ?? false
+                let all = jobs.all.map(\.job)
+                call.reply(Ingest.ListReply(jobs: isActive ? all.filter { $0.outcome == nil } : all))
             }
             try service.handle(name("Status")) { call in
                 call.reply(

@@ -44,7 +44,7 @@ import UnixSockets
         #expect(try run(["show", "none"] + socket).exit == .exited(5))
     }
 
-    @Test("says plainly that no service runs", arguments: ["list", "status", "watch"])
+    @Test("says plainly that no service runs", arguments: ["list", "status", "watch", "top", "metrics"])
     func noService(command: String) throws {
         let directory = try TemporaryDirectory()
         let result = try run([command, "--socket", directory.file("none")])
@@ -55,7 +55,10 @@ import UnixSockets
     @Test("tells its version, and helps")
     func help() throws {
         #expect(try run(["--version"]).successful().output == "sluicectl \(SluiceVersion.current)\n")
-        for command in [[], ["fetch"], ["list"], ["show"], ["watch"], ["wait"], ["cancel"], ["status"]] {
+        let commands = [
+            "fetch", "list", "show", "watch", "wait", "cancel", "logs", "top", "status", "metrics",
+        ]
+        for command in [[]] + commands.map({ [$0] }) {
             let help = try run(command + ["--help"]).successful().output
             #expect(help.contains("OVERVIEW:") && help.contains("USAGE:"))
         }

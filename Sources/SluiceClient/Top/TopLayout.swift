@@ -121,12 +121,12 @@ public enum TopLayout {
         if shown < model.rows.count {
             parts.append(Part("jobs \(start + 1)-\(start + shown) of \(model.rows.count)", weight: 45))
         }
-        parts.append(Part("every \(describe(model.delay))", weight: 10))
+        parts.append(Part("every \(Elapsed.brief(model.delay))", weight: 10))
         parts.append(Part("q quit", weight: 40))
         parts.append(Part("h help", weight: 35))
         parts.append(Part("p pause", weight: 30))
-        let sorts = TopSort.allCases.map { "\($0.key) \($0.rawValue)" }.joined(separator: ", ")
-        parts.append(Part("sort: \(sorts)", weight: 20))
+        let sorts = TopSort.allCases.map { width < 120 ? "\($0.key)" : "\($0.key) \($0.rawValue)" }
+        parts.append(Part("sort: \(sorts.joined(separator: width < 120 ? " " : ", "))", weight: 20))
         return ProgressMeter.fitted(parts, bar: nil, width)
     }
 
@@ -137,7 +137,7 @@ public enum TopLayout {
             }
             + [
                 ("o", "turn the order round"), ("p, space", "pause, and go on"),
-                ("+, -", "longer, shorter delay (\(describe(model.delay)))"),
+                ("+, -", "longer, shorter delay (\(Elapsed.brief(model.delay)))"),
                 ("j, k, arrows", "move through the jobs"), ("Page, Home, End", "likewise"),
                 ("Ctrl-L", "draw the screen again"), ("h, ?", "this help"), ("q, Ctrl-C", "quit"),
             ]
@@ -152,8 +152,6 @@ public enum TopLayout {
             TopLine(text: "the origin waits: STALLED. At the stroke it opens again.", style: .plain),
         ]
     }
-
-    private static func describe(_ seconds: Double) -> String { Elapsed.brief(seconds) }
 
     private static func fit(_ text: String, _ width: Int) -> String {
         text.count > width ? String(text.prefix(max(0, width))) : text

@@ -238,10 +238,14 @@ public struct TopModel: Sendable {
         return min(1, max(0, Double(job.bytesDelivered) / Double(size)))
     }
 
-    /// One column for each character, whatever it holds: URLs and ids have nothing beyond ASCII.
-    static func plain(_ text: String) -> String {
+    /// One column for each character, whatever it holds: URLs and ids have nothing beyond ASCII, but for the ellipsis
+    /// that stands for what the service keeps to itself.
+    static func plain(_ text: String, isUnicode: Bool = false) -> String {
         String(
             String.UnicodeScalarView(
-                text.unicodeScalars.map { (0x20...0x7E).contains($0.value) ? $0 : "?" }))
+                text.unicodeScalars.map { scalar in
+                    if scalar == "…" { return isUnicode ? scalar : "." }
+                    return (0x20...0x7E).contains(scalar.value) ? scalar : "?"
+                }))
     }
 }

@@ -125,7 +125,7 @@ struct TopTable {
         case .marks: return marks(job, column.width)
         case .stalled: return job.stalledUsec > 0 ? Elapsed.brief(Double(job.stalledUsec) / 1e6) : "-"
         case .age: return Elapsed.brief(row.age)
-        case .url: return TopModel.plain(job.url)
+        case .url: return TopModel.plain(job.url, isUnicode: isUnicode)
         }
     }
 
