@@ -47,7 +47,7 @@ PYPI_PACKAGES := varlink==31.0.0
 DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
     python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian \
-    mandoc man-db groff-base bash-completion zsh fish jq \
+    mandoc man-db groff-base bash-completion zsh fish jq iproute2 \
     prometheus prometheus-node-exporter python3-prometheus-client tmux
 # What `make deb` needs beside that.
 DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev

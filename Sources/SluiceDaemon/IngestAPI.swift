@@ -54,11 +54,17 @@ final class IngestAPI {
 
     private let scheduler: Scheduler
     private let subscriptions: Subscriptions
+    private let descriptors: DescriptorBudget
     private let log: ServiceLog
+    private weak var service: VarlinkService?
 
-    init(scheduler: Scheduler, subscriptions: Subscriptions, settings: Settings, log: ServiceLog) {
+    init(
+        scheduler: Scheduler, subscriptions: Subscriptions, descriptors: DescriptorBudget, settings: Settings,
+        log: ServiceLog
+    ) {
         self.scheduler = scheduler
         self.subscriptions = subscriptions
+        self.descriptors = descriptors
         self.settings = settings
         self.log = log
     }
@@ -72,6 +78,7 @@ final class IngestAPI {
         with service: VarlinkService, status: @escaping () -> Ingest.StatusReply,
         metrics: @escaping () -> Ingest.MetricsReply
     ) throws {
+        self.service = service
         try service.add(InterfaceDescription(Ingest.description))
         func handle(_ name: String, _ handler: @escaping (VarlinkCall) throws -> Void) throws {
             try service.handle("\(Ingest.interfaceName).\(name)") { call in
@@ -174,6 +181,14 @@ final class IngestAPI {
         guard jobs.activeCount < settings.limits.jobs else { throw .tooManyJobs(settings.limits.jobs) }
         guard jobs.activeCount(of: peer.userID) < settings.limits.jobsPerUser else {
             throw .tooManyJobs(settings.limits.jobsPerUser)
+        }
+        guard
+            descriptors.covers(
+                jobs: jobs.activeCount + 1, lanes: scheduler.pool.count + 1,
+                connections: service?.connectionCount ?? 0)
+        else {
+            throw .resourcesExhausted(
+                "it may have \(descriptors.limit) open files (LimitNOFILE=), and needs them for what it has")
         }
     }
 

@@ -62,6 +62,7 @@ public actor IngestDaemon {
     private let log: ServiceLog
     private let notifier: Notifier
     private let startedUsec = Realtime.microseconds()
+    private let descriptors = DescriptorBudget.current
     private var settings: Settings
     private var parts: Parts?
     private var isStopping = false
@@ -90,11 +91,13 @@ public actor IngestDaemon {
     /// - Parameters:
     ///   - listeners: listening stream sockets, at least one.
     ///   - stored: what an earlier process of the service left in the service manager's store: its jobs go on.
-    ///   - whenReady: called once, on the loop's thread.
+    ///   - whenReady: called once, on the loop's thread, unless `whenUnable` is.
+    ///   - whenUnable: called once, on the loop's thread, where no lane can be started, with the reason: the service
+    ///     would only fail all jobs. To be stopped then, with its jobs handed over.
     /// - Throws: `Errno` where a socket cannot be watched.
     public func start(
         listeners: consuming ListenerList, stored: consuming StoredDescriptors,
-        whenReady: @escaping @Sendable () -> Void
+        whenReady: @escaping @Sendable () -> Void, whenUnable: @escaping @Sendable (String) -> Void
     ) throws {
         let pool = LanePool(
             loop: loop, executable: configuration.laneExecutable,
@@ -128,7 +131,8 @@ public actor IngestDaemon {
             log.trouble(.acceptFailed, "no connection can be accepted", "\(errno)")
         }
         let api = IngestAPI(
-            scheduler: scheduler, subscriptions: subscriptions, settings: settings, log: log)
+            scheduler: scheduler, subscriptions: subscriptions, descriptors: descriptors, settings: settings,
+            log: log)
         try api.register(with: service, status: { self.statusReply() }, metrics: { self.metricsReply() })
         let status = StatusReporter(
             loop: loop, notifier: notifier,
@@ -144,8 +148,13 @@ public actor IngestDaemon {
             status.startWatchdog()
             whenReady()
         }
+        scheduler.onNeverWarm = { [log] reason in
+            log.cannotStart(reason)
+            whenUnable(reason)
+        }
         parts = Parts(
             service: service, scheduler: scheduler, subscriptions: subscriptions, api: api, status: status)
+        if configuration.notifies { sayWhatIsMissing() }
         if let contents = outcomes?.load() {
             log.outcomesRead(contents)
             for job in contents.jobs { scheduler.remember(job) }
@@ -172,6 +181,7 @@ public actor IngestDaemon {
             settings = new
             parts.scheduler.apply(new)
             parts.api.settings = new
+            if !descriptors.covers(new) { log.descriptorsShort(descriptors.limit) }
             log.reloaded(needingRestart: unchangeable)
         } catch {
             parts.scheduler.metrics.areSettingsGood = false
@@ -264,13 +274,18 @@ public actor IngestDaemon {
         }
     }
 
+    private func sayWhatIsMissing() {
+        if !descriptors.covers(settings) { log.descriptorsShort(descriptors.limit) }
+        if configuration.stateDirectory == nil, Notifier.isUnderSystemd { log.noStateDirectory() }
+    }
+
     private func varlinkLimits() -> VarlinkLimits {
         var limits = VarlinkLimits()
-        limits.maximumConnections = settings.limits.connections
-        limits.maximumConnectionsPerUser = settings.limits.connectionsPerUser
+        limits.maximumConnections = descriptors.connections(settings.limits)
+        limits.maximumConnectionsPerUser = descriptors.connectionsPerUser(settings.limits)
         limits.maximumMessageSize = 256 << 10
         limits.maximumUnreadReplyBytes = 16 << 20
-        limits.overloadError = IngestError.tooManyConnections(limit: settings.limits.connectionsPerUser)
+        limits.overloadError = IngestError.tooManyConnections(limit: limits.maximumConnectionsPerUser)
         return limits
     }
 

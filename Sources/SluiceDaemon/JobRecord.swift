@@ -14,6 +14,8 @@ final class JobRecord {
     let request: JobRequest
     let owner: PeerCredentials
     let createdUsec: Int
+    /// The same on the clock that nobody sets (`Uptime`).
+    let createdUptimeUsec: Int
     /// Counts the jobs of this service, in the order in which they came.
     var sequence = 0
     var machine = JobStateMachine()
@@ -49,8 +51,8 @@ final class JobRecord {
 
     var startedUsec: Int?
     var finishedUsec: Int?
-    /// When its time is over, in µs since 1970.
-    var deadlineUsec: Int?
+    /// When its time is over, in µs of `Uptime`: an hour that somebody sets the time of day forward by is nobody's fault.
+    var deadlineUptimeUsec: Int?
     var attempts = 0
     var attemptLog: [Attempt] = []
     /// Orders that no lane has lived to take.
@@ -73,12 +75,15 @@ final class JobRecord {
     var endDeadline: Timer?
     var pause: Timer?
 
-    init(id: String, request: JobRequest, owner: PeerCredentials, createdUsec: Int = Realtime.microseconds())
-    {
+    init(
+        id: String, request: JobRequest, owner: PeerCredentials, createdUsec: Int = Realtime.microseconds(),
+        createdUptimeUsec: Int = Uptime.microseconds()
+    ) {
         self.id = id
         self.request = request
         self.owner = owner
         self.createdUsec = createdUsec
+        self.createdUptimeUsec = createdUptimeUsec
         policy = RetryPolicy(retries: request.retries)
     }
 
@@ -117,6 +122,9 @@ final class JobRecord {
         }
         return place.origin
     }
+
+    /// Until its time is over; negative after that, nil where it has all the time.
+    var secondsLeft: Double? { deadlineUptimeUsec.map { Double($0 - Uptime.microseconds()) / 1e6 } }
 
     /// Bytes that the consumer has.
     var delivered: Int { numbers.delivered }
@@ -202,12 +210,21 @@ final class JobRecord {
     }
 }
 
-/// The time of day.
+/// The time of day, for people. It may jump: nothing is to be measured with it.
 enum Realtime {
     /// Microseconds since 1970.
-    static func microseconds() -> Int {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return now.tv_sec * 1_000_000 + now.tv_nsec / 1000
-    }
+    static func microseconds() -> Int { microsecondsOf(CLOCK_REALTIME) }
+}
+
+/// The clock that goes on through everything but a restart of the machine, also for the next process of the service
+/// (`clock_gettime(2)`, CLOCK_BOOTTIME). Timers use the same one.
+enum Uptime {
+    /// Microseconds since the machine's start.
+    static func microseconds() -> Int { microsecondsOf(CLOCK_BOOTTIME) }
+}
+
+private func microsecondsOf(_ clock: clockid_t) -> Int {
+    var now = timespec()
+    clock_gettime(clock, &now)
+    return now.tv_sec * 1_000_000 + now.tv_nsec / 1000
 }

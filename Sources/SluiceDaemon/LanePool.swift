@@ -19,10 +19,13 @@ final class LanePool {
         var report: (LaneProcess, LaneReport) -> Void
         /// A lane has ended without being asked to. It will not write again.
         var died: (LaneProcess, ProcessExit) -> Void
-        /// None can be started, and none is there.
-        var unavailable: (String) -> Void
-        /// The first `minimum` lanes are warm, or have failed to become so.
+        /// None can be started: jobs of other users than these, who have lanes, would wait for nothing.
+        var unavailable: (_ reason: String, _ served: Set<UInt32>) -> Void
+        /// The first lane is warm, and as many as there are to be without being asked, or the others have failed to
+        /// become so. Once, unless `neverWarm` is.
         var warm: () -> Void
+        /// Since the start no lane has become warm, and this is why.
+        var neverWarm: (String) -> Void
     }
 
     /// The pause after a lane that did not start, doubled each time.
@@ -30,6 +33,10 @@ final class LanePool {
     private static let longestPause = Duration.seconds(5)
     /// So many lanes in a row have to fail before jobs do.
     private static let failuresToGiveUp = 3
+    /// What may pass by itself, with other lanes' ends for example.
+    private static let shortages: Set<Errno> = [
+        .resourceTemporarilyUnavailable, .noMemory, .tooManyOpenFiles, .tooManyOpenFilesInSystem,
+    ]
     /// How long a lane may take to become ready.
     private static let startTime = Duration.seconds(10)
 
@@ -59,7 +66,9 @@ final class LanePool {
     private var idleTimer: Timer?
     private var isClosed = false
     private var isStopping = false
-    private var warmIsReported = false
+    private var hasStarted = false
+    /// Why no lane can be started, as far as is known.
+    private var breakdown: String?
 
     init(
         loop: EventLoop, executable: String, environment: [String], settings: Settings.Lanes, log: ServiceLog
@@ -74,7 +83,6 @@ final class LanePool {
     func start(_ events: Events) {
         self.events = events
         maintain()
-        if settings.minimum == 0 { reportWarm() }
     }
 
     /// Starts no lane any more.
@@ -89,6 +97,9 @@ final class LanePool {
         idleTimer?.cancel()
         for lane in lanes.values { lane.retire() }
     }
+
+    /// All that have not ended.
+    var count: Int { lanes.count }
 
     var counts: Ingest.LaneCounts {
         var counts = Ingest.LaneCounts()
@@ -118,6 +129,10 @@ final class LanePool {
             // All idle lanes belong to other users: one of them makes room.
             other.retire()
             _ = startOne()
+        }
+        if breakdown != nil, pause != nil, !live.contains(where: { $0.affinity?.userID == userID }) {
+            // Not from in here: the queue is being looked at.
+            loop.after(.zero) { [weak self] in self?.reportBreakdown() }
         }
         return nil
     }
@@ -160,10 +175,10 @@ final class LanePool {
         return oldest?.lane
     }
 
-    /// Starts what is missing to the minimum.
+    /// Starts what is missing to the minimum; at first at least one, to see whether it can be done.
     private func maintain() {
         guard !isClosed, events != nil else { return }
-        while live.count < settings.minimum, startOne() {}
+        while live.count < max(settings.minimum, hasStarted ? 0 : 1), startOne() {}
         while live.count > settings.maximum, let lane = oldestIdle() { lane.retire() }
         scheduleIdleCheck()
     }
@@ -182,7 +197,7 @@ final class LanePool {
             }
             return true
         } catch {
-            failedToStart("\(executable): \(error)")
+            failedToStart("\(executable): \(error)", isShortage: Self.shortages.contains(error))
             return false
         }
     }
@@ -193,9 +208,10 @@ final class LanePool {
             guard lane.activity == .starting else { return }
             consecutiveFailures = 0
             trouble = nil
+            breakdown = nil
             lane.activity = .idle(since: .now)
             log.laneStarted(lane.processID)
-            if live.count(where: { $0.activity != .starting }) >= settings.minimum { reportWarm() }
+            if warmCount >= settings.minimum { reportWarm() }
             scheduleIdleCheck()
             events?.available()
         case .idle, .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
@@ -209,21 +225,34 @@ final class LanePool {
         guard !isClosed, !lane.isRetired else { return }
         deaths += 1
         log.laneDied(lane.processID, exit.description)
-        if lane.activity == .starting { failedToStart("it ended with \(exit) before it was ready") }
+        if lane.activity == .starting {
+            failedToStart("it ended with \(exit) before it was ready", isShortage: false)
+        }
         events?.died(lane, exit)
         maintain()
         events?.available()
     }
 
-    private func failedToStart(_ reason: String) {
+    /// - Parameter isShortage: it may go as soon as another lane has ended.
+    private func failedToStart(_ reason: String, isShortage: Bool) {
         consecutiveFailures += 1
         failures += 1
         trouble = reason
         log.laneCannotStart(reason)
-        reportWarm()
+        if warmCount > 0 { reportWarm() }
         // Lanes that are started together fail together: the last of them is the one that decides.
-        if consecutiveFailures >= Self.failuresToGiveUp, live.isEmpty {
-            events?.unavailable("no lane can be started: \(reason)")
+        if consecutiveFailures >= Self.failuresToGiveUp, !live.contains(where: { $0.activity == .starting }),
+            live.isEmpty || !isShortage
+        {
+            let sentence = "no lane can be started: \(reason)"
+            guard hasStarted else {
+                isClosed = true
+                events?.neverWarm(sentence)
+                return
+            }
+            if breakdown == nil { log.lanesUnavailable(sentence) }
+            breakdown = sentence
+            reportBreakdown()
         }
         guard pause == nil else { return }
         let wait = min(Self.longestPause, Self.firstPause * (1 << min(consecutiveFailures - 1, 6)))
@@ -232,12 +261,21 @@ final class LanePool {
             pause = nil
             maintain()
             events?.available()
+            // Nobody may be waiting, and the next one shall not have to find out.
+            if breakdown != nil, !live.contains(where: { $0.activity == .starting }) { _ = startOne() }
         }
     }
 
+    private func reportBreakdown() {
+        guard let breakdown, !isClosed else { return }
+        events?.unavailable(breakdown, Set(live.compactMap { $0.affinity?.userID }))
+    }
+
+    private var warmCount: Int { live.count { $0.activity != .starting } }
+
     private func reportWarm() {
-        guard !warmIsReported else { return }
-        warmIsReported = true
+        guard !hasStarted else { return }
+        hasStarted = true
         events?.warm()
     }
 

@@ -51,6 +51,8 @@ public enum MessageID: String, Sendable, CaseIterable {
     case laneDied = "4a6dc916b468410fa9f63e49839e59a2"
     /// A lane process could not be started, or ended before it was ready.
     case laneCannotStart = "781e6d1623164669b2811714df106081"
+    /// No lane can be started.
+    case lanesUnavailable = "8fbd4401772342be976be67c2d4fb90d"
     /// A lane was doubtful and another took its place.
     case laneReplaced = "8877cd8963104a5684366695d335f3e4"
     /// A client was turned away at the door, or cut off.
@@ -63,6 +65,8 @@ public enum MessageID: String, Sendable, CaseIterable {
     case messagesDropped = "e9cf8222af65497d87f0e5c7ff5205b7"
     /// New pipes stay small: the kernel's limit for this user is nearly reached.
     case pipeBudgetLow = "4a3b092de2bf4d81af1fd0555dae1b1a"
+    /// The limit on open files is too small for what the settings allow.
+    case descriptorsShort = "cf89d597bba94cf08ce01f458a71ac00"
     /// The service cannot listen on its socket.
     case listenFailed = "999f0a33f3bd4db980e5f5b57ba88e44"
     /// The service cannot start, or cannot go on.

@@ -24,9 +24,8 @@ extension Scheduler {
             outcome: facts.outcome, status: facts.status, retryAfterSeconds: facts.retryAfterSeconds,
             isDeath: isDeath, position: job.deliveredAtFailure, delivered: delivered, known: job.known,
             wantsDigest: job.request.digest != nil)
-        let left = job.deadlineUsec.map { Double($0 - Realtime.microseconds()) / 1e6 }
         let decision = AttemptRules.judge(
-            end, policy: &job.policy, pauses: settings.retries.pauses, secondsLeft: left,
+            end, policy: &job.policy, pauses: settings.retries.pauses, secondsLeft: job.secondsLeft,
             random: Double.random(in: 0..<1))
         switch decision {
         case .finish(let outcome):

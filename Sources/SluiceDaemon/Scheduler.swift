@@ -14,6 +14,8 @@ final class Scheduler {
     var onChange: (JobRecord) -> Void = { _ in }
     /// The first lanes are warm.
     var onWarm: () -> Void = {}
+    /// No lane can be started, and none ever was.
+    var onNeverWarm: (String) -> Void = { _ in }
 
     var jobs = JobTable()
     var totals = Ingest.JobCounts()
@@ -56,8 +58,9 @@ final class Scheduler {
                 available: { [unowned self] in dispatch() },
                 report: { [unowned self] lane, report in heard(lane, report) },
                 died: { [unowned self] lane, exit in died(lane, exit) },
-                unavailable: { [unowned self] reason in failQueued(reason) },
-                warm: { [unowned self] in onWarm() }))
+                unavailable: { [unowned self] reason, served in failQueued(reason, but: served) },
+                warm: { [unowned self] in onWarm() },
+                neverWarm: { [unowned self] reason in onNeverWarm(reason) }))
         // Jobs of an earlier process may be in the queue already.
         dispatch()
     }
@@ -88,7 +91,7 @@ final class Scheduler {
         guard job.machine.outcome == nil else { return }
         accept(job, sink: sink, isPipe: isPipe)
         if let limit = job.request.timeouts.deadline {
-            job.deadlineUsec = job.createdUsec + Int(limit * 1e6)
+            job.deadlineUptimeUsec = job.createdUptimeUsec + Int(limit * 1e6)
             watchDeadline(of: job, limit)
         }
         store.follow(job)
@@ -104,9 +107,7 @@ final class Scheduler {
         accept(job, sink: sink, isPipe: true)
         if let account = job.account { pipes.addFolded(account.staging, to: job) }
         log.restored(job)
-        if let deadline = job.deadlineUsec {
-            watchDeadline(of: job, max(0, Double(deadline - Realtime.microseconds()) / 1e6))
-        }
+        if let left = job.secondsLeft { watchDeadline(of: job, max(0, left)) }
         if job.machine.publicState == .parked {
             park(job)
         } else {
@@ -355,7 +356,14 @@ final class Scheduler {
         }
     }
 
-    private func failQueued(_ reason: String) {
-        for job in queue.removeAll() { end(job, Outcome(.laneUnavailable, reason)) }
+    private func failQueued(_ reason: String, but served: Set<UInt32>) {
+        for job in queue.removeAll() {
+            if served.contains(job.owner.userID) {
+                queue.append(job)
+            } else {
+                end(job, Outcome(.laneUnavailable, reason))
+            }
+        }
+        dispatch()
     }
 }

@@ -42,6 +42,10 @@ struct ServiceLog {
         write(.critical, .listenFailed, "cannot listen", ["SLUICE_REASON": "\(reason)"])
     }
 
+    func cannotStart(_ reason: String) {
+        write(.critical, .lanesUnavailable, "cannot start", ["SLUICE_REASON": "\(reason)"])
+    }
+
     // MARK: Jobs
 
     func queued(_ job: JobRecord) {
@@ -102,7 +106,7 @@ struct ServiceLog {
             "SLUICE_OUTCOME": "\(outcome.code.rawValue)", "SLUICE_REASON": "\(outcome.message)",
             "SLUICE_STALLED_USEC": "\(job.settlement?.stalledUsec ?? 0)",
             "SLUICE_GATE_CLOSURES": "\(job.settlement?.gateClosures ?? 0)",
-            "SLUICE_DURATION_USEC": "\((job.finishedUsec ?? 0) - job.createdUsec)",
+            "SLUICE_DURATION_USEC": "\(Uptime.microseconds() - job.createdUptimeUsec)",
         ]
         switch outcome.code.state {
         case .complete: write(.info, .jobComplete, "job complete", facts(job, fields))
@@ -156,7 +160,20 @@ struct ServiceLog {
         }
     }
 
+    func noStateDirectory() {
+        write(
+            .notice, .outcomesNotKept, "outcomes cannot be kept for a restart",
+            ["SLUICE_REASON": "there is no state directory (StateDirectory=)"])
+    }
+
     // MARK: Lanes, clients, pipes
+
+    func descriptorsShort(_ limit: Int) {
+        write(
+            .warning, .descriptorsShort,
+            "there can be fewer jobs and connections than the settings allow: too few open files",
+            ["SLUICE_DESCRIPTORS": "\(limit)"])
+    }
 
     func laneStarted(_ processID: Int32) {
         write(.debug, .laneStarted, "lane started", ["SLUICE_LANE": "\(processID)"])
@@ -177,6 +194,10 @@ struct ServiceLog {
     func laneCannotStart(_ reason: String) {
         guard allowed(.service) else { return }
         write(.error, .laneCannotStart, "lane cannot start", ["SLUICE_REASON": "\(reason)"])
+    }
+
+    func lanesUnavailable(_ reason: String) {
+        write(.error, .lanesUnavailable, "jobs that need a new lane fail", ["SLUICE_REASON": "\(reason)"])
     }
 
     func clientRefused(userID: UInt32, _ reason: String) {

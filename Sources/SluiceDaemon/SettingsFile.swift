@@ -1,7 +1,9 @@
-internal import FoundationEssentials
+internal import Glibc
 public import SluiceCore
 internal import SluiceInterface
+internal import SystemPackage
 internal import TOMLKit
+internal import UnixSockets
 
 /// What is wrong with a settings file: all of it at once, each with its key.
 public struct SettingsFileError: Error, Equatable, CustomStringConvertible {
@@ -29,20 +31,14 @@ public enum SettingsFile {
     ///
     /// - Throws: `SettingsFileError`.
     public static func read(path: String) throws(SettingsFileError) -> Settings {
-        let text: String
+        let bytes: [UInt8]
         do {
-            let data = try Data(contentsOf: URL(filePath: path))
-            guard data.count <= maximumSize else {
-                throw SettingsFileError(path: path, problems: ["it is larger than \(maximumSize) bytes"])
-            }
-            guard let decoded = String(data: data, encoding: .utf8) else {
-                throw SettingsFileError(path: path, problems: ["it is not UTF-8"])
-            }
-            text = decoded
-        } catch let error as SettingsFileError {
-            throw error
+            bytes = try contents(of: path)
         } catch {
-            throw SettingsFileError(path: path, problems: ["it cannot be read: \(reason(error))"])
+            throw SettingsFileError(path: path, problems: [error.sentence])
+        }
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw SettingsFileError(path: path, problems: ["it is not UTF-8"])
         }
         return try parse(text, path: path)
     }
@@ -68,13 +64,44 @@ public enum SettingsFile {
         return settings
     }
 
-    private static func reason(_ error: any Error) -> String {
-        guard let error = error as? CocoaError else { return "\(error)" }
-        switch error.code {
-        case .fileReadNoSuchFile: return "there is no such file"
-        case .fileReadNoPermission: return "permission denied"
-        default: return "error \(error.code.rawValue)"
+    /// Why a file cannot be taken.
+    private enum ReadFailure: Error {
+        case notAFile
+        case tooLarge
+        case system(Errno)
+
+        var sentence: String {
+            switch self {
+            case .notAFile: "it is not a regular file"
+            case .tooLarge: "it is larger than \(SettingsFile.maximumSize) bytes"
+            case .system(.noSuchFileOrDirectory): "it cannot be read: there is no such file"
+            case .system(.permissionDenied): "it cannot be read: permission denied"
+            case .system(let errno): "it cannot be read: \(errno)"
+            }
         }
+    }
+
+    /// Never waits: a service that reads its settings again has something else to do than to wait at a FIFO, or to read
+    /// from a device without end.
+    private static func contents(of path: String) throws(ReadFailure) -> [UInt8] {
+        let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard number >= 0 else { throw .system(Errno(rawValue: errno)) }
+        let file = OwnedDescriptor(adopting: number)
+        var status = stat()
+        guard fstat(file.rawValue, &status) == 0 else { throw .system(Errno(rawValue: errno)) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile }
+        var bytes = [UInt8](repeating: 0, count: maximumSize + 1)
+        var count = 0
+        while count < bytes.count {
+            let got = bytes.withUnsafeMutableBytes { buffer in
+                Glibc.read(file.rawValue, buffer.baseAddress?.advanced(by: count), buffer.count - count)
+            }
+            if got < 0, errno == EINTR { continue }
+            guard got >= 0 else { throw .system(Errno(rawValue: errno)) }
+            if got == 0 { return Array(bytes[..<count]) }
+            count += got
+        }
+        throw .tooLarge
     }
 }
 

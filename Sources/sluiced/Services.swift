@@ -17,26 +17,34 @@ struct DaemonService: Service {
     func run() async throws {
         let ownFile: SocketFile?
         let isPrivate = isPrivate
+        let (failures, failing) = AsyncStream<String>.makeStream()
         do {
             var listening = try Listening.open(path: socketPath)
             ownFile = listening.ownFile
             let stored = listening.passed.takeStored()
-            try await daemon.start(listeners: listening.listeners, stored: stored) {
-                if isPrivate { _ = write(3, "R", 1) }
-            }
+            try await daemon.start(
+                listeners: listening.listeners, stored: stored,
+                whenReady: { if isPrivate { _ = write(3, "R", 1) } },
+                whenUnable: { failing.yield($0) })
         } catch {
             throw ListeningFailure(reason: "\(error)")
         }
-        // Ends with an error where the group is cancelled, which is a shutdown in a hurry.
-        try? await gracefulShutdown()
+        // Also ends where the group is cancelled, which is a shutdown in a hurry.
+        var failure: String?
+        for await reason in failures.cancelOnGracefulShutdown() {
+            failure = reason
+            break
+        }
         // First of all: a successor may already be about to make its own.
         ownFile?.remove()
-        let plan = plan()
+        // Where the start has failed, the jobs of an earlier process wait for one that does not.
+        let plan = failure == nil ? plan() : .handOver
         await withCheckedContinuation { continuation in
             Task { await daemon.stop(plan) { continuation.resume() } }
         }
         // A client that was killed cannot remove the directory that it made for us.
         if isPrivate, let slash = socketPath.lastIndex(of: "/") { rmdir(String(socketPath[..<slash])) }
+        if failure != nil { throw StartFailure() }
     }
 }
 
@@ -57,6 +65,9 @@ extension DaemonService {
 struct ListeningFailure: Error {
     let reason: String
 }
+
+/// No lane can be started; the log says why.
+struct StartFailure: Error {}
 
 /// Reads the settings again on SIGHUP.
 struct ReloadService: Service {

@@ -22,6 +22,13 @@ struct SluicedCommand: AsyncParsableCommand {
             Under systemd the socket is handed over by sluiced.socket, or made by the service itself.
 
             SIGTERM and SIGINT stop it cleanly, SIGHUP reads the settings again.
+
+            Exit status:
+              0  it was asked to stop
+              1  it cannot go on, for a reason that it has told
+             64  the command line cannot be understood
+             69  it cannot listen, or cannot start a lane
+             78  the settings cannot be used, or there is no sluice-lane
             """,
         version: SluiceVersion.current)
 
@@ -55,6 +62,22 @@ struct SluicedCommand: AsyncParsableCommand {
     )
     var `private` = false
 
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if let command = command as? SluicedCommand { return try await command.run() }
+            // Help, or the version.
+            try command.run()
+        } catch  where exitCode(for: error) == .validationFailure {
+            // The library's own prefix says nothing about who is speaking.
+            let text = fullMessage(for: error)
+            say(text.hasPrefix("Error: ") ? "sluiced: \(text.dropFirst(7))" : text)
+            Glibc.exit(ExitCode.validationFailure.rawValue)
+        } catch {
+            exit(withError: error)
+        }
+    }
+
     func run() async throws {
         if let checkConfig {
             _ = try load(checkConfig)
@@ -63,7 +86,7 @@ struct SluicedCommand: AsyncParsableCommand {
         }
         StandardDescriptors.fill()
         if self.private, fcntl(3, F_GETFD) < 0 {
-            throw failure("--private needs a descriptor 3: it is for sluicectl(1)")
+            throw ValidationError("--private needs a descriptor 3: it is for sluicectl(1).")
         }
         let settings = try config.map(load) ?? Settings()
         signal(SIGPIPE, SIG_IGN)
@@ -73,7 +96,8 @@ struct SluicedCommand: AsyncParsableCommand {
         do {
             loop = try EventLoop()
         } catch {
-            throw giveUp(logger, .serviceFailed, "cannot start", "no event loop can be made: \(error)")
+            tell(logger, .serviceFailed, "cannot start", "no event loop can be made: \(error)")
+            throw ExitCode.unavailable
         }
         let socketPath = socketPath(settings)
         let daemon = IngestDaemon(
@@ -90,18 +114,19 @@ struct SluicedCommand: AsyncParsableCommand {
         do {
             try await serve(daemon, loop, socketPath, settings, logger)
         } catch let error as ListeningFailure {
-            throw giveUp(logger, .listenFailed, "cannot listen", error.reason)
+            tell(logger, .listenFailed, "cannot listen", error.reason)
+            throw ExitCode.unavailable
+        } catch is StartFailure {
+            throw ExitCode.unavailable
         } catch {
-            throw giveUp(logger, .serviceFailed, "cannot go on", "\(error)")
+            tell(logger, .serviceFailed, "cannot go on", "\(error)")
+            throw ExitCode.failure
         }
     }
 
-    private func giveUp(
-        _ logger: Logger, _ kind: MessageID, _ message: Logger.Message, _ reason: String
-    ) -> ExitCode {
+    private func tell(_ logger: Logger, _ kind: MessageID, _ message: Logger.Message, _ reason: String) {
         logger.critical(
             message, metadata: ["MESSAGE_ID": "\(kind.rawValue)", "SLUICE_REASON": "\(reason)"])
-        return .failure
     }
 
     private func serve(
@@ -145,13 +170,16 @@ struct SluicedCommand: AsyncParsableCommand {
     /// Says why the daemon does not start: a person in the terminal, or an administrator in the journal.
     private func failure(_ reason: String) -> ExitCode {
         if LogDestination.detect() != .plainLines {
-            return giveUp(makeLogger(level: "critical"), .serviceFailed, "cannot start", reason)
+            tell(makeLogger(level: "critical"), .serviceFailed, "cannot start", reason)
+        } else {
+            for line in reason.split(separator: "\n") { Self.say("sluiced: \(line)") }
         }
-        for line in reason.split(separator: "\n") {
-            let text = "sluiced: \(line)\n"
-            _ = write(STDERR_FILENO, text, text.utf8.count)
-        }
-        return .failure
+        return .configuration
+    }
+
+    private static func say(_ line: String) {
+        let text = "\(line)\n"
+        _ = write(STDERR_FILENO, text, text.utf8.count)
     }
 
     private func makeLogger(level: String) -> Logger {
@@ -193,4 +221,12 @@ struct SluicedCommand: AsyncParsableCommand {
         limit.rlim_cur = limit.rlim_max
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
+}
+
+/// As sysexits.h has them, for which the service manager has words.
+extension ExitCode {
+    /// EX_UNAVAILABLE
+    fileprivate static let unavailable = ExitCode(69)
+    /// EX_CONFIG
+    fileprivate static let configuration = ExitCode(78)
 }

@@ -33,7 +33,7 @@ extension Integration {
         func twoDaemons() throws {
             let service = try TestService()
             let second = try run(["--socket", service.socket])
-            #expect(second.exit != .exited(0))
+            #expect(second.exit == .exited(69))
             #expect(second.errors.contains("already listens on \(service.socket)"), "\(second)")
             #expect(try service.status().processID == service.processID)
         }
@@ -85,6 +85,52 @@ extension Integration {
             #expect(status.st_mode & 0o777 == 0o660)
             program.signal(SIGINT)
             #expect(try program.wait(within: .seconds(10)).exit == .exited(0))
+        }
+
+        @Test("a command line that cannot be understood is answered under the program's own name")
+        func usage() throws {
+            for arguments in [["--nonsense"], ["surplus"], ["--socket"]] {
+                let result = try run(arguments)
+                #expect(result.exit == .exited(64), "\(arguments)")
+                #expect(result.errors.hasPrefix("sluiced: "), "\(result)")
+                #expect(result.errors.contains("sluiced --help"), "\(result)")
+                #expect(result.output == "")
+            }
+            #expect(try run(["--help"]).successful().output.contains("Exit status"))
+            #expect(try run(["--version"]).successful().errors == "")
+        }
+
+        @Test(
+            "a service whose lanes cannot be started is never ready, and says why",
+            arguments: ["", "lanes.minimum = 0", "lanes.minimum = 5"])
+        func noLanes(settings: String) throws {
+            let directory = try TemporaryDirectory()
+            let socket = directory.file("socket")
+            let file = try directory.write(settings, to: "sluiced.toml")
+            let result = try run(
+                ["--config", file, "--socket", socket, "--lane", "/bin/false"], within: .seconds(30))
+            #expect(result.exit == .exited(69))
+            #expect(
+                result.errors.contains(
+                    "no lane can be started: it ended with exit status 1 before it was ready"),
+                "\(result)")
+            #expect(!result.errors.contains("ready socket="))
+            #expect(access(socket, F_OK) != 0)
+            let missing = try run(["--socket", socket, "--lane", "/nowhere/lane"])
+            #expect(missing.exit == .exited(78))
+            #expect(
+                missing.errors.hasPrefix("sluiced: there is no sluice-lane at /nowhere/lane"), "\(missing)")
+        }
+
+        @Test("a service that keeps no lane warm tries one all the same, and lets it go")
+        func noneWarm() throws {
+            let service = try TestService("lanes.minimum = 0\nlanes.idle_seconds = 0.1")
+            try eventually("no lane is left") {
+                let lanes = try service.status().lanes
+                return lanes.idle + lanes.starting + lanes.busy == 0
+            }
+            let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
+            try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100)
         }
 
         @Test("a private daemon ends when its client has gone, and its jobs with it")

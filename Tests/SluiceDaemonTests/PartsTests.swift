@@ -34,6 +34,26 @@ struct PartsTests {
         #expect(line(5, "why").hasPrefix("lanes cannot be started (why); idle; 99 complete"))
     }
 
+    @Test("with few descriptors there are fewer connections, some of them for other users, and room for jobs")
+    func fewDescriptors() {
+        var limits = Settings().limits
+        limits.connections = 1000
+        limits.connectionsPerUser = 900
+        let few = DescriptorBudget(limit: 256)
+        #expect(few.connections(limits) == 128)
+        #expect(few.connectionsPerUser(limits) == 64)
+        #expect(few.covers(jobs: 1, lanes: 2, connections: 128))
+        #expect(!few.covers(jobs: 100, lanes: 2, connections: 128))
+        let many = DescriptorBudget(limit: 65_536)
+        #expect(many.connections(limits) == 1000)
+        #expect(many.connectionsPerUser(limits) == 900)
+        // The unit's limit is enough for all that the settings allow by default.
+        #expect(many.covers(Settings()))
+        #expect(!few.covers(Settings()))
+        #expect(DescriptorBudget(limit: 1).connections(limits) == 1)
+        #expect(DescriptorBudget.current.limit > 0)
+    }
+
     @Test("the log's limiter writes a burst, drops the rest, and says how many at the next chance")
     func limiter() {
         let limiter = LogLimiter(burst: 2, interval: .seconds(10))

@@ -18,6 +18,30 @@ struct SettingsFileTests {
         #expect(try SettingsFile.parse("# nothing\n[lanes]\n", path: "f") == Settings())
     }
 
+    @Test("what is no regular file is refused and not waited for")
+    func notAFile() throws {
+        let directory = try TemporaryDirectory()
+        let fifo = directory.file("fifo")
+        #expect(mkfifo(fifo, 0o600) == 0)
+        for path in [fifo, directory.path, "/dev/zero", "/dev/null"] {
+            let error = #expect(throws: SettingsFileError.self) { try SettingsFile.read(path: path) }
+            #expect(error?.problems == ["it is not a regular file"], "\(path)")
+        }
+    }
+
+    @Test("a file is read to its last byte, and no further than a mebibyte")
+    func size() throws {
+        let directory = try TemporaryDirectory()
+        let path = directory.file("settings")
+        let line = "[lanes]\nmaximum = 7\n"
+        try directory.write(
+            line + "#" + String(repeating: "x", count: (1 << 20) - line.count - 1), to: "settings")
+        #expect(try SettingsFile.read(path: path).lanes.maximum == 7)
+        try directory.write(line + "#" + String(repeating: "x", count: 1 << 20), to: "settings")
+        let error = #expect(throws: SettingsFileError.self) { try SettingsFile.read(path: path) }
+        #expect(error?.problems == ["it is larger than 1048576 bytes"])
+    }
+
     @Test("every setting is read")
     func all() throws {
         let settings = try SettingsFile.parse(

@@ -7,7 +7,7 @@ internal import UnixSockets
 /// are in the ledger. Lanes never see it.
 struct StoredJob: Codable, Sendable {
     /// Of this form; another one is not read.
-    static let currentFormat = 1
+    static let currentFormat = 2
 
     var format = StoredJob.currentFormat
     var id: String
@@ -17,8 +17,9 @@ struct StoredJob: Codable, Sendable {
     var userID: UInt32
     var groupID: UInt32
     var createdUsec: Int
+    var createdUptimeUsec: Int
     var startedUsec: Int?
-    var deadlineUsec: Int?
+    var deadlineUptimeUsec: Int?
     var attempts: Int
     var attemptLog: [Attempt]
     var policy: RetryPolicy
@@ -38,8 +39,9 @@ struct StoredJob: Codable, Sendable {
         userID = job.owner.userID
         groupID = job.owner.groupID
         createdUsec = job.createdUsec
+        createdUptimeUsec = job.createdUptimeUsec
         startedUsec = job.startedUsec
-        deadlineUsec = job.deadlineUsec
+        deadlineUptimeUsec = job.deadlineUptimeUsec
         attempts = job.attempts
         attemptLog = job.attemptLog
         policy = job.policy
@@ -58,9 +60,11 @@ struct StoredJob: Codable, Sendable {
         let job = JobRecord(
             id: id, request: try JobRequest(restoring: request),
             owner: PeerCredentials(processID: processID, userID: userID, groupID: groupID),
-            createdUsec: createdUsec)
+            createdUsec: createdUsec,
+            // Nothing was begun in the future; what is measured from here must not overflow.
+            createdUptimeUsec: max(0, min(createdUptimeUsec, Uptime.microseconds())))
         job.startedUsec = startedUsec
-        job.deadlineUsec = deadlineUsec
+        job.deadlineUptimeUsec = deadlineUptimeUsec.map { max(0, $0) }
         job.attempts = attempts
         job.attemptLog = attemptLog
         job.policy = policy.isPlausible ? policy : RetryPolicy(retries: job.request.retries)

@@ -1,0 +1,51 @@
+internal import Glibc
+internal import SluiceCore
+
+/// How many descriptors this process may have (RLIMIT_NOFILE, which `LimitNOFILE=` sets), and what they go to.
+///
+/// What would come over the limit is refused at the door, while there is still one to say so with. A client that is
+/// accepted with the last descriptor, or a job that finds none in the middle of its work, would be worse off.
+struct DescriptorBudget: Equatable {
+    /// The loop's, the listeners', the log's, the libraries', and those that a new lane needs for a moment.
+    static let forItself = 64
+    /// The pipe's write end, the ledger, the staging pipe, the record, and one in spare.
+    static let forJob = 5
+    /// The control socket, the process, and one in spare.
+    static let forLane = 3
+
+    /// What the kernel allows.
+    let limit: Int
+
+    /// Of this process, as it is now.
+    static var current: DescriptorBudget {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
+            return DescriptorBudget(limit: Int.max)
+        }
+        // RLIM_INFINITY is the largest number there is.
+        return DescriptorBudget(limit: Int(clamping: limit.rlim_cur))
+    }
+
+    /// What clients' connections may have: never more than half, or no client could be given a job.
+    func connections(_ settings: Settings.Limits) -> Int {
+        min(settings.connections, max(1, limit / 2))
+    }
+
+    /// What one user's connections may have: where there are fewer than the settings say, half of them stay for others.
+    func connectionsPerUser(_ settings: Settings.Limits) -> Int {
+        let all = connections(settings)
+        return min(settings.connectionsPerUser, all < settings.connections ? max(1, all / 2) : all)
+    }
+
+    /// Whether there is room for so much.
+    func covers(jobs: Int, lanes: Int, connections: Int) -> Bool {
+        jobs * Self.forJob + lanes * Self.forLane + connections + Self.forItself <= limit
+    }
+
+    /// Whether there is room for all that the settings allow.
+    func covers(_ settings: Settings) -> Bool {
+        covers(
+            jobs: settings.limits.jobs, lanes: settings.lanes.maximum,
+            connections: settings.limits.connections)
+    }
+}
