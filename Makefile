@@ -69,7 +69,7 @@ help:
 	@echo 'test         install what is missing, check, and run every test'
 	@echo 'test-unit    the tests that need no systemd; FILTER=name for some'
 	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
-	@echo 'test-kills   2,000 lane kills at full speed, each account compared with what the consumer got; some minutes'
+	@echo 'test-kills   2,000 lane kills at full speed of jobs that end with their lanes, and 2,000 of jobs that go on; minutes'
 	@echo 'torture      everything at once and at random, under a real systemd: JOBS=5000 SECONDS=1200 SEED=number;'
 	@echo '             NUMBERS="17 23" for these jobs alone. A short one is part of test-system'
 	@echo 'test-package the Debian package on a minimal Debian: installed, upgraded in mid-transfer, purged; needs root'

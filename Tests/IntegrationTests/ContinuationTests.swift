@@ -2,6 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
+import UnixSockets
 
 extension Integration {
     /// A body that broke off goes on with its exact next byte, or not at all.
@@ -104,6 +105,31 @@ extension Integration {
         /// An hour older: nginx makes entity-tags of seconds and sizes.
         static func age(_ file: String) throws {
             _ = try Program.run("/usr/bin/touch", ["-d", "-1 hour", file]).successful()
+        }
+
+        @Test("sluicectl's user sees nothing of it, unless no failure is to be borne")
+        func client() throws {
+            let nginx = try Nginx()
+            let service = try TestService(Self.retries)
+            let size = 5_000_000
+            let path = try nginx.serve("file", Self.pattern, count: size)
+            let relay = try CuttingRelay(to: nginx.httpPort) { number in
+                CuttingRelay.Cut(after: 900_000 + number, resets: false)
+            }
+            let directory = try TemporaryDirectory()
+            let file = directory.file("body")
+            func fetch(_ more: [String]) throws -> ProgramResult {
+                try Program.run(
+                    try Products.path("sluicectl"),
+                    ["fetch", "http://127.0.0.1:\(relay.port)\(path)", "-o", file] + more,
+                    environment: TestService.environment().merging(["SLUICE_SOCKET": service.socket]) { $1 })
+            }
+            let failed = try fetch(["--retries", "0"])
+            #expect(failed.exit == .exited(12), "\(failed)")
+            #expect(access(file, F_OK) != 0)
+            let good = try fetch(["--retries", "20"])
+            #expect(good.exit == .exited(0), "\(good)")
+            #expect(try SHA256Sum.of(file: file) == Self.pattern.sha256(count: size))
         }
 
         // MARK: What goes on
@@ -255,141 +281,21 @@ extension Integration {
             #expect(job.outcome?.code == .complete && job.attempts == 2 && consumer.count == 1_000_000)
         }
 
-        // MARK: What does not
-
-        /// How an origin answers the request for the rest, and what that means.
-        struct Refusal: Sendable, CustomTestStringConvertible {
-            let testDescription: String
-            let code: OutcomeCode
-            var status = "206 Partial Content"
-            var headers: [String] = []
-
-            init(_ name: String, _ code: OutcomeCode, _ status: String, _ headers: [String]) {
-                testDescription = name
-                self.code = code
-                self.status = status
-                self.headers = headers
-            }
-        }
-
-        static let range = "Content-Range: bytes 300000-999999/1000000"
-        static let etag = "ETag: \"v1\""
-        static let refusals = [
-            Refusal("the whole, of another version", .resourceChanged, "200 OK", ["ETag: \"v2\""]),
-            Refusal("a part of another version", .resourceChanged, "206 P", [range, "ETag: \"v2\""]),
-            Refusal(
-                "a weak entity-tag of the same letters", .resourceChanged, "206 P", [range, "ETag: W/\"v1\""]),
-            Refusal("a redirect", .resourceChanged, "302 Found", ["Location: /elsewhere", etag]),
-            Refusal("a part without a version", .unknownVersion, "206 P", [range]),
-            Refusal("the whole without a version", .unknownVersion, "200 OK", []),
-            Refusal(
-                "a part that begins elsewhere", .wrongRange, "206 P",
-                ["Content-Range: bytes 299999-999999/1000000", etag]),
-            Refusal("a part that begins nowhere", .wrongRange, "206 P", [etag]),
-            Refusal(
-                "another unit", .wrongRange, "206 P", ["Content-Range: pages 300000-999999/1000000", etag]),
-            Refusal(
-                "several parts", .multipartRange, "206 P",
-                ["Content-Type: multipart/byteranges; boundary=x", etag]),
-            Refusal(
-                "another length", .lengthChanged, "206 P",
-                ["Content-Range: bytes 300000-999999/1000001", etag]),
-            Refusal(
-                "nothing, and another length", .rangeNotSatisfiable, "416 No",
-                ["Content-Range: bytes */300001"]),
-            Refusal("nothing, and no length", .rangeNotSatisfiable, "416 No", []),
-            Refusal("an encoded part", .contentEncoded, "206 P", [range, etag, "Content-Encoding: gzip"]),
-            Refusal("a status that does not pass", .httpStatus, "404 No", [etag]),
-        ]
-
-        @Test(
-            "an answer that is not the rest of the same body ends the job by its own name",
-            arguments: refusals)
-        func refused(_ refusal: Refusal) throws {
-            let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
-                let count = refusal.status.hasPrefix("200") ? 1_000_000 : 700_000
-                try connection.sendHead(
-                    refusal.status, headers: ["Content-Length: \(count)"] + refusal.headers)
-                // Bytes that must not get anywhere.
-                try connection.send(Pattern(seed: 73), 0..<count)
-            }
-            let service = try TestService(Self.retries)
-            let job = try service.fetch(origin.url(), expecting: Self.pattern)
-                .finish(failing: refusal.code, delivered: 300_000)
-            #expect(job.attempts == 2)
-            #expect(job.attemptLog.map(\.code) == [.truncated, refusal.code])
-            Self.check(job)
-            #expect(origin.requests.count == 2, "it was asked again")
-        }
-
-        @Test("the same version with fewer bytes than were delivered is another length")
-        func shorter() throws {
-            let origin = try BadOrigin.breaking(Self.pattern, length: nil) { connection, _ in
-                try connection.respond(headers: [Self.etag], pattern: Self.pattern, count: 200_000)
-            }
-            let service = try TestService(Self.retries)
-            try service.fetch(origin.url(), expecting: Self.pattern)
-                .finish(failing: .lengthChanged, delivered: 300_000)
-        }
-
-        @Test("a part that breaks its own announcement never ends as complete")
-        func longPart() throws {
-            let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
-                try connection.sendHead(
-                    "206 Partial Content",
-                    headers: ["Transfer-Encoding: chunked", Self.etag, Self.range])
-                try connection.sendChunk(Self.pattern.bytes(300_000..<1_000_000))
-                try connection.sendChunk(Self.pattern.bytes(1_000_000..<1_000_100))
-                try connection.sendChunk([])
-            }
-            let service = try TestService(Self.retries)
-            let job = try service.fetch(origin.url(), expecting: Self.pattern).finish(failing: .wrongRange)
-            #expect(job.bytesDelivered <= 1_000_000)
-        }
-
-        /// What a first response says of its version, and why that is not enough.
-        static let obstacles: [([String], OutcomeCode)] = [
-            ([], .noValidator),
-            (["ETag: W/\"v1\""], .weakValidator),
-            // The body may have changed again in the second in which it was sent (RFC 9110 §8.8.2.2).
-            (
-                [
-                    "Last-Modified: Wed, 01 Jan 2020 00:00:00 GMT", "Date: Wed, 01 Jan 2020 00:00:00 GMT",
-                ], .weakValidator
-            ),
-            (["ETag: unquoted"], .weakValidator),
-        ]
-
-        @Test(
-            "without a strong name of its version a body is not continued, and the origin is not asked",
-            arguments: obstacles)
-        func obstacle(_ head: [String], _ code: OutcomeCode) throws {
-            let origin = try BadOrigin.breaking(Self.pattern, head: head) { connection, _ in
+        @Test("what a redirect to another origin stripped stays stripped when the rest is asked for")
+        func stripped() throws {
+            let there = try BadOrigin.breaking(Self.pattern) { connection, _ in
                 try connection.respondRest(Self.pattern, count: 1_000_000)
             }
+            let target = there.url("/there")
+            let here = try BadOrigin { try $0.respond("302 Found", headers: ["Location: \(target)"]) }
             let service = try TestService(Self.retries)
-            let job = try service.fetch(origin.url(), expecting: Self.pattern)
-                .finish(failing: code, delivered: 300_000)
-            #expect(job.attempts == 1)
-            #expect(origin.requests.count == 1)
-            // Why it broke off, and why it does not go on.
-            #expect(job.outcome?.message.contains("300000 of 1000000") == true, "\(job)")
-        }
-
-        @Test("a body that ends with the connection is not continued")
-        func unannounced() throws {
-            let origin = try BadOrigin.numbered { connection, _ in
-                try connection.sendHead(headers: [Self.etag, "Connection: close"])
-                try connection.send(Self.pattern, 0..<300_000)
-                // By RST: a FIN would be the end of the body.
-                _ = try connection.pause(.milliseconds(200))
-                connection.reset()
-            }
-            let service = try TestService(Self.retries)
-            let job = try service.fetch(origin.url(), expecting: Self.pattern)
-                .finish(failing: .notResumable)
-            #expect(job.bytesDelivered <= 300_000)
-            #expect(origin.requests.count == 1)
+            let job = try service.fetch(here.url(), expecting: Self.pattern) {
+                $0.headers = [HeaderField(name: "Authorization", value: "Bearer secret")]
+            }.finishComplete(1_000_000)
+            #expect(job.attempts == 2)
+            #expect(here.requests.map { $0["Authorization"] } == ["Bearer secret"])
+            #expect(there.requests.map { $0["Authorization"] } == [nil, nil])
+            #expect(there.requests.map(\.rangeStart) == [nil, 300_000])
         }
     }
 }

@@ -2,6 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
+import UnixSockets
 import Varlink
 
 extension Integration {
@@ -204,6 +205,83 @@ extension Integration {
             #expect(ended.outcome?.code == .complete && consumer.count == 64 << 20, "\(ended)")
         }
 
+        @Test("a job that goes on stands in the queue as others do, and ends there when its consumer goes")
+        func queuedAgain() throws {
+            let scene = try Scene(Self.one)
+            let origin = try BadOrigin { $0.waitForClose() }
+            let first = try scene.parked()
+            let second = try scene.parked()
+            let busy = try scene.service.open(origin.url())
+            try origin.waitForRequests(1)
+            for consumer in [first, second] {
+                try consumer.read(try consumer.waiting())
+                let queued = try consumer.waitFor(.queued)
+                #expect(queued.bytesDelivered == consumer.count && queued.bytesBuffered == 0, "\(queued)")
+            }
+            first.close()
+            #expect(try scene.service.wait(first.id, within: .seconds(5)).outcome?.code == .consumerGone)
+            close(busy.body)
+            let ended = try second.readToEnd()
+            #expect(ended.outcome?.code == .complete && ended.attempts == 2, "\(ended)")
+            #expect(second.count == Self.size)
+        }
+
+        @Test("consumers of every pace share two lanes, and each gets its whole body")
+        func paces() throws {
+            let scene = try Scene("lanes.minimum = 2\nlanes.maximum = 2\n", size: 2 << 20)
+            var dice = Dice()
+            var jobs: [TestJob] = []
+            for number in 0..<16 {
+                let pace: ThreadedReader.Pace =
+                    switch number % 4 {
+                    case 0: .stopAt(.random(in: 0...1_500_000, using: &dice))
+                    case 1: .slow(piece: 150_000, pause: .milliseconds(.random(in: 1...40, using: &dice)))
+                    case 2: .pieces(4093)
+                    default: .full
+                    }
+                jobs.append(
+                    try scene.service.fetch(
+                        scene.wires.url("/file", over: Wire.available[number % Wire.available.count]),
+                        expecting: Self.pattern, pace: pace))
+            }
+            // Those that stop, and no others, wait for their consumers in the end: unless what is left fits into a pipe.
+            var counts = Ingest.JobCounts()
+            try eventually(
+                "all others are done, seed \(dice.seed): \(counts)", within: .seconds(30),
+                every: .milliseconds(20)
+            ) {
+                counts = try scene.service.status().jobs
+                return counts.parked + counts.complete == 16 && counts.parked <= 4
+            }
+            #expect(counts.parked > 0)
+            for job in jobs { job.reader.release() }
+            for job in jobs { try job.finishComplete(2 << 20) }
+        }
+
+        @Test("a service that stops ends jobs without lanes as well, and says so to who waits for them")
+        func stopped() throws {
+            let scene = try Scene("retries.retries = 1\nretries.base_seconds = 0\n")
+            let origin = try BadOrigin { try $0.respond("503 Later", headers: ["Retry-After: 60"]) }
+            let parked = try scene.parked()
+            let waiting = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+            try waiting.waitFor(.waiting)
+            var clients: [VarlinkClient] = []
+            for consumer in [parked, waiting] {
+                let client = try scene.service.client()
+                try client.send(
+                    "\(Ingest.interfaceName).Wait", Ingest.JobParameters(id: consumer.id), mode: .single)
+                clients.append(client)
+            }
+            // Who comes later is answered later: the calls above have been heard by then.
+            _ = try scene.service.status()
+            scene.service.program.signal(SIGTERM)
+            for client in clients {
+                let job = try client.next(deadline: 10_000).decode(as: Ingest.JobReply.self).job
+                #expect(job.outcome?.code == .serviceStopped, "\(job)")
+            }
+            #expect(try scene.service.program.wait(within: .seconds(5)).exit == .exited(0))
+        }
+
         @Test("Watch tells of the parking and of what follows, in order")
         func watched() throws {
             let scene = try Scene()
@@ -279,108 +357,6 @@ extension Integration {
             let text = try readText("/proc/\(process)/stat")
             let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
             return (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0)
-        }
-
-        // MARK: Those that cannot be parked
-
-        /// An origin whose bodies cannot go on, and one whose can.
-        private func stubborn(_ head: [String] = []) throws -> BadOrigin {
-            try BadOrigin { try $0.respond(headers: head, pattern: Self.pattern, count: Self.size) }
-        }
-
-        @Test(
-            "jobs that cannot be continued keep their lanes up to a share, then the oldest fails, and others go on"
-        )
-        func share() throws {
-            let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 4\nparking.holding_share = 0.5\n")
-            let origin = try stubborn()
-            var consumers: [SteppedConsumer] = []
-            for _ in 0..<2 {
-                let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
-                try consumer.read(1000)
-                try consumer.waitFor(.stalled)
-                consumers.append(consumer)
-            }
-            // Much longer than it takes to park: they hold on.
-            _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(500)))
-            for consumer in consumers { #expect(try consumer.now().state == .stalled) }
-            let third = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
-            try third.read(1000)
-            let ended = try scene.service.wait(consumers[0].id, within: .seconds(5))
-            #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
-            _ = try consumers[0].readToEnd()
-            #expect(consumers[0].count == ended.bytesDelivered)
-            #expect(try consumers[1].now().state == .stalled && third.now().state == .stalled)
-            try scene.others()
-            // One that reads again holds nothing any more: the next in line has room.
-            try consumers[1].read(4 << 20)
-            #expect(try consumers[1].readToEnd().outcome?.code == .complete)
-            #expect(try third.readToEnd().outcome?.code == .complete)
-        }
-
-        @Test("with the only lane held and no share to hold it, the job that cannot go on makes room")
-        func noShare() throws {
-            let scene = try Scene(Self.one)
-            let origin = try stubborn(["ETag: W/\"weak\""])
-            let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
-            try consumer.read(1000)
-            let waiting = try scene.service.fetch(scene.nginx.httpURL("/small"), expecting: Self.pattern)
-            try waiting.finishComplete(1000)
-            let ended = try scene.service.wait(consumer.id, within: .seconds(5))
-            #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
-        }
-
-        @Test("with the whole share nobody is ended for being slow")
-        func wholeShare() throws {
-            let scene = try Scene("lanes.minimum = 2\nlanes.maximum = 2\nparking.holding_share = 1\n")
-            let origin = try stubborn()
-            let consumers = try (0..<2).map { _ in
-                try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
-            }
-            for consumer in consumers { try consumer.waitFor(.stalled) }
-            _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(500)))
-            for consumer in consumers {
-                #expect(try consumer.now().state == .stalled)
-                #expect(try consumer.readToEnd().outcome?.code == .complete)
-            }
-        }
-
-        @Test(
-            "a job with a digest keeps its lane while there is room, else comes once more, whole",
-            arguments: [false, true])
-        func digest(_ announced: Bool) throws {
-            let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 2\nparking.holding_share = 0.5\n")
-            let sum = try Self.pattern.sha256(count: Self.size)
-            let bytes = stride(from: 0, to: 64, by: 2).compactMap { place -> UInt8? in
-                let start = sum.index(sum.startIndex, offsetBy: place)
-                return UInt8(sum[start..<sum.index(start, offsetBy: 2)], radix: 16)
-            }
-            let origin = try stubborn(
-                ["ETag: \"a\""] + (announced ? ["Repr-Digest: sha-256=:\(Base64.encode(bytes)):"] : []))
-            func begin() throws -> SteppedConsumer {
-                let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern) {
-                    if !announced { $0.digest = "sha256:\(sum)" }
-                }
-                try consumer.read(1000)
-                return consumer
-            }
-            let first = try begin()
-            try first.waitFor(.stalled)
-            _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(400)))
-            #expect(try first.now().state == .stalled && first.now().attempts == 1)
-            let second = try begin()
-            // The share is one lane: the older one goes.
-            try first.waitFor(.parked)
-            try second.waitFor(.stalled)
-            try scene.others()
-            for consumer in [second, first] {
-                let ended = try consumer.readToEnd()
-                #expect(ended.outcome?.code == .complete, "\(ended)")
-                #expect(ended.digest == "sha256:\(sum)")
-                #expect(consumer.count == Self.size)
-            }
-            #expect(origin.requests.count == 3)
-            #expect(origin.requests.allSatisfy { $0["Range"] == nil })
         }
     }
 }

@@ -1,0 +1,106 @@
+import SluiceInterface
+import TestKit
+import Testing
+
+// Jobs that cannot be parked, or only at the price of the whole body.
+extension Integration.Parking {
+    /// An origin whose bodies cannot go on, and one whose can.
+    private func stubborn(_ head: [String] = []) throws -> BadOrigin {
+        try BadOrigin { try $0.respond(headers: head, pattern: Self.pattern, count: Self.size) }
+    }
+
+    @Test(
+        "jobs that cannot be continued keep their lanes up to a share, then the oldest fails, and others go on"
+    )
+    func share() throws {
+        let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 4\nparking.holding_share = 0.5\n")
+        let origin = try stubborn()
+        var consumers: [SteppedConsumer] = []
+        for _ in 0..<2 {
+            let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+            try consumer.read(1000)
+            try consumer.waitFor(.stalled)
+            consumers.append(consumer)
+        }
+        // Much longer than it takes to park: they hold on.
+        _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(500)))
+        for consumer in consumers { #expect(try consumer.now().state == .stalled) }
+        let third = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+        try third.read(1000)
+        let ended = try scene.service.wait(consumers[0].id, within: .seconds(5))
+        #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
+        _ = try consumers[0].readToEnd()
+        #expect(consumers[0].count == ended.bytesDelivered)
+        #expect(try consumers[1].now().state == .stalled && third.now().state == .stalled)
+        try scene.others()
+        // One that reads again holds nothing any more: the next in line has room.
+        try consumers[1].read(4 << 20)
+        #expect(try consumers[1].readToEnd().outcome?.code == .complete)
+        #expect(try third.readToEnd().outcome?.code == .complete)
+    }
+
+    @Test("with the only lane held and no share to hold it, the job that cannot go on makes room")
+    func noShare() throws {
+        let scene = try Scene(Self.one)
+        let origin = try stubborn(["ETag: W/\"weak\""])
+        let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+        try consumer.read(1000)
+        let waiting = try scene.service.fetch(scene.nginx.httpURL("/small"), expecting: Self.pattern)
+        try waiting.finishComplete(1000)
+        let ended = try scene.service.wait(consumer.id, within: .seconds(5))
+        #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
+    }
+
+    @Test("with the whole share nobody is ended for being slow")
+    func wholeShare() throws {
+        let scene = try Scene("lanes.minimum = 2\nlanes.maximum = 2\nparking.holding_share = 1\n")
+        let origin = try stubborn()
+        let consumers = try (0..<2).map { _ in
+            try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
+        }
+        for consumer in consumers { try consumer.waitFor(.stalled) }
+        _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(500)))
+        for consumer in consumers {
+            #expect(try consumer.now().state == .stalled)
+            #expect(try consumer.readToEnd().outcome?.code == .complete)
+        }
+    }
+
+    @Test(
+        "a job with a digest keeps its lane while there is room, else comes once more, whole",
+        arguments: [false, true])
+    func digest(_ announced: Bool) throws {
+        let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 2\nparking.holding_share = 0.5\n")
+        let sum = try Self.pattern.sha256(count: Self.size)
+        let bytes = stride(from: 0, to: 64, by: 2).compactMap { place -> UInt8? in
+            let start = sum.index(sum.startIndex, offsetBy: place)
+            return UInt8(sum[start..<sum.index(start, offsetBy: 2)], radix: 16)
+        }
+        let origin = try stubborn(
+            ["ETag: \"a\""] + (announced ? ["Repr-Digest: sha-256=:\(Base64.encode(bytes)):"] : []))
+        func begin() throws -> SteppedConsumer {
+            let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern) {
+                if !announced { $0.digest = "sha256:\(sum)" }
+            }
+            try consumer.read(1000)
+            return consumer
+        }
+        let first = try begin()
+        try first.waitFor(.stalled)
+        _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(400)))
+        #expect(try first.now().state == .stalled && first.now().attempts == 1)
+        let second = try begin()
+        // The share is one lane: the older one goes.
+        try first.waitFor(.parked)
+        try second.waitFor(.stalled)
+        try scene.others()
+        for consumer in [second, first] {
+            let ended = try consumer.readToEnd()
+            #expect(ended.outcome?.code == .complete, "\(ended)")
+            #expect(ended.digest == "sha256:\(sum)")
+            #expect(consumer.count == Self.size)
+        }
+        #expect(origin.requests.count == 3)
+        #expect(origin.requests.allSatisfy { $0["Range"] == nil })
+    }
+}
