@@ -90,7 +90,9 @@ let package = Package(
             linkerSettings: runtime),
         .executableTarget(
             name: "sluicectl",
-            dependencies: ["SluiceClient", "SluiceInterface", "UnixSockets", "Varlink", arguments, system],
+            dependencies: [
+                "SluiceClient", "SluiceCore", "SluiceInterface", "UnixSockets", "Varlink", arguments, system,
+            ],
             swiftSettings: strict, linkerSettings: runtime),
 
         .target(

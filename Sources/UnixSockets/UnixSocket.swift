@@ -60,6 +60,8 @@ public enum UnixSocket {
     public static func listen(path: String, mode: UInt32 = 0o660, backlog: Int32 = 4096)
         throws(ListenError) -> OwnedDescriptor
     {
+        // Of two who find a stale file at once, the second must not remove what the first has made in its place.
+        let turn = path.hasPrefix("@") ? nil : try lockDirectory(of: path)
         if !path.hasPrefix("@") { try removeStale(path: path) }
         let socket: OwnedDescriptor
         do {
@@ -75,6 +77,7 @@ public enum UnixSocket {
             throw .system(path: path, call: "bind", errno: bindErrno)
         }
         try check(path, "listen", Glibc.listen(socket.rawValue, backlog))
+        _ = consume turn
         return socket
     }
 
@@ -135,6 +138,26 @@ public enum UnixSocket {
         }
     }
 
+    /// How long others may take to listen in the same directory, in steps of 5 ms.
+    private static let lockAttempts = 400
+
+    /// Takes the directory's lock (`flock(2)`), which goes with the descriptor; nil where it cannot be opened, of which
+    /// bind(2) has more to say.
+    private static func lockDirectory(of path: String) throws(ListenError) -> OwnedDescriptor? {
+        let directory =
+            path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let number = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard number >= 0 else { return nil }
+        let lock = OwnedDescriptor(adopting: number)
+        // Not without end: everybody who may read the directory may hold its lock.
+        for _ in 0..<lockAttempts {
+            if flock(lock.rawValue, LOCK_EX | LOCK_NB) == 0 { return lock }
+            if errno != EWOULDBLOCK, errno != EINTR { break }
+            usleep(5000)
+        }
+        throw .system(path: path, call: "flock", errno: Errno(rawValue: errno))
+    }
+
     private static func removeStale(path: String) throws(ListenError) {
         var status = stat()
         guard lstat(path, &status) == 0 else {
@@ -145,7 +168,7 @@ public enum UnixSocket {
         do {
             _ = try connect(path: path)
         } catch .connectionRefused {
-            // Nobody serves it. Two daemons that start at once may both come here; the second bind fails.
+            // Nobody serves it.
             try check(path, "unlink", unlink(path))
             return
         } catch .noSuchFileOrDirectory {

@@ -27,6 +27,8 @@ final class FakeService: Sendable {
         var body: [UInt8] = []
         var ending = Ending.outcome(.complete)
         var failure: VarlinkErrorReply?
+        /// So many calls of Fetch fail; all of them by default.
+        var failures = Int.max
         /// What is said to have been delivered, if not the truth.
         var claimedBytes: Int?
         /// Bytes after which the body waits for `proceed`; it does not if nil.
@@ -177,7 +179,7 @@ final class FakeService: Sendable {
     private func fetch(_ call: VarlinkCall) throws {
         let request = try call.parameters(as: Ingest.FetchParameters.self)
         seen.withLock { $0.append(request) }
-        if let failure = script.failure { return call.fail(failure) }
+        if let failure = script.failure, requests.count <= script.failures { return call.fail(failure) }
         if script.ignoresFirstFetch, requests.count == 1 {
             jobs.ignored = call
             return

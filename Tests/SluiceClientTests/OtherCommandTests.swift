@@ -1,3 +1,4 @@
+import Glibc
 import SluiceInterface
 import TestKit
 import Testing
@@ -50,6 +51,23 @@ import UnixSockets
         let result = try run([command, "--socket", directory.file("none")])
         #expect(result.exit == .exited(3))
         #expect(result.errors.hasPrefix("sluicectl: no service at \(directory.path)"))
+    }
+
+    @Test("does not start a service of its own for what that would refuse")
+    func refusedWithoutService() throws {
+        let directory = try TemporaryDirectory()
+        let executable = try directory.write("#!/bin/sh\ntouch \"$0.started\"\n", to: "sluiced")
+        #expect(chmod(executable, 0o755) == 0)
+        let environment = ["XDG_RUNTIME_DIR": directory.path, "SLUICED": executable, "PATH": "/usr/bin:/bin"]
+        for (arguments, parameter) in [
+            (["ftp://h/x"], "url"), (["http://h/x", "--header", "Host: other"], "headers"),
+            (["http://h/x", "--low-watermark", "8M", "--high-watermark", "1M"], "lowWatermark"),
+        ] {
+            let result = try run(["fetch"] + arguments, environment)
+            #expect(result.exit == .exited(2))
+            #expect(result.errors.hasPrefix("sluicectl: \(parameter): "), "\(result.errors)")
+        }
+        #expect(access("\(executable).started", F_OK) != 0)
     }
 
     @Test("tells its version, and helps")

@@ -4,6 +4,7 @@ import SluiceInterface
 import TestKit
 import Testing
 import UnixSockets
+import Varlink
 
 /// What a client sees of a service that is restarted, against a service that is made for the test.
 @Suite("A restart of the service") struct RestartTests {
@@ -106,6 +107,29 @@ import UnixSockets
         #expect(result.output == "body")
         #expect(result.errors == "sluicectl: the service went away before it answered: asking again\n")
         #expect(service.requests.count == 2)
+    }
+
+    @Test("that is stopping has it asked again until the next one answers, with one note")
+    func askedWhileStopping() throws {
+        let stopping = VarlinkErrorReply("io.sluice.Ingest.Stopping")
+        let service = try FakeService(.init(body: Array("body".utf8), failure: stopping, failures: 3))
+        defer { service.stop() }
+        let result = try fetching(service).wait().successful()
+        #expect(result.output == "body")
+        #expect(result.errors == "sluicectl: the service is stopping: waiting for the next one\n")
+        #expect(service.requests.count == 4)
+    }
+
+    @Test("that goes on stopping is left alone when the patience is over")
+    func stoppingForGood() throws {
+        let stopping = VarlinkErrorReply("io.sluice.Ingest.Stopping")
+        let service = try FakeService(.init(failure: stopping))
+        defer { service.stop() }
+        let result = try Program.run(
+            try Products.path("sluicectl"), ["fetch", "http://h/x"],
+            environment: ["SLUICE_SOCKET": service.path, "SLUICE_PATIENCE": "0.3"])
+        #expect(result.exit == .exited(6), "\(result.errors)")
+        #expect(result.errors.hasSuffix("the service is stopping; try again once it runs\n"))
     }
 
     @Test("that loses the second job, too, is a failure")

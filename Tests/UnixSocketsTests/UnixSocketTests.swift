@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import SystemPackage
 import TestKit
 import Testing
@@ -44,6 +45,29 @@ struct UnixSocketTests {
         let listener = try UnixSocket.listen(path: path)
         _ = try UnixSocket.connect(path: path)
         _ = consume listener
+    }
+
+    @Test("of several who find a stale socket at once, one gets it, and keeps it")
+    func race() throws {
+        let path = path
+        for _ in 0..<200 {
+            _ = try? UnixSocket.listen(path: path)
+            let begin = try Gate()
+            let listeners = Mutex<[CInt]>([])
+            let threads = (0..<4).map { _ in
+                TestThread {
+                    guard begin.wait() else { return }
+                    let won = (try? UnixSocket.listen(path: path).release()) ?? -1
+                    if won >= 0 { listeners.withLock { $0.append(won) } }
+                }
+            }
+            begin.open()
+            for thread in threads { thread.join() }
+            let won = listeners.withLock { $0 }
+            defer { for listener in won { close(listener) } }
+            #expect(won.count == 1)
+            _ = try UnixSocket.connect(path: path)
+        }
     }
 
     @Test("a socket that is served is refused, and stays served")

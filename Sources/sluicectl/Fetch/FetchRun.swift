@@ -1,5 +1,6 @@
 import Glibc
 import SluiceClient
+import SluiceCore
 import SluiceInterface
 import SystemPackage
 import UnixSockets
@@ -16,6 +17,8 @@ struct FetchRun {
         var file: OutputFile?
         var etagFile: EtagFile?
         var request: Ingest.FetchParameters
+        /// Nobody has been asked yet.
+        var isFirst = true
     }
 
     /// Where the body went, and how that ended.
@@ -26,7 +29,7 @@ struct FetchRun {
         case withheld
     }
 
-    /// The service was restarted and has no such job, and nothing has been delivered yet: it may be asked again.
+    /// The service has no such job, and nothing has been delivered yet: it may be asked again.
     private struct Forgotten: Error {
         var cause: SluiceError
         var note: String
@@ -52,24 +55,31 @@ struct FetchRun {
         let given = try Patience.duration(environment)
         let prepared = try prepare()
         let begin = ContinuousClock.now
-        let connection = try service()
+        var connection = try service(for: prepared.request)
+        let path = connection.path
         // A private service that has gone does not come back.
-        let isPrivate = !options.service.finder.paths.contains(connection.path)
+        let isPrivate = !options.service.finder.paths.contains(path)
         let patience = isPrivate ? .zero : given
-        do {
-            return try ask(connection, prepared, patience)
-        } catch let forgotten as Forgotten {
-            guard !isPrivate else { throw forgotten.cause }
-            if !options.quiet, !options.json { Console.note(forgotten.note) }
-            var again = prepared
-            let elapsed = begin.duration(to: .now) / .seconds(1)
-            // One deadline for all of it; the service says so where it is over.
-            again.request.deadlineSeconds = options.deadline.map { max(0.001, $0 - elapsed) }
-            let path = connection.path
+        var attempt = prepared
+        var losses = 0
+        while true {
             do {
-                return try ask(try .reconnected(to: path, patience: patience), again, patience)
-            } catch let second as Forgotten {
-                throw second.cause
+                return try ask(connection, attempt, patience)
+            } catch let forgotten as Forgotten {
+                let elapsed = begin.duration(to: .now)
+                // One that is being restarted may say so for as long as it drains; a job is lost but once.
+                let goesOn = forgotten.cause.isStopping ? elapsed < patience : losses == 0
+                guard !isPrivate, goesOn else { throw forgotten.cause }
+                if losses == 0, attempt.isFirst, !options.quiet, !options.json {
+                    Console.note(forgotten.note)
+                }
+                if forgotten.cause.isStopping { sleepWhole(.milliseconds(100)) } else { losses += 1 }
+                attempt.isFirst = false
+                // One deadline for all of it; the service says so where it is over.
+                attempt.request.deadlineSeconds = options.deadline.map {
+                    max(0.001, $0 - elapsed / .seconds(1))
+                }
+                connection = try .reconnected(to: path, patience: patience)
             }
         }
     }
@@ -120,6 +130,9 @@ struct FetchRun {
         do {
             return try connection.fetch(request)
         } catch {
+            if error.isStopping {
+                throw Forgotten(cause: error, note: "the service is stopping: waiting for the next one")
+            }
             guard error.isConnectionLost else { throw error }
             // If there is a job, its pipe went with the answer, and the job goes with the pipe.
             throw Forgotten(cause: error, note: "the service went away before it answered: asking again")
@@ -186,9 +199,15 @@ struct FetchRun {
         return prepared
     }
 
-    private func service() throws -> SluiceConnection {
+    private func service(for request: Ingest.FetchParameters) throws -> SluiceConnection {
         let finder = options.service.finder
         if let connection = try finder.find() { return connection }
+        do {
+            // What our own service would refuse is no reason to start it.
+            _ = try JobRequest(request, settings: Settings())
+        } catch {
+            throw SluiceError(.refused, "\(error.parameter): \(error.reason)", remedy: error.remedy)
+        }
         let executable = try ServiceExecutable.find(environment: environment)
         let service = try PrivateService(
             executable: executable, environment: environment,
