@@ -3,9 +3,13 @@
 client.py SOCKET call METHOD [JSON]   prints the reply's parameters
 client.py SOCKET drain URL            fetches and prints "BYTES SECONDS SHA256 JOB"
 client.py SOCKET hold COUNT URL       fetches COUNT times, reads nothing, says "held", and waits for standard input to end
+client.py SOCKET fill URL             fetches over one connection until it is refused, says "COUNT ERROR", waits for
+                                      standard input to end, reads all bodies and prints "COUNT SHA256" for each digest
+client.py SOCKET crowd COUNT          connects COUNT times, prints "SERVED REFUSED ERROR", and goes
 """
 
 import array
+import collections
 import hashlib
 import json
 import os
@@ -23,6 +27,10 @@ def connect():
     return connection
 
 
+class Refused(Exception):
+    """The service answered with an error."""
+
+
 def call(connection, method, parameters):
     """The reply's parameters, and the descriptors that came with it."""
     name = method if "." in method else INTERFACE + method
@@ -38,7 +46,7 @@ def call(connection, method, parameters):
                 passed.frombytes(content)
     message = json.loads(reply[:-1])
     if "error" in message:
-        sys.exit(f"{name}: {message}")
+        raise Refused(f"{name}: {message}")
     return message.get("parameters", {}), list(passed)
 
 
@@ -68,13 +76,48 @@ def hold(count, url):
     sys.stdin.read()
 
 
+def fill(url):
+    connection, bodies = connect(), []
+    try:
+        while True:
+            bodies.append(fetch(connection, url)[1])
+    except Refused as refusal:
+        print(len(bodies), refusal, flush=True)
+    sys.stdin.read()
+    digests = collections.Counter()
+    for body in bodies:
+        with open(body, "rb") as file:
+            digests[hashlib.file_digest(file, "sha256").hexdigest()] += 1
+    for digest, count in digests.items():
+        print(count, digest, flush=True)
+
+
+def crowd(count):
+    connections, served, refusals = [], 0, []
+    for _ in range(count):
+        connections.append(connect())
+        try:
+            call(connections[-1], "Status", {})
+            served += 1
+        except (Refused, OSError) as refusal:
+            refusals.append(str(refusal))
+    print(served, len(refusals), refusals[-1] if refusals else "")
+
+
 command, arguments = sys.argv[2], sys.argv[3:]
-if command == "call":
-    reply, _ = call(connect(), arguments[0], json.loads(arguments[1]) if len(arguments) > 1 else {})
-    print(json.dumps(reply))
-elif command == "drain":
-    drain(arguments[0])
-elif command == "hold":
-    hold(int(arguments[0]), arguments[1])
-else:
-    sys.exit(__doc__)
+try:
+    if command == "call":
+        reply, _ = call(connect(), arguments[0], json.loads(arguments[1]) if len(arguments) > 1 else {})
+        print(json.dumps(reply))
+    elif command == "drain":
+        drain(arguments[0])
+    elif command == "hold":
+        hold(int(arguments[0]), arguments[1])
+    elif command == "fill":
+        fill(arguments[0])
+    elif command == "crowd":
+        crowd(int(arguments[0]))
+    else:
+        sys.exit(__doc__)
+except Refused as refusal:
+    sys.exit(str(refusal))
