@@ -175,6 +175,24 @@ struct PartsTests {
         #expect(stored.isParked == false && stored.id == job.id)
     }
 
+    @Test("a job that 0.2.0 has stored has the time that it had, as far as the time of day tells")
+    func storedByEarlierVersion() throws {
+        let new = try job(JobTable(), of: 7)
+        var old = StoredJob(new)
+        old.createdUptimeUsec = nil
+        old.createdUsec = Realtime.microseconds() - 5_000_000
+        old.deadlineUsec = Realtime.microseconds() + 60_000_000
+        let record = try #require(old.encoded.flatMap { StoredJob(encoded: $0) }).makeRecord()
+        #expect((4_900_000...20_000_000).contains(Uptime.microseconds() - record.createdUptimeUsec))
+        #expect((40.0...60.1).contains(try #require(record.secondsLeft)))
+        for absurd in [Int.min, Int.max] {
+            old.createdUsec = absurd
+            old.deadlineUsec = absurd
+            let record = try old.makeRecord()
+            #expect((0...Uptime.microseconds()).contains(record.createdUptimeUsec))
+        }
+    }
+
     // MARK: Jobs
 
     private func job(_ table: JobTable, of user: UInt32) throws -> JobRecord {

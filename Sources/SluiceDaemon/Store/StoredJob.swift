@@ -7,7 +7,7 @@ internal import UnixSockets
 /// are in the ledger. Lanes never see it.
 struct StoredJob: Codable, Sendable {
     /// Of this form; another one is not read.
-    static let currentFormat = 2
+    static let currentFormat = 1
 
     var format = StoredJob.currentFormat
     var id: String
@@ -17,9 +17,12 @@ struct StoredJob: Codable, Sendable {
     var userID: UInt32
     var groupID: UInt32
     var createdUsec: Int
-    var createdUptimeUsec: Int
+    /// Nil in what 0.2.0 has written, which knew the time of day alone; so are the other ones of `Uptime`.
+    var createdUptimeUsec: Int?
     var startedUsec: Int?
     var deadlineUptimeUsec: Int?
+    /// Written by 0.2.0 in place of it.
+    var deadlineUsec: Int?
     var attempts: Int
     var attemptLog: [Attempt]
     var policy: RetryPolicy
@@ -62,9 +65,10 @@ struct StoredJob: Codable, Sendable {
             owner: PeerCredentials(processID: processID, userID: userID, groupID: groupID),
             createdUsec: createdUsec,
             // Nothing was begun in the future; what is measured from here must not overflow.
-            createdUptimeUsec: max(0, min(createdUptimeUsec, Uptime.microseconds())))
+            createdUptimeUsec: max(
+                0, min(createdUptimeUsec ?? Self.uptime(at: createdUsec), Uptime.microseconds())))
         job.startedUsec = startedUsec
-        job.deadlineUptimeUsec = deadlineUptimeUsec.map { max(0, $0) }
+        job.deadlineUptimeUsec = (deadlineUptimeUsec ?? deadlineUsec.map(Self.uptime)).map { max(0, $0) }
         job.attempts = attempts
         job.attemptLog = attemptLog
         job.policy = policy.isPlausible ? policy : RetryPolicy(retries: job.request.retries)
@@ -73,6 +77,11 @@ struct StoredJob: Codable, Sendable {
         job.httpStatus = httpStatus
         job.contentLength = contentLength
         return job
+    }
+
+    private static func uptime(at timeOfDay: Int) -> Int {
+        // Within 100,000 years: nothing that was stored may overflow here.
+        Uptime.microseconds() + (max(0, min(timeOfDay, 1 << 61)) - Realtime.microseconds())
     }
 
     var encoded: [UInt8]? { (try? JSONEncoder().encode(self)).map { [UInt8]($0) } }
