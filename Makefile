@@ -46,7 +46,7 @@ PYPI_PACKAGES := varlink==31.0.0
 # Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
 DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
-    python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian \
+    python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian debootstrap \
     mandoc man-db groff-base bash-completion zsh fish jq iproute2 \
     prometheus prometheus-node-exporter python3-prometheus-client tmux
 # What `make deb` needs beside that.
@@ -127,9 +127,12 @@ check-install: debug
 
 # ---- tests -----------------------------------------------------------------
 
+# The package is built meanwhile, with what the tests leave of the processors: they wait most of the time.
 test: deps venv check
-	$(MAKE) test-unit
-	$(MAKE) test-system
+	@chrt --idle 0 $(MAKE) deb > .build/deb.log 2>&1 & package=$$!; \
+	$(MAKE) test-unit && $(MAKE) test-system || { kill $$package; exit 1; }; \
+	wait $$package || { tail -n 40 .build/deb.log >&2; exit 1; }
+	$(TEST_PACKAGE)
 
 test-unit: debug venv
 	SLUICE_TEST_PYTHON="$$PWD/$(VENV)/bin/python" \
@@ -143,7 +146,8 @@ test-system: debug
 
 # Builds the programs once more, statically, and downloads a minimal Debian: some minutes.
 test-package: deb
-	Tests/System/package/run .build/deb/sluice_*.deb
+	$(TEST_PACKAGE)
+TEST_PACKAGE = Tests/System/package/run .build/deb/sluice_*.deb
 
 # The short form is Tests/System/torture.sh as test-system runs it.
 torture: JOBS ?= 5000
