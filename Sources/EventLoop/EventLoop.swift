@@ -32,11 +32,12 @@ public struct Readiness: OptionSet, Sendable {
 /// Everything but `execute`, `enqueue` and `stop` belongs to the thread that is in `run` (before `run`, to the
 /// thread that made the loop). Handlers run there one after another, so what they share needs no lock. The loop is a
 /// `SerialExecutor`: an actor that names it as its executor lives on that thread, and handlers made inside the actor
-/// may touch it. A handler that waits stops everybody; none may.
+/// may touch it. It is a `TaskExecutor` as well: tasks that prefer it need no thread of Swift's own pool, which once
+/// woken looks after itself every second for ever. A handler that waits stops everybody; none may.
 ///
 /// Watches and timers are told apart by tokens that are never used again, so an event that the kernel had already
 /// handed out when its watch was cancelled is dropped, and cannot reach the next owner of the same number.
-public final class EventLoop: SerialExecutor, @unchecked Sendable {
+public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
     // @unchecked: `inbox` is behind its lock; all other state is confined to the loop's thread, as said above.
 
     private struct Inbox {
@@ -73,7 +74,7 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
         post { $0.work.append(work) }
     }
 
-    /// The `SerialExecutor` requirement: runs a part of a task or an actor on the loop's thread.
+    /// The requirement of both kinds of executor: runs a part of a task or an actor on the loop's thread.
     public func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
         post { $0.jobs.append(unowned) }
@@ -165,7 +166,9 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
             }
             return inbox
         }
-        for job in inbox.jobs { job.runSynchronously(on: asUnownedSerialExecutor()) }
+        for job in inbox.jobs {
+            job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+        }
         for work in inbox.work { work() }
         return !inbox.isStopping
     }

@@ -29,12 +29,9 @@ struct DaemonService: Service {
         } catch {
             throw ListeningFailure(reason: "\(error)")
         }
-        // Also ends where the group is cancelled, which is a shutdown in a hurry.
-        var failure: String?
-        for await reason in failures.cancelOnGracefulShutdown() {
-            failure = reason
-            break
-        }
+        // Also ends where the group is cancelled, which is a shutdown in a hurry. (Sequences that end on a shutdown would
+        // start a task outside of this one's executor.)
+        let failure = await cancelWhenGracefulShutdown { await failures.first { _ in true } }
         // First of all: a successor may already be about to make its own.
         ownFile?.remove()
         // Where the start has failed, the jobs of an earlier process wait for one that does not.
@@ -76,12 +73,14 @@ struct ReloadService: Service {
     let daemon: IngestDaemon
 
     func run() async throws {
-        for await _ in hangUps.cancelOnGracefulShutdown() {
-            guard let path else {
-                await daemon.reload { () throws(SettingsFileError) in nil }
-                continue
+        await cancelWhenGracefulShutdown {
+            for await _ in hangUps {
+                guard let path else {
+                    await daemon.reload { () throws(SettingsFileError) in nil }
+                    continue
+                }
+                await daemon.reload { () throws(SettingsFileError) in try SettingsFile.read(path: path) }
             }
-            await daemon.reload { () throws(SettingsFileError) in try SettingsFile.read(path: path) }
         }
     }
 }

@@ -6,6 +6,7 @@ import ServiceLifecycle
 import SluiceCore
 import SluiceDaemon
 import SluiceInterface
+import Synchronization
 import SystemPackage
 import Systemd
 import UnixSignals
@@ -13,7 +14,7 @@ import UnixSockets
 
 /// `sluiced(8)`: reads the settings, opens the socket, and hands over to `IngestDaemon`.
 @main
-struct SluicedCommand: AsyncParsableCommand {
+struct SluicedCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluiced",
         abstract: "Fetches URLs for local programs, into pipes, at the pace of whoever reads them.",
@@ -62,11 +63,10 @@ struct SluicedCommand: AsyncParsableCommand {
     )
     var `private` = false
 
-    static func main() async {
+    static func main() {
         do {
+            // Itself; or help, or the version.
             var command = try parseAsRoot()
-            if let command = command as? SluicedCommand { return try await command.run() }
-            // Help, or the version.
             try command.run()
         } catch  where exitCode(for: error) == .validationFailure {
             // The library's own prefix says nothing about who is speaking.
@@ -78,7 +78,7 @@ struct SluicedCommand: AsyncParsableCommand {
         }
     }
 
-    func run() async throws {
+    func run() throws {
         if let checkConfig {
             _ = try load(checkConfig)
             print("\(checkConfig): good")
@@ -106,21 +106,33 @@ struct SluicedCommand: AsyncParsableCommand {
                 laneExecutable: try laneExecutable(), laneEnvironment: LaneEnvironment.make(),
                 socketName: socketPath, notifies: !self.private,
                 stateDirectory: self.private ? nil : stateDirectory()), settings: settings, logger: logger)
-        let thread = LoopThread(running: loop)
-        defer {
+        // Everything is on this thread, also what is written with async: Swift's own pool is never begun (EventLoop).
+        let end = Mutex<ExitCode?>(nil)
+        Task(executorPreference: loop) {
+            let code = await serveToTheEnd(daemon, loop, socketPath, settings, logger)
+            end.withLock { $0 = code }
             loop.stop()
-            thread.join()
         }
+        loop.run()
+        if let code = end.withLock({ $0 }) { throw code }
+    }
+
+    /// - Returns: how the process is to end.
+    private func serveToTheEnd(
+        _ daemon: IngestDaemon, _ loop: EventLoop, _ socketPath: String, _ settings: Settings,
+        _ logger: Logger
+    ) async -> ExitCode {
         do {
             try await serve(daemon, loop, socketPath, settings, logger)
+            return .success
         } catch let error as ListeningFailure {
             tell(logger, .listenFailed, "cannot listen", error.reason)
-            throw ExitCode.unavailable
+            return .unavailable
         } catch is StartFailure {
-            throw ExitCode.unavailable
+            return .unavailable
         } catch {
             tell(logger, .serviceFailed, "cannot go on", "\(error)")
-            throw ExitCode.failure
+            return .failure
         }
     }
 

@@ -5,18 +5,13 @@ import TestKit
 enum Processes {
     /// The children of a process.
     static func children(of parent: Int32) throws -> [Int32] {
-        guard let directory = opendir("/proc") else { throw TestFailure("no /proc") }
-        defer { closedir(directory) }
-        var found: [Int32] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if let number = Int32(name), fields(of: number).map({ Int32($0[1]) == parent }) ?? false {
-                found.append(number)
-            }
-        }
-        return found
+        try entries(of: "/proc").compactMap { Int32($0) }
+            .filter { fields(of: $0).map { Int32($0[1]) == parent } ?? false }
+    }
+
+    /// The ids of its threads.
+    static func threads(of process: Int32) throws -> [Int32] {
+        try entries(of: "/proc/\(process)/task").compactMap { Int32($0) }
     }
 
     /// The state's letter of `proc(5)`; nil where there is no such process.
@@ -27,20 +22,26 @@ enum Processes {
 
     /// What its descriptors are, as `/proc/PID/fd` names them.
     static func descriptors(of process: Int32) throws -> [String] {
-        guard let directory = opendir("/proc/\(process)/fd") else { throw TestFailure("\(process) is gone") }
-        defer { closedir(directory) }
-        var found: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
+        try entries(of: "/proc/\(process)/fd").compactMap { name in
             var buffer = [CChar](repeating: 0, count: 4096)
             let length = readlink("/proc/\(process)/fd/\(name)", &buffer, buffer.count)
-            guard length > 0 else { continue }
-            found.append(
-                "\(name) \(String(decoding: buffer[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self))")
+            guard length > 0 else { return nil }
+            return
+                "\(name) \(String(decoding: buffer[..<length].map(UInt8.init(bitPattern:)), as: UTF8.self))"
         }
-        return found
+    }
+
+    private static func entries(of path: String) throws -> [String] {
+        guard let directory = opendir(path) else { throw TestFailure("there is no \(path)") }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            names.append(
+                withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                })
+        }
+        return names
     }
 
     /// Of `/proc/PID/stat`, from the state on: what stands before may contain anything.

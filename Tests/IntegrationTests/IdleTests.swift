@@ -1,0 +1,40 @@
+import Glibc
+import TestKit
+import Testing
+
+extension Integration {
+    /// What the service does while there is nothing to do.
+    @Suite("The idle service")
+    struct Idle {
+        /// How often the threads of these processes have begun to wait (`proc_pid_status(5)`): once for each wake-up.
+        private func waits(_ processes: [pid_t]) throws -> Int {
+            var sum = 0
+            for process in processes {
+                for thread in try Processes.threads(of: process) {
+                    let lines = try readText("/proc/\(process)/task/\(thread)/status").split(separator: "\n")
+                    let line = try #require(lines.first { $0.hasPrefix("voluntary_ctxt_switches:") })
+                    sum += try #require(line.split(separator: "\t").last.flatMap { Int($0) })
+                }
+            }
+            return sum
+        }
+
+        @Test("sleeps: neither the daemon nor a lane wakes up, before a job and after one")
+        func sleeps() throws {
+            let nginx = try Nginx()
+            let url = nginx.httpURL(try nginx.serve("body", Pattern(), count: 100_000))
+            let service = try TestService("lanes.minimum = 2\nlanes.idle_seconds = 3600\n")
+            for isUsed in [false, true] {
+                if isUsed { try service.fetch(url).finishComplete(100_000) }
+                // What a start or a job leaves behind, such as threads that wait for more work, goes within seconds.
+                // Whatever wakes once a second never leaves such a gap.
+                try eventually("three seconds without a wake-up", within: .seconds(60)) {
+                    let processes = [service.processID] + (try Processes.children(of: service.processID))
+                    guard let before = try? waits(processes) else { return false }
+                    usleep(3_000_000)
+                    return try waits(processes) == before
+                }
+            }
+        }
+    }
+}
