@@ -35,7 +35,7 @@ extension Integration {
             let service = try TestService("gate.stalled_after_seconds = 0.2", unprivileged: unprivileged)
             let size = 256 << 20
             let path = try nginx.serve("file", Self.pattern, count: size)
-            let alone = try speed(service, nginx.httpURL(path), size: size)
+            var alone = try speed(service, nginx.httpURL(path), size: size)
             let others = try (0..<64).map { _ in
                 try service.fetch(nginx.httpURL(path), expecting: Self.pattern, pace: .stopAt(0))
             }
@@ -43,9 +43,12 @@ extension Integration {
                 try service.status().jobs.stalled == 64
             }
             var beside = try speed(service, nginx.httpURL(path), size: size)
-            // Other programs share the machine: what is slow because of them is not slow twice.
-            for _ in 0..<2 where beside < 0.7 * alone {
-                beside = max(beside, try speed(service, nginx.httpURL(path), size: size))
+            // Other programs share the machine: a service beside this one, with nothing else to do, tells what there is to
+            // be had just now.
+            for _ in 0..<3 where beside < 0.7 * alone {
+                let reference = try TestService(unprivileged: unprivileged)
+                alone = try speed(reference, nginx.httpURL(path), size: size)
+                beside = try speed(service, nginx.httpURL(path), size: size)
             }
             let status = try service.status()
             #expect(status.pipeBytes <= status.pipeBudget, "\(status)")
