@@ -26,20 +26,27 @@ struct DescriptorBudget: Equatable {
         return DescriptorBudget(limit: Int(clamping: limit.rlim_cur))
     }
 
-    /// What clients' connections may have: never more than half, or no client could be given a job.
-    func connections(_ settings: Settings.Limits) -> Int {
-        min(settings.connections, max(1, limit / 2))
+    /// What clients' connections may have: what all jobs leave, or half where that is more. With all of it for connections
+    /// no client could be given a job.
+    func connections(_ settings: Settings) -> Int {
+        let others = need(jobs: settings.limits.jobs, lanes: settings.lanes.maximum, connections: 0)
+        return min(settings.limits.connections, max(1, limit / 2, limit - others))
     }
 
     /// What one user's connections may have: where there are fewer than the settings say, half of them stay for others.
-    func connectionsPerUser(_ settings: Settings.Limits) -> Int {
+    func connectionsPerUser(_ settings: Settings) -> Int {
         let all = connections(settings)
-        return min(settings.connectionsPerUser, all < settings.connections ? max(1, all / 2) : all)
+        let share = all < settings.limits.connections ? max(1, all / 2) : all
+        return min(settings.limits.connectionsPerUser, share)
+    }
+
+    private func need(jobs: Int, lanes: Int, connections: Int) -> Int {
+        jobs * Self.forJob + lanes * Self.forLane + connections + Self.forItself
     }
 
     /// Whether there is room for so much.
     func covers(jobs: Int, lanes: Int, connections: Int) -> Bool {
-        jobs * Self.forJob + lanes * Self.forLane + connections + Self.forItself <= limit
+        need(jobs: jobs, lanes: lanes, connections: connections) <= limit
     }
 
     /// Whether there is room for all that the settings allow.

@@ -281,8 +281,8 @@ public actor IngestDaemon {
 
     private func varlinkLimits() -> VarlinkLimits {
         var limits = VarlinkLimits()
-        limits.maximumConnections = descriptors.connections(settings.limits)
-        limits.maximumConnectionsPerUser = descriptors.connectionsPerUser(settings.limits)
+        limits.maximumConnections = descriptors.connections(settings)
+        limits.maximumConnectionsPerUser = descriptors.connectionsPerUser(settings)
         limits.maximumMessageSize = 256 << 10
         limits.maximumUnreadReplyBytes = 16 << 20
         limits.overloadError = IngestError.tooManyConnections(limit: limits.maximumConnectionsPerUser)

@@ -72,7 +72,12 @@ extension Integration.Door {
         func allowed() throws {
             let count = wanted()
             let service = try TestService(
-                "limits.connections = 20000\nlimits.connections_per_user = 20000")
+                """
+                limits.connections = \(count + 10)
+                limits.connections_per_user = \(count + 10)
+                limits.jobs = 10
+                limits.jobs_per_user = 10
+                """)
             var sockets: [CInt] = []
             defer { for socket in sockets { close(socket) } }
             for _ in 0..<count {

@@ -197,13 +197,17 @@ extension Integration {
             try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100)
         }
 
-        @Test("without a lane that starts, jobs fail in words, and the service lives")
+        @Test("where lanes cannot be started any more jobs fail in words, and the service lives")
         func noLane() throws {
             let directory = try TemporaryDirectory()
-            let broken = try directory.write("#!/bin/sh\nexit 3\n", to: "lane", mode: 0o755)
+            let lane = directory.file("lane")
+            #expect(symlink(try Products.path("sluice-lane"), lane) == 0)
             var options = TestService.Options()
-            options.arguments = ["--lane", broken]
+            options.arguments = ["--lane", lane]
             let service = try TestService(options)
+            #expect(unlink(lane) == 0)
+            try directory.write("#!/bin/sh\nexit 3\n", to: "lane", mode: 0o755)
+            for process in try Processes.children(of: service.processID) { kill(process, SIGKILL) }
             let job = try service.fetch("http://127.0.0.1:1/", expecting: Self.pattern)
                 .finish(failing: .laneUnavailable, delivered: 0, within: .seconds(20))
             #expect(job.outcome?.message.contains("lane") == true)

@@ -36,21 +36,25 @@ struct PartsTests {
 
     @Test("with few descriptors there are fewer connections, some of them for other users, and room for jobs")
     func fewDescriptors() {
-        var limits = Settings().limits
-        limits.connections = 1000
-        limits.connectionsPerUser = 900
+        var settings = Settings()
+        settings.limits.connections = 1000
+        settings.limits.connectionsPerUser = 900
         let few = DescriptorBudget(limit: 256)
-        #expect(few.connections(limits) == 128)
-        #expect(few.connectionsPerUser(limits) == 64)
+        #expect(few.connections(settings) == 128)
+        #expect(few.connectionsPerUser(settings) == 64)
         #expect(few.covers(jobs: 1, lanes: 2, connections: 128))
         #expect(!few.covers(jobs: 100, lanes: 2, connections: 128))
         let many = DescriptorBudget(limit: 65_536)
-        #expect(many.connections(limits) == 1000)
-        #expect(many.connectionsPerUser(limits) == 900)
+        #expect(many.connections(settings) == 1000)
+        #expect(many.connectionsPerUser(settings) == 900)
         // The unit's limit is enough for all that the settings allow by default.
         #expect(many.covers(Settings()))
         #expect(!few.covers(Settings()))
-        #expect(DescriptorBudget(limit: 1).connections(limits) == 1)
+        #expect(DescriptorBudget(limit: 1).connections(settings) == 1)
+        // All that the jobs leave.
+        settings.limits.jobs = 10
+        settings.lanes.maximum = 2
+        #expect(DescriptorBudget(limit: 1000).connections(settings) == 1000 - 64 - 50 - 6)
         #expect(DescriptorBudget.current.limit > 0)
     }
 
