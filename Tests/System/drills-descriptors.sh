@@ -47,7 +47,7 @@ status=0
 refused=$(as member sluicectl --socket $system_socket fetch --quiet "$origin/small" 2>&1) || status=$?
 equal "the exit status" $status 6
 contains "the sentence" "$refused" LimitNOFILE
-equal "the list" "$(sluicectl list | grep -cE 'parked|stalled|streaming|queued')" "$count"
+equal "the list" "$(sluicectl list | grep -cE 'parked|stalled|streaming|queued|connecting|waiting')" "$count"
 sluicectl status > /dev/null
 systemctl reload $unit
 
