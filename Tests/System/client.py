@@ -34,7 +34,11 @@ class Refused(Exception):
 def call(connection, method, parameters):
     """The reply's parameters, and the descriptors that came with it."""
     name = method if "." in method else INTERFACE + method
-    connection.sendall(json.dumps({"method": name, "parameters": parameters}).encode() + b"\0")
+    try:
+        connection.sendall(json.dumps({"method": name, "parameters": parameters}).encode() + b"\0")
+    except BrokenPipeError:
+        # Turned away at the door: why is there to be read.
+        pass
     reply, passed = b"", array.array("i")
     while not reply.endswith(b"\0"):
         data, control, _, _ = connection.recvmsg(65536, socket.CMSG_SPACE(16 * passed.itemsize))

@@ -6,9 +6,10 @@ source "$1/Tests/System/lib.sh"
 # shellcheck source=torture/jobs.sh
 source "$1/Tests/System/torture/jobs.sh"
 install_sluice
+# A number of lanes that stays the same: what is refused once is refused until a job ends.
 settings <<'TOML'
 [lanes]
-minimum = 1
+minimum = 4
 maximum = 4
 [parking]
 after_seconds = 0.5
