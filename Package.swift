@@ -45,6 +45,7 @@ let package = Package(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(name: "CUnix"),
         .target(name: "CDispatchYield"),
+        .target(name: "CReceiveBuffer"),
         .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
         .target(
@@ -86,8 +87,12 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ], swiftSettings: strict, linkerSettings: runtime),
         .executableTarget(
-            name: "sluice-lane", dependencies: ["SluiceLane", "UnixSockets"], swiftSettings: strict,
-            linkerSettings: runtime),
+            name: "sluice-lane", dependencies: ["CReceiveBuffer", "SluiceLane", "UnixSockets"],
+            swiftSettings: strict,
+            // Foundation's library is to find the program's curl_easy_setopt before libcurl's.
+            linkerSettings: runtime + [
+                .unsafeFlags(["-Xlinker", "--export-dynamic-symbol=curl_easy_setopt"])
+            ]),
         .executableTarget(
             name: "sluicectl",
             dependencies: [

@@ -106,11 +106,18 @@ final class Pump: Sendable {
             ledger.gateClosed(closures: state.closuresBefore + state.gate.closures, at: now)
         }
         // The first chunk after a pause goes at once: nothing is gained by holding a trickle back.
-        if isTrickle || hasClosed || state.chunks.count >= min(Self.gatherSize, state.stagingCapacity) {
+        state.arrivedSincePush += chunk.count
+        if isTrickle || hasClosed || isWorthPushing(state) {
             push(&state, everything: isTrickle || hasClosed, &events)
         }
         ledger.setBuffered(state.gate.buffered)
         startTickingIfNeeded(&state, &events)
+    }
+
+    /// Whether there is enough for a large write; where the consumer's pipe was full, enough more than there was then.
+    private func isWorthPushing(_ state: borrowing PumpState) -> Bool {
+        (state.isBlocked ? state.arrivedSincePush : state.chunks.count)
+            >= min(Self.gatherSize, state.stagingCapacity)
     }
 
     /// The gate is closed: the session's thread is the writer until the low watermark is reached.
@@ -269,6 +276,7 @@ final class Pump: Sendable {
 
     private func push(_ state: inout PumpState, everything: Bool, _ events: inout [Event]) {
         state.isBlocked = false
+        state.arrivedSincePush = 0
         while !state.isEnded {
             if state.staged > 0 {
                 guard passOn(&state, &events) else { break }

@@ -34,6 +34,8 @@ struct PumpState {
     var originHasEnded = false
     /// The consumer's pipe was full at the last attempt.
     var isBlocked = false
+    /// Bytes that have come since the last attempt.
+    var arrivedSincePush = 0
     var isTicking = false
     var stallIsReported = false
     private(set) var holdIsReported = false

@@ -1,3 +1,4 @@
+internal import CReceiveBuffer
 internal import Glibc
 internal import SluiceLane
 internal import UnixSockets
@@ -12,4 +13,22 @@ func serve() -> Never {
     Lane.run(control: control)
 }
 
-serve()
+/// For whoever builds and packages it: whether libcurl gets our receive buffer depends on how the program is linked.
+func checkReceiveBuffer() -> Never {
+    TrialRequest.make()
+    let replaced = creceivebuffer_replaced()
+    guard replaced > 0 else {
+        print(
+            "libcurl's receive buffer has the size that Foundation asks for: transfers are slower than need be"
+        )
+        exit(1)
+    }
+    print("libcurl's receive buffer has \(CRECEIVEBUFFER_SIZE) bytes; Foundation asked for \(replaced)")
+    exit(0)
+}
+
+if CommandLine.arguments.dropFirst() == ["--check-receive-buffer"] {
+    checkReceiveBuffer()
+} else {
+    serve()
+}
