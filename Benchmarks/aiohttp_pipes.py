@@ -5,7 +5,7 @@ threads  os.write in the loop's default thread pool
 
 aiohttp_pipes.py WAY CA body URL                          the body to standard output
 aiohttp_pipes.py WAY CA jobs COUNT INFLIGHT SIZE URL      COUNT small bodies, each through a pipe of its own
-aiohttp_pipes.py WAY CA pipes                             "DESCRIPTOR URL" lines on standard input, each at once
+aiohttp_pipes.py WAY CA pipes                             says ready, and takes "DESCRIPTOR URL" lines from standard input
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ async def pipes(session: aiohttp.ClientSession, way: str) -> None:
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    print("ready", flush=True)
     tasks = []
     while line := await lines.readline():
         descriptor, url = line.decode().split()

@@ -7,13 +7,18 @@ is needed, so this works for any user and in any container.
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
+import pwd
 import select
 import signal
 import subprocess
 import tempfile
+import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -80,7 +85,7 @@ class Program:
         """Waits for the end. One that does not come in time kills the program and is a failure."""
         if self._ended is None:
             if not select.select([self._pidfd], [], [], timeout)[0]:
-                self._process.kill()
+                self._signal(signal.SIGKILL)
                 self._reap()
                 raise Failed(f"{self.describe()}: not done within {timeout:.0f} s")
             self._reap()
@@ -98,10 +103,9 @@ class Program:
         """Ends it, if it has not ended: SIGTERM, then SIGKILL. Safe to call twice."""
         if self._ended is not None:
             return
-        self._process.send_signal(signal.SIGCONT)
-        self._process.terminate()
+        self._signal(signal.SIGTERM)
         if not select.select([self._pidfd], [], [], patience)[0]:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
         self._reap()
 
     def errors(self) -> str:
@@ -111,6 +115,10 @@ class Program:
 
     def describe(self) -> str:
         return " ".join(self.command)[:200]
+
+    def _signal(self, number: int) -> None:
+        # Not Popen's: it would reap what has ended, and with it the CPU time.
+        signal.pidfd_send_signal(self._pidfd, number)
 
     def _reap(self) -> None:
         _, status, usage = os.wait4(self.pid, 0)
@@ -134,8 +142,6 @@ class Program:
 
 
 def _group_of(user: str) -> int:
-    import pwd
-
     return pwd.getpwnam(user).pw_gid
 
 
@@ -191,6 +197,28 @@ def flow(producer: Sequence[str | Path], consumer: Sequence[str | Path], timeout
         for descriptor in (read_end, write_end):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+def pipes(stack: ExitStack, count: int) -> tuple[list[int], list[int]]:
+    """The read ends and the write ends of new pipes. Who takes an end from its list closes it; the others go with `stack`."""
+    ends: tuple[list[int], list[int]] = ([], [])
+
+    def close() -> None:
+        for end in ends[0] + ends[1]:
+            os.close(end)
+
+    stack.callback(close)
+    for _ in range(count):
+        for one, end in zip(ends, os.pipe(), strict=True):
+            one.append(end)
+    return ends
+
+
+def readable(reader: int) -> int:
+    """How many bytes wait in a pipe (FIONREAD)."""
+    count = array.array("i", [0])
+    fcntl.ioctl(reader, termios.FIONREAD, count)
+    return count[0]
 
 
 # ---- looking at running processes ---------------------------------------------------------------------------------
@@ -256,9 +284,8 @@ def context_switches(pids: Sequence[int]) -> dict[int, int]:
     return counts
 
 
-def eventually(what: str, timeout: float, condition: object) -> None:
+def eventually(what: str, timeout: float, condition: Callable[[], bool]) -> None:
     """Asks until it is so."""
-    assert callable(condition)
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

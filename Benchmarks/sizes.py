@@ -50,4 +50,4 @@ FULL = Sizes(
 
 SHORT = Sizes(
     name="short", rounds=3, body=256 * MiB, jobs=500, small=10 * KiB, inflight=8, bodies=64, each=2 * MiB, samples=40,
-    fast=128 * MiB, stalled=(0, 1, 8, 64), held=4, parked=100, stalled_body=GiB, observe=2, idle=5)
+    fast=64 * MiB, stalled=(0, 8, 64), held=4, parked=100, stalled_body=GiB, observe=2, idle=5)

@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 from ..bench import Bench
 from ..results import CaseResult
-from . import idle, jobs, latency, throughput
+from . import idle, jobs, latency, memory, neighbours, parallel, throughput
 
 CASES: dict[str, Callable[[Bench], list[CaseResult]]] = {
     "a": lambda bench: throughput.run(bench, tls=False),
     "b": lambda bench: throughput.run(bench, tls=True),
     "c": jobs.run,
+    "d": parallel.run,
     "e": latency.run,
+    "f": neighbours.run,
+    "g": memory.run,
     "i": idle.run,
 }
