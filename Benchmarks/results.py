@@ -52,6 +52,9 @@ class Results:
     command: str
     date: str
     form: str
+    rounds: int
+    load_average: str
+    """The load average when it began."""
     machine: dict[str, str]
     versions: dict[str, str]
     absent: list[str]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -34,9 +36,10 @@ class Service:
     """
 
     def __init__(
-        self, stack: ExitStack, built: Path, authority: Path, *, park_after: float = 3600, lane: Path | None = None,
-        wrapper: tuple[str, ...] = (),
+        self, stack: ExitStack, built: Path, authority: Path, *, park_after: float = 3600,
+        tracer: Sequence[str] = (),
     ) -> None:
+        """`tracer` is a command that runs another one, or nothing."""
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-service-")))
         is_root = os.geteuid() == 0
         if is_root:
@@ -48,20 +51,20 @@ class Service:
         settings = folder / "sluiced.toml"
         settings.write_text(SETTINGS.format(park_after=park_after))
         settings.chmod(0o644)
-        daemon: list[str | Path] = [*wrapper, built / "sluiced", "--config", settings, "--socket", self.socket]
-        daemon += ["--lane", lane or built / "sluice-lane"]
+        daemon: list[str | Path] = [built / "sluiced", "--config", settings, "--socket", self.socket]
         if is_root:
             daemon = ["setpriv", f"--reuid={UNPRIVILEGED}", f"--regid={nobody.pw_gid}", "--clear-groups", *daemon]
         # libcurl's list of authorities cannot be set through Foundation, so another one lies over the machine's, for
         # these processes alone.
         script = f'mount --bind "$1" {BUNDLE} && shift && exec "$@"'
         self._program = stack.enter_context(
-            Program(["unshare", "-m" if is_root else "-rm", "sh", "-c", script, "sh", authority, *daemon]))
-        self.pid = self._program.pid
-        eventually("the service listens", 60, lambda: self._program.has_ended() or self._answers())
+            Program(["unshare", "-m" if is_root else "-rm", "sh", "-c", script, "sh", authority, *tracer, *daemon]))
+        self._is_traced = bool(tracer)
+        stack.callback(self.stop)
+        eventually("the service has warm lanes, or ends", 60, lambda: self._program.has_ended() or self._is_warm())
         if self._program.has_ended():
             raise Failed(f"the service does not start: {self._program.errors()}")
-        eventually("its lanes are warm", 60, lambda: self._lanes("idle") >= 2)
+        self.pid = self._daemon()
 
     def client(self) -> Client:
         return Client(self.socket)
@@ -86,14 +89,21 @@ class Service:
         eventually("the service is idle", 30, is_calm)
 
     def stop(self) -> None:
+        """Safe to call twice."""
+        if self._is_traced and not self._program.has_ended():
+            # A tracer has signals blocked, and ends after what it traces.
+            os.kill(self._daemon(), signal.SIGTERM)
+            self._program.wait(10)
         self._program.stop()
 
-    def _answers(self) -> bool:
+    def _daemon(self) -> int:
+        return tree(self._program.pid)[1 if self._is_traced else 0]
+
+    def _is_warm(self) -> bool:
         try:
-            with self.client() as client:
-                client.call("Status")
-            return True
+            return self._lanes("idle") >= 2
         except OSError:
+            # It does not listen yet.
             return False
 
     def _lanes(self, state: str) -> int:

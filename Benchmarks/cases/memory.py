@@ -21,24 +21,32 @@ STEP = 0.1
 
 def run(bench: Bench) -> list[CaseResult]:
     result = CaseResult("g", "Private memory (Private_Clean and Private_Dirty of all processes)")
-    bench.origin.serve("stalled", bench.sizes.stalled_body, bench.native.consumer)
-    for part in (_of_the_service, _of_parked_jobs):
-        try:
-            part(bench, result)
-        except Failed as failure:
-            result.failures.append(str(failure))
+    try:
+        service, parked = service_bytes(bench), parked_bytes(bench)
+        result.rows = [
+            Row("idle service, two warm lanes", {"MB": f"{service['idle'] / MB:.1f}"}),
+            Row("a streaming job, with its lane", {"MB": f"{service['streaming'] / MB:.2f}"}),
+            Row("a stalled job, with its lane", {"MB": f"{service['stalled'] / MB:.2f}"}),
+            Row(f"a parked job, of {bench.sizes.parked}", {"MB": f"{parked / MB:.4f}"}),
+        ]
+        result.bars = [
+            Bar("idle service", service["idle"] / MB, 25, False, "MB"),
+            Bar("a stalled job, with its lane", service["stalled"] / MB, 5, False, "MB"),
+            Bar("a parked job", parked / KiB, 16, False, "KiB"),
+        ]
+    except Failed as failure:
+        result.failures.append(str(failure))
     return [result, _of_everybody(bench)]
 
 
-def _of_the_service(bench: Bench, result: CaseResult) -> None:
-    """Idle, and for each job that streams or is stalled, the daemon's growth and the job's lane together."""
+def service_bytes(bench: Bench) -> dict[str, float]:
+    """Of the idle service, and for each job that streams or is stalled: the daemon's growth and the job's lane together."""
+    bench.origin.serve("stalled", bench.sizes.stalled_body, bench.native.consumer)
     with ExitStack() as stack:
         service = bench.another_service(stack)
         client = stack.enter_context(service.client())
         idle, daemon = service.private_bytes(), private_bytes([service.pid])
         count = bench.sizes.held
-        result.rows.append(Row("idle service, two warm lanes", {"MB": f"{idle / MB:.1f}"}))
-        result.bars.append(Bar("idle service", idle / MB, 25, False, "MB"))
 
         def each(state: str) -> float:
             """What one of the jobs that are in this state now has."""
@@ -50,37 +58,31 @@ def _of_the_service(bench: Bench, result: CaseResult) -> None:
 
         # Paced by the origin, so that consumers keep up.
         paced = bench.origin.url("paced/stalled")
-        with ExitStack() as streaming:
-            readers = [client.fetch(paced) for _ in range(count)]
-            ends = [client.pipes[job] for job in readers]
-            streaming.enter_context(Program([bench.native.drain, *map(str, ends)], pass_fds=ends))
+        ends = [client.pipes[client.fetch(paced)] for _ in range(count)]
+        with Program([bench.native.drain, *map(str, ends)], pass_fds=ends):
             eventually("jobs stream", 20, lambda: len(client.jobs_in("streaming")) == count)
             time.sleep(2)
-            streams = each("streaming")
+            streaming = each("streaming")
         client.close_pipes()
         service.settle()
         for _ in range(count):
             client.fetch(bench.origin.url("stalled"))
         eventually("jobs are stalled", 20, lambda: len(client.jobs_in("stalled")) == count)
-        stalls = each("stalled")
-        result.rows.append(Row("a streaming job, with its lane", {"MB": f"{streams / MB:.2f}"}))
-        result.rows.append(Row("a stalled job, with its lane", {"MB": f"{stalls / MB:.2f}"}))
-        result.bars.append(Bar("a stalled job, with its lane", stalls / MB, 5, False, "MB"))
+        return {"idle": idle, "streaming": streaming, "stalled": each("stalled")}
 
 
-def _of_parked_jobs(bench: Bench, result: CaseResult) -> None:
-    """The daemon's growth by many of them: they have no lanes."""
-    count = bench.sizes.parked
+def parked_bytes(bench: Bench) -> float:
+    """The daemon's growth by each of many jobs that are parked: they have no lanes."""
+    bench.origin.serve("stalled", bench.sizes.stalled_body, bench.native.consumer)
     with ExitStack() as stack:
         service = bench.another_service(stack, park_after=0.2)
         client = stack.enter_context(service.client())
         # The first ones make the daemon grow by what it keeps for any number of jobs.
-        _park(bench, client, few := 20)
+        few, many = 20, bench.sizes.parked
+        _park(bench, client, few)
         daemon = private_bytes([service.pid])
-        _park(bench, client, few + count)
-        each = (private_bytes([service.pid]) - daemon) / count
-        result.rows.append(Row(f"a parked job, of {count}", {"MB": f"{each / MB:.4f}"}))
-        result.bars.append(Bar("a parked job", each / KiB, 16, False, "KiB"))
+        _park(bench, client, few + many)
+        return (private_bytes([service.pid]) - daemon) / many
 
 
 def _park(bench: Bench, client: Client, count: int) -> None:

@@ -17,8 +17,8 @@ from ..sizes import MiB
 from .parallel import PARALLEL
 from .throughput import measure_body
 
-# Gets the ends of pipes for stalled bodies, and that for the fast one; starts the former, and returns what starts the latter.
-StartStalled = Callable[[ExitStack, list[int], int], Callable[[], None]]
+# Gets pipes for stalled bodies, and an end for the fast one; starts the former, and returns what starts the latter.
+StartStalled = Callable[[ExitStack, list[tuple[int, int]], int], Callable[[], None]]
 
 # A fast job that takes so many times as long as alone is taken to stand still.
 PATIENCE = 5
@@ -59,7 +59,9 @@ def run(bench: Bench) -> list[CaseResult]:
 
 
 def _beside_sluice(bench: Bench, slow: str, fast: str, expected: str) -> list[float]:
-    speeds = []
+    speeds: list[float] = []
+    # The first one may still have a connection to make.
+    measure_body(bench, SLUICE, fast, expected)
     with bench.service.client() as client:
         for number in bench.sizes.stalled:
             while len(client.pipes) < number:
@@ -83,8 +85,7 @@ def _beside_others(bench: Bench, start_stalled: StartStalled) -> list[float]:
             readers, writers = pipes(stack, number + 1)
             drain = stack.enter_context(
                 Program([bench.native.drain, str(readers[-1])], pass_fds=readers[-1:], stdout=subprocess.PIPE))
-            start_fast = start_stalled(stack, writers[:-1], writers[-1])
-            _wait_until_calm(readers[:-1])
+            start_fast = start_stalled(stack, list(zip(readers, writers))[:-1], writers[-1])
             begin = time.monotonic()
             start_fast()
             while writers:
@@ -105,9 +106,10 @@ def _beside_others(bench: Bench, start_stalled: StartStalled) -> list[float]:
 
 
 def _with_aiohttp(bench: Bench, way: str, slow: str, fast: str) -> StartStalled:
-    def start(stack: ExitStack, stalled: list[int], end: int) -> Callable[[], None]:
+    def start(stack: ExitStack, stalled: list[tuple[int, int]], end: int) -> Callable[[], None]:
+        ends = [writer for _, writer in stalled]
         command = aiohttp(way, bench.origin.authority, "pipes")
-        program = stack.enter_context(Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[*stalled, end]))
+        program = stack.enter_context(Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[*ends, end]))
         # It is not the start of Python that is compared.
         program.stdout.readline()
 
@@ -115,7 +117,8 @@ def _with_aiohttp(bench: Bench, way: str, slow: str, fast: str) -> StartStalled:
             program.stdin.write("".join(f"{one} {url}\n" for one in ends).encode())
             program.stdin.flush()
 
-        order(stalled, slow)
+        order(ends, slow)
+        _wait_until_calm([reader for reader, _ in stalled])
         return lambda: order([end], fast)
 
     return start
@@ -124,14 +127,15 @@ def _with_aiohttp(bench: Bench, way: str, slow: str, fast: str) -> StartStalled:
 def _with_curl(bench: Bench, slow: str, fast: str) -> StartStalled:
     """curl takes no orders once it runs, so all bodies begin together."""
 
-    def start(stack: ExitStack, stalled: list[int], end: int) -> Callable[[], None]:
+    def start(stack: ExitStack, stalled: list[tuple[int, int]], end: int) -> Callable[[], None]:
         command = [*bench.contender(CURL).command(slow)[:-1], "--parallel", "--parallel-immediate", "--parallel-max", "300"]
-        for one in stalled:
+        ends = [writer for _, writer in stalled]
+        for one in ends:
             command += [slow, "--output", f"/dev/fd/{one}"]
         command += [fast, "--output", f"/dev/fd/{end}"]
 
         def start_all() -> None:
-            stack.enter_context(Program(command, pass_fds=[*stalled, end]))
+            stack.enter_context(Program(command, pass_fds=[*ends, end]))
 
         return start_all
 
