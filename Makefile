@@ -30,6 +30,8 @@ ZSHCOMPLETIONDIR  ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(w
 
 # What `install` takes: the release or the debug build.
 CONFIGURATION ?= release
+# Where the programs are that are installed or measured.
+BUILT ?= .build/$(CONFIGURATION)
 # bundle: put the Swift runtime that the programs were built with beside them, for machines without a toolchain.
 # system: leave it out.
 SWIFT_RUNTIME ?= bundle
@@ -41,6 +43,7 @@ SWIFT ?= swift
 SWIFT_FLAGS ?= --explicit-target-dependency-import-check error
 PYTHON ?= python3
 VENV := .build/venv
+BENCH_VENV := .build/bench-venv
 PYPI_PACKAGES := varlink==31.0.0
 
 # Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
@@ -49,6 +52,8 @@ DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gc
     python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian debootstrap \
     mandoc man-db groff-base bash-completion zsh fish jq iproute2 \
     prometheus prometheus-node-exporter python3-prometheus-client tmux
+# What is measured beside Sluice, and what it is measured with; `make bench` alone installs these.
+DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils python3 python3-venv strace valgrind
 # What `make deb` needs beside that.
 DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 
@@ -58,7 +63,7 @@ SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
 
 .PHONY: help build debug fmt check check-style check-units check-catalog check-man check-completions \
     check-install completions test test-unit test-kills test-system test-package build-static deb \
-    torture install uninstall demo clean deps venv
+    torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
 
 help:
 	@echo 'build        the programs, for use'
@@ -75,6 +80,9 @@ help:
 	@echo 'test-package the Debian package on a minimal Debian: installed, upgraded in mid-transfer, purged; needs root'
 	@echo 'deb          a Debian package in .build/deb, for machines without Swift'
 	@echo 'demo         a large download and a slow consumer, told step by step'
+	@echo 'bench        Sluice beside curl, wget, aria2c, aiohttp and two floors in C; writes docs/benchmarks.md. BENCH=short for'
+	@echo '             a quick look that writes nothing (bench-short is the same); CASES=ac for some; BUILT= for other programs'
+	@echo 'bench-check  whether it has become slower or heavier than recorded; BENCH=short for counts alone, which need no calm'
 	@echo 'install      DESTDIR= PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR); after build'
 	@echo 'uninstall    the same places; leaves the settings'
 	@echo 'deps         install the Debian packages that are missing'
@@ -162,11 +170,31 @@ torture: debug
 demo: deps build
 	tools/demo
 
+# ---- how fast it is --------------------------------------------------------
+
+BENCH ?= full
+BENCH_PYTHON = $(BENCH_VENV)/bin/python
+bench_options = --built $(BUILT) $(if $(filter short,$(BENCH)),--short)
+
+# The programs are those of `build`, or of BUILT=.
+bench: bench-deps bench-venv $(if $(filter .build/release,$(BUILT)),build)
+	$(BENCH_PYTHON) -m Benchmarks run $(bench_options) $(if $(CASES),--cases '$(CASES)')
+
+bench-short:
+	$(MAKE) bench BENCH=short
+
+bench-check: bench-deps bench-venv $(if $(filter .build/release,$(BUILT)),build)
+	$(BENCH_PYTHON) -m compileall -q Benchmarks
+	$(BENCH_PYTHON) -m unittest discover --quiet -s Benchmarks/tests -t .
+	$(BENCH_PYTHON) -m Benchmarks check $(bench_options)
+
 # ---- what has to be there first --------------------------------------------
 
-deps:
+bench-deps: DEBIAN := $(DEBIAN_BENCH)
+deps: DEBIAN := $(DEBIAN_BUILD) $(DEBIAN_TEST)
+deps bench-deps:
 	@missing=(); \
-	for package in $(DEBIAN_BUILD) $(DEBIAN_TEST); do \
+	for package in $(DEBIAN); do \
 	    state=$$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null) || state=absent; \
 	    [ "$$state" = installed ] || missing+=("$$package"); \
 	done; \
@@ -185,6 +213,13 @@ $(VENV)/.done: Makefile
 	$(VENV)/bin/python -m pip install --quiet $(PYPI_PACKAGES)
 	touch $@
 
+bench-venv: $(BENCH_VENV)/.done
+$(BENCH_VENV)/.done: Benchmarks/requirements.txt
+	rm -rf $(BENCH_VENV)
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_PYTHON) -m pip install --quiet --requirement $<
+	touch $@
+
 # ---- the Debian package ----------------------------------------------------
 
 deb: build-static
@@ -197,7 +232,6 @@ deb: build-static
 
 # ---- install ---------------------------------------------------------------
 
-BUILT ?= .build/$(CONFIGURATION)
 PROGRAMS = $(BUILT)/sluiced $(BUILT)/sluicectl $(BUILT)/sluice-lane
 substitute = sed -e 's,@BINDIR@,$(BINDIR),g' -e 's,@SYSCONFDIR@,$(SYSCONFDIR),g' -e 's,@DOCDIR@,$(DOCDIR),g'
 

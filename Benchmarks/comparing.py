@@ -1,0 +1,28 @@
+"""Figures for the long form of the guard: the ratios of the cases themselves, which need a machine that does nothing else."""
+
+from __future__ import annotations
+
+from .bench import Bench
+from .cases import CASES
+from .guard import Figure, better
+from .processes import Failed
+
+# Ratios to other contenders, or to itself alone; what the short form has counted is left out.
+CASES_WITH_RATIOS = "abcdef"
+
+
+def ratios(bench: Bench) -> dict[str, Figure]:
+    """What the bars are about, by their names."""
+    figures = {}
+    for key in CASES_WITH_RATIOS:
+        for case in CASES[key](bench):
+            if case.failures:
+                raise Failed("; ".join(case.failures))
+            figures |= {bar.what: Figure(bar.value, bar.higher_is_better) for bar in case.bars if not bar.unit}
+    return figures
+
+
+def again(bench: Bench, figures: dict[str, Figure]) -> dict[str, Figure]:
+    """Measures everything once more, and keeps the better figures."""
+    fresh = ratios(bench)
+    return {name: better(figure, fresh[name]) for name, figure in figures.items()}
