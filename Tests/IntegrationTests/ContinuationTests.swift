@@ -244,10 +244,11 @@ extension Integration {
             }
             let service = try TestService(Self.retries)
             let job = try service.fetch(origin.url(), expecting: Self.pattern) {
-                $0.stallTimeoutSeconds = 0.3
+                $0.stallTimeoutSeconds = 1
             }.finishComplete(1_000_000)
             #expect(job.attemptLog.map(\.code) == [.stallTimeout, .complete])
-            #expect(job.attemptLog.map(\.position) == [0, 300_000])
+            // Less where a busy machine lets the origin fall silent before it has sent all that.
+            #expect(job.attemptLog.count == 2 && (1...300_000).contains(job.attemptLog[1].position))
         }
 
         @Test("what was delivered before counts towards the largest size that is wanted")
