@@ -92,8 +92,8 @@ def run_check(arguments: argparse.Namespace) -> int:
     build = linking(arguments.built)
     with ExitStack() as stack:
         bench = Bench.start(stack, arguments.built.resolve(), CHECK)
-        counts = counting.count(bench)
-        verdicts = _judge(build, "counts", counts, lambda figures: counting.again(bench, figures), arguments.record)
+        counter = counting.Counter(bench)
+        verdicts = _judge(build, "counts", counter.count(), lambda _: counter.again(), arguments.record)
         if not arguments.short:
             ratios = comparing.ratios(bench)
             verdicts += _judge(build, "ratios", ratios, lambda figures: comparing.again(bench, figures), arguments.record)
