@@ -53,7 +53,7 @@ DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gc
     mandoc man-db groff-base bash-completion zsh fish jq iproute2 \
     prometheus prometheus-node-exporter python3-prometheus-client tmux
 # What is measured beside Sluice, and what it is measured with; `make bench` alone installs these.
-DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils python3 python3-venv strace valgrind
+DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils python3 python3-venv strace ca-certificates
 # What `make deb` needs beside that.
 DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 

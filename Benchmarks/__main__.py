@@ -58,7 +58,9 @@ def run_cases(arguments: argparse.Namespace) -> int:
     if arguments.rounds:
         sizes = replace(sizes, rounds=arguments.rounds)
     load = load_average()
-    say(f"load average {load:.2f}: {'the machine is quiet' if load < QUIET else 'others are at work, and figures will be noisy'}")
+    say(
+        f"load average {load:.2f}: {'the machine is quiet' if load < QUIET else 'others are at work, and figures will be noisy'}"
+    )
     cases: list[CaseResult] = []
     with ExitStack() as stack:
         bench = Bench.start(stack, arguments.built.resolve(), sizes)
@@ -71,8 +73,16 @@ def run_cases(arguments: argparse.Namespace) -> int:
             say(f"({key}) took {time.monotonic() - begin:.1f} s")
         absent = bench.absent
     results = Results(
-        command="make bench-short" if arguments.short else "make bench", date=time.strftime("%Y-%m-%d", time.gmtime()),
-        form=sizes.name, rounds=sizes.rounds, load_average=f"{load:.2f}", machine=describe_machine(), versions=versions(arguments.built), absent=absent, cases=cases)
+        command="make bench-short" if arguments.short else "make bench",
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        form=sizes.name,
+        rounds=sizes.rounds,
+        load_average=f"{load:.2f}",
+        machine=describe_machine(),
+        versions=versions(arguments.built),
+        absent=absent,
+        cases=cases,
+    )
     results.save(SAVED)
     print(table(results))
     if not arguments.short and set(arguments.cases) == set(CASES):
@@ -96,13 +106,19 @@ def run_check(arguments: argparse.Namespace) -> int:
         verdicts = _judge(build, "counts", counter.count(), lambda _: counter.again(), arguments.record)
         if not arguments.short:
             ratios = comparing.ratios(bench)
-            verdicts += _judge(build, "ratios", ratios, lambda figures: comparing.again(bench, figures), arguments.record)
+            verdicts += _judge(
+                build, "ratios", ratios, lambda figures: comparing.again(bench, figures), arguments.record
+            )
     print("\n".join(map(str, verdicts)))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
 def _judge(
-    build: str, kind: str, figures: dict[str, Figure], again: Callable[[dict[str, Figure]], dict[str, Figure]], record: bool
+    build: str,
+    kind: str,
+    figures: dict[str, Figure],
+    again: Callable[[dict[str, Figure]], dict[str, Figure]],
+    record: bool,
 ) -> list[Verdict]:
     """What seems worse is measured again, twice: a machine that others use makes figures worse for a while, a mistake stays."""
     if record:

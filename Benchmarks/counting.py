@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from .arithmetic import wakeups
@@ -24,7 +25,7 @@ from .cases.memory import parked_bytes, service_bytes
 from .cases.throughput import measure_body
 from .contenders import CURL, SLUICE, contenders
 from .guard import Figure
-from .processes import Failed, flow
+from .processes import Command, Failed, flow
 from .service import Service
 from .sizes import KiB, MiB
 
@@ -81,17 +82,21 @@ class Counter:
 def _cpu_of_bodies(bench: Bench) -> dict[str, float]:
     expected = bench.origin.serve("body", BODY, bench.native.consumer)
     urls = {"HTTP": bench.origin.url("body"), "TLS": bench.origin.tls_url("body")}
-    return _least({
-        f"CPU, {way}, {name}": lambda name=name, url=url: measure_body(bench, name, url, expected).cpu
-        for way, url in urls.items() for name in (SLUICE, CURL)})
+
+    def cpu(name: str, url: str) -> float:
+        return measure_body(bench, name, url, expected).cpu
+
+    return _least(
+        {f"CPU, {way}, {name}": partial(cpu, name, url) for way, url in urls.items() for name in (SLUICE, CURL)}
+    )
 
 
 def _cpu_of_jobs(bench: Bench) -> dict[str, float]:
     size, jobs, processes = 10 * KiB, 200, 20
     bench.origin.serve("little", size, bench.native.consumer)
     url = bench.origin.url("little")
-    client = [bench.native.client, bench.service.socket, "jobs", str(jobs), "8", str(size), url]
-    curl = [bench.native.first_byte, str(processes), str(size), *bench.contender(CURL).command(url)]
+    client: Command = [bench.native.client, bench.service.socket, "jobs", str(jobs), "8", str(size), url]
+    curl: Command = [bench.native.first_byte, str(processes), str(size), *bench.contender(CURL).command(url)]
 
     def of_sluice() -> float:
         before = bench.service.cpu()
@@ -143,15 +148,17 @@ def _calls_of_everything(bench: Bench) -> dict[str, float]:
     bench.origin.serve("little", 10 * KiB, bench.native.consumer)
     url, less = bench.origin.url("body"), bench.origin.url("less")
 
-    def fetch(url: str) -> Callable[[Service], list[list[str | Path]]]:
-        def commands(service: Service) -> list[list[str | Path]]:
+    def fetch(url: str) -> Callable[[Service], list[Command]]:
+        def commands(service: Service) -> list[Command]:
             present, _ = contenders(bench.built, service.socket, bench.origin, bench.native)
             return [present[0].command(url)]
+
         return commands
 
-    def jobs(number: int) -> Callable[[Service], list[list[str | Path]]]:
+    def jobs(number: int) -> Callable[[Service], list[Command]]:
         return lambda service: [
-            [bench.native.client, service.socket, "jobs", str(number), "8", str(10 * KiB), bench.origin.url("little")]]
+            [bench.native.client, service.socket, "jobs", str(number), "8", str(10 * KiB), bench.origin.url("little")]
+        ]
 
     mebibytes = (BODY - little) / MiB
     of_body = (_calls_of_service(bench, fetch(url)) - _calls_of_service(bench, fetch(less))) / mebibytes
@@ -161,7 +168,7 @@ def _calls_of_everything(bench: Bench) -> dict[str, float]:
     return {"calls of a body": of_body, "calls of curl": of_curl, "calls of a job": of_job}
 
 
-def _calls_of_service(bench: Bench, commands: Callable[[Service], list[list[str | Path]]]) -> float:
+def _calls_of_service(bench: Bench, commands: Callable[[Service], list[Command]]) -> float:
     """System calls of a service, from its start to its end, and of the clients that `commands` are."""
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder, ExitStack() as stack:
         summary = Path(folder) / "calls"
@@ -171,7 +178,7 @@ def _calls_of_service(bench: Bench, commands: Callable[[Service], list[list[str 
         return _total(summary) + of_clients
 
 
-def _calls(bench: Bench, command: list[str | Path]) -> float:
+def _calls(bench: Bench, command: Command) -> float:
     with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
         summary = Path(folder) / "calls"
         flow([*_strace(summary), *command], [bench.native.consumer], 60)
