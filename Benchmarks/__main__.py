@@ -18,13 +18,11 @@ from .guard import Figure, Verdict, judge, load, save
 from .machine import describe_machine, linking, missing, versions
 from .processes import Failed
 from .plots import draw
-from .report import table, write_document
+from .report import is_quiet, table, write_document
 from .results import CaseResult, Results
 from .sizes import CHECK, FULL, SHORT
 
 SAVED = REPOSITORY / ".build/bench/results.json"
-# A load average below this is none.
-QUIET = 1.5
 
 
 def main() -> int:
@@ -50,7 +48,13 @@ def main() -> int:
     if reason:
         say(reason)
         return 2
-    return run_cases(arguments) if arguments.command == "run" else run_check(arguments)
+    try:
+        return run_cases(arguments) if arguments.command == "run" else run_check(arguments)
+    except Failed as failure:
+        say(str(failure))
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def run_cases(arguments: argparse.Namespace) -> int:
@@ -59,7 +63,7 @@ def run_cases(arguments: argparse.Namespace) -> int:
         sizes = replace(sizes, rounds=arguments.rounds)
     load = load_average()
     say(
-        f"load average {load:.2f}: {'the machine is quiet' if load < QUIET else 'others are at work, and figures will be noisy'}"
+        f"load average {load:.2f}: {'the machine is quiet' if is_quiet(f'{load:.2f}') else 'others are at work, and figures will be noisy'}"
     )
     cases: list[CaseResult] = []
     with ExitStack() as stack:

@@ -157,7 +157,7 @@ def _calls_of_everything(bench: Bench) -> dict[str, float]:
 
     def jobs(number: int) -> Callable[[Service], list[Command]]:
         return lambda service: [
-            [bench.native.client, service.socket, "jobs", str(number), "8", str(10 * KiB), bench.origin.url("little")]
+            [bench.native.client, service.socket, "jobs", str(number), "1", str(10 * KiB), bench.origin.url("little")]
         ]
 
     mebibytes = (BODY - little) / MiB

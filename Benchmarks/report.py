@@ -7,6 +7,13 @@ from string import Template
 
 from .results import Bar, CaseResult, Results
 
+NOT_QUIET = "**The machine had other work to do while this was measured: take it for a sketch.**"
+
+
+def is_quiet(load_average: str) -> bool:
+    """Whether nobody else was at work when the run began."""
+    return float(load_average) < 1.5
+
 
 def table(results: Results) -> str:
     """Everything, for a terminal."""
@@ -66,7 +73,8 @@ def write_document(results: Results, template: Path, document: Path) -> None:
             date=results.date,
             load=results.load_average,
             rounds=results.rounds,
-            absent=f"Absent, and so not compared: {', '.join(results.absent)}." if results.absent else "",
+            absent=f"Absent, and so not compared: {', '.join(results.absent)}. " if results.absent else "",
+            calm="" if is_quiet(results.load_average) else NOT_QUIET,
             bars=_bars(results),
             throughput=cases("abh"),
             many=cases("cd"),
