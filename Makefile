@@ -53,7 +53,7 @@ DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gc
     mandoc man-db groff-base bash-completion zsh fish jq iproute2 \
     prometheus prometheus-node-exporter python3-prometheus-client tmux
 # What is measured beside Sluice, and what it is measured with; `make bench` alone installs these.
-DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils python3 python3-venv strace valgrind
+DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils python3 python3-venv strace ca-certificates
 # What `make deb` needs beside that.
 DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 
@@ -82,7 +82,8 @@ help:
 	@echo 'demo         a large download and a slow consumer, told step by step'
 	@echo 'bench        Sluice beside curl, wget, aria2c, aiohttp and two floors in C; writes docs/benchmarks.md. BENCH=short for'
 	@echo '             a quick look that writes nothing (bench-short is the same); CASES=ac for some; BUILT= for other programs'
-	@echo 'bench-check  whether it has become slower or heavier than recorded; BENCH=short for counts alone, which need no calm'
+	@echo 'bench-check  whether it has become slower or heavier than recorded; BENCH=short for counts alone, which need no calm;'
+	@echo '             RECORD=yes to record what is now'
 	@echo 'install      DESTDIR= PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR); after build'
 	@echo 'uninstall    the same places; leaves the settings'
 	@echo 'deps         install the Debian packages that are missing'
@@ -183,10 +184,12 @@ bench: bench-deps bench-venv $(if $(filter .build/release,$(BUILT)),build)
 bench-short:
 	$(MAKE) bench BENCH=short
 
-bench-check: bench-deps bench-venv $(if $(filter .build/release,$(BUILT)),build)
-	$(BENCH_PYTHON) -m compileall -q Benchmarks
-	$(BENCH_PYTHON) -m unittest discover --quiet -s Benchmarks/tests -t .
-	$(BENCH_PYTHON) -m Benchmarks check $(bench_options)
+# The short form needs nothing from PyPI.
+check_python = $(if $(filter short,$(BENCH)),$(PYTHON),$(BENCH_PYTHON))
+bench-check: bench-deps $(if $(filter short,$(BENCH)),,bench-venv) $(if $(filter .build/release,$(BUILT)),build)
+	$(check_python) -m compileall -q Benchmarks
+	$(check_python) -m unittest discover --quiet -s Benchmarks/tests -t .
+	$(check_python) -m Benchmarks check $(bench_options) $(if $(RECORD),--record)
 
 # ---- what has to be there first --------------------------------------------
 

@@ -18,13 +18,11 @@ from .guard import Figure, Verdict, judge, load, save
 from .machine import describe_machine, linking, missing, versions
 from .processes import Failed
 from .plots import draw
-from .report import table, write_document
+from .report import is_quiet, table, write_document
 from .results import CaseResult, Results
 from .sizes import CHECK, FULL, SHORT
 
 SAVED = REPOSITORY / ".build/bench/results.json"
-# A load average below this is none.
-QUIET = 1.5
 
 
 def main() -> int:
@@ -50,7 +48,13 @@ def main() -> int:
     if reason:
         say(reason)
         return 2
-    return run_cases(arguments) if arguments.command == "run" else run_check(arguments)
+    try:
+        return run_cases(arguments) if arguments.command == "run" else run_check(arguments)
+    except Failed as failure:
+        say(str(failure))
+        return 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def run_cases(arguments: argparse.Namespace) -> int:
@@ -58,7 +62,9 @@ def run_cases(arguments: argparse.Namespace) -> int:
     if arguments.rounds:
         sizes = replace(sizes, rounds=arguments.rounds)
     load = load_average()
-    say(f"load average {load:.2f}: {'the machine is quiet' if load < QUIET else 'others are at work, and figures will be noisy'}")
+    say(
+        f"load average {load:.2f}: {'the machine is quiet' if is_quiet(f'{load:.2f}') else 'others are at work, and figures will be noisy'}"
+    )
     cases: list[CaseResult] = []
     with ExitStack() as stack:
         bench = Bench.start(stack, arguments.built.resolve(), sizes)
@@ -71,8 +77,16 @@ def run_cases(arguments: argparse.Namespace) -> int:
             say(f"({key}) took {time.monotonic() - begin:.1f} s")
         absent = bench.absent
     results = Results(
-        command="make bench-short" if arguments.short else "make bench", date=time.strftime("%Y-%m-%d", time.gmtime()),
-        form=sizes.name, rounds=sizes.rounds, load_average=f"{load:.2f}", machine=describe_machine(), versions=versions(arguments.built), absent=absent, cases=cases)
+        command="make bench-short" if arguments.short else "make bench",
+        date=time.strftime("%Y-%m-%d", time.gmtime()),
+        form=sizes.name,
+        rounds=sizes.rounds,
+        load_average=f"{load:.2f}",
+        machine=describe_machine(),
+        versions=versions(arguments.built),
+        absent=absent,
+        cases=cases,
+    )
     results.save(SAVED)
     print(table(results))
     if not arguments.short and set(arguments.cases) == set(CASES):
@@ -92,17 +106,23 @@ def run_check(arguments: argparse.Namespace) -> int:
     build = linking(arguments.built)
     with ExitStack() as stack:
         bench = Bench.start(stack, arguments.built.resolve(), CHECK)
-        counts = counting.count(bench)
-        verdicts = _judge(build, "counts", counts, lambda figures: counting.again(bench, figures), arguments.record)
+        counter = counting.Counter(bench)
+        verdicts = _judge(build, "counts", counter.count(), lambda _: counter.again(), arguments.record)
         if not arguments.short:
             ratios = comparing.ratios(bench)
-            verdicts += _judge(build, "ratios", ratios, lambda figures: comparing.again(bench, figures), arguments.record)
+            verdicts += _judge(
+                build, "ratios", ratios, lambda figures: comparing.again(bench, figures), arguments.record
+            )
     print("\n".join(map(str, verdicts)))
     return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
 def _judge(
-    build: str, kind: str, figures: dict[str, Figure], again: Callable[[dict[str, Figure]], dict[str, Figure]], record: bool
+    build: str,
+    kind: str,
+    figures: dict[str, Figure],
+    again: Callable[[dict[str, Figure]], dict[str, Figure]],
+    record: bool,
 ) -> list[Verdict]:
     """What seems worse is measured again, twice: a machine that others use makes figures worse for a while, a mistake stays."""
     if record:

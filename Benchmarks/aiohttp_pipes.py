@@ -49,7 +49,7 @@ async def write_with_drain(response: aiohttp.ClientResponse, descriptor: int) ->
 def write_all(descriptor: int, chunk: bytes) -> None:
     view = memoryview(chunk)
     while view:
-        view = view[os.write(descriptor, view):]
+        view = view[os.write(descriptor, view) :]
 
 
 async def write_with_threads(response: aiohttp.ClientResponse, descriptor: int) -> None:

@@ -13,7 +13,7 @@ CASES_WITH_RATIOS = "abcdef"
 
 def ratios(bench: Bench) -> dict[str, Figure]:
     """What the bars are about, by their names."""
-    figures = {}
+    figures: dict[str, Figure] = {}
     for key in CASES_WITH_RATIOS:
         for case in CASES[key](bench):
             if case.failures:

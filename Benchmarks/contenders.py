@@ -53,7 +53,12 @@ def contenders(built: Path, socket: Path, origin: Origin, native: Native) -> tup
     present, absent = [], []
     for contender in everybody:
         program = contender.command("")[0]
-        if isinstance(program, str) and shutil.which(program) is None or not has_aiohttp() and "aiohttp" in contender.name:
+        if (
+            isinstance(program, str)
+            and shutil.which(program) is None
+            or not has_aiohttp()
+            and "aiohttp" in contender.name
+        ):
             absent.append(contender.name)
         else:
             present.append(contender)

@@ -44,9 +44,15 @@ class Verdict:
     def __str__(self) -> str:
         if self.recorded is None:
             return f"FAIL  {self.name}: {self.value:.3g}, and nothing was recorded"
-        change = f"{abs(self.worse):.0%} {'worse' if self.worse > 0 else 'better'}" if abs(self.worse) >= 0.005 else "the same"
-        return (f"{'ok  ' if self.passed else 'FAIL'}  {self.name}: {self.value:.3g}, recorded {self.recorded:.3g}: {change}"
-                f" ({self.slack:.0%} is allowed)")
+        change = (
+            f"{abs(self.worse):.0%} {'worse' if self.worse > 0 else 'better'}"
+            if abs(self.worse) >= 0.005
+            else "the same"
+        )
+        return (
+            f"{'ok  ' if self.passed else 'FAIL'}  {self.name}: {self.value:.3g}, recorded {self.recorded:.3g}: {change}"
+            f" ({self.slack:.0%} is allowed)"
+        )
 
 
 def judge(figures: Mapping[str, Figure], recorded: Mapping[str, Figure]) -> list[Verdict]:

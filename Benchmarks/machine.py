@@ -28,8 +28,12 @@ def describe_machine() -> dict[str, str]:
 def versions(built: Path) -> dict[str, str]:
     """Of whatever is there."""
     commands = {
-        "sluice": [str(built / "sluiced"), "--version"], "nginx": ["/usr/sbin/nginx", "-v"], "curl": ["curl", "--version"],
-        "wget": ["wget", "--version"], "aria2c": ["aria2c", "--version"], "gcc": ["gcc", "--version"],
+        "sluice": [str(built / "sluiced"), "--version"],
+        "nginx": ["/usr/sbin/nginx", "-v"],
+        "curl": ["curl", "--version"],
+        "wget": ["wget", "--version"],
+        "aria2c": ["aria2c", "--version"],
+        "gcc": ["gcc", "--version"],
     }
     found = {}
     for name, command in commands.items():

@@ -35,8 +35,7 @@ class Origin:
             folder.mkdir(exist_ok=True)
             (folder / "nginx.conf").write_text(self._configuration(folder, scratch))
             program = stack.enter_context(Program([nginx, "-p", folder, "-e", "stderr", "-c", folder / "nginx.conf"]))
-            eventually("nginx listens or ends", 10, lambda: program.has_ended() or _answers(self.port) and _answers(self.tls_port))
-            if not program.has_ended():
+            if self._listens(program):
                 return
         raise Failed(f"nginx does not start: {program.errors()}")
 
@@ -64,27 +63,39 @@ class Origin:
         (self.root / name).unlink(missing_ok=True)
         self._sums.pop(name, None)
 
+    def _listens(self, program: Program) -> bool:
+        """Waits until it does, or has ended."""
+
+        def is_decided() -> bool:
+            return program.has_ended() or _answers(self.port) and _answers(self.tls_port)
+
+        eventually("nginx listens or ends", 10, is_decided)
+        return not program.has_ended()
+
     def _make_root(self, stack: ExitStack, room: int) -> Path:
         memory = Path("/dev/shm")
         fits = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > room * 1.1
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=memory if fits else None)))
+        root = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-", dir=memory if fits else None))
+        )
         root.chmod(0o755)
         return root
 
     def _certify(self, scratch: Path) -> None:
-        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        key: list[str | Path] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         names = scratch / "names"
         names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        run(["openssl", "req", "-x509", *key, "-days", "2", "-subj", "/CN=Benchmark CA"]
-            + ["-keyout", scratch / "ca.key", "-out", self.authority])
-        run(["openssl", "req", "-new", *key, "-subj", "/CN=localhost"]
-            + ["-keyout", scratch / "server.key", "-out", scratch / "server.csr"])
-        run(["openssl", "x509", "-req", "-in", scratch / "server.csr", "-CA", self.authority, "-CAkey", scratch / "ca.key"]
-            + ["-CAcreateserial", "-days", "2", "-extfile", names, "-out", scratch / "server.pem"])
+        own_key, request = scratch / "server.key", scratch / "server.csr"
+        run(["openssl", "req", "-x509", *key, "-days", "2", "-subj", "/CN=Benchmark CA",
+             "-keyout", scratch / "ca.key", "-out", self.authority])  # fmt: skip
+        run(["openssl", "req", "-new", *key, "-subj", "/CN=localhost", "-keyout", own_key, "-out", request])
+        run(["openssl", "x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", scratch / "ca.key",
+             "-CAcreateserial", "-days", "2", "-extfile", names, "-out", scratch / "server.pem"])  # fmt: skip
         self.authority.chmod(0o644)
 
     def _configuration(self, folder: Path, scratch: Path) -> str:
-        temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
         # Where bodies are paced, it is by limit_rate; a stalled client is waited for as long as a case lasts.
         return f"""
             daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log stderr error;

@@ -10,7 +10,6 @@ from __future__ import annotations
 import array
 import fcntl
 import os
-import pwd
 import select
 import signal
 import subprocess
@@ -25,6 +24,8 @@ from types import TracebackType
 from typing import IO
 
 TICKS = os.sysconf("SC_CLK_TCK")
+# A program and its arguments.
+Command = Sequence[str | Path]
 
 
 class Failed(Exception):
@@ -44,25 +45,20 @@ class Program:
 
     def __init__(
         self,
-        command: Sequence[str | Path],
+        command: Command,
         *,
         stdin: int | IO[bytes] | None = None,
         stdout: int | IO[bytes] | None = None,
-        user: str | None = None,
         pass_fds: Sequence[int] = (),
-        environment: dict[str, str] | None = None,
     ) -> None:
         self.command = [str(part) for part in command]
         self._errors = tempfile.TemporaryFile()
-        identity = {} if user is None else {"user": user, "group": _group_of(user), "extra_groups": []}
-        self._process = subprocess.Popen(
+        self._process: subprocess.Popen[bytes] = subprocess.Popen(
             self.command,
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.DEVNULL if stdout is None else stdout,
             stderr=self._errors,
             pass_fds=pass_fds,
-            env=environment,
-            **identity,
         )
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid)
@@ -141,13 +137,9 @@ class Program:
         os.close(self._pidfd)
 
 
-def _group_of(user: str) -> int:
-    return pwd.getpwnam(user).pw_gid
-
-
-def run(command: Sequence[str | Path], timeout: float = 60, **options: object) -> str:
+def run(command: Command, timeout: float = 60, stdin: int | IO[bytes] | None = None) -> str:
     """Runs a program to its end and returns what it printed."""
-    with Program(command, stdout=subprocess.PIPE, **options) as program:  # type: ignore[arg-type]
+    with Program(command, stdin=stdin, stdout=subprocess.PIPE) as program:
         text = _read_all(program, timeout)
         program.successful(timeout)
         return text
@@ -178,7 +170,7 @@ class Flow:
     """What the consumer printed."""
 
 
-def flow(producer: Sequence[str | Path], consumer: Sequence[str | Path], timeout: float) -> Flow:
+def flow(producer: Command, consumer: Command, timeout: float) -> Flow:
     """`producer | consumer`, timed from the producer's start until both have ended."""
     read_end, write_end = os.pipe()
     try:
@@ -267,7 +259,9 @@ def private_bytes(pids: Sequence[int]) -> int:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) << 10
+        total += (
+            sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) << 10
+        )
     return total
 
 

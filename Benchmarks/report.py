@@ -7,6 +7,13 @@ from string import Template
 
 from .results import Bar, CaseResult, Results
 
+NOT_QUIET = "**The machine had other work to do while this was measured: take it for a sketch.**"
+
+
+def is_quiet(load_average: str) -> bool:
+    """Whether nobody else was at work when the run began."""
+    return float(load_average) < 1.5
+
 
 def table(results: Results) -> str:
     """Everything, for a terminal."""
@@ -44,7 +51,9 @@ def _columns(case: CaseResult) -> list[str]:
     cells = [["", *names]] + [[row.contender, *(row.figures.get(name, "") for name in names)] for row in case.rows]
     widths = [max(len(line[column]) for line in cells) for column in range(len(names) + 1)]
     return [
-        "    " + line[0].ljust(widths[0]) + "".join("  " + cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))
+        "    "
+        + line[0].ljust(widths[0])
+        + "".join("  " + cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))
         for line in cells
     ]
 
@@ -54,22 +63,38 @@ def _columns(case: CaseResult) -> list[str]:
 
 def write_document(results: Results, template: Path, document: Path) -> None:
     """Fills the template."""
+
     def cases(keys: str) -> str:
         return "\n\n".join(_section(case) for case in results.cases if case.key in keys)
 
-    document.write_text(Template(template.read_text()).substitute(
-        command=results.command, date=results.date, load=results.load_average, rounds=results.rounds,
-        absent=f"Absent, and so not compared: {', '.join(results.absent)}." if results.absent else "",
-        bars=_bars(results), throughput=cases("abh"), many=cases("cd"), latency=cases("e"), neighbours=cases("f"),
-        memory=cases("g"), idle=cases("i"), machine=_pairs(results.machine), versions=_pairs(results.versions)))
+    document.write_text(
+        Template(template.read_text()).substitute(
+            command=results.command,
+            date=results.date,
+            load=results.load_average,
+            rounds=results.rounds,
+            absent=f"Absent, and so not compared: {', '.join(results.absent)}. " if results.absent else "",
+            calm="" if is_quiet(results.load_average) else NOT_QUIET,
+            bars=_bars(results),
+            throughput=cases("abh"),
+            many=cases("cd"),
+            latency=cases("e"),
+            neighbours=cases("f"),
+            memory=cases("g"),
+            idle=cases("i"),
+            machine=_pairs(results.machine),
+            versions=_pairs(results.versions),
+        )
+    )
 
 
 def _bars(results: Results) -> str:
-    lines = ["| | what was asked for | bar | measured | |", "|---|---|---|---|---|"]
+    lines = ["| | figure | bar | measured | |", "|---|---|---|---|---|"]
     for case in results.cases:
         lines += [
             f"| ({case.key}) | {bar.what} | {limit_of(bar)} | {value_of(bar)} | {verdict(bar) if bar.met else '**not met**'} |"
-            for bar in case.bars]
+            for bar in case.bars
+        ]
     return "\n".join(lines)
 
 

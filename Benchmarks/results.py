@@ -17,7 +17,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Bar:
-    """A figure that issue D asked for, and what it asked for."""
+    """A figure, and what it is to reach."""
 
     what: str
     value: float
@@ -67,7 +67,9 @@ class Results:
     def load(path: Path) -> Results:
         data = json.loads(path.read_text())
         data["cases"] = [
-            CaseResult(**{**case, "rows": [Row(**row) for row in case["rows"]], "bars": [Bar(**bar) for bar in case["bars"]]})
+            CaseResult(
+                **{**case, "rows": [Row(**row) for row in case["rows"]], "bars": [Bar(**bar) for bar in case["bars"]]}
+            )
             for case in data["cases"]
         ]
         return Results(**data)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from .processes import (Failed, Program, context_switches, cpu_of_tree, eventually, private_bytes, tree)
+from .processes import Failed, Program, context_switches, cpu_of_tree, eventually, private_bytes, tree
 from .varlink import Client
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
@@ -36,7 +36,12 @@ class Service:
     """
 
     def __init__(
-        self, stack: ExitStack, built: Path, authority: Path, *, park_after: float = 3600,
+        self,
+        stack: ExitStack,
+        built: Path,
+        authority: Path,
+        *,
+        park_after: float = 3600,
         tracer: Sequence[str] = (),
     ) -> None:
         """`tracer` is a command that runs another one, or nothing."""
@@ -58,7 +63,8 @@ class Service:
         # these processes alone.
         script = f'mount --bind "$1" {BUNDLE} && shift && exec "$@"'
         self._program = stack.enter_context(
-            Program(["unshare", "-m" if is_root else "-rm", "sh", "-c", script, "sh", authority, *tracer, *daemon]))
+            Program(["unshare", "-m" if is_root else "-rm", "sh", "-c", script, "sh", authority, *tracer, *daemon])
+        )
         self._is_traced = bool(tracer)
         stack.callback(self.stop)
         eventually("the service has warm lanes, or ends", 60, lambda: self._program.has_ended() or self._is_warm())
@@ -84,8 +90,10 @@ class Service:
 
     def settle(self) -> None:
         """Waits until no job and no more than the warm lanes run or start."""
+
         def is_calm() -> bool:
             return self._lanes("busy") == 0 and self._lanes("starting") == 0
+
         eventually("the service is idle", 30, is_calm)
 
     def stop(self) -> None:
@@ -115,8 +123,5 @@ class Service:
 
 def runs_as_nobody(built: Path) -> bool:
     """Whether an ordinary user can reach and run the programs."""
-    options = {"user": UNPRIVILEGED} if os.geteuid() == 0 else {}
-    try:
-        return subprocess.run([built / "sluiced", "--version"], capture_output=True, **options).returncode == 0  # type: ignore[call-overload]
-    except OSError:
-        return False
+    as_nobody = ["setpriv", f"--reuid={UNPRIVILEGED}", "--clear-groups"] if os.geteuid() == 0 else []
+    return subprocess.run([*as_nobody, built / "sluiced", "--version"], capture_output=True).returncode == 0

@@ -45,14 +45,59 @@ class Sizes:
 
 
 FULL = Sizes(
-    name="full", rounds=5, body=4 * GiB, jobs=5000, small=10 * KiB, inflight=8, bodies=64, each=16 * MiB, samples=200,
-    fast=GiB, stalled=(0, 1, 8, 32, 64), held=8, parked=500, stalled_body=GiB, observe=10, idle=20)
+    name="full",
+    rounds=5,
+    body=4 * GiB,
+    jobs=5000,
+    small=10 * KiB,
+    inflight=8,
+    bodies=64,
+    each=16 * MiB,
+    samples=200,
+    fast=GiB,
+    stalled=(0, 1, 8, 32, 64),
+    held=8,
+    parked=500,
+    stalled_body=GiB,
+    observe=10,
+    idle=20,
+)
 
 # For the guard: small, but often.
 CHECK = Sizes(
-    name="check", rounds=5, body=256 * MiB, jobs=500, small=10 * KiB, inflight=8, bodies=64, each=4 * MiB, samples=100,
-    fast=128 * MiB, stalled=(0, 8, 64), held=8, parked=200, stalled_body=256 * MiB, observe=1, idle=5)
+    name="check",
+    rounds=5,
+    body=256 * MiB,
+    jobs=500,
+    small=10 * KiB,
+    inflight=8,
+    bodies=64,
+    each=4 * MiB,
+    samples=100,
+    fast=128 * MiB,
+    stalled=(0, 8, 64),
+    held=8,
+    parked=200,
+    stalled_body=256 * MiB,
+    observe=1,
+    idle=5,
+)
 
 SHORT = Sizes(
-    name="short", rounds=3, body=256 * MiB, jobs=500, small=10 * KiB, inflight=8, bodies=64, each=2 * MiB, samples=40,
-    fast=64 * MiB, stalled=(0, 64), held=4, parked=100, stalled_body=GiB, observe=2, idle=5)
+    name="short",
+    rounds=3,
+    body=256 * MiB,
+    jobs=500,
+    small=10 * KiB,
+    inflight=8,
+    bodies=64,
+    each=2 * MiB,
+    samples=40,
+    fast=64 * MiB,
+    stalled=(0, 64),
+    held=4,
+    parked=100,
+    stalled_body=GiB,
+    observe=2,
+    idle=5,
+)

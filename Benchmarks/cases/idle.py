@@ -27,8 +27,16 @@ def run(bench: Bench) -> list[CaseResult]:
         for name, service in names.items():
             after = service.context_switches()
             per_second = wakeups(before[name], after) / sizes.idle
-            result.rows.append(Row(name, {
-                "wake-ups/s": f"{per_second:.2f}", "processes": f"{len(service.processes())}", "threads": f"{len(after)}"}))
+            result.rows.append(
+                Row(
+                    name,
+                    {
+                        "wake-ups/s": f"{per_second:.2f}",
+                        "processes": f"{len(service.processes())}",
+                        "threads": f"{len(after)}",
+                    },
+                )
+            )
             if service is fresh:
                 result.bars.append(Bar("wake-ups of an idle service", per_second, 0.0, False, "/s"))
     return [result]

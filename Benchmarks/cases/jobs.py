@@ -7,7 +7,7 @@ from statistics import median
 from ..arithmetic import paired_ratio, spread
 from ..bench import Bench, take_turns
 from ..contenders import CURL, DRAIN, SLUICE, THREADS, aiohttp
-from ..processes import Failed, Flow, flow
+from ..processes import Command, Failed, Flow, flow
 from ..results import Bar, CaseResult, Row
 
 CURL_EACH = "curl for each URL"
@@ -16,7 +16,8 @@ CURL_EACH = "curl for each URL"
 def run(bench: Bench) -> list[CaseResult]:
     sizes = bench.sizes
     result = CaseResult(
-        "c", f"{sizes.jobs:,} bodies of {sizes.small >> 10} KiB, {sizes.inflight} at a time, a pipe for each")
+        "c", f"{sizes.jobs:,} bodies of {sizes.small >> 10} KiB, {sizes.inflight} at a time, a pipe for each"
+    )
     bench.origin.serve("small", sizes.small, bench.native.consumer)
     url = bench.origin.url("small")
     urls = bench.scratch / "urls"
@@ -25,7 +26,7 @@ def run(bench: Bench) -> list[CaseResult]:
     # What writes bodies has them counted; what has read them from its pipes itself writes their number.
     one_at_a_time = bench.contender(CURL).command(url)[:-1]
     each = ["xargs", "-a", urls, "-n", "1", "-P", str(sizes.inflight), *one_at_a_time]
-    commands = {
+    commands: dict[str, Command] = {
         SLUICE: [bench.native.client, bench.service.socket, "jobs", *numbers, url],
         CURL_EACH: each,
     }
@@ -46,8 +47,16 @@ def run(bench: Bench) -> list[CaseResult]:
     for name, flows in measured.items():
         rates = [sizes.jobs / value for value in seconds[name]]
         milliseconds = median(one.cpu for one in flows) / sizes.jobs * 1000
-        result.rows.append(Row(name, {
-            "jobs/s": f"{median(rates):,.0f}", "spread": f"{spread(rates):.0%}", "CPU ms/job": f"{milliseconds:.2f}"}))
+        result.rows.append(
+            Row(
+                name,
+                {
+                    "jobs/s": f"{median(rates):,.0f}",
+                    "spread": f"{spread(rates):.0%}",
+                    "CPU ms/job": f"{milliseconds:.2f}",
+                },
+            )
+        )
         result.series[name] = [[rate] for rate in rates]
     for other, limit in ((CURL_EACH, 8.0), (DRAIN, 0.5), (THREADS, 0.5)):
         if SLUICE in measured and other in measured:

@@ -7,7 +7,8 @@ from statistics import median
 from ..arithmetic import percentile
 from ..bench import Bench, take_turns
 from ..contenders import CURL, SLUICE, WGET
-from ..processes import Failed, run as run_program
+from ..processes import Command, Failed
+from ..processes import run as run_program
 from ..results import Bar, CaseResult, Row
 
 CONNECTED, PROCESS = "sluice, connected client", "sluice, a sluicectl for each URL"
@@ -19,7 +20,7 @@ def run(bench: Bench) -> list[CaseResult]:
     bench.origin.serve("small", sizes.small, bench.native.consumer)
     url = bench.origin.url("small")
     numbers = [str(sizes.samples), str(sizes.small)]
-    commands = {
+    commands: dict[str, Command] = {
         CONNECTED: [bench.native.client, bench.service.socket, "latency", *numbers, url],
         PROCESS: [bench.native.first_byte, *numbers, *bench.contender(SLUICE).command(url)],
     }

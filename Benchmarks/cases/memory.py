@@ -95,7 +95,9 @@ def _park(bench: Bench, client: Client, count: int) -> None:
 def _of_everybody(bench: Bench) -> CaseResult:
     """Each contender on its own, over time: its consumer reads a mebibyte and then nothing."""
     sizes = bench.sizes
-    result = CaseResult("g", f"Private memory with a consumer that stalls after 1 MiB of {sizes.stalled_body / GiB:g} GiB, whole trees")
+    result = CaseResult(
+        "g", f"Private memory with a consumer that stalls after 1 MiB of {sizes.stalled_body / GiB:g} GiB, whole trees"
+    )
     with ExitStack() as stack:
         # One that has nothing left of other cases.
         service = bench.another_service(stack)
@@ -107,9 +109,18 @@ def _of_everybody(bench: Bench) -> CaseResult:
                 result.failures.append(f"{contender.name}: {failure}")
                 continue
             result.series[contender.name] = points
-            result.rows.append(Row(contender.name, {
-                "most, MB": f"{max(memory for _, memory in points):.1f}", "at the end, MB": f"{points[-1][1]:.1f}"}))
-    result.notes.append("Of sluice it is the client, the daemon and two lanes, of which one is at work. Buffers of pipes and sockets are the kernel's.")
+            result.rows.append(
+                Row(
+                    contender.name,
+                    {
+                        "most, MB": f"{max(memory for _, memory in points):.1f}",
+                        "at the end, MB": f"{points[-1][1]:.1f}",
+                    },
+                )
+            )
+    result.notes.append(
+        "Of sluice it is the client, the daemon and two lanes, of which one is at work. Buffers of pipes and sockets are the kernel's."
+    )
     return result
 
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from statistics import median
 
 from ..bench import Bench, take_turns
@@ -14,6 +15,7 @@ from ..contenders import CURL, DRAIN, SLUICE, THREADS, aiohttp
 from ..processes import Failed, Program, eventually, pipes, readable
 from ..results import Bar, CaseResult, Row
 from ..sizes import MiB
+from ..varlink import Client
 from .parallel import PARALLEL
 from .throughput import measure_body
 
@@ -26,7 +28,9 @@ PATIENCE = 5
 
 def run(bench: Bench) -> list[CaseResult]:
     sizes = bench.sizes
-    result = CaseResult("f", f"A job of {sizes.fast / MiB:g} MiB beside others whose consumers do not read: its speed, by that alone")
+    result = CaseResult(
+        "f", f"A job of {sizes.fast / MiB:g} MiB beside others whose consumers do not read: its speed, by that alone"
+    )
     expected = bench.origin.serve("fast", sizes.fast, bench.native.consumer)
     bench.origin.serve("stalled", sizes.stalled_body, bench.native.consumer)
     slow, fast = bench.origin.url("stalled"), bench.origin.url("fast")
@@ -37,24 +41,36 @@ def run(bench: Bench) -> list[CaseResult]:
     ways: dict[str, Callable[[], list[float]]] = {SLUICE: with_sluice}
     for name, way in ((DRAIN, "drain"), (THREADS, "threads")):
         if any(contender.name == name for contender in bench.contenders):
-            ways[name] = lambda way=way: _beside_others(bench, _with_aiohttp(bench, way, slow, fast))
+            ways[name] = partial(_beside_others, bench, _with_aiohttp(bench, way, slow, fast))
     ways[PARALLEL] = lambda: _beside_others(bench, _with_curl(bench, slow, fast))
 
     measured = take_turns(ways, sizes.rounds, lambda name: ways[name](), result.failures)
     for name, rounds in measured.items():
         # Each round has its own "alone": the machine may be slower for a while.
         shares = {
-            number: median(speeds[index] / speeds[0] for speeds in rounds) for index, number in enumerate(sizes.stalled)}
+            number: median(speeds[index] / speeds[0] for speeds in rounds) for index, number in enumerate(sizes.stalled)
+        }
         alone = median(speeds[0] for speeds in rounds)
-        result.rows.append(Row(name, {"alone, MiB/s": f"{alone:,.0f}"} | {
-            f"beside {number}": f"{share:.2f}" if share else "stands still" for number, share in shares.items() if number}))
+        result.rows.append(
+            Row(
+                name,
+                {"alone, MiB/s": f"{alone:,.0f}"}
+                | {
+                    f"beside {number}": f"{share:.2f}" if share else "stands still"
+                    for number, share in shares.items()
+                    if number
+                },
+            )
+        )
         result.series[name] = [[number, share] for number, share in shares.items()]
         if name == SLUICE:
             for number, share in shares.items():
                 if number:
                     result.bars.append(Bar(f"speed beside {number} stalled, × alone", share, 0.9, True))
-    result.notes.append(f"The service runs as {bench.service.user}, whose pipes the kernel limits; a job that takes "
-                        f"{PATIENCE} times as long as alone is said to stand still, and not tried beside more.")
+    result.notes.append(
+        f"The service runs as {bench.service.user}, whose pipes the kernel limits; a job that takes "
+        f"{PATIENCE} times as long as alone is said to stand still, and not tried beside more."
+    )
     return [result]
 
 
@@ -66,12 +82,16 @@ def _beside_sluice(bench: Bench, slow: str, fast: str, expected: str) -> list[fl
         for number in bench.sizes.stalled:
             while len(client.pipes) < number:
                 client.fetch(slow)
-            eventually(f"{number} jobs are stalled", 60, lambda number=number: client.count("stalled") >= number)
+            eventually(f"{number} jobs are stalled", 60, partial(_are_stalled, client, number))
             speeds.append(bench.sizes.fast / MiB / measure_body(bench, SLUICE, fast, expected).seconds)
-            if client.count("stalled") < number:
+            if not _are_stalled(client, number):
                 raise Failed("the stalled jobs did not stay so")
     bench.service.settle()
     return speeds
+
+
+def _are_stalled(client: Client, number: int) -> bool:
+    return client.count("stalled") >= number
 
 
 def _beside_others(bench: Bench, start_stalled: StartStalled) -> list[float]:
@@ -84,7 +104,8 @@ def _beside_others(bench: Bench, start_stalled: StartStalled) -> list[float]:
         with ExitStack() as stack:
             readers, writers = pipes(stack, number + 1)
             drain = stack.enter_context(
-                Program([bench.native.drain, str(readers[-1])], pass_fds=readers[-1:], stdout=subprocess.PIPE))
+                Program([bench.native.drain, str(readers[-1])], pass_fds=readers[-1:], stdout=subprocess.PIPE)
+            )
             start_fast = start_stalled(stack, list(zip(readers, writers))[:-1], writers[-1])
             begin = time.monotonic()
             start_fast()
@@ -109,7 +130,9 @@ def _with_aiohttp(bench: Bench, way: str, slow: str, fast: str) -> StartStalled:
     def start(stack: ExitStack, stalled: list[tuple[int, int]], end: int) -> Callable[[], None]:
         ends = [writer for _, writer in stalled]
         command = aiohttp(way, bench.origin.authority, "pipes")
-        program = stack.enter_context(Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[*ends, end]))
+        program = stack.enter_context(
+            Program(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[*ends, end])
+        )
         # It is not the start of Python that is compared.
         program.stdout.readline()
 
@@ -128,7 +151,13 @@ def _with_curl(bench: Bench, slow: str, fast: str) -> StartStalled:
     """curl takes no orders once it runs, so all bodies begin together."""
 
     def start(stack: ExitStack, stalled: list[tuple[int, int]], end: int) -> Callable[[], None]:
-        command = [*bench.contender(CURL).command(slow)[:-1], "--parallel", "--parallel-immediate", "--parallel-max", "300"]
+        command = [
+            *bench.contender(CURL).command(slow)[:-1],
+            "--parallel",
+            "--parallel-immediate",
+            "--parallel-max",
+            "300",
+        ]
         ends = [writer for _, writer in stalled]
         for one in ends:
             command += [slow, "--output", f"/dev/fd/{one}"]

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -31,13 +32,17 @@ def run(bench: Bench) -> list[CaseResult]:
     url = bench.origin.url("each")
     ways: dict[str, Callable[[], Flow]] = {
         CLIENT: lambda: _client(bench, url),
-        PROCESSES: lambda: _into_pipes(bench, lambda stack, ends: [
-            stack.enter_context(Program(bench.contender(SLUICE).command(url), stdout=end)) for end in ends]),
+        PROCESSES: lambda: _into_pipes(
+            bench,
+            lambda stack, ends: [
+                stack.enter_context(Program(bench.contender(SLUICE).command(url), stdout=end)) for end in ends
+            ],
+        ),
         PARALLEL: lambda: _into_pipes(bench, lambda stack, ends: [_curl(bench, stack, url, ends)]),
     }
     for name, way in ((DRAIN, "drain"), (THREADS, "threads")):
         if any(contender.name == name for contender in bench.contenders):
-            ways[name] = lambda way=way: _into_pipes(bench, lambda stack, ends: [_aiohttp(bench, stack, way, url, ends)])
+            ways[name] = partial(_with_aiohttp, bench, way, url)
     if shutil.which(ARIA2):
         ways[FILES] = lambda: _aria2(bench, url)
 
@@ -53,18 +58,32 @@ def run(bench: Bench) -> list[CaseResult]:
     for name, flows in measured.items():
         speeds = [everything / value for value in seconds[name]]
         work = median(one.cpu for one in flows) / everything * 1024
-        result.rows.append(Row(name, {"MiB/s": f"{median(speeds):,.0f}", "spread": f"{spread(speeds):.0%}", "CPU s/GiB": f"{work:.2f}"}))
+        result.rows.append(
+            Row(
+                name, {"MiB/s": f"{median(speeds):,.0f}", "spread": f"{spread(speeds):.0%}", "CPU s/GiB": f"{work:.2f}"}
+            )
+        )
     if PARALLEL in measured and CLIENT in measured:
-        result.bars.append(Bar(
-            f"{sizes.bodies} bodies at once, × curl --parallel", paired_ratio(seconds[PARALLEL], seconds[CLIENT]), 0.9, True))
-    result.notes.append("Bodies are read by one program as they come: the client itself, or one that has the other ends of the pipes.")
+        result.bars.append(
+            Bar(
+                f"{sizes.bodies} bodies at once, × curl --parallel",
+                paired_ratio(seconds[PARALLEL], seconds[CLIENT]),
+                0.9,
+                True,
+            )
+        )
+    result.notes.append(
+        "Bodies are read by one program as they come: the client itself, or one that has the other ends of the pipes."
+    )
     return [result]
 
 
 def _client(bench: Bench, url: str) -> Flow:
     count = str(bench.sizes.bodies)
     # It counts for itself, and fails where a body is not whole.
-    return flow([bench.native.client, bench.service.socket, "jobs", count, count, str(bench.sizes.each), url], ["cat"], 120)
+    return flow(
+        [bench.native.client, bench.service.socket, "jobs", count, count, str(bench.sizes.each), url], ["cat"], 120
+    )
 
 
 def _into_pipes(bench: Bench, start: Writers) -> Flow:
@@ -72,7 +91,8 @@ def _into_pipes(bench: Bench, start: Writers) -> Flow:
     with ExitStack() as stack:
         readers, writers = pipes(stack, bench.sizes.bodies)
         drain = stack.enter_context(
-            Program([bench.native.drain, *map(str, readers)], pass_fds=readers, stdout=subprocess.PIPE))
+            Program([bench.native.drain, *map(str, readers)], pass_fds=readers, stdout=subprocess.PIPE)
+        )
         begin = time.monotonic()
         programs = start(stack, writers)
         while writers:
@@ -87,7 +107,13 @@ def _into_pipes(bench: Bench, start: Writers) -> Flow:
 
 
 def _curl(bench: Bench, stack: ExitStack, url: str, ends: list[int]) -> Program:
-    command = [*bench.contender(CURL).command(url)[:-1], "--parallel", "--parallel-immediate", "--parallel-max", str(len(ends))]
+    command = [
+        *bench.contender(CURL).command(url)[:-1],
+        "--parallel",
+        "--parallel-immediate",
+        "--parallel-max",
+        str(len(ends)),
+    ]
     for number, end in enumerate(ends):
         command += [f"{url}?{number}", "--output", f"/dev/fd/{end}"]
     return stack.enter_context(Program(command, pass_fds=ends))
@@ -95,10 +121,15 @@ def _curl(bench: Bench, stack: ExitStack, url: str, ends: list[int]) -> Program:
 
 def _aiohttp(bench: Bench, stack: ExitStack, way: str, url: str, ends: list[int]) -> Program:
     program = stack.enter_context(
-        Program(aiohttp(way, bench.origin.authority, "pipes"), stdin=subprocess.PIPE, pass_fds=ends))
+        Program(aiohttp(way, bench.origin.authority, "pipes"), stdin=subprocess.PIPE, pass_fds=ends)
+    )
     program.stdin.write("".join(f"{end} {url}?{number}\n" for number, end in enumerate(ends)).encode())
     program.stdin.close()
     return program
+
+
+def _with_aiohttp(bench: Bench, way: str, url: str) -> Flow:
+    return _into_pipes(bench, lambda stack, ends: [_aiohttp(bench, stack, way, url, ends)])
 
 
 def _aria2(bench: Bench, url: str) -> Flow:
@@ -109,10 +140,22 @@ def _aria2(bench: Bench, url: str) -> Flow:
         names = bench.scratch / "aria2c-urls"
         names.write_text("".join(f"{url}?{number}\n  out={number}\n" for number in range(bench.sizes.bodies)))
         begin = time.monotonic()
-        with Program([
-            "aria2c", "--no-conf", "--quiet", "--file-allocation=none", "--split=1", "--max-connection-per-server=16",
-            "--max-concurrent-downloads", str(bench.sizes.bodies), "--dir", folder, "--input-file", names,
-        ]) as program:
+        with Program(
+            [
+                "aria2c",
+                "--no-conf",
+                "--quiet",
+                "--file-allocation=none",
+                "--split=1",
+                "--max-connection-per-server=16",
+                "--max-concurrent-downloads",
+                str(bench.sizes.bodies),
+                "--dir",
+                folder,
+                "--input-file",
+                names,
+            ]
+        ) as program:
             cpu = program.successful(120).cpu
         seconds = time.monotonic() - begin
         sizes = [path.stat().st_size for path in Path(folder).iterdir()]

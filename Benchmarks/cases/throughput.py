@@ -26,7 +26,9 @@ def measure_body(bench: Bench, name: str, url: str, expected: str) -> Flow:
 def run(bench: Bench, tls: bool) -> list[CaseResult]:
     sizes = bench.sizes
     way = "TLS" if tls else "HTTP"
-    result = CaseResult("b" if tls else "a", f"One body of {sizes.body / GiB:g} GiB over {way} into a C program that freads")
+    result = CaseResult(
+        "b" if tls else "a", f"One body of {sizes.body / GiB:g} GiB over {way} into a C program that freads"
+    )
     work = CaseResult("h", f"CPU seconds per GiB over {way}: client, service and lanes, without nginx and the consumer")
     expected = bench.origin.serve("large", sizes.body, bench.native.consumer)
     url = bench.origin.tls_url("large") if tls else bench.origin.url("large")
@@ -37,12 +39,22 @@ def run(bench: Bench, tls: bool) -> list[CaseResult]:
     cpu = {name: [flow.cpu for flow in flows] for name, flows in measured.items()}
     for name in measured:
         speeds = [sizes.body / MiB / value for value in seconds[name]]
-        result.rows.append(Row(name, {"MiB/s": f"{median(speeds):,.0f}", "spread": f"{spread(speeds):.0%}"} | (
-            {"× curl": f"{paired_ratio(seconds[CURL], seconds[name]):.2f}"} if CURL in measured else {})))
+        result.rows.append(
+            Row(
+                name,
+                {"MiB/s": f"{median(speeds):,.0f}", "spread": f"{spread(speeds):.0%}"}
+                | ({"× curl": f"{paired_ratio(seconds[CURL], seconds[name]):.2f}"} if CURL in measured else {}),
+            )
+        )
         result.series[name] = [[value] for value in speeds]
         each = [value * GiB / sizes.body for value in cpu[name]]
-        work.rows.append(Row(name, {"CPU s/GiB": f"{median(each):.2f}"} | (
-            {"× curl": f"{paired_ratio(cpu[name], cpu[CURL]):.2f}"} if CURL in measured else {})))
+        work.rows.append(
+            Row(
+                name,
+                {"CPU s/GiB": f"{median(each):.2f}"}
+                | ({"× curl": f"{paired_ratio(cpu[name], cpu[CURL]):.2f}"} if CURL in measured else {}),
+            )
+        )
     if SLUICE not in measured:
         return [result, work]
     limits = [(CURL, 0.95)] if tls else [(CURL, 1.2), (DRAIN, 2.5), (THREADS, 2.5)]
