@@ -99,7 +99,7 @@ public enum LaneReport: Codable, Sendable, Equatable {
     case held(serial: Int)
     /// After that, the gate has opened again.
     case released(serial: Int)
-    /// The consumer has kept up with a good deal: larger pipes would serve it.
+    /// The consumer takes bytes so fast that larger pipes would serve it.
     case keepsUp(serial: Int)
     /// The transfer has ended; the lane will not touch the job's descriptors again.
     case ended(serial: Int, EndFacts)

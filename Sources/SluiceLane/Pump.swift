@@ -23,8 +23,6 @@ internal import UnixSockets
 final class Pump: Sendable {
     /// A write is worth its system calls from here on, in bytes; also the capacity of a grown staging pipe.
     static let gatherSize = 256 << 10
-    /// A consumer has kept up when the gate has not closed for this many bytes.
-    private static let keepsUpAfter = 512 << 10
     /// How long the origin may pause before what is gathered is written, in ms.
     private static let pauseMilliseconds = 1
     /// How long a byte may be held back for a larger write where the origin does not pause, in ns.
@@ -35,7 +33,6 @@ final class Pump: Sendable {
     private let wakeUp: EventSignal
     private let ledger: Ledger
     private let maximumSize: Int?
-    private let position: Int
     private let stalledAfterNanoseconds: UInt64
     private let notify: @Sendable (Event) -> Void
     private let state: Mutex<PumpState>
@@ -59,7 +56,6 @@ final class Pump: Sendable {
         wakeUp = try EventSignal()
         maximumSize = order.maximumSize
         stalledAfterNanoseconds = UInt64(order.stalledAfterSeconds * 1e9)
-        position = order.position
         state = Mutex(
             PumpState(
                 position: order.position, marks: marks, stagingCapacity: capacity,
@@ -302,10 +298,7 @@ final class Pump: Sendable {
                 state.isTicking = true
                 events.append(.flowing)
             }
-            if !state.hasKeptUp, state.gate.closures == 0, state.delivered - position >= Self.keepsUpAfter {
-                state.hasKeptUp = true
-                events.append(.keepsUp)
-            }
+            if state.noticesSpeed(at: state.consumerActive) { events.append(.keepsUp) }
             return true
         } catch .wouldBlock {
             state.isBlocked = true

@@ -11,7 +11,7 @@ extension Pump {
         case held
         /// Neither is so any more, after `held`.
         case released
-        /// The consumer has kept up with a good deal: larger pipes would serve it.
+        /// The consumer takes bytes so fast that larger pipes would serve it.
         case keepsUp
         /// The body is larger than the job allows; what was allowed has been delivered or waits.
         case tooLarge

@@ -10,6 +10,10 @@ struct PumpState {
     /// What a consumer has to take to count as one that reads, in bytes: what an ordinary pipe holds.
     private static let progress = 64 << 10
 
+    /// A consumer is fast that takes so many bytes in so much time (ns), whether or not the origin is faster.
+    private static let fastBytes = 512 << 10
+    private static let fastTime: UInt64 = 100_000_000
+
     /// A time for which the gate was closed and the origin had to wait.
     private struct Hold {
         /// In ns.
@@ -39,7 +43,6 @@ struct PumpState {
     var isTicking = false
     var stallIsReported = false
     private(set) var holdIsReported = false
-    var hasKeptUp = false
     var receivedAtLastTick: Int
     var blockedTicks = 0
     /// When the gate closed; 0 while it is open.
@@ -57,6 +60,10 @@ struct PumpState {
     private var progressSince: UInt64
     /// How much it had been given then.
     private var progressMark: Int
+    /// Since when its speed is measured, and how much it had been given then.
+    private var speedSince: UInt64
+    private var speedMark: Int
+    private var isFast = false
     /// How long it may be held up before that is reported, in ns.
     private let parkAfter: UInt64
 
@@ -76,6 +83,8 @@ struct PumpState {
         consumerActive = originActive
         progressSince = originActive
         progressMark = position
+        speedSince = originActive
+        speedMark = position
         self.parkAfter = UInt64(parkAfter * 1e9)
     }
 
@@ -97,6 +106,15 @@ struct PumpState {
         guard delivered - progressMark >= Self.progress else { return }
         progressSince = now
         progressMark = delivered
+    }
+
+    /// Whether it is news that the consumer is fast.
+    mutating func noticesSpeed(at now: UInt64) -> Bool {
+        guard !isFast, delivered - speedMark >= Self.fastBytes else { return false }
+        isFast = now - speedSince <= Self.fastTime
+        speedSince = now
+        speedMark = delivered
+        return isFast
     }
 
     /// Since when the consumer holds the transfer up: the gate is closed, or bytes wait and hardly any are taken.

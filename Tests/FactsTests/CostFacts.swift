@@ -5,6 +5,30 @@ import Testing
 @Suite("Facts: what a process with a session costs", .serialized)
 struct CostFacts {
     @Test(
+        "F16: a session's time limit arms timers, anew for each chunk, unless it is past the end of the clock"
+    )
+    func timers() throws {
+        let origin = try BadOrigin { try $0.respond(pattern: Pattern(seed: 1), count: 1 << 20) }
+        func secondsLeft(_ probe: Probe) -> Int {
+            (0..<64).reduce(0) { longest, descriptor in
+                // "it_value: (SECONDS, NANOSECONDS)", of a timerfd.
+                let lines = (try? readText("/proc/\(probe.processID)/fdinfo/\(descriptor)")) ?? ""
+                let value = lines.split(separator: "\n").first { $0.hasPrefix("it_value: (") }
+                return max(longest, value.flatMap { Int($0.dropFirst(11).prefix { $0 != "," }) } ?? 0)
+            }
+        }
+        let year = try Probe("timeout=31536000")
+        let never = try Probe("timeout=10000000000")
+        // Timers are armed behind the transfer's back: those of the first are by the time of the last.
+        for _ in 0..<3 {
+            _ = try year.outcome(origin.url())
+            _ = try never.outcome(origin.url())
+        }
+        try eventually(revisit("F16", "Foundation arms no timer")) { secondsLeft(year) > 31_000_000 }
+        #expect(secondsLeft(never) < 300, "\(revisit("F16", "Foundation arms a timer all the same"))")
+    }
+
+    @Test(
         "F7: a few MB of private memory, a start well under a second, hundreds of fetches a second on one connection"
     )
     func cost() throws {
