@@ -10,5 +10,5 @@ cases/       what is measured, a file for each question
 processes    starting programs; CPU time, memory and wake-ups of whole process trees
 arithmetic   medians and ratios
 report       the table and the document; plots draws the pictures
-guard        what was recorded, and what counts as worse; counting gets numbers that do not depend on time
+guard        what was recorded, and what counts as worse; counting and tracing get figures that do not depend on time
 """

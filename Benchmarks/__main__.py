@@ -16,8 +16,8 @@ from .bench import REPOSITORY, Bench, load_average, say
 from .cases import CASES
 from .guard import Figure, Verdict, judge, load, save
 from .machine import describe_machine, linking, missing, versions
-from .processes import Failed
 from .plots import draw
+from .processes import Failed
 from .report import is_quiet, table, write_document
 from .results import CaseResult, Results
 from .sizes import CHECK, FULL, SHORT

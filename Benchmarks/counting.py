@@ -1,37 +1,31 @@
 """Figures for the guard that a busy machine does not spoil.
 
-System calls are counted by strace(1): of a service from its start to its end, once with little work and once with much, so
-that the difference is the work's. CPU time is user and system time of whole trees, as a ratio to curl's for the same work; the least counts, too, because what others
-do can only add to it. Memory and wake-ups are what they are. Instructions
-would be better, but virtual machines seldom have the counters, and valgrind cannot run a lane: a lane forbids itself files
-and system calls that valgrind needs.
+System calls are what strace counts (tracing). CPU time is user and system time of whole trees, as a ratio to curl's for the same
+work; of several turns the least counts, because what others do can only add to it. Memory and wake-ups are what they are.
+Instructions would be better, but virtual machines seldom have the counters, and valgrind cannot run a lane: a lane forbids itself
+files and system calls that valgrind needs.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import re
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 from .arithmetic import wakeups
 from .bench import Bench
 from .cases.memory import parked_bytes, service_bytes
 from .cases.throughput import measure_body
-from .contenders import CURL, SLUICE, contenders
+from .contenders import CURL, SLUICE
 from .guard import Figure
-from .processes import Command, Failed, flow
-from .service import Service
-from .sizes import KiB, MiB
+from .processes import Command, flow
+from .sizes import KiB
+from .tracing import BODY, system_calls
 
 Figures = dict[str, Figure]
 
-BODY = 64 * MiB
 TURNS = 5
 # For how long an idle service is let alone before its wake-ups are counted, and for how long they are at least.
 CALM, WATCHED = 7.0, 5.0
@@ -58,18 +52,20 @@ class Counter:
             time.sleep(max(0.0, since + WATCHED - time.monotonic()))
             per_second = wakeups(before, idle.context_switches()) / (time.monotonic() - since)
             # One or two in all that time are chance, and are rounded away; a timer is not.
-            self._settled["wake-ups per second of an idle service"] = Figure(math.floor(per_second * 5) / 5, slack=0.25)
+            self._settled["wake-ups per second of an idle service"] = Figure(math.floor(per_second * 5) / 5, slack=1.0)
         return figures | self._settled
 
     def again(self) -> Figures:
         """Counts once more what varies."""
-        for measure in (_system_calls, _cpu_of_bodies, _cpu_of_jobs):
+        for measure in (system_calls, _cpu_of_bodies, _cpu_of_jobs):
             for name, value in measure(self._bench).items():
                 self._least[name] = min(value, self._least.get(name, value))
         least = self._least
         return self._settled | {
-            "system calls per MiB of a body, × curl": Figure(least["calls of a body"] / least["calls of curl"]),
-            "system calls per small job": Figure(least["calls of a job"]),
+            "system calls per MiB of a body, × curl": Figure(
+                least["calls of a body"] / least["calls of curl"], slack=0.25
+            ),
+            "system calls per small job, without waiting and waking": Figure(least["calls of a job"]),
             "CPU time of a body over HTTP, × curl": Figure(least["CPU, HTTP, sluice"] / least["CPU, HTTP, curl"]),
             "CPU time of a body over TLS, × curl": Figure(least["CPU, TLS, sluice"] / least["CPU, TLS, curl"]),
             "CPU time of a small job, × a curl process": Figure(least["CPU, job"] / least["CPU, curl process"]),
@@ -126,72 +122,3 @@ def memory(bench: Bench) -> Figures:
         # The allocator's steps are large beside it.
         "private KiB of a parked job": Figure(parked_bytes(bench) / KiB, slack=0.5),
     }
-
-
-# ---- system calls -------------------------------------------------------------------------------------------------
-
-
-def _system_calls(bench: Bench) -> dict[str, float]:
-    """On one processor: how often a lane sleeps and is woken would otherwise depend on who uses the others."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
-    try:
-        return _calls_of_everything(bench)
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-def _calls_of_everything(bench: Bench) -> dict[str, float]:
-    little = 64 * KiB
-    bench.origin.serve("body", BODY, bench.native.consumer)
-    bench.origin.serve("less", little, bench.native.consumer)
-    bench.origin.serve("little", 10 * KiB, bench.native.consumer)
-    url, less = bench.origin.url("body"), bench.origin.url("less")
-
-    def fetch(url: str) -> Callable[[Service], list[Command]]:
-        def commands(service: Service) -> list[Command]:
-            present, _ = contenders(bench.built, service.socket, bench.origin, bench.native)
-            return [present[0].command(url)]
-
-        return commands
-
-    def jobs(number: int) -> Callable[[Service], list[Command]]:
-        return lambda service: [
-            [bench.native.client, service.socket, "jobs", str(number), "1", str(10 * KiB), bench.origin.url("little")]
-        ]
-
-    mebibytes = (BODY - little) / MiB
-    of_body = (_calls_of_service(bench, fetch(url)) - _calls_of_service(bench, fetch(less))) / mebibytes
-    curl = bench.contender(CURL).command
-    of_curl = (_calls(bench, curl(url)) - _calls(bench, curl(less))) / mebibytes
-    of_job = (_calls_of_service(bench, jobs(220)) - _calls_of_service(bench, jobs(20))) / 200
-    return {"calls of a body": of_body, "calls of curl": of_curl, "calls of a job": of_job}
-
-
-def _calls_of_service(bench: Bench, commands: Callable[[Service], list[Command]]) -> float:
-    """System calls of a service, from its start to its end, and of the clients that `commands` are."""
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder, ExitStack() as stack:
-        summary = Path(folder) / "calls"
-        service = Service(stack, bench.built, bench.origin.authority, tracer=_strace(summary))
-        of_clients = sum(_calls(bench, command) for command in commands(service))
-        service.stop()
-        return _total(summary) + of_clients
-
-
-def _calls(bench: Bench, command: Command) -> float:
-    with tempfile.TemporaryDirectory(prefix="sluice-bench-") as folder:
-        summary = Path(folder) / "calls"
-        flow([*_strace(summary), *command], [bench.native.consumer], 60)
-        return _total(summary)
-
-
-def _strace(summary: Path) -> list[str]:
-    return ["strace", "--follow-forks", "--summary-only", "--output", str(summary)]
-
-
-def _total(summary: Path) -> float:
-    """The line of all calls in strace's table."""
-    found = re.search(r"^100\.00\s+\S+\s+(?:\d+\s+)?(\d+)(?:\s+\d+)?\s+total$", summary.read_text(), re.MULTILINE)
-    if found is None:
-        raise Failed(f"strace has counted nothing: {summary.read_text()[:200]!r}")
-    return float(found[1])

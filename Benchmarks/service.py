@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from .processes import Failed, Program, context_switches, cpu_of_tree, eventually, private_bytes, tree
+from .processes import (
+    Failed,
+    Program,
+    context_switches,
+    cpu_of_tree,
+    eventually,
+    private_bytes,
+    tree,
+)
 from .varlink import Client
 
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
