@@ -1,3 +1,4 @@
+internal import CUnix
 internal import EventLoop
 internal import Glibc
 internal import SluiceCore
@@ -230,6 +231,8 @@ final class LaneController {
         case .after(let milliseconds): scheduleTick(job, milliseconds: milliseconds)
         case .stalled(let holdAfter):
             channel.send(.stalled(serial: job.order.serial))
+            // It may stay so for long, and there may be many.
+            cunix_give_memory_back()
             watchHold(job, milliseconds: holdAfter)
         }
     }
