@@ -92,6 +92,8 @@ void cunix_use_one_malloc_arena(void)
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 
+void cunix_give_memory_back(void) { malloc_trim(0); }
+
 const void *cunix_find(const void *bytes, size_t count, const void *part, size_t part_count)
 {
     return memmem(bytes, count, part, part_count);

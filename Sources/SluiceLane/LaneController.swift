@@ -1,3 +1,4 @@
+internal import CUnix
 internal import EventLoop
 internal import Glibc
 internal import SluiceCore
@@ -76,10 +77,7 @@ final class LaneController {
             let transfer = Transfer(
                 requests: requests, pump: pump, notify: { mailbox.post(.transfer($0)) })
             let job = LaneJob(order: order, pump: pump, transfer: transfer, lock: lock)
-            job.sinkWatch = try pump.watch(on: loop) { [self, weak job] readiness in
-                guard let job else { return }
-                sinkIsReady(job, readiness)
-            }
+            try watchSink(job, for: [])
             self.job = job
             job.patience = loop.after(.seconds(order.timeouts.connect)) { [self, weak job] in
                 guard let job else { return }
@@ -124,10 +122,10 @@ final class LaneController {
     private func handle(_ event: Pump.Event, _ job: LaneJob) {
         switch event {
         case .startTicking:
-            scheduleTick(job, milliseconds: 1)
+            startTicking(job)
         case .flowing:
             channel.send(.flowing(serial: job.order.serial))
-            scheduleTick(job, milliseconds: 1)
+            startTicking(job)
         case .held:
             channel.send(.held(serial: job.order.serial))
         case .released:
@@ -180,6 +178,24 @@ final class LaneController {
         }
     }
 
+    private func watchSink(_ job: LaneJob, for readiness: Readiness) throws(Errno) {
+        if let watch = job.sinkWatch {
+            watch.readiness = readiness
+            return
+        }
+        job.sinkWatch = try job.pump.watch(on: loop, for: readiness) { [self, weak job] readiness in
+            guard let job else { return }
+            sinkIsReady(job, readiness)
+        }
+    }
+
+    /// While bytes flow the pump meets the consumer's end often enough to notice that it is closed. A watch would wake
+    /// this thread each time a consumer splices something out of the pipe, whatever it is for.
+    private func unwatchSink(_ job: LaneJob) {
+        job.sinkWatch?.cancel()
+        job.sinkWatch = nil
+    }
+
     private func sinkIsReady(_ job: LaneJob, _ readiness: Readiness) {
         if !readiness.isDisjoint(with: [.failed, .hungUp]) {
             end(job, Self.consumerGone)
@@ -188,18 +204,36 @@ final class LaneController {
         }
     }
 
+    private func startTicking(_ job: LaneJob) {
+        unwatchSink(job)
+        scheduleTick(job, milliseconds: 1)
+    }
+
     private func scheduleTick(_ job: LaneJob, milliseconds: Int) {
         job.tick = loop.after(.milliseconds(milliseconds)) { [self, weak job] in
-            guard let job else { return }
-            let tick = job.pump.tick()
-            if tick.wantsRoom { job.sinkWatch?.readiness = .writable }
-            switch tick.next {
-            case .never: break
-            case .after(let milliseconds): scheduleTick(job, milliseconds: milliseconds)
-            case .stalled(let holdAfter):
-                channel.send(.stalled(serial: job.order.serial))
-                watchHold(job, milliseconds: holdAfter)
+            if let job { tick(job) }
+        }
+    }
+
+    private func tick(_ job: LaneJob) {
+        let tick = job.pump.tick()
+        if case .after = tick.next, !tick.wantsRoom {
+            unwatchSink(job)
+        } else {
+            do {
+                try watchSink(job, for: tick.wantsRoom ? .writable : [])
+            } catch {
+                return end(job, Outcome(.laneUnavailable, "the consumer's end cannot be watched: \(error)"))
             }
+        }
+        switch tick.next {
+        case .never: break
+        case .after(let milliseconds): scheduleTick(job, milliseconds: milliseconds)
+        case .stalled(let holdAfter):
+            channel.send(.stalled(serial: job.order.serial))
+            // It may stay so for long, and there may be many.
+            cunix_give_memory_back()
+            watchHold(job, milliseconds: holdAfter)
         }
     }
 
@@ -241,8 +275,7 @@ final class LaneController {
     private func close(_ job: LaneJob, _ facts: EndFacts) {
         guard !job.accountIsClosed else { return }
         job.accountIsClosed = true
-        job.sinkWatch?.cancel()
-        job.sinkWatch = nil
+        unwatchSink(job)
         job.tick?.cancel()
         job.hold?.cancel()
         job.patience?.cancel()

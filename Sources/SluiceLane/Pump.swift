@@ -167,8 +167,10 @@ final class Pump: Sendable {
     // MARK: The loop's thread
 
     /// The consumer's end, for the loop to watch.
-    func watch(on loop: EventLoop, _ handler: @escaping (Readiness) -> Void) throws(Errno) -> Watch {
-        try loop.watch(sink, for: [], handler)
+    func watch(
+        on loop: EventLoop, for readiness: Readiness, _ handler: @escaping (Readiness) -> Void
+    ) throws(Errno) -> Watch {
+        try loop.watch(sink, for: readiness, handler)
     }
 
     /// Passes on what the consumer takes.
@@ -195,7 +197,8 @@ final class Pump: Sendable {
             let isOld = Monotonic.nanoseconds() - state.gatheredSince > Self.longestGather
             if !hasArrived || isOld || state.originHasEnded { pushEverything(&state, &events) }
             let next = nextTick(&state, hasArrived: hasArrived, &events)
-            return Tick(next: next, wantsRoom: state.needsWatch)
+            // While bytes come the session's thread is the one that writes.
+            return Tick(next: next, wantsRoom: state.needsWatch && !hasArrived)
         }
         events.forEach(notify)
         return tick

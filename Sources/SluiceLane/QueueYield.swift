@@ -6,8 +6,8 @@ internal import FoundationNetworking
 ///
 /// Used by the session's thread alone.
 struct QueueYield {
-    /// Chunks between two pauses: 4 MiB at Foundation's buffer size, and some 100 KiB of waiting cancellations.
-    private static let interval = 256
+    /// Chunks between two pauses: 1 MiB of a body, and some 100 KiB of what waits.
+    private static let interval = 64
 
     private var chunks = 0
 

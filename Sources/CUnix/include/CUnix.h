@@ -37,6 +37,8 @@ int cunix_reopen_read_write(int fd);
 // One malloc arena for all threads, and free memory given back beyond 256 KiB.
 // Call it before the first thread starts (mallopt(3), M_ARENA_MAX).
 void cunix_use_one_malloc_arena(void);
+// Gives the kernel every free page of the heap, wherever it lies (malloc_trim(3)).
+void cunix_give_memory_back(void);
 
 // memmem(3), which hides behind _GNU_SOURCE.
 const void *cunix_find(const void *bytes, size_t count, const void *part, size_t part_count);

@@ -1,0 +1,53 @@
+import Glibc
+import SluiceCore
+import SluiceInterface
+import TestKit
+import Testing
+import UnixSockets
+
+/// What a lane is woken for.
+@Suite("A lane's wake-ups")
+struct WakeUpTests {
+    private static let count = 32 << 20
+    private static let piece = 4096
+
+    @Test("a consumer that splices small pieces out of its pipe does not wake the lane for each")
+    func splicing() throws {
+        let origin = try BadOrigin { try $0.respond(pattern: Pattern(seed: 93), count: Self.count) }
+        let lane = try LaneBench()
+        let ledgerFile = try SharedCounters.makeFile(name: "test")
+        Ledger(new: try SharedCounters(mapping: ledgerFile)).restart(at: 0, now: Monotonic.nanoseconds())
+        let stage = try Pipe()
+        let staging = try stage.readEnd.reopenedForReadingAndWriting()
+        let pipe = try Pipe()
+        _ = try pipe.readEnd.setPipeCapacity(1 << 20)
+        let nowhere = OwnedDescriptor(adopting: open("/dev/null", O_WRONLY | O_CLOEXEC))
+        try lane.send(
+            .order(.test(origin.url())),
+            descriptors: [pipe.writeEnd.rawValue, ledgerFile.rawValue, staging.rawValue])
+        let start = Monotonic.nanoseconds()
+        var taken = 0
+        var splices = 0
+        while taken < Self.count {
+            let moved = try Splice.waitAndMove(
+                from: pipe.readEnd.rawValue, to: nowhere.rawValue, count: Self.piece)
+            guard moved > 0 else { break }
+            taken += moved
+            splices += 1
+        }
+        #expect(try lane.end().outcome.code == .complete)
+        #expect(taken == Self.count)
+        let wakeUps = try Self.wakeUps(lane.program.processID)
+        let milliseconds = Int((Monotonic.nanoseconds() - start) / 1_000_000)
+        print("figure: \(wakeUps) wake-ups of a lane's loop in \(milliseconds) ms and \(splices) splices")
+        // What is left is a tick in each millisecond, and a few for the job's beginning and end.
+        #expect(wakeUps < 2 * milliseconds + 50)
+    }
+
+    /// How often the main thread has waited for something, and got it.
+    private static func wakeUps(_ processID: Int32) throws -> Int {
+        let status = try readText("/proc/\(processID)/task/\(processID)/status")
+        let line = status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches:") }
+        return try #require(line?.split(separator: "\t").last.flatMap { Int($0) })
+    }
+}
