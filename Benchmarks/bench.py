@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,6 +50,12 @@ class Bench:
     def another_service(self, stack: ExitStack, **options: object) -> Service:
         """One more, untouched."""
         return Service(stack, self.built, self.origin.authority, **options)  # type: ignore[arg-type]
+
+    def with_another_service(self) -> Bench:
+        """The same, with one more service in the place of the first, for as long as that."""
+        service = self.another_service(self.stack)
+        present, _ = contenders(self.built, service.socket, self.origin, self.native)
+        return replace(self, service=service, contenders=present)
 
     def contender(self, name: str) -> Contender:
         for contender in self.contenders:

@@ -16,8 +16,8 @@ import subprocess
 import tempfile
 import termios
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -189,6 +189,17 @@ def flow(producer: Command, consumer: Command, timeout: float) -> Flow:
         for descriptor in (read_end, write_end):
             if descriptor >= 0:
                 os.close(descriptor)
+
+
+@contextmanager
+def one_processor() -> Iterator[None]:
+    """What is started in the `with` block shares one processor: what it costs then depends little on who uses the others."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def pipes(stack: ExitStack, count: int) -> tuple[list[int], list[int]]:

@@ -5,7 +5,6 @@ A service is counted from its start to its end, once with little work and once w
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections import Counter
@@ -24,23 +23,26 @@ MANY, FEW = 220, 20
 
 # How often threads wait, and wake each other, depends on who else uses the processors: a small job has from 30 to 60 of these.
 WAITING = frozenset(
-    ["epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "poll", "ppoll", "futex", "read", "write", "timerfd_settime", "recvmsg"]
+    [
+        "epoll_wait",
+        "epoll_pwait",
+        "epoll_pwait2",
+        "epoll_ctl",
+        "poll",
+        "ppoll",
+        "futex",
+        "read",
+        "write",
+        "timerfd_settime",
+        "recvmsg",
+    ]
 )
 # Those of a service with its lanes and clients; the clients are started with the socket's service.
 Clients = Callable[[Service], Command]
 
 
 def system_calls(bench: Bench) -> dict[str, float]:
-    """For each MiB of a body, with Sluice and with curl, and for each small job. All on one processor, for less chance."""
-    allowed = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(allowed)})
-    try:
-        return _system_calls(bench)
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-def _system_calls(bench: Bench) -> dict[str, float]:
+    """For each MiB of a body, with Sluice and with curl, and for each small job."""
     for name, size in (("body", BODY), ("part", PART), ("little", SMALL)):
         bench.origin.serve(name, size, bench.native.consumer)
     body, part = bench.origin.url("body"), bench.origin.url("part")
