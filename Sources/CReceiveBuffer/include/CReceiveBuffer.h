@@ -12,8 +12,9 @@
 // relies on it.  It can go when URLSession has such a setting.
 #pragma once
 
-// What libcurl gets, in bytes; its own limit is 512 KiB (7.88) or more.
-enum { CRECEIVEBUFFER_SIZE = 256 << 10 };
+// What libcurl gets, in bytes: its own limit (7.88).  With half of that a body
+// takes a sixth more CPU time, and a stalled lane 0.3 MB less memory.
+enum { CRECEIVEBUFFER_SIZE = 512 << 10 };
 
 // The size that Foundation asked for and that libcurl got a larger one
 // instead of, in bytes; 0 where that has not happened.
