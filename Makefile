@@ -81,7 +81,7 @@ help:
 	@echo 'deb          a Debian package in .build/deb, for machines without Swift'
 	@echo 'demo         a large download and a slow consumer, told step by step'
 	@echo 'bench        Sluice beside curl, wget, aria2c, aiohttp and two floors in C; writes docs/benchmarks.md. BENCH=short for'
-	@echo '             a quick look that writes nothing (bench-short is the same); CASES=ac for some; BUILT= for other programs'
+	@echo '             a quick look that writes nothing (bench-short is the same); CASES=ac for some; ROUNDS=3; BUILT= for other programs'
 	@echo 'bench-check  whether it has become slower or heavier than recorded; BENCH=short for counts alone, which need no calm;'
 	@echo '             RECORD=yes to record what is now'
 	@echo 'install      DESTDIR= PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR); after build'
@@ -179,7 +179,7 @@ bench_options = --built $(BUILT) $(if $(filter short,$(BENCH)),--short)
 
 # The programs are those of `build`, or of BUILT=.
 bench: bench-deps bench-venv $(if $(filter .build/release,$(BUILT)),build)
-	$(BENCH_PYTHON) -m Benchmarks run $(bench_options) $(if $(CASES),--cases '$(CASES)')
+	$(BENCH_PYTHON) -m Benchmarks run $(bench_options) $(if $(CASES),--cases '$(CASES)') $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-short:
 	$(MAKE) bench BENCH=short

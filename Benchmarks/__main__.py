@@ -22,6 +22,7 @@ from .report import is_quiet, table, write_document
 from .results import CaseResult, Results
 from .sizes import CHECK, FULL, SHORT
 
+# The latest run of everything in full, of which the document can be written again.
 SAVED = REPOSITORY / ".build/bench/results.json"
 
 
@@ -59,12 +60,13 @@ def main() -> int:
 
 def run_cases(arguments: argparse.Namespace) -> int:
     sizes = SHORT if arguments.short else FULL
+    command = "make bench-short" if arguments.short else "make bench"
     if arguments.rounds:
         sizes = replace(sizes, rounds=arguments.rounds)
-    load = load_average()
-    say(
-        f"load average {load:.2f}: {'the machine is quiet' if is_quiet(f'{load:.2f}') else 'others are at work, and figures will be noisy'}"
-    )
+        command += f" ROUNDS={arguments.rounds}"
+    load = f"{load_average():.2f}"
+    calm = "the machine is quiet" if is_quiet(load) else "others are at work, and figures will be noisy"
+    say(f"load average {load}: {calm}")
     cases: list[CaseResult] = []
     with ExitStack() as stack:
         bench = Bench.start(stack, arguments.built.resolve(), sizes)
@@ -77,19 +79,19 @@ def run_cases(arguments: argparse.Namespace) -> int:
             say(f"({key}) took {time.monotonic() - begin:.1f} s")
         absent = bench.absent
     results = Results(
-        command="make bench-short" if arguments.short else "make bench",
+        command=command,
         date=time.strftime("%Y-%m-%d", time.gmtime()),
         form=sizes.name,
         rounds=sizes.rounds,
-        load_average=f"{load:.2f}",
+        load_average=load,
         machine=describe_machine(),
         versions=versions(arguments.built),
         absent=absent,
         cases=cases,
     )
-    results.save(SAVED)
     print(table(results))
     if not arguments.short and set(arguments.cases) == set(CASES):
+        results.save(SAVED)
         write(results)
     return 1 if any(case.failures for case in cases) else 0
 

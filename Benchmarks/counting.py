@@ -32,7 +32,7 @@ TURNS = 5
 # What the least of them still varies by on a machine that others use.
 NOISE = 0.3
 # For how long an idle service is let alone before its wake-ups are counted, and for how long they are at least.
-CALM, WATCHED = 7.0, 5.0
+CALM, WATCHED = 12.0, 5.0
 
 
 class Counter:

@@ -20,7 +20,7 @@ def describe_machine() -> dict[str, str]:
         "processor": f"{processor}, {len(os.sched_getaffinity(0))} cores for us",
         "memory": f"{memory} GiB",
         "system": _first(r'PRETTY_NAME="(.*)"', Path("/etc/os-release")) or platform.system(),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "fs.pipe-user-pages-soft": soft,
     }
 

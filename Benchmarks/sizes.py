@@ -98,6 +98,6 @@ SHORT = Sizes(
     held=4,
     parked=100,
     stalled_body=GiB,
-    observe=2,
+    observe=1,
     idle=5,
 )

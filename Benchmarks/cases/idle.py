@@ -20,7 +20,7 @@ def run(bench: Bench) -> list[CaseResult]:
         run_program([bench.native.client, used.socket, "jobs", "50", "8", str(sizes.small), bench.origin.url("small")])
         used.settle()
         # Threads of a runtime's pool that have nothing to do end after some seconds; that is not idling yet.
-        time.sleep(7)
+        time.sleep(sizes.idle + 5)
         names = {"started, nothing done yet": fresh, "after 50 jobs, lanes kept for the next": used}
         before = {name: service.context_switches() for name, service in names.items()}
         time.sleep(sizes.idle)
