@@ -35,7 +35,7 @@ struct DaemonService: Service {
         // First of all: a successor may already be about to make its own.
         ownFile?.remove()
         // Where the start has failed, the jobs of an earlier process wait for one that does not.
-        let plan = failure == nil ? plan() : .handOver
+        let plan = failure == nil ? plan() : isManaged ? .handOver : .endNow
         await withCheckedContinuation { continuation in
             Task { await daemon.stop(plan) { continuation.resume() } }
         }
