@@ -247,8 +247,7 @@ extension Integration {
                 $0.stallTimeoutSeconds = 1
             }.finishComplete(1_000_000)
             #expect(job.attemptLog.map(\.code) == [.stallTimeout, .complete])
-            // Less where a busy machine lets the origin fall silent before it has sent all that.
-            #expect(job.attemptLog.count == 2 && (1...300_000).contains(job.attemptLog[1].position))
+            #expect(job.attemptLog.map(\.position) == [0, 300_000])
         }
 
         @Test("what was delivered before counts towards the largest size that is wanted")
