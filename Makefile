@@ -48,14 +48,14 @@ PYPI_PACKAGES := varlink==31.0.0
 
 # Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
 DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
+# What `make deb` needs beside that.
+DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
     python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian debootstrap \
     mandoc man-db groff-base bash-completion zsh fish jq iproute2 \
     prometheus prometheus-node-exporter python3-prometheus-client tmux
 # What is measured beside Sluice, and what it is measured with; `make bench` alone installs these.
 DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils python3 python3-venv strace ca-certificates
-# What `make deb` needs beside that.
-DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 
 SOURCES := Package.swift Sources Tests
 SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
@@ -225,10 +225,11 @@ $(BENCH_VENV)/.done: Benchmarks/requirements.txt
 
 # ---- the Debian package ----------------------------------------------------
 
-deb: build-static
+deb:
+	dpkg-checkbuilddeps
+	$(MAKE) build-static
 	rm -rf .build/deb
 	install -d .build/deb
-	dpkg-checkbuilddeps
 	SLUICE_BUILT="$$PWD/.build/static/release" SLUICE_DEBS="$$PWD/.build/deb" debian/rules binary
 	dh_clean
 	ls -l .build/deb
