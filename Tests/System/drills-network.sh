@@ -143,8 +143,9 @@ drop_in clock <<< "[Service]
 Environment=LD_PRELOAD=$clock_library CLOCK_FILE=$clock_file"
 systemctl restart $unit
 daemon=$(main)
-rm -f "$scratch/www/sign" "$scratch/www/busy"
-ask fetch running "$origin/slow/long" '{"deadlineSeconds":120}'
+rm -f "$scratch/www/sign" "$scratch/www/busy" "$scratch/www/flow"
+# Runs for as long as the rest takes, however slow the machine is.
+ask fetch running "$gate/trickle/flow/long" '{"deadlineSeconds":120}'
 ask pace running $((20 << 20))
 ask fetch parked "$origin/middle" '{"deadlineSeconds":120}'
 ask fetch held "$gate/hold/sign/small" '{"deadlineSeconds":120,"connectTimeoutSeconds":60}'
@@ -166,7 +167,7 @@ for offset in $((5 * hour)) $((-30 * hour)) $((1000 * hour)); do
     done
     same_process
 done
-touch "$scratch/www/sign" "$scratch/www/busy"
+touch "$scratch/www/sign" "$scratch/www/busy" "$scratch/www/flow"
 ask stop running
 whole running long
 whole parked middle

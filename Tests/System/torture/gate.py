@@ -4,6 +4,7 @@ gate.py PORT FOLDER
 
     /hold/SIGN/NAME    no answer before FOLDER/SIGN is there; then the file FOLDER/NAME
     /busy/SIGN/NAME    503 and Retry-After before that
+    /trickle/SIGN/NAME    the file, in drops (128 KiB/s) before that, and then what is left of it at once
 """
 
 import http.server
@@ -12,6 +13,7 @@ import sys
 import time
 
 port, folder = int(sys.argv[1]), sys.argv[2]
+DROP, PAUSE = 16 << 10, 0.125
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -26,7 +28,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        while not os.path.exists(f"{folder}/{sign}"):
+        while manner != "trickle" and not os.path.exists(f"{folder}/{sign}"):
             time.sleep(0.02)
         with open(f"{folder}/{name}", "rb") as file:
             body = file.read()
@@ -35,7 +37,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
             self.send_header("ETag", f'"{name}"')
             self.end_headers()
-            self.wfile.write(body)
+            sent = 0
+            while manner == "trickle" and not os.path.exists(f"{folder}/{sign}"):
+                self.wfile.write(body[sent:sent + DROP])
+                sent += DROP
+                time.sleep(PAUSE)
+            self.wfile.write(body[sent:])
         except OSError:
             self.close_connection = True
 
