@@ -1,6 +1,8 @@
-/* A small client of io.sluice.Ingest: one connection, a pipe for each body, and a question about each outcome.
+/* A small client of io.sluice.Ingest: a pipe for each body, and one call for each, which is answered with the pipe and then
+   with the outcome.
 
-   client SOCKET jobs COUNT INFLIGHT SIZE URL   fetches URL?0 to URL?(COUNT-1), INFLIGHT of them at a time
+   client SOCKET jobs COUNT INFLIGHT SIZE URL   fetches URL?0 to URL?(COUNT-1), INFLIGHT of them at a time, on as many
+                                                connections
    client SOCKET latency COUNT SIZE URL         one after another; prints the nanoseconds from each call to its first byte
 
    Every body is read to its end, has to have SIZE bytes, and its job has to be complete. */
@@ -51,10 +53,11 @@ static void connect_to(struct connection *connection, const char *path) {
     connection->descriptor = -1;
 }
 
-static void call(struct connection *connection, const char *method, const char *name, const char *value) {
+/* With "more" there are two replies: the pipe comes with the first, the outcome with the second. */
+static void fetch(struct connection *connection, const char *url) {
     char message[2048];
-    int length = snprintf(message, sizeof message, "{\"method\":\"io.sluice.Ingest.%s\",\"parameters\":{\"%s\":\"%s\"}}",
-                          method, name, value);
+    int length = snprintf(message, sizeof message,
+                          "{\"method\":\"io.sluice.Ingest.Fetch\",\"more\":true,\"parameters\":{\"url\":\"%s\"}}", url);
     /* The terminating NUL is the end of the message. */
     if (send(connection->socket, message, (size_t)length + 1, MSG_NOSIGNAL) != length + 1) die("send");
 }
@@ -101,14 +104,6 @@ static const char *field(const char *reply, const char *name) {
     return place;
 }
 
-static void copy_id(char *id, size_t room, const char *reply) {
-    const char *text = field(reply, "id");
-    size_t length = strcspn(text, "\"");
-    if (length >= room) refuse("id", reply);
-    memcpy(id, text, length);
-    id[length] = 0;
-}
-
 static void check_outcome(const char *reply, long long bytes, long long size) {
     if (bytes != size || atoll(field(reply, "bytesDelivered")) != size) refuse("not as many bytes as there should be", reply);
     if (strncmp(field(field(reply, "outcome"), "code"), "complete\"", 9) != 0) refuse("not complete", reply);
@@ -116,68 +111,74 @@ static void check_outcome(const char *reply, long long bytes, long long size) {
 
 /* ---- many at a time ------------------------------------------------------ */
 
-struct job {
-    char id[128];
+/* A connection has one job at a time. */
+struct slot {
+    struct connection connection;
     int pipe; /* -1 where nothing is to be read */
     long long bytes;
+    int is_busy;
 };
+static struct slot slots[most];
 
-/* Replies come in the order of the calls: whose they are is kept in a ring. */
-static struct job jobs[most];
-static int asked[2 * most], first_asked, asked_count;
-
-static void remember(int index) {
-    asked[(first_asked + asked_count++) % (2 * most)] = index;
-}
-
-static void fetch_next(struct connection *connection, int index, const char *url, long number) {
+static void fetch_next(struct slot *slot, const char *url, long number) {
     char numbered[1024];
     snprintf(numbered, sizeof numbered, "%s?%ld", url, number);
-    jobs[index] = (struct job){.pipe = -1};
-    call(connection, "Fetch", "url", numbered);
-    remember(index);
+    fetch(&slot->connection, numbered);
+    slot->bytes = 0;
+    slot->is_busy = 1;
 }
 
-static void run_jobs(struct connection *connection, long count, int inflight, long long size, const char *url) {
+static void read_body(struct slot *slot) {
     static char buffer[64 << 10];
-    static struct pollfd polled[most + 1];
-    long started = 0, ended = 0;
-    for (int i = 0; i < inflight && started < count; i++) fetch_next(connection, i, url, started++);
-    while (ended < count) {
-        polled[inflight] = (struct pollfd){.fd = connection->socket, .events = POLLIN};
-        for (int i = 0; i < inflight; i++)
-            polled[i] = (struct pollfd){.fd = jobs[i].id[0] != 0 ? jobs[i].pipe : -1, .events = POLLIN};
-        if (poll(polled, (nfds_t)inflight + 1, 60000) <= 0) die("poll");
-        for (int i = 0; i < inflight; i++) {
-            if (polled[i].revents == 0) continue;
-            ssize_t got = read(jobs[i].pipe, buffer, sizeof buffer);
-            if (got < 0) die("read");
-            jobs[i].bytes += got;
-            if (got > 0) continue;
-            close(jobs[i].pipe);
-            jobs[i].pipe = -1;
-            call(connection, "Wait", "id", jobs[i].id);
-            remember(i);
+    ssize_t got = read(slot->pipe, buffer, sizeof buffer);
+    if (got < 0) die("read");
+    slot->bytes += got;
+    if (got > 0) return;
+    close(slot->pipe);
+    slot->pipe = -1;
+}
+
+/* Takes what has come; returns whether the job is over. */
+static int hear(struct slot *slot, long long size) {
+    struct connection *connection = &slot->connection;
+    receive(connection);
+    const char *reply;
+    while ((reply = next_reply(connection)) != NULL) {
+        if (strstr(reply, "\"continues\":true") != NULL) {
+            if (connection->descriptor < 0) refuse("no descriptor", reply);
+            slot->pipe = connection->descriptor;
+            connection->descriptor = -1;
+            continue;
         }
-        if (polled[inflight].revents == 0) continue;
-        receive(connection);
-        const char *reply;
-        while ((reply = next_reply(connection)) != NULL) {
-            if (asked_count == 0) refuse("nothing was asked", reply);
-            int index = asked[first_asked];
-            first_asked = (first_asked + 1) % (2 * most);
-            asked_count--;
-            if (jobs[index].id[0] == 0) {
-                if (connection->descriptor < 0) refuse("no descriptor", reply);
-                copy_id(jobs[index].id, sizeof jobs[index].id, reply);
-                jobs[index].pipe = connection->descriptor;
-                connection->descriptor = -1;
-            } else {
-                check_outcome(reply, jobs[index].bytes, size);
-                ended++;
-                jobs[index] = (struct job){.pipe = -1};
-                if (started < count) fetch_next(connection, index, url, started++);
-            }
+        /* The outcome may overtake the end of the body, but not the body. */
+        while (slot->pipe >= 0) read_body(slot);
+        check_outcome(reply, slot->bytes, size);
+        return 1;
+    }
+    return 0;
+}
+
+static void run_jobs(const char *path, long count, int inflight, long long size, const char *url) {
+    static struct pollfd polled[2 * most];
+    long started = 0, ended = 0;
+    for (int i = 0; i < inflight; i++) {
+        connect_to(&slots[i].connection, path);
+        slots[i].pipe = -1;
+        if (started < count) fetch_next(&slots[i], url, started++);
+    }
+    while (ended < count) {
+        for (int i = 0; i < inflight; i++) {
+            int is_busy = slots[i].is_busy;
+            polled[2 * i] = (struct pollfd){.fd = is_busy ? slots[i].pipe : -1, .events = POLLIN};
+            polled[2 * i + 1] = (struct pollfd){.fd = is_busy ? slots[i].connection.socket : -1, .events = POLLIN};
+        }
+        if (poll(polled, 2 * (nfds_t)inflight, 60000) <= 0) die("poll");
+        for (int i = 0; i < inflight; i++) {
+            if (polled[2 * i].revents != 0) read_body(&slots[i]);
+            if (polled[2 * i + 1].revents == 0 || !hear(&slots[i], size)) continue;
+            ended++;
+            slots[i].is_busy = 0;
+            if (started < count) fetch_next(&slots[i], url, started++);
         }
     }
     printf("%lld\n", (long long)ended * size);
@@ -191,36 +192,36 @@ static const char *answer(struct connection *connection) {
     return reply;
 }
 
-static void run_latency(struct connection *connection, long count, long long size, const char *url) {
+static void run_latency(const char *path, long count, long long size, const char *url) {
     static char buffer[64 << 10];
+    static struct connection connection;
+    connect_to(&connection, path);
     for (long i = 0; i < count; i++) {
-        char id[128];
         long long begin = now();
-        call(connection, "Fetch", "url", url);
-        copy_id(id, sizeof id, answer(connection));
-        ssize_t got = read(connection->descriptor, buffer, 1);
+        fetch(&connection, url);
+        const char *reply = answer(&connection);
+        if (connection.descriptor < 0) refuse("no descriptor", reply);
+        ssize_t got = read(connection.descriptor, buffer, 1);
         long long first = now() - begin, bytes = 0;
         while (got > 0) {
             bytes += got;
-            got = read(connection->descriptor, buffer, sizeof buffer);
+            got = read(connection.descriptor, buffer, sizeof buffer);
         }
-        close(connection->descriptor);
-        call(connection, "Wait", "id", id);
-        check_outcome(answer(connection), bytes, size);
+        close(connection.descriptor);
+        connection.descriptor = -1;
+        check_outcome(answer(&connection), bytes, size);
         printf("%lld\n", first);
     }
 }
 
 int main(int count, char **arguments) {
-    static struct connection connection;
     if (count < 6) return 2;
-    connect_to(&connection, arguments[1]);
     if (strcmp(arguments[2], "jobs") == 0 && count == 7) {
         int inflight = atoi(arguments[4]);
         if (inflight < 1 || inflight > most) return 2;
-        run_jobs(&connection, atol(arguments[3]), inflight, atoll(arguments[5]), arguments[6]);
+        run_jobs(arguments[1], atol(arguments[3]), inflight, atoll(arguments[5]), arguments[6]);
     } else if (strcmp(arguments[2], "latency") == 0 && count == 6) {
-        run_latency(&connection, atol(arguments[3]), atoll(arguments[4]), arguments[5]);
+        run_latency(arguments[1], atol(arguments[3]), atoll(arguments[4]), arguments[5]);
     } else {
         return 2;
     }

@@ -101,9 +101,10 @@ public enum LaneReport: Codable, Sendable, Equatable {
     case released(serial: Int)
     /// The consumer takes bytes so fast that larger pipes would serve it.
     case keepsUp(serial: Int)
-    /// The transfer has ended; the lane will not touch the job's descriptors again.
-    case ended(serial: Int, EndFacts)
-    /// The session is idle: the lane can take its next order.
+    /// The transfer has ended; the lane will not touch the job's descriptors again. Where the session is idle, too, the
+    /// lane can take its next order, and no `idle` follows.
+    case ended(serial: Int, EndFacts, isIdle: Bool)
+    /// The session has let go of a transfer that had ended: the lane can take its next order.
     case idle
 }
 

@@ -203,7 +203,8 @@ final class IngestAPI {
         scheduler.register(job)
         // The read end is the client's alone from here on: when the client closes it, everybody sees that.
         let index = call.push(pipe.readEnd)
-        call.reply(Ingest.FetchReply(id: job.id, bodyFileDescriptor: index))
+        call.reply(Ingest.FetchReply(id: job.id, bodyFileDescriptor: index), continues: call.wantsMore)
+        if call.wantsMore { subscriptions.wait(call, for: job, isFetch: true) }
         scheduler.enqueue(job, sink: pipe.writeEnd, isPipe: true)
     }
 
@@ -213,7 +214,7 @@ final class IngestAPI {
         call.onDisconnect = { [weak self] in
             self?.scheduler.end(job, Outcome(.consumerGone, "the client closed its connection"))
         }
-        call.upgrade(Ingest.FetchReply(id: job.id, bodyFileDescriptor: nil)) { [unowned self] socket, _ in
+        call.upgrade(Ingest.FetchReply(id: job.id)) { [unowned self] socket, _ in
             // What a client sends beyond its call has no meaning here.
             scheduler.enqueue(job, sink: socket, isPipe: false)
         }

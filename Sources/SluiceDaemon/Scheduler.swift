@@ -97,7 +97,9 @@ final class Scheduler {
         store.follow(job)
         putIntoQueue(job)
         dispatch()
-        if job.machine.publicState == .queued { onChange(job) }
+        guard job.machine.publicState == .queued else { return }
+        watchSink(of: job)
+        onChange(job)
     }
 
     /// Goes on with a job that an earlier daemon began: its position, its account and its state are set.
@@ -105,6 +107,7 @@ final class Scheduler {
         jobs.insert(job)
         metrics.restored(with: job.numbers)
         accept(job, sink: sink, isPipe: true)
+        watchSink(of: job)
         if let account = job.account { pipes.addFolded(account.staging, to: job) }
         log.restored(job)
         if let left = job.secondsLeft { watchDeadline(of: job, max(0, left)) }
@@ -126,7 +129,6 @@ final class Scheduler {
         job.sinkIsPipe = isPipe
         if isPipe { pipes.add(sink, to: job) }
         job.sink = consume sink
-        watchSink(of: job)
     }
 
     private func watchDeadline(of job: JobRecord, _ seconds: Double) {
@@ -276,25 +278,30 @@ final class Scheduler {
             holding.removeAll { $0 === job }
         case .keepsUp(job.serial):
             if pipes.grow(job) { lane.send(.pipesGrown(serial: job.serial)) }
-        case .ended(job.serial, let claim):
+        case .ended(job.serial, let claim, let isIdle):
             guard let facts = claim.checked else { return lane.kill() }
-            // The lane has still to let go of the transfer: it gets so long for it.
-            watchEnd(of: job, in: lane)
+            // Otherwise it has still to let go of the transfer, and gets so long for it.
+            if !isIdle { watchEnd(of: job, in: lane) }
             ended(job, facts)
+            if isIdle { becameIdle(lane, job) }
         case .idle:
-            let isOver = job.machine.outcome != nil
-            guard isOver || job.machine.isBetweenAttempts else {
-                // It says that it is done and has not said how: not a lane to believe. Its death ends the attempt.
-                return lane.kill()
-            }
-            running[ObjectIdentifier(lane)] = nil
-            if !isOver { release(job) }
-            job.endDeadline?.cancel()
-            pool.giveBack(lane)
+            becameIdle(lane, job)
         case .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
             // About a job that this lane had before.
             break
         }
+    }
+
+    private func becameIdle(_ lane: LaneProcess, _ job: JobRecord) {
+        let isOver = job.machine.outcome != nil
+        guard isOver || job.machine.isBetweenAttempts else {
+            // It says that it is done and has not said how: not a lane to believe. Its death ends the attempt.
+            return lane.kill()
+        }
+        running[ObjectIdentifier(lane)] = nil
+        if !isOver { release(job) }
+        job.endDeadline?.cancel()
+        pool.giveBack(lane)
     }
 
     private func responded(_ job: JobRecord, _ facts: ResponseFacts) {

@@ -49,87 +49,79 @@ struct ServiceLog {
     // MARK: Jobs
 
     func queued(_ job: JobRecord) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
         write(
             .info, .jobQueued, "job accepted",
-            facts(job, ["SLUICE_URL": "\(job.request.url.redacted)", "SLUICE_USER": "\(job.owner.userID)"]))
+            of: job, ["SLUICE_URL": "\(job.request.url.redacted)", "SLUICE_USER": "\(job.owner.userID)"])
     }
 
     func dispatched(_ job: JobRecord) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
         write(
             .info, .jobStarted, "job started",
-            facts(job, ["SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_LANE": "\(job.lane?.processID ?? 0)"]))
+            of: job, ["SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_LANE": "\(job.lane?.processID ?? 0)"])
     }
 
     func responded(_ job: JobRecord) {
-        guard logger.logLevel <= .debug, allowed(.jobs(of: job.owner.userID)) else { return }
-        let length = job.contentLength.map(String.init) ?? "unknown"
-        logger.debug("response accepted", metadata: facts(job, ["SLUICE_CONTENT_LENGTH": "\(length)"]))
+        write(
+            .debug, nil, "response accepted", of: job,
+            ["SLUICE_CONTENT_LENGTH": "\(job.contentLength.map(String.init) ?? "unknown")"])
     }
 
     func stalled(_ job: JobRecord) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
-        write(.info, .jobStalled, "job stalled: the consumer does not read", facts(job))
+        write(.info, .jobStalled, "job stalled: the consumer does not read", of: job)
     }
 
     func resumed(_ job: JobRecord) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
-        write(.info, .jobResumed, "job resumed: the consumer reads again", facts(job))
+        write(.info, .jobResumed, "job resumed: the consumer reads again", of: job)
     }
 
     func attemptFailed(_ job: JobRecord, _ outcome: Outcome, pause: Double) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
         write(
             .notice, .attemptFailed, "attempt failed, there will be another",
-            facts(
-                job,
-                [
-                    "SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_OUTCOME": "\(outcome.code.rawValue)",
-                    "SLUICE_REASON": "\(outcome.message)", "SLUICE_PAUSE_USEC": "\(Int(pause * 1e6))",
-                ]))
+            of: job,
+            [
+                "SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_OUTCOME": "\(outcome.code.rawValue)",
+                "SLUICE_REASON": "\(outcome.message)", "SLUICE_PAUSE_USEC": "\(Int(pause * 1e6))",
+            ])
     }
 
     func parked(_ job: JobRecord) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
-        write(.info, .jobParked, "job parked: the consumer has not read for long", facts(job))
+        write(.info, .jobParked, "job parked: the consumer has not read for long", of: job)
     }
 
     func unparked(_ job: JobRecord) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
-        write(.info, .jobResumed, "job unparked: the consumer reads again", facts(job))
+        write(.info, .jobResumed, "job unparked: the consumer reads again", of: job)
     }
 
     func finished(_ job: JobRecord, _ outcome: Outcome) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
-        let fields: Logger.Metadata = [
-            "SLUICE_OUTCOME": "\(outcome.code.rawValue)", "SLUICE_REASON": "\(outcome.message)",
-            "SLUICE_STALLED_USEC": "\(job.settlement?.stalledUsec ?? 0)",
-            "SLUICE_GATE_CLOSURES": "\(job.settlement?.gateClosures ?? 0)",
-            "SLUICE_DURATION_USEC": "\(Uptime.microseconds() - job.createdUptimeUsec)",
-        ]
-        switch outcome.code.state {
-        case .complete: write(.info, .jobComplete, "job complete", facts(job, fields))
-        case .cancelled: write(.info, .jobCancelled, "job cancelled", facts(job, fields))
-        default: write(.notice, .jobFailed, "job failed", facts(job, fields))
-        }
+        let (level, id, message): (Logger.Level, MessageID, Logger.Message) =
+            switch outcome.code.state {
+            case .complete: (.info, .jobComplete, "job complete")
+            case .cancelled: (.info, .jobCancelled, "job cancelled")
+            default: (.notice, .jobFailed, "job failed")
+            }
+        write(
+            level, id, message, of: job,
+            [
+                "SLUICE_OUTCOME": "\(outcome.code.rawValue)", "SLUICE_REASON": "\(outcome.message)",
+                "SLUICE_STALLED_USEC": "\(job.settlement?.stalledUsec ?? 0)",
+                "SLUICE_GATE_CLOSURES": "\(job.settlement?.gateClosures ?? 0)",
+                "SLUICE_DURATION_USEC": "\(Uptime.microseconds() - job.createdUptimeUsec)",
+            ])
     }
 
     // MARK: What outlives the process
 
     func restored(_ job: JobRecord) {
-        guard allowed(.jobs(of: job.owner.userID)) else { return }
         write(
             .info, .jobRestored, "job restored after a restart",
-            facts(job, ["SLUICE_POSITION": "\(job.position)"]))
+            of: job, ["SLUICE_POSITION": "\(job.position)"])
     }
 
     func restoreFailed(_ reason: String) {
-        guard allowed(.service) else { return }
         write(
             .error, .restoreFailed,
             "something in the service manager's store cannot be used, and was dropped",
-            ["SLUICE_REASON": "\(reason)"])
+            ["SLUICE_REASON": "\(reason)"], about: .service)
     }
 
     func handedOver(_ jobs: Int) {
@@ -180,20 +172,19 @@ struct ServiceLog {
     }
 
     func laneDied(_ processID: Int32, _ exit: String) {
-        guard allowed(.lanes) else { return }
-        write(.warning, .laneDied, "lane died", ["SLUICE_LANE": "\(processID)", "SLUICE_EXIT": "\(exit)"])
+        write(
+            .warning, .laneDied, "lane died", ["SLUICE_LANE": "\(processID)", "SLUICE_EXIT": "\(exit)"],
+            about: .lanes)
     }
 
     func laneReplaced(_ processID: Int32) {
-        guard allowed(.lanes) else { return }
         write(
             .warning, .laneReplaced, "lane replaced: it did not end its transfer in time",
-            ["SLUICE_LANE": "\(processID)"])
+            ["SLUICE_LANE": "\(processID)"], about: .lanes)
     }
 
     func laneCannotStart(_ reason: String) {
-        guard allowed(.service) else { return }
-        write(.error, .laneCannotStart, "lane cannot start", ["SLUICE_REASON": "\(reason)"])
+        write(.error, .laneCannotStart, "lane cannot start", ["SLUICE_REASON": "\(reason)"], about: .service)
     }
 
     func lanesUnavailable(_ reason: String) {
@@ -201,23 +192,20 @@ struct ServiceLog {
     }
 
     func clientRefused(userID: UInt32, _ reason: String) {
-        guard allowed(.refusals(of: userID)) else { return }
         write(
             .notice, .clientRefused, "client refused",
-            ["SLUICE_USER": "\(userID)", "SLUICE_REASON": "\(reason)"])
+            ["SLUICE_USER": "\(userID)", "SLUICE_REASON": "\(reason)"], about: .refusals(of: userID))
     }
 
     func pipeBudgetLow(used: Int, limit: Int) {
-        guard allowed(.service) else { return }
         write(
             .notice, .pipeBudgetLow, "pipes stay small: the budget for pipe buffers is used up",
-            ["SLUICE_PIPE_BYTES": "\(used)", "SLUICE_PIPE_BUDGET": "\(limit)"])
+            ["SLUICE_PIPE_BYTES": "\(used)", "SLUICE_PIPE_BUDGET": "\(limit)"], about: .service)
     }
 
     /// Trouble of the service's own that somebody should see to.
     func trouble(_ kind: MessageID, _ message: Logger.Message, _ reason: String) {
-        guard allowed(.service) else { return }
-        write(.error, kind, message, ["SLUICE_REASON": "\(reason)"])
+        write(.error, kind, message, ["SLUICE_REASON": "\(reason)"], about: .service)
     }
 
     /// Messages that were not written because there were too many, from the start on.
@@ -225,7 +213,7 @@ struct ServiceLog {
 
     // MARK: Inside
 
-    private func facts(_ job: JobRecord, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
+    private func facts(_ job: JobRecord, _ more: Logger.Metadata) -> Logger.Metadata {
         var fields: Logger.Metadata = [
             "SLUICE_JOB": "\(job.id)", "SLUICE_STATE": "\(job.machine.publicState.rawValue)",
             "SLUICE_HOST": "\(job.request.url.origin.host)",
@@ -235,15 +223,25 @@ struct ServiceLog {
         return fields.merging(more) { $1 }
     }
 
+    /// - Parameter topic: what clients can cause as often as they like must not fill the journal.
     private func write(
-        _ level: Logger.Level, _ id: MessageID, _ message: Logger.Message, _ fields: Logger.Metadata
+        _ level: Logger.Level, _ id: MessageID?, _ message: Logger.Message,
+        _ fields: @autoclosure () -> Logger.Metadata, about topic: LogLimiters.Topic? = nil
     ) {
-        var fields = fields
-        fields["MESSAGE_ID"] = "\(id.rawValue)"
+        // What is below the log's level is nobody's to count, nor to make up.
+        guard level >= logger.logLevel, topic.map(allowed) ?? true else { return }
+        var fields = fields()
+        if let id { fields["MESSAGE_ID"] = "\(id.rawValue)" }
         logger.log(level: level, message, metadata: fields)
     }
 
-    /// What clients can cause as often as they like must not fill the journal.
+    private func write(
+        _ level: Logger.Level, _ id: MessageID?, _ message: Logger.Message, of job: JobRecord,
+        _ more: @autoclosure () -> Logger.Metadata = [:]
+    ) {
+        write(level, id, message, facts(job, more()), about: .jobs(of: job.owner.userID))
+    }
+
     private func allowed(_ topic: LogLimiters.Topic) -> Bool {
         switch limiters.admit(topic, at: .now) {
         case .write: return true

@@ -21,13 +21,28 @@ final class Subscriptions {
         }
     }
 
+    /// A call that is answered when a job has ended.
+    private struct Waiter {
+        let call: VarlinkCall
+        /// `Fetch` itself, called with `more`.
+        let isFetch: Bool
+
+        func answer(_ job: Job) {
+            if isFetch {
+                call.reply(Ingest.FetchReply(id: job.id, job: job))
+            } else {
+                call.reply(Ingest.JobReply(job: job))
+            }
+        }
+    }
+
     private let loop: EventLoop
     /// As many `Watch` calls may one user have at a time: each costs something whenever a job moves.
     static let watchersPerUser = 64
 
     private let active: (UInt32) -> [JobRecord]
     private let find: (String) -> JobRecord?
-    private var waiting: [String: [VarlinkCall]] = [:]
+    private var waiting: [String: [Waiter]] = [:]
     private var watchers: [ObjectIdentifier: Watcher] = [:]
 
     /// - Parameters:
@@ -47,12 +62,14 @@ final class Subscriptions {
     }
 
     /// Answers when the job has ended.
-    func wait(_ call: VarlinkCall, for job: JobRecord) {
+    ///
+    /// - Parameter isFetch: the call is the `Fetch` that has made the job.
+    func wait(_ call: VarlinkCall, for job: JobRecord, isFetch: Bool = false) {
         let id = job.id
-        waiting[id, default: []].append(call)
+        waiting[id, default: []].append(Waiter(call: call, isFetch: isFetch))
         call.onDisconnect = { [weak self, weak call] in
             guard let self, let call else { return }
-            waiting[id]?.removeAll { $0 === call }
+            waiting[id]?.removeAll { $0.call === call }
             if waiting[id]?.isEmpty == true { waiting[id] = nil }
         }
     }
@@ -74,9 +91,10 @@ final class Subscriptions {
     func changed(_ job: JobRecord) {
         let isOver = job.machine.outcome != nil
         guard !watchers.isEmpty || (isOver && waiting[job.id] != nil) else { return }
-        let reply = Ingest.JobReply(job: job.snapshot())
+        let snapshot = job.snapshot()
+        let reply = Ingest.JobReply(job: snapshot)
         if isOver {
-            for call in waiting.removeValue(forKey: job.id) ?? [] { call.reply(reply) }
+            for waiter in waiting.removeValue(forKey: job.id) ?? [] { waiter.answer(snapshot) }
         }
         for watcher in watchers.values where concerns(watcher, job) {
             if isOver, watcher.jobID != nil {
@@ -91,7 +109,7 @@ final class Subscriptions {
 
     /// Answers whoever is left, because the service stops.
     func close(_ error: some VarlinkErrorProtocol) {
-        for call in waiting.values.joined() { call.fail(error) }
+        for waiter in waiting.values.joined() { waiter.call.fail(error) }
         waiting = [:]
         for watcher in watchers.values {
             watcher.timer?.cancel()

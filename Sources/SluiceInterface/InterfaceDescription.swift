@@ -110,7 +110,8 @@ extension Ingest {
         # Asks for the body of an absolute http or https URL. The reply carries the read end of a pipe: bodyFileDescriptor
         # is its index among the reply's descriptors. With `upgrade` no descriptor is passed, and the body follows the
         # reply on the connection itself until it is closed. What is left out comes from the service's settings.
-        # An end of file does not tell whether the body is whole: ask Wait.
+        # An end of file does not tell whether the body is whole: ask Wait, or call with `more`: then there is a second
+        # reply when the job has ended, with the job, and the calls behind this one wait for that.
         #
         # headers are added to the request; those of the connection and of ranges are refused. connectTimeoutSeconds is
         # for the head of the response, stallTimeoutSeconds for silence of the origin while the consumer keeps up,
@@ -129,7 +130,7 @@ extension Ingest {
           retries: ?int,
           digest: ?string,
           ifNoneMatch: ?string
-        ) -> (id: string, bodyFileDescriptor: ?int)
+        ) -> (id: string, bodyFileDescriptor: ?int, job: ?Job)
 
         # Replies when the job has ended.
         method Wait(id: string) -> (job: Job)

@@ -171,11 +171,14 @@ public enum Ingest {
         /// The index, among the reply's descriptors, of the pipe's read end; nil on an upgraded connection, where the
         /// body follows the reply.
         public var bodyFileDescriptor: Int?
+        /// The job that has ended, in the second reply to a call with `more`.
+        public var job: Job?
 
         /// A reply.
-        public init(id: String, bodyFileDescriptor: Int?) {
+        public init(id: String, bodyFileDescriptor: Int? = nil, job: Job? = nil) {
             self.id = id
             self.bodyFileDescriptor = bodyFileDescriptor
+            self.job = job
         }
     }
 

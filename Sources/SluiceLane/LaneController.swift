@@ -105,8 +105,8 @@ final class LaneController {
     }
 
     private func refuse(_ order: LaneOrder, _ reason: String) {
-        channel.send(.ended(serial: order.serial, EndFacts(Outcome(.laneUnavailable, reason))))
-        channel.send(.idle)
+        let facts = EndFacts(Outcome(.laneUnavailable, reason))
+        channel.send(.ended(serial: order.serial, facts, isIdle: true))
     }
 
     // MARK: Events
@@ -174,7 +174,10 @@ final class LaneController {
             job.patience?.cancel()
             job.sweep?.cancel()
             job.sessionIsDone = true
-            finishIfDone(job)
+            // Else it is still to be delivered, and what says that it was says this as well.
+            guard job.accountIsClosed else { return }
+            letGo(of: job)
+            channel.send(.idle)
         }
     }
 
@@ -282,8 +285,8 @@ final class LaneController {
         // The pump has ended, so nobody in this process touches the pipes or the ledger any more. Let go before the
         // daemon hears of it: it may give the job to another lane at once.
         job.releaseLock()
-        channel.send(.ended(serial: job.order.serial, facts))
-        finishIfDone(job)
+        if job.sessionIsDone { letGo(of: job) }
+        channel.send(.ended(serial: job.order.serial, facts, isIdle: job.sessionIsDone))
     }
 
     /// Takes the transfer's connections away until URLSession notices. If it never does, the daemon ends the lane.
@@ -307,12 +310,11 @@ final class LaneController {
         }
     }
 
-    private func finishIfDone(_ job: LaneJob) {
-        guard job.accountIsClosed, job.sessionIsDone else { return }
+    /// Nobody has anything to do with the job any more: the next one may come.
+    private func letGo(of job: LaneJob) {
         job.cancelTimers()
         // The descriptors go with the pump.
         session.forget()
         self.job = nil
-        channel.send(.idle)
     }
 }

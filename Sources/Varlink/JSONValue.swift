@@ -63,27 +63,29 @@ public enum JSONValue: Sendable, Equatable {
 extension JSONValue: Codable {
     /// Reads whatever is there.
     public init(from decoder: any Decoder) throws {
-        if var elements = try? decoder.unkeyedContainer() {
-            var array: [JSONValue] = []
-            while !elements.isAtEnd { array.append(try elements.decode(JSONValue.self)) }
-            self = .array(array)
+        // What is frequent comes first: each wrong guess costs an error that is made and dropped.
+        let scalar = try decoder.singleValueContainer()
+        if let string = try? scalar.decode(String.self) {
+            self = .string(string)
         } else if let fields = try? decoder.container(keyedBy: FieldName.self) {
             var object: [String: JSONValue] = [:]
             for name in fields.allKeys {
                 object[name.stringValue] = try fields.decode(JSONValue.self, forKey: name)
             }
             self = .object(object)
+        } else if scalar.decodeNil() {
+            self = .null
+        } else if let integer = try? scalar.decode(Int64.self) {
+            self = .integer(integer)
+        } else if let bool = try? scalar.decode(Bool.self) {
+            self = .bool(bool)
+        } else if var elements = try? decoder.unkeyedContainer() {
+            var array: [JSONValue] = []
+            while !elements.isAtEnd { array.append(try elements.decode(JSONValue.self)) }
+            self = .array(array)
         } else {
-            self = try Self.scalar(try decoder.singleValueContainer())
+            self = .double(try scalar.decode(Double.self))
         }
-    }
-
-    private static func scalar(_ container: any SingleValueDecodingContainer) throws -> JSONValue {
-        if container.decodeNil() { return .null }
-        if let bool = try? container.decode(Bool.self) { return .bool(bool) }
-        if let integer = try? container.decode(Int64.self) { return .integer(integer) }
-        if let double = try? container.decode(Double.self) { return .double(double) }
-        return .string(try container.decode(String.self))
     }
 
     /// Writes the value as itself.
@@ -98,13 +100,6 @@ extension JSONValue: Codable {
         case .array(let array): try container.encode(array)
         case .object(let object): try container.encode(object)
         }
-    }
-
-    private struct FieldName: CodingKey {
-        let stringValue: String
-        var intValue: Int? { nil }
-        init(stringValue: String) { self.stringValue = stringValue }
-        init?(intValue: Int) { nil }
     }
 }
 

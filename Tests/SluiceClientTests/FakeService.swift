@@ -293,7 +293,7 @@ final class FakeService: Sendable {
     }
 
     private func job(of call: VarlinkCall) throws -> FakeJob {
-        let id = call.parameters["id"]?.stringValue ?? ""
+        let id = try call.parameters(as: Ingest.JobParameters.self).id
         guard let job = jobs.all.first(where: { $0.job.id == id }) else {
             throw VarlinkErrorReply(name("NoSuchJob"), parameters: ["id": .string(id)])
         }

@@ -131,10 +131,9 @@ struct DescriptionTests {
     @Test("replies are as declared")
     func replies() throws {
         try agrees(
-            Ingest.FetchReply(id: "a", bodyFileDescriptor: 0), interface.methods["Fetch"]?.replies)
-        try agrees(
-            Ingest.FetchReply(id: "a", bodyFileDescriptor: nil), interface.methods["Fetch"]?.replies,
-            isFull: false)
+            Ingest.FetchReply(id: "a", bodyFileDescriptor: 0, job: Self.job()),
+            interface.methods["Fetch"]?.replies)
+        try agrees(Ingest.FetchReply(id: "a"), interface.methods["Fetch"]?.replies, isFull: false)
         for name in ["Wait", "Watch", "Show", "Cancel"] {
             try agrees(Ingest.JobReply(job: Self.job()), interface.methods[name]?.replies)
         }

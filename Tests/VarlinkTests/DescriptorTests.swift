@@ -86,28 +86,52 @@ import Varlink
         defer { server.stop() }
         let client = try RawClient(server.path)
         let echo = #"{"method":"org.example.echo.Echo","parameters":{"text":"x"}}"# + "\0"
-        let swap = #"{"method":"org.example.echo.Swap"}"# + "\0"
-        try client.send(echo + swap + echo + swap + swap + echo)
-        // The service has read all of it once it has answered somebody who came later, twice: by then what may be sent is.
-        for _ in 0..<2 {
-            _ = try server.connect().call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: 10_000)
-        }
+        try client.send(echo + Self.swap + echo + Self.swap + Self.swap + echo)
+        try answeredAll(server)
         var messages: [(replies: Int, descriptors: Int)] = []
         while messages.reduce(0, { $0 + $1.replies }) < 6 {
             var entry = pollfd(fd: client.socket.rawValue, events: Int16(POLLIN), revents: 0)
             try #require(poll(&entry, 1, 10_000) == 1)
-            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 1)
-            defer { buffer.deallocate() }
-            let message = try SocketMessage.receive(into: buffer, from: client.socket)
-            try #require(message.count > 0)
-            let replies = buffer[..<message.count].filter { $0 == 0 }.count
-            messages.append((replies, message.descriptors.count))
+            messages.append(try receiveOnce(client))
         }
         for message in messages where message.descriptors > 0 {
             #expect(message.descriptors == 1)
             #expect(message.replies == 1)
         }
         #expect(messages.reduce(0) { $0 + $1.descriptors } == 3)
+    }
+
+    @Test("do not wait for each other: the kernel keeps such replies apart")
+    func inARow() throws {
+        let server = try server()
+        defer { server.stop() }
+        let client = try RawClient(server.path)
+        try client.send(Self.swap + Self.swap + Self.swap)
+        try answeredAll(server)
+        for _ in 0..<3 {
+            let message = try receiveOnce(client)
+            #expect(message.replies == 1)
+            #expect(message.descriptors == 1)
+        }
+    }
+
+    private static let swap = #"{"method":"org.example.echo.Swap"}"# + "\0"
+
+    /// The service has read all that was sent before once it has answered somebody who came later, twice: by then what may
+    /// be sent is.
+    private func answeredAll(_ server: TestServer) throws {
+        for _ in 0..<2 {
+            _ = try server.connect().call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: 10_000)
+        }
+    }
+
+    /// What is there now.
+    private func receiveOnce(_ client: RawClient) throws -> (replies: Int, descriptors: Int) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 1)
+        defer { buffer.deallocate() }
+        let message = try SocketMessage.receive(into: buffer, from: client.socket, dontWait: true)
+        try #require(message.count > 0)
+        return (buffer[..<message.count].filter { $0 == 0 }.count, message.descriptors.count)
     }
 
     @Test("that the client does not take are closed")

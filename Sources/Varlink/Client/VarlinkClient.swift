@@ -217,16 +217,19 @@ public final class VarlinkClient {
     }
 
     private func reply(from message: IncomingMessage) throws(VarlinkClientError) -> VarlinkReply {
-        let envelope: ReplyEnvelope<JSONValue>
         do {
-            envelope = try MessageCoding.decode(ReplyEnvelope<JSONValue>.self, from: message.bytes)
+            let head = try MessageCoding.decode(ReplyHead.self, from: message.bytes)
+            guard let name = head.error else {
+                return VarlinkReply(message, continues: head.continues ?? false)
+            }
+            let parameters = try MessageCoding.decode(ParametersEnvelope<JSONValue>.self, from: message.bytes)
+                .parameters
+            throw VarlinkClientError.error(name: name, parameters: parameters)
+        } catch let error as VarlinkClientError {
+            throw error
         } catch {
             throw .protocolViolation("a message is no reply")
         }
-        if let name = envelope.error {
-            throw .error(name: name, parameters: envelope.parameters ?? .object([:]))
-        }
-        return VarlinkReply(message, continues: envelope.continues ?? false)
     }
 
     private func wait(for events: Int16, until deadline: Deadline) throws(VarlinkClientError) {

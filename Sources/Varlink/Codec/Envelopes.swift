@@ -10,7 +10,14 @@ struct CallEnvelope<Parameters> {
 }
 
 extension CallEnvelope: Encodable where Parameters: Encodable {}
-extension CallEnvelope: Decodable where Parameters: Decodable {}
+
+/// A call but for its parameters. Those are decoded once, when it is known as what.
+struct CallHead: Decodable {
+    var method: String
+    var oneway: Bool?
+    var more: Bool?
+    var upgrade: Bool?
+}
 
 /// A reply as it is sent and received.
 struct ReplyEnvelope<Parameters> {
@@ -20,7 +27,12 @@ struct ReplyEnvelope<Parameters> {
 }
 
 extension ReplyEnvelope: Encodable where Parameters: Encodable {}
-extension ReplyEnvelope: Decodable where Parameters: Decodable {}
+
+/// A reply but for its parameters.
+struct ReplyHead: Decodable {
+    var error: String?
+    var continues: Bool?
+}
 
 /// A message reduced to its parameters. What is omitted and what is null are both an empty object.
 struct ParametersEnvelope<Parameters: Decodable>: Decodable {
@@ -38,6 +50,61 @@ struct ParametersEnvelope<Parameters: Decodable>: Decodable {
             parameters = try JSONDecoder().decode(Parameters.self, from: Data("{}".utf8))
         }
     }
+}
+
+/// The same, of a method that an interface declares: what the declaration rules out is found before the parameters are
+/// decoded. `Declaration.key` says where the declaration is.
+struct DeclaredParameters<Parameters: Decodable>: Decodable {
+    let parameters: Parameters
+
+    init(from decoder: any Decoder) throws {
+        if let declaration = decoder.userInfo[Declaration.key] as? Declaration,
+            let container = try? decoder.container(keyedBy: ParametersEnvelope<Parameters>.CodingKeys.self),
+            let fields = try? container.nestedContainer(keyedBy: FieldName.self, forKey: .parameters),
+            let path = try declaration.invalidField(in: fields)
+        {
+            throw UndeclaredField(path: path)
+        }
+        parameters = try ParametersEnvelope<Parameters>(from: decoder).parameters
+    }
+}
+
+/// What an interface says of the parameters of a method.
+struct Declaration: Sendable {
+    static let key = CodingUserInfoKey(rawValue: "io.sluice.varlink.declaration")
+        // The initializer fails for no string.
+        .unsafelyUnwrapped
+
+    let interface: InterfaceDescription
+    let fields: [VarlinkField]
+
+    /// As `InterfaceDescription.invalidField`, and only what has to be looked into is made a value.
+    func invalidField(in container: KeyedDecodingContainer<FieldName>) throws -> String? {
+        for name in container.allKeys.sorted(by: { $0.stringValue < $1.stringValue }) {
+            guard let field = fields.first(where: { $0.name == name.stringValue }) else {
+                return name.stringValue
+            }
+            guard !field.type.isLeaf else { continue }
+            let value = try container.decode(JSONValue.self, forKey: name)
+            if let path = interface.invalidField(in: .object([field.name: value]), declared: [field]) {
+                return path
+            }
+        }
+        return nil
+    }
+}
+
+/// A field that the interface does not declare, or that has to be whole and is not: its dotted path.
+struct UndeclaredField: Error {
+    let path: String
+}
+
+/// Any name.
+struct FieldName: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
 }
 
 /// Parameters without fields, for methods that take or give none.
@@ -64,12 +131,16 @@ enum MessageCoding {
     }
 
     /// - Throws: `DecodingError`, also for a text that is nested too deeply.
-    static func decode<Envelope: Decodable>(_ type: Envelope.Type, from bytes: [UInt8]) throws -> Envelope {
+    static func decode<Envelope: Decodable>(
+        _ type: Envelope.Type, from bytes: [UInt8], declaration: Declaration? = nil
+    ) throws -> Envelope {
         guard depth(of: bytes) <= maximumDepth else {
             throw DecodingError.dataCorrupted(
                 .init(codingPath: [], debugDescription: "nested more than \(maximumDepth) deep"))
         }
-        return try JSONDecoder().decode(type, from: Data(bytes))
+        let decoder = JSONDecoder()
+        if let declaration { decoder.userInfo[Declaration.key] = declaration }
+        return try decoder.decode(type, from: Data(bytes))
     }
 
     /// How deep brackets are nested outside of strings. Exact for valid JSON, and no less for what is not.

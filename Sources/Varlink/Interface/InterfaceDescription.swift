@@ -22,6 +22,15 @@ public indirect enum VarlinkType: Sendable, Equatable {
     case dictionary(VarlinkType)
     /// `?type`: may be null or omitted.
     case optional(VarlinkType)
+
+    /// Whether a decoder finds everything that can be wrong with a value of this type.
+    var isLeaf: Bool {
+        switch self {
+        case .bool, .float, .string, .enumeration: true
+        case .optional(let wrapped): wrapped.isLeaf
+        case .int, .object, .named, .structure, .array, .dictionary: false
+        }
+    }
 }
 
 /// A field of a structure, of a method's parameters or replies, or of an error.

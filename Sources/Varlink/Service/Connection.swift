@@ -247,14 +247,14 @@ final class Connection {
     }
 
     private func dispatch(_ message: IncomingMessage) {
-        let envelope: CallEnvelope<JSONValue>
+        let head: CallHead
         do {
-            envelope = try MessageCoding.decode(CallEnvelope<JSONValue>.self, from: message.bytes)
+            head = try MessageCoding.decode(CallHead.self, from: message.bytes)
         } catch {
             let field = (error as? DecodingError).flatMap(MessageCoding.path(of:))
             return reject(.malformedMessage(field: field))
         }
-        let call = VarlinkCall(envelope: envelope, message: message, connection: self, service: service)
+        let call = VarlinkCall(head: head, message: message, connection: self, service: service)
         if !call.isOneway {
             phase = .calling
             self.call = call

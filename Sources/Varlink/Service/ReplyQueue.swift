@@ -20,7 +20,8 @@ final class PushedDescriptors {
 /// Each message goes out in a `sendmsg` of its own, so the kernel never has two of them in one buffer. A message with
 /// descriptors moreover waits until its client has received everything before it: a reader whose `recvmsg` returns
 /// two messages and some descriptors could not tell whose they are. After it no such care is needed, since the kernel
-/// ends a `recvmsg` behind the buffer that carries descriptors (see `MessageDecoder`).
+/// ends a `recvmsg` behind the buffer that carries descriptors (see `MessageDecoder`). So one with descriptors does not
+/// wait for another one with descriptors: such replies one after the other never do.
 struct ReplyQueue {
     private struct Reply {
         let bytes: [UInt8]
@@ -45,6 +46,8 @@ struct ReplyQueue {
     private var head = 0
     /// The bytes that wait.
     private(set) var unsentBytes = 0
+    /// Whether what was sent last ends with the buffer that its descriptors are in.
+    private var endsWithDescriptors = false
 
     var isEmpty: Bool { unsentBytes == 0 }
 
@@ -58,8 +61,12 @@ struct ReplyQueue {
         do {
             while head < replies.count {
                 let descriptors = replies[head].descriptors
-                if descriptors != nil, try !SocketMessage.isReceivedByPeer(socket) { return .mustBeReceived }
+                if descriptors != nil, !endsWithDescriptors, try !SocketMessage.isReceivedByPeer(socket) {
+                    return .mustBeReceived
+                }
                 let sent = try socket.send(replies[head].bytes[replies[head].sent...], descriptors?.raw ?? [])
+                // The kernel may cut more than a page into several buffers; descriptors are in the first of them.
+                endsWithDescriptors = descriptors != nil && sent <= 4096
                 // They have gone with the first byte; ours are closed here.
                 replies[head].descriptors = nil
                 replies[head].sent += sent

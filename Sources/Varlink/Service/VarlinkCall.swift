@@ -25,35 +25,34 @@ public final class VarlinkCall {
     public var onDisconnect: (() -> Void)?
 
     private let message: IncomingMessage
-    private let interface: InterfaceDescription?
-    private let declared: VarlinkMethod?
+    private let declaration: Declaration?
     private var pushed: PushedDescriptors?
     /// Where replies go; nil after the last one, and for oneway calls.
     private var connection: Connection?
     private let service: VarlinkService
 
     init(
-        envelope: CallEnvelope<JSONValue>, message: IncomingMessage, connection: Connection,
-        service: VarlinkService
+        head: CallHead, message: IncomingMessage, connection: Connection, service: VarlinkService
     ) {
-        method = envelope.method
+        method = head.method
         peer = connection.peer
-        isOneway = envelope.oneway ?? false
-        wantsMore = (envelope.more ?? false) && !isOneway
-        wantsUpgrade = (envelope.upgrade ?? false) && !isOneway
-        parameters = envelope.parameters ?? .null
+        isOneway = head.oneway ?? false
+        wantsMore = (head.more ?? false) && !isOneway
+        wantsUpgrade = (head.upgrade ?? false) && !isOneway
         self.message = message
         self.connection = isOneway ? nil : connection
         self.service = service
-        (interface, declared) = service.declaration(of: envelope.method)
+        let (interface, declared) = service.declaration(of: head.method)
+        if let interface, let declared {
+            declaration = Declaration(interface: interface, fields: declared.parameters)
+        } else {
+            declaration = nil
+        }
     }
 
     deinit {
         connection?.finish(with: service.internalError)
     }
-
-    /// The parameters as they came; null where they were omitted.
-    public let parameters: JSONValue
 
     /// Whether no reply can reach the client any more, or none is wanted: it has gone, or the last reply was given.
     public var isFinished: Bool { connection == nil }
@@ -75,14 +74,13 @@ public final class VarlinkCall {
     public func parameters<Parameters: Decodable>(
         as type: Parameters.Type, strict: Bool = true
     ) throws -> Parameters {
-        if strict, let interface, let declared,
-            let field = interface.invalidField(in: parameters, declared: declared.parameters)
-        {
-            throw VarlinkServiceError.invalidParameter(field)
-        }
         do {
-            return try MessageCoding.decode(ParametersEnvelope<Parameters>.self, from: message.bytes)
-                .parameters
+            return try MessageCoding.decode(
+                DeclaredParameters<Parameters>.self, from: message.bytes,
+                declaration: strict ? declaration : nil
+            ).parameters
+        } catch let error as UndeclaredField {
+            throw VarlinkServiceError.invalidParameter(error.path)
         } catch let error as DecodingError {
             throw VarlinkServiceError.invalidParameter(MessageCoding.path(of: error) ?? "parameters")
         }

@@ -73,9 +73,11 @@ final class LaneBench: Sendable {
 
     /// What the lane said of the end, once it is idle again.
     func end(within duration: Duration = .seconds(20)) throws -> EndFacts {
-        try waitFor("idle", within: duration) { $0 == .idle }
+        try waitFor("idle", within: duration) {
+            if case .ended(_, _, isIdle: true) = $0 { true } else { $0 == .idle }
+        }
         let ends = reports.read { reports in
-            reports.compactMap { if case .ended(_, let facts) = $0 { facts } else { nil } }
+            reports.compactMap { if case .ended(_, let facts, _) = $0 { facts } else { nil } }
         }
         guard ends.count == 1, let facts = ends.first else {
             throw TestFailure("\(ends.count) ends were told")
