@@ -88,8 +88,8 @@ int cunix_reopen_read_write(int fd)
 void cunix_use_one_malloc_arena(void)
 {
     mallopt(M_ARENA_MAX, 1);
-    mallopt(M_TRIM_THRESHOLD, 256 << 10);
-    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
 }
 
 void cunix_give_memory_back(void) { malloc_trim(0); }

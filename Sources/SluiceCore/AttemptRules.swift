@@ -54,7 +54,7 @@ public enum AttemptRules {
     ///   - random: from 0 up to 1.
     public static func judge(
         _ end: AttemptEnd, policy: inout RetryPolicy, pauses: RetryPolicy.Pauses, secondsLeft: Double?,
-        random: Double
+        random: @autoclosure () -> Double
     ) -> AttemptDecision {
         let outcome = end.outcome
         guard outcome.code.state == .failed else { return .finish(outcome) }
@@ -67,7 +67,7 @@ public enum AttemptRules {
         guard
             let pause = policy.failed(
                 progress: end.delivered - end.position, isDeath: end.isDeath,
-                retryAfter: end.retryAfterSeconds, pauses: pauses, random: random)
+                retryAfter: end.retryAfterSeconds, pauses: pauses, random: random())
         else {
             guard policy.retries > 0 else { return .finish(outcome) }
             return .finish(

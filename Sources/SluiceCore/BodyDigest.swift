@@ -34,8 +34,14 @@ public struct BodyDigest: Codable, Sendable, Equatable, CustomStringConvertible 
 
     /// A digest; nothing is checked here.
     public init(algorithm: DigestAlgorithm, bytes: some Sequence<UInt8>) {
+        self.init(
+            algorithm: algorithm,
+            hexadecimal: bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined())
+    }
+
+    init(algorithm: DigestAlgorithm, hexadecimal: String) {
         self.algorithm = algorithm
-        hexadecimal = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        self.hexadecimal = hexadecimal
     }
 
     /// `sha256:` and the digits.
@@ -99,6 +105,11 @@ public struct DigestRequest: Codable, Sendable, Equatable {
         expected = BodyDigest(
             algorithm: algorithm,
             bytes: stride(from: 0, to: values.count, by: 2).map { values[$0] << 4 | values[$0 + 1] })
+    }
+
+    init(algorithm: DigestAlgorithm, expected: BodyDigest?) {
+        self.algorithm = algorithm
+        self.expected = expected
     }
 
     private static func value(of digit: UInt8) -> UInt8? {

@@ -6,9 +6,11 @@ internal import SluiceInterface
 /// looked at again: they go to clients, into the journal, and into the next request.
 extension ResponseFacts {
     /// Whether these facts can be of a response at all.
-    public var isPlausible: Bool {
+    ///
+    /// - Parameter url: what was asked for: it needs no second look.
+    public func isPlausible(asked url: RequestURL) -> Bool {
         guard (200...299).contains(status), etag.map(LaneClaim.isTag) ?? true else { return false }
-        return representation.isPlausible
+        return representation.isPlausible(asked: url)
     }
 }
 
@@ -27,8 +29,8 @@ extension EndFacts {
 }
 
 extension Representation {
-    var isPlausible: Bool {
-        guard let place = try? RequestURL(url), place.text == url else { return false }
+    func isPlausible(asked: RequestURL? = nil) -> Bool {
+        guard url == asked?.text || (try? RequestURL(url))?.text == url else { return false }
         guard length.map({ $0 >= 0 && $0 < ResponseRules.longestBody }) ?? true, digests.count <= 4,
             digests.allSatisfy(\.isPlausible)
         else { return false }

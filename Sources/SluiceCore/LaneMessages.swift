@@ -1,7 +1,7 @@
 public import SluiceInterface
 
-/// One packet from the daemon to a lane. JSON on a seqpacket socket; descriptors go along with `order`.
-public enum LaneCommand: Codable, Sendable, Equatable {
+/// One packet from the daemon to a lane, on a seqpacket socket; descriptors go along with `order`.
+public enum LaneCommand: Sendable, Equatable {
     /// Fetch this. The packet carries the consumer's end, the ledger and the staging pipe, in this order.
     case order(LaneOrder)
     /// End the transfer of the job with this number, and say when its account is closed.
@@ -11,8 +11,8 @@ public enum LaneCommand: Codable, Sendable, Equatable {
 }
 
 /// What a lane is to fetch, and how.
-public struct LaneOrder: Codable, Sendable, Equatable {
-    /// The largest packet, in bytes: the limits on URL and headers leave it far behind, JSON's escapes included.
+public struct LaneOrder: Sendable, Equatable {
+    /// The largest packet, in bytes: the limits on URL and headers leave it behind.
     public static let maximumBytes = 160 << 10
 
     /// The lane's number for the job: an answer to a question about another job can be told from one about this.
@@ -86,7 +86,7 @@ public struct LaneOrder: Codable, Sendable, Equatable {
 
 /// One packet from a lane to the daemon. Whatever an origin chose in it is bounded and checked by the lane first, and
 /// treated as a claim by the daemon.
-public enum LaneReport: Codable, Sendable, Equatable {
+public enum LaneReport: Sendable, Equatable {
     /// The lane is warm: it can take its first order.
     case ready
     /// The head of an acceptable response is there.
@@ -109,7 +109,7 @@ public enum LaneReport: Codable, Sendable, Equatable {
 }
 
 /// What the head of an acceptable response says.
-public struct ResponseFacts: Codable, Sendable, Equatable {
+public struct ResponseFacts: Sendable, Equatable {
     /// Of the final response.
     public var status: Int
     /// What the body is of; `length` is that of the whole body, also where only a part of it is coming.
@@ -126,7 +126,7 @@ public struct ResponseFacts: Codable, Sendable, Equatable {
 }
 
 /// How a transfer ended.
-public struct EndFacts: Codable, Sendable, Equatable {
+public struct EndFacts: Sendable, Equatable {
     /// The result.
     public var outcome: Outcome
     /// Of the last response, also where it was not taken.

@@ -30,6 +30,17 @@ public struct Ledger: Sendable {
     /// "sluice", version 1.
     private static let format: UInt64 = 0x0001_7375_6c69_6365
 
+    /// What a note begins with. Before there was a format it was JSON: jobs of such a service may be in the store.
+    private static let noteFormat: UInt8 = 1
+
+    private static func decode(_ note: [UInt8]) -> Representation? {
+        switch note.first {
+        case noteFormat: Representation(packet: Array(note.dropFirst()))
+        case UInt8(ascii: "{"): try? JSONDecoder().decode(Representation.self, from: Data(note))
+        default: nil
+        }
+    }
+
     private let page: SharedCounters
 
     /// A new account, all zero.
@@ -53,10 +64,9 @@ public struct Ledger: Sendable {
     /// ledger also finds how to continue them, whatever has become of the lane and of its daemon.
     public func setRepresentation(_ representation: Representation) {
         page.store(0, at: Slot.noteLength)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .withoutEscapingSlashes
         // All of it is bounded, far below the room that there is. Without it the body cannot be continued.
-        guard let bytes = try? encoder.encode(representation), page.storeNote(Array(bytes)) else { return }
+        let bytes = [Self.noteFormat] + representation.packet
+        guard page.storeNote(bytes) else { return }
         page.store(UInt64(bytes.count), at: Slot.noteLength)
     }
 
@@ -93,9 +103,8 @@ public struct Ledger: Sendable {
     /// What the delivered bytes are of; nil where no lane has recorded it, or nothing that can be.
     public var representation: Representation? {
         guard let length = Int(exactly: page.load(Slot.noteLength)), length > 0,
-            let bytes = page.loadNote(length),
-            let representation = try? JSONDecoder().decode(Representation.self, from: Data(bytes)),
-            representation.isPlausible
+            let bytes = page.loadNote(length), let representation = Self.decode(bytes),
+            representation.isPlausible()
         else { return nil }
         return representation
     }

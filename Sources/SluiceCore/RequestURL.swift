@@ -11,7 +11,7 @@ public struct RequestURL: Sendable, Equatable {
     /// Which connections it can share.
     public let origin: Origin
     /// The URL for logs and lists.
-    public let redacted: String
+    public var redacted: String { Self.redactQuery(text) }
 
     /// Checks a URL.
     ///
@@ -30,7 +30,8 @@ public struct RequestURL: Sendable, Equatable {
                 "percent-encode it, or write the host name in its xn-- form")
         }
         try Self.checkPercentEncoding(text)
-        guard let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://") else {
+        // All of it is ASCII from here on, so bytes are characters.
+        guard let colon = text.utf8.firstIndex(of: UInt8(ascii: ":")), text[colon...].hasPrefix("://") else {
             // Not quoted: what is no URL may well have a secret in it, and this goes to the log.
             throw refuse("it is not an absolute URL", "write it as https://host/path")
         }
@@ -38,11 +39,12 @@ public struct RequestURL: Sendable, Equatable {
         guard scheme == "http" || scheme == "https" else {
             throw refuse("the scheme \(Self.quote(scheme)) is not http or https", "fetch it another way")
         }
-        let withoutFragment = text.prefix { $0 != "#" }
-        let afterScheme = withoutFragment[text.index(colon, offsetBy: 3)...]
-        let authority = afterScheme.prefix { $0 != "/" && $0 != "?" }
+        let withoutFragment = Substring(text.utf8.prefix { $0 != UInt8(ascii: "#") })
+        let afterScheme = withoutFragment[text.utf8.index(colon, offsetBy: 3)...]
+        let authority = Substring(
+            afterScheme.utf8.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") })
         let rest = afterScheme[authority.endIndex...]
-        guard !authority.contains("@") else {
+        guard !authority.utf8.contains(UInt8(ascii: "@")) else {
             throw refuse(
                 "it contains a user name or password",
                 "leave them out and send an Authorization header instead")
@@ -71,7 +73,7 @@ public struct RequestURL: Sendable, Equatable {
             }
             port = number
         }
-        guard !rest.contains(where: { $0 == "[" || $0 == "]" }) else {
+        guard !rest.utf8.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
             throw refuse("it contains [ or ] outside of the host (RFC 3986 §3.3)", "write %5B and %5D")
         }
         origin = Origin(isSecure: scheme == "https", host: host, port: port)
@@ -83,7 +85,6 @@ public struct RequestURL: Sendable, Equatable {
                 "it has \(self.text.utf8.count) bytes with the / behind its host",
                 "URLs have at most \(Self.maximumLength) bytes here")
         }
-        redacted = scheme + "://" + authority + Self.redactQuery(path)
     }
 
     /// The address of a redirect, resolved against this URL (RFC 3986 §5.2), or why it is not followed.
@@ -106,6 +107,7 @@ public struct RequestURL: Sendable, Equatable {
     }
 
     private static func checkPercentEncoding(_ text: String) throws(RequestError) {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return }
         let bytes = Array(text.utf8)
         for (index, byte) in bytes.enumerated() where byte == UInt8(ascii: "%") {
             let digits = bytes[(index + 1)...].prefix(2)
@@ -152,14 +154,15 @@ public struct RequestURL: Sendable, Equatable {
     }
 
     /// Keeps the names in a query and blanks out the values: what is secret in a URL is there.
-    private static func redactQuery(_ path: String) -> String {
-        guard let mark = path.firstIndex(of: "?") else { return path }
-        let fields = path[path.index(after: mark)...].split(separator: "&", omittingEmptySubsequences: false)
+    private static func redactQuery(_ url: String) -> String {
+        guard let mark = url.utf8.firstIndex(of: UInt8(ascii: "?")) else { return url }
+        let fields = url[url.utf8.index(after: mark)...].split(
+            separator: "&", omittingEmptySubsequences: false)
         let blanked = fields.map { field in
             guard let equals = field.firstIndex(of: "=") else { return field.isEmpty ? "" : "…" }
             return field[...equals] + "…"
         }
-        return path[...mark] + blanked.joined(separator: "&")
+        return url[...mark] + blanked.joined(separator: "&")
     }
 
     /// Servers send spaces and letters of other alphabets in Location; every client encodes them.

@@ -1,5 +1,4 @@
 internal import EventLoop
-internal import FoundationEssentials
 internal import Glibc
 internal import SluiceCore
 internal import SystemPackage
@@ -88,9 +87,8 @@ final class LaneProcess {
 
     /// Sends a command; a lane that cannot take it is killed, and its exit says the rest.
     func send(_ command: LaneCommand, descriptors: [CInt] = []) {
-        guard let bytes = try? JSONEncoder().encode(command) else { return }
         do {
-            _ = try bytes.withUnsafeBytes { bytes throws(Errno) in
+            _ = try command.packet.withUnsafeBytes { bytes throws(Errno) in
                 try SocketMessage.send(bytes, descriptors: descriptors, to: channel, dontWait: true)
             }
         } catch {
@@ -122,8 +120,7 @@ final class LaneProcess {
         do {
             let message = try SocketMessage.receive(into: buffer, from: channel, dontWait: true)
             if message.count > 0, !message.isTruncated,
-                let report = try? JSONDecoder().decode(
-                    LaneReport.self, from: Data(buffer.prefix(message.count)))
+                let report = LaneReport(packet: Array(buffer.prefix(message.count)))
             {
                 return report
             }

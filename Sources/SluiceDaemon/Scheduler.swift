@@ -260,7 +260,7 @@ final class Scheduler {
         case .ready:
             break
         case .responded(job.serial, let facts):
-            guard facts.isPlausible else { return lane.kill() }
+            guard facts.isPlausible(asked: job.request.url) else { return lane.kill() }
             responded(job, facts)
         case .stalled(job.serial):
             if case .report = job.machine.entered(.stalled) {

@@ -1,4 +1,3 @@
-internal import Foundation
 internal import SluiceCore
 internal import SystemPackage
 internal import UnixSockets
@@ -19,12 +18,8 @@ final class ControlChannel {
     private let buffer = UnsafeMutableRawBufferPointer.allocate(
         byteCount: LaneOrder.maximumBytes, alignment: 8)
 
-    private let encoder = JSONEncoder()
-
     init(socket: consuming OwnedDescriptor) {
         self.socket = socket
-        // A URL of slashes would be twice as long as the daemon expects.
-        encoder.outputFormatting = .withoutEscapingSlashes
     }
 
     deinit {
@@ -32,10 +27,8 @@ final class ControlChannel {
     }
 
     func send(_ report: LaneReport) {
-        // Encoding cannot fail: there is no custom code, and the only number that could be infinite is capped. A daemon that is gone shows as an
-        // end of file.
-        guard let bytes = try? encoder.encode(report) else { return }
-        _ = try? bytes.withUnsafeBytes { bytes throws(Errno) in
+        // A daemon that is gone shows as an end of file.
+        _ = try? report.packet.withUnsafeBytes { bytes throws(Errno) in
             try SocketMessage.send(bytes, to: socket)
         }
     }
@@ -44,8 +37,7 @@ final class ControlChannel {
         do {
             let message = try SocketMessage.receive(into: buffer, from: socket, dontWait: true)
             guard message.count > 0, !message.isTruncated else { return .closed }
-            let data = Data(buffer.prefix(message.count))
-            guard let command = try? JSONDecoder().decode(LaneCommand.self, from: data) else {
+            guard let command = LaneCommand(packet: Array(buffer.prefix(message.count))) else {
                 return .closed
             }
             return .command(command, message.descriptors)

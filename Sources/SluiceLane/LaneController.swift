@@ -12,6 +12,8 @@ internal import UnixSockets
 final class LaneController {
     /// A response that is not wanted is received and dropped up to this length, in bytes: that keeps the connection.
     private static let worthDropping = 64 << 10
+    /// A body that was longer than this may have left its mark on the heap, in bytes. The next one may be long in coming.
+    private static let worthTidying = 1 << 20
     /// How long dropping may take before the connection is shut down after all.
     private static let droppingTime = Duration.milliseconds(250)
     /// How often the connections are shut down again until URLSession notices: libcurl may just be opening one.
@@ -313,6 +315,7 @@ final class LaneController {
     /// Nobody has anything to do with the job any more: the next one may come.
     private func letGo(of job: LaneJob) {
         job.cancelTimers()
+        if job.pump.received > Self.worthTidying { cunix_give_memory_back() }
         // The descriptors go with the pump.
         session.forget()
         self.job = nil

@@ -119,7 +119,9 @@ final class Pump: Sendable {
     /// The gate is closed: the session's thread is the writer until the low watermark is reached.
     private func waitForRoom() {
         let wait = RoomWait(sink: sink.rawValue, wakeUp: wakeUp.descriptor.rawValue)
-        while true {
+        state.withLock { $0.isAwaited = true }
+        defer { state.withLock { $0.isAwaited = false } }
+        while state.withLock({ !$0.isEnded }) {
             wait.wait()
             var events: [Event] = []
             let isDone = state.withLock { state in
@@ -248,12 +250,12 @@ final class Pump: Sendable {
     ///
     /// - Returns: false where it was closed before.
     func end() -> Bool {
-        let wasOpen = state.withLock { state in
+        let (wasOpen, isAwaited) = state.withLock { state in
             let wasOpen = !state.isEnded
             end(&state)
-            return wasOpen
+            return (wasOpen, state.isAwaited)
         }
-        wakeUp.raise()
+        if isAwaited { wakeUp.raise() }
         return wasOpen
     }
 

@@ -35,6 +35,8 @@ struct PumpState {
     var filled: Int
     var received: Int
     var isEnded = false
+    /// The session's thread waits for room, or is about to.
+    var isAwaited = false
     var originHasEnded = false
     /// The consumer's pipe was full at the last attempt.
     var isBlocked = false

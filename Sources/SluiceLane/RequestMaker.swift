@@ -40,11 +40,18 @@ struct RequestMaker: Sendable {
         return request
     }
 
-    /// A request with the lane's own fields and nothing of the caller's.
-    func plain(_ url: URL) -> URLRequest {
-        var request = URLRequest(url: url, cachePolicy: .reloadIgnoringLocalAndRemoteCacheData)
+    private static let blank = {
+        let nowhere = URL(fileURLWithPath: "/")
+        var request = URLRequest(url: nowhere, cachePolicy: .reloadIgnoringLocalAndRemoteCacheData)
         request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
         request.setValue("sluice/\(SluiceVersion.current)", forHTTPHeaderField: "User-Agent")
+        return request
+    }()
+
+    /// A request with the lane's own fields and nothing of the caller's.
+    func plain(_ url: URL) -> URLRequest {
+        var request = Self.blank
+        request.url = url
         addCondition(to: &request)
         addRange(to: &request)
         return request

@@ -1,6 +1,7 @@
-import SluiceCore
 import Testing
 import UnixSockets
+
+@testable import SluiceCore
 
 @Suite("Ledger")
 struct LedgerTests {
@@ -218,5 +219,22 @@ struct LedgerTests {
             page.store(length, at: 8)
             #expect(other.representation == nil)
         }
+    }
+
+    @Test("what a lane of 0.2.0 has noted is read on")
+    func oldNote() throws {
+        let page = try page()
+        let ledger = Ledger(new: page)
+        let note = """
+            {"url":"http://h/a","sendsHeaders":true,"version":{"strong":{"_0":{"kind":"etag","text":"\\"a\\""}}},\
+            "length":5,"framing":"length","refusesRanges":false,"digests":[]}
+            """
+        #expect(page.storeNote(Array(note.utf8)))
+        page.store(UInt64(note.utf8.count), at: 8)
+        #expect(
+            ledger.representation
+                == Representation(
+                    url: "http://h/a", sendsHeaders: true,
+                    version: .strong(Validator(kind: .etag, text: "\"a\"")), length: 5, framing: .length))
     }
 }

@@ -137,7 +137,7 @@ struct RetryPolicyTests {
         #expect(RetryPolicy.retryAfter(text, now: Self.now) == nil)
     }
 
-    @Test("absurd numbers are long, but finite: they are sent on as JSON, which has no infinity")
+    @Test("absurd numbers are long, but finite: they are sent on, and nothing takes an infinity")
     func absurd() throws {
         for text in [
             String(repeating: "9", count: 400), String(repeating: "9", count: 100_000), "9223372036854775808",
@@ -147,7 +147,7 @@ struct RetryPolicyTests {
             #expect(seconds.isFinite && seconds >= 86_400, "as long as any setting allows")
             var facts = EndFacts(Outcome(.httpStatus, "503"), status: 503)
             facts.retryAfterSeconds = seconds
-            #expect(throws: Never.self) { try JSONEncoder().encode(facts) }
+            #expect(EndFacts(packet: facts.packet) == facts)
         }
         #expect(RetryPolicy.retryAfter("5", now: .max) == 5)
         #expect(RetryPolicy.retryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now: .min) == 31_536_000)

@@ -34,7 +34,9 @@ int cunix_reopen_read_write(int fd);
 
 // ---- memory --------------------------------------------------------------
 
-// One malloc arena for all threads, and free memory given back beyond 256 KiB.
+// One malloc arena for all threads, and free memory given back beyond 1 MiB:
+// what each transfer needs for a moment, libcurl's receive buffer above all,
+// is not mapped and unmapped each time.
 // Call it before the first thread starts (mallopt(3), M_ARENA_MAX).
 void cunix_use_one_malloc_arena(void);
 // Gives the kernel every free page of the heap, wherever it lies (malloc_trim(3)).

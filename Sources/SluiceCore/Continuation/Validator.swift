@@ -85,7 +85,10 @@ extension String? {
 extension String {
     /// Without spaces and tabs at both ends: they are not part of a field's value (RFC 9110 §5.5).
     var trimmingBlanks: String {
-        let isBlank: (Character) -> Bool = { $0 == " " || $0 == "\t" }
-        return String(drop(while: isBlank).reversed().drop(while: isBlank).reversed())
+        let isText: (UInt8) -> Bool = { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
+        guard let first = utf8.firstIndex(where: isText), let last = utf8.lastIndex(where: isText) else {
+            return ""
+        }
+        return String(self[first...last])
     }
 }

@@ -38,15 +38,14 @@ final class LaneBench: Sendable {
         defer { buffer.deallocate() }
         while let message = try? SocketMessage.receive(into: buffer, from: channel), message.count > 0,
             !message.isTruncated,
-            let report = try? JSONDecoder().decode(
-                LaneReport.self, from: Data(buffer.prefix(message.count)))
+            let report = LaneReport(packet: Array(buffer.prefix(message.count)))
         {
             reports.update { $0.append(report) }
         }
     }
 
     func send(_ command: LaneCommand, descriptors: [CInt] = []) throws {
-        let bytes = try JSONEncoder().encode(command)
+        let bytes = command.packet
         _ = try bytes.withUnsafeBytes { bytes throws(Errno) in
             try SocketMessage.send(bytes, descriptors: descriptors, to: channel)
         }

@@ -1,0 +1,111 @@
+import SluiceInterface
+import Testing
+
+@testable import SluiceCore
+
+/// The messages between daemon and lane. A lane may be in the hands of whoever sent it something: nothing that it says may
+/// stop the daemon.
+@Suite("Packets")
+struct PacketTests {
+    private static let digest = BodyDigest(algorithm: .sha256, bytes: [UInt8](repeating: 171, count: 32))
+
+    private static func representation(_ version: Version = .weak) -> Representation {
+        Representation(
+            url: "https://h/ä?\u{0}", sendsHeaders: true, version: version, length: 1 << 40, framing: .length,
+            refusesRanges: true, digests: [digest])
+    }
+
+    private static func reports() -> [LaneReport] {
+        var end = EndFacts(Outcome(.httpStatus, "the server answered 503"), status: 503)
+        end.retryAfterSeconds = 0.25
+        end.digest = digest
+        end.etag = "W/\"a\""
+        let versions = [
+            Version.strong(Validator(kind: .etag, text: "\"a\"")),
+            .strong(Validator(kind: .lastModified, text: "Sun, 06 Nov 1994 08:49:37 GMT")), .weak, .unnamed,
+        ]
+        return versions.map {
+            .responded(
+                serial: .max, ResponseFacts(status: 200, representation: representation($0), etag: nil))
+        } + OutcomeCode.allCases.map { .ended(serial: 1, EndFacts(Outcome($0, "so")), isIdle: false) } + [
+            .ready, .stalled(serial: 1), .flowing(serial: -2), .held(serial: 3), .released(serial: 4),
+            .keepsUp(serial: 5), .ended(serial: 6, end, isIdle: true), .idle,
+        ]
+    }
+
+    private static func commands() throws -> [LaneCommand] {
+        var parameters = Ingest.FetchParameters(url: "http://h/a?b=c")
+        let small = try JobRequest(parameters, settings: Settings())
+        parameters.headers = [HeaderField(name: "A", value: "b"), HeaderField(name: "C", value: "")]
+        parameters.maximumSize = 5
+        parameters.deadlineSeconds = 0.5
+        parameters.digest = digest.description
+        parameters.ifNoneMatch = "\"a\", \"b\""
+        let full = try JobRequest(parameters, settings: Settings())
+        return [
+            .order(LaneOrder(serial: 1, request: small)),
+            .order(LaneOrder(serial: 2, request: full, position: 7, known: representation())),
+            .end(serial: 3), .pipesGrown(serial: 4),
+        ]
+    }
+
+    @Test("say what was said")
+    func roundTrip() throws {
+        for report in Self.reports() { #expect(LaneReport(packet: report.packet) == report) }
+        for command in try Self.commands() { #expect(LaneCommand(packet: command.packet) == command) }
+    }
+
+    @Test("that end too early, or too late, are none")
+    func cut() throws {
+        let packets = Self.reports().map(\.packet) + (try Self.commands().map(\.packet))
+        for packet in packets {
+            let areNone = packet.indices.allSatisfy { count in
+                let cut = Array(packet.prefix(count))
+                return LaneReport(packet: cut) == nil && LaneCommand(packet: cut) == nil
+            }
+            #expect(areNone)
+            #expect(LaneReport(packet: packet + [0]) == nil)
+            #expect(LaneCommand(packet: packet + [0]) == nil)
+        }
+    }
+
+    @Test("of noise are refused, or say something, and stop nobody")
+    func noise() throws {
+        let packets = Self.reports().map(\.packet) + (try Self.commands().map(\.packet))
+        var generator = SeededGenerator(seed: 5)
+        var read = 0
+        for _ in 0..<20_000 {
+            var packet = packets.randomElement(using: &generator) ?? []
+            for _ in 0...Int.random(in: 0...3, using: &generator) {
+                guard let index = packet.indices.randomElement(using: &generator) else { continue }
+                packet[index] =
+                    [0, 1, 127, 128, 255, .random(in: 0...255, using: &generator)]
+                    .randomElement(using: &generator) ?? 0
+            }
+            if let report = LaneReport(packet: packet) {
+                read += 1
+                #expect(LaneReport(packet: report.packet) == report)
+            }
+            if let command = LaneCommand(packet: packet) {
+                #expect(LaneCommand(packet: command.packet) == command)
+            }
+        }
+        // Otherwise this would not look behind the first field.
+        #expect(read > 1000)
+    }
+
+    @Test("may not claim more than there is, nor numbers and texts that are none")
+    func claims() {
+        for count in [2, 1 << 30, Int.max, -1] { #expect([String](packet: count.packet + [0]) == nil) }
+        #expect(Double(packet: Double.infinity.bitPattern.littleEndianBytes) == nil)
+        #expect(Double(packet: Double.nan.bitPattern.littleEndianBytes) == nil)
+        #expect(Double(packet: Double.pi.bitPattern.littleEndianBytes) == .pi)
+        #expect(String(packet: 1.packet + [0xff]) == nil)
+        #expect(Bool(packet: [2]) == nil)
+        #expect(OutcomeCode(packet: "nothing of the kind".packet) == nil)
+    }
+}
+
+extension UInt64 {
+    fileprivate var littleEndianBytes: [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: self >> (8 * $0)) } }
+}
