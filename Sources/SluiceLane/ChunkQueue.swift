@@ -42,20 +42,36 @@ struct ChunkQueue {
         }
     }
 
-    /// Writes from the front, with one system call.
-    ///
-    /// - Returns: how many bytes were written; they have left the queue.
-    /// - Throws: what `writev` said.
-    mutating func write(to descriptor: borrowing OwnedDescriptor, atMost limit: Int) throws(Errno) -> Int {
-        let raw = descriptor.rawValue
-        var pieces: [iovec] = []
-        pieces.reserveCapacity(Self.maximumPieces)
-        let written = Self.withPieces(chunks[first...], from: offset, atMost: limit, &pieces) { pieces in
-            writev(raw, pieces, CInt(pieces.count))
+    /// What one system call can write from the front. It stays in the queue until it is consumed.
+    struct Batch {
+        fileprivate let chunks: [Data]
+        fileprivate let offset: Int
+        fileprivate let limit: Int
+
+        /// Writes it, or a part of it, with one system call.
+        ///
+        /// - Returns: how many bytes were written.
+        /// - Throws: what `writev` said.
+        func write(to descriptor: borrowing OwnedDescriptor) throws(Errno) -> Int {
+            let raw = descriptor.rawValue
+            var pieces: [iovec] = []
+            pieces.reserveCapacity(chunks.count)
+            return try valueOrErrno(
+                ChunkQueue.withPieces(chunks[...], from: offset, atMost: limit, &pieces) { pieces in
+                    writev(raw, pieces, CInt(pieces.count))
+                })
         }
-        let bytes = try valueOrErrno(written)
-        consume(bytes)
-        return bytes
+    }
+
+    /// The first bytes, as many as there are, as may be, and as one call takes.
+    func front(atMost limit: Int) -> Batch {
+        var bytes = -offset
+        var end = first
+        while end < chunks.count, end - first < Self.maximumPieces, bytes < limit {
+            bytes += chunks[end].count
+            end += 1
+        }
+        return Batch(chunks: Array(chunks[first..<end]), offset: offset, limit: limit)
     }
 
     /// Nests one `withUnsafeBytes` in the other, so that every pointer is used only while it is good.
@@ -63,7 +79,7 @@ struct ChunkQueue {
         _ chunks: ArraySlice<Data>, from offset: Int, atMost limit: Int, _ pieces: inout [iovec],
         _ body: ([iovec]) -> Int
     ) -> Int {
-        guard let chunk = chunks.first, limit > 0, pieces.count < maximumPieces else { return body(pieces) }
+        guard let chunk = chunks.first, limit > 0 else { return body(pieces) }
         return chunk.withUnsafeBytes { bytes in
             let length = min(bytes.count - offset, limit)
             pieces.append(
@@ -74,7 +90,8 @@ struct ChunkQueue {
         }
     }
 
-    private mutating func consume(_ bytes: Int) {
+    /// Lets go of the first bytes: they are written.
+    mutating func consume(_ bytes: Int) {
         count -= bytes
         var left = bytes
         while left > 0 {

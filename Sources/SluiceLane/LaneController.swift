@@ -123,6 +123,8 @@ final class LaneController {
 
     private func handle(_ event: Pump.Event, _ job: LaneJob) {
         switch event {
+        case .gathered:
+            job.pump.pushGathered()
         case .startTicking:
             startTicking(job)
         case .flowing:

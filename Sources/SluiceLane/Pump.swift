@@ -16,13 +16,20 @@ internal import UnixSockets
 /// the consumer does not take stays; at the high watermark `deliver` does not return until the low one is reached.
 ///
 /// ## Concurrency model
-/// Two threads meet here. The session's thread calls `deliver` and `originEnded`; the loop's thread calls the rest.
-/// Everything they share is in `state`, under a lock that is held over system calls, which is right because none of
-/// them waits: both pipes are non-blocking. Whoever finds room writes; the lock keeps the bytes in order. Waiting is
-/// done outside of the lock, in `waitForRoom`, by the session's thread alone.
+/// Two threads meet here. The session's thread calls `deliver` and `originEnded`; the loop's thread calls the rest. Both
+/// write: a small body is written where it arrives, which is soonest; of a large one the loop's thread writes what has
+/// been gathered while the session's thread receives more, so that two processors copy at a time. At the high watermark
+/// the session's thread has nothing better to do, and writes.
+///
+/// There are two locks. `pen` belongs to whoever writes: it keeps the bytes in order, and is held over system calls,
+/// which is right because none of them waits: both pipes are non-blocking. `state` is what both threads know, and is
+/// held for no longer than it takes to look. Who takes both takes the pen first. Waiting is done outside of both, in
+/// `waitForRoom`, by the session's thread alone.
 final class Pump: Sendable {
     /// A write is worth its system calls from here on, in bytes; also the capacity of a grown staging pipe.
     static let gatherSize = 256 << 10
+    /// A body that has brought so many bytes is a large one.
+    private static let largeBody = 1 << 20
     /// How long the origin may pause before what is gathered is written, in ms.
     private static let pauseMilliseconds = 1
     /// How long a byte may be held back for a larger write where the origin does not pause, in ns.
@@ -35,6 +42,8 @@ final class Pump: Sendable {
     private let maximumSize: Int?
     private let stalledAfterNanoseconds: UInt64
     private let notify: @Sendable (Event) -> Void
+    private let position: Int
+    private let pen = Mutex(())
     private let state: Mutex<PumpState>
 
     /// A pump for one job.
@@ -55,6 +64,7 @@ final class Pump: Sendable {
         self.notify = notify
         wakeUp = try EventSignal()
         maximumSize = order.maximumSize
+        position = order.position
         stalledAfterNanoseconds = UInt64(order.stalledAfterSeconds * 1e9)
         state = Mutex(
             PumpState(
@@ -71,22 +81,38 @@ final class Pump: Sendable {
 
     /// Takes a chunk; returns when more may come.
     func deliver(_ chunk: Data) {
-        var events: [Event] = []
-        let mustWait = state.withLock { state in
-            guard !state.isEnded, !state.originHasEnded else { return false }
-            if let maximumSize, state.received + chunk.count > maximumSize {
-                end(&state)
-                events.append(.tooLarge)
-                return false
+        let todo = state.withLock { accept(chunk, &$0) }
+        switch todo {
+        case .nothing: break
+        case .gather(let handsOver, let startsTicking):
+            if startsTicking { notify(.startTicking) }
+            if handsOver { notify(.gathered) }
+        case .push(let everything):
+            write { events in
+                push(everything: everything, &events)
+                state.withLock { startTickingIfNeeded(&$0, &events) }
             }
-            accept(chunk, &state, &events)
-            return state.gate.isClosed && !state.isEnded
+            waitForRoom()
+        case .refuse:
+            if end() { notify(.tooLarge) }
         }
-        events.forEach(notify)
-        if mustWait { waitForRoom() }
     }
 
-    private func accept(_ chunk: Data, _ state: inout PumpState, _ events: inout [Event]) {
+    /// What is to be done about a chunk that has come.
+    private enum Todo {
+        /// Nobody wants it.
+        case nothing
+        /// It waits for more, or for the loop's thread to write it.
+        case gather(handsOver: Bool, startsTicking: Bool)
+        /// What has been gathered is written now.
+        case push(everything: Bool)
+        /// It is more than the job allows.
+        case refuse
+    }
+
+    private func accept(_ chunk: Data, _ state: inout PumpState) -> Todo {
+        guard !state.isEnded, !state.originHasEnded else { return .nothing }
+        if let maximumSize, state.received + chunk.count > maximumSize { return .refuse }
         let now = Monotonic.nanoseconds()
         let hadPaused = now - state.originActive > UInt64(Self.pauseMilliseconds) * 1_000_000
         let isTrickle = hadPaused && state.gate.buffered == 0
@@ -97,17 +123,19 @@ final class Pump: Sendable {
         if state.chunks.isEmpty { state.gatheredSince = now }
         state.chunks.append(chunk)
         let hasClosed = state.gate.arrived(chunk.count) == .close
+        ledger.setBuffered(state.gate.buffered)
         if hasClosed {
             state.closedSince = now
             ledger.gateClosed(closures: state.closuresBefore + state.gate.closures, at: now)
         }
         // The first chunk after a pause goes at once: nothing is gained by holding a trickle back.
         state.arrivedSincePush += chunk.count
-        if isTrickle || hasClosed || isWorthPushing(state) {
-            push(&state, everything: isTrickle || hasClosed, &events)
-        }
-        ledger.setBuffered(state.gate.buffered)
-        startTickingIfNeeded(&state, &events)
+        if isTrickle || hasClosed { return .push(everything: true) }
+        let isEnough = isWorthPushing(state)
+        if isEnough, !isWorthWaking(state) { return .push(everything: false) }
+        let handsOver = isEnough && !state.isHandedOver
+        if handsOver { state.isHandedOver = true }
+        return .gather(handsOver: handsOver, startsTicking: state.startsTicking())
     }
 
     /// Whether there is enough for a large write; where the consumer's pipe was full, enough more than there was then.
@@ -116,22 +144,20 @@ final class Pump: Sendable {
             >= min(Self.gatherSize, state.stagingCapacity)
     }
 
-    /// The gate is closed: the session's thread is the writer until the low watermark is reached.
+    /// Whether the body is large, and its pipes are: otherwise waking the other thread costs more than it gains.
+    private func isWorthWaking(_ state: borrowing PumpState) -> Bool {
+        state.received - position >= Self.largeBody && state.stagingCapacity >= Self.gatherSize
+    }
+
+    /// While the gate is closed the session's thread waits, and writes when it can.
     private func waitForRoom() {
+        guard state.withLock({ $0.awaitsRoom() }) else { return }
         let wait = RoomWait(sink: sink.rawValue, wakeUp: wakeUp.descriptor.rawValue)
-        state.withLock { $0.isAwaited = true }
-        defer { state.withLock { $0.isAwaited = false } }
-        while state.withLock({ !$0.isEnded }) {
-            wait.wait()
-            var events: [Event] = []
-            let isDone = state.withLock { state in
-                guard !state.isEnded else { return true }
-                push(&state, everything: true, &events)
-                return !state.gate.isClosed || state.isEnded
-            }
-            events.forEach(notify)
-            if isDone { return }
-        }
+        repeat {
+            if wait.wait() == .wokenUp { wakeUp.lower() }
+            state.withLock { $0.hasWaited() }
+            write { push(everything: true, &$0) }
+        } while state.withLock({ $0.awaitsRoom() })
     }
 
     /// The origin is at work, though nothing of what it sends is for the consumer.
@@ -156,14 +182,11 @@ final class Pump: Sendable {
 
     /// The origin has sent its last byte, whatever that means for the job. `drained` follows when all is passed on.
     func originEnded() {
-        var events: [Event] = []
-        state.withLock { state in
-            guard !state.isEnded else { return }
-            state.originHasEnded = true
-            finishIfDrained(&state, &events)
-            if !state.isEnded { startTickingIfNeeded(&state, &events) }
+        state.withLock { $0.originHasEnded = true }
+        write { events in
+            pushAll(&events)
+            state.withLock { startTickingIfNeeded(&$0, &events) }
         }
-        events.forEach(notify)
     }
 
     // MARK: The loop's thread
@@ -179,25 +202,27 @@ final class Pump: Sendable {
     ///
     /// - Returns: whether to watch for room.
     func pushAll() -> Bool {
-        var events: [Event] = []
-        let needsWatch = state.withLock { state in
-            guard !state.isEnded else { return false }
-            pushEverything(&state, &events)
-            return state.needsWatch
-        }
-        events.forEach(notify)
-        return needsWatch
+        write { pushAll(&$0) }
+        return state.withLock { $0.needsWatch }
+    }
+
+    /// Writes what has been gathered, after `gathered`.
+    func pushGathered() {
+        state.withLock { $0.isHandedOver = false }
+        write { push(everything: false, &$0) }
     }
 
     /// Has a look a moment after bytes have arrived: has the origin paused, does the consumer read?
     func tick() -> Tick {
-        var events: [Event] = []
-        let tick = state.withLock { state in
-            guard !state.isEnded else { return Tick(next: .never, wantsRoom: false) }
+        let (hasArrived, isDue) = state.withLock { state in
             let hasArrived = state.received != state.receivedAtLastTick
             state.receivedAtLastTick = state.received
             let isOld = Monotonic.nanoseconds() - state.gatheredSince > Self.longestGather
-            if !hasArrived || isOld || state.originHasEnded { pushEverything(&state, &events) }
+            return (hasArrived, !hasArrived || isOld || state.originHasEnded)
+        }
+        if isDue { write { pushAll(&$0) } }
+        var events: [Event] = []
+        let tick = state.withLock { state in
             let next = nextTick(&state, hasArrived: hasArrived, &events)
             // While bytes come the session's thread is the one that writes.
             return Tick(next: next, wantsRoom: state.needsWatch && !hasArrived)
@@ -250,13 +275,13 @@ final class Pump: Sendable {
     ///
     /// - Returns: false where it was closed before.
     func end() -> Bool {
-        let (wasOpen, isAwaited) = state.withLock { state in
-            let wasOpen = !state.isEnded
-            end(&state)
-            return (wasOpen, state.isAwaited)
+        pen.withLock { _ in
+            state.withLock { state in
+                guard !state.isEnded else { return false }
+                end(&state)
+                return true
+            }
         }
-        if isAwaited { wakeUp.raise() }
-        return wasOpen
     }
 
     /// The daemon has grown the staging pipe: larger fills are possible.
@@ -273,94 +298,123 @@ final class Pump: Sendable {
         }
     }
 
-    // MARK: Under the lock
+    // MARK: With the pen
 
-    private func push(_ state: inout PumpState, everything: Bool, _ events: inout [Event]) {
-        state.isBlocked = false
-        state.arrivedSincePush = 0
-        while !state.isEnded {
-            if state.staged > 0 {
-                guard passOn(&state, &events) else { break }
-                continue
-            }
-            let enough = everything ? 1 : min(Self.gatherSize, state.stagingCapacity)
-            guard state.chunks.count >= enough else { break }
-            fill(&state, &events)
+    /// Takes the pen for as long as `body` runs, and tells afterwards what it has noticed.
+    private func write(_ body: (inout [Event]) -> Void) {
+        var events: [Event] = []
+        pen.withLock { _ in body(&events) }
+        events.forEach(notify)
+    }
+
+    /// The next thing to write.
+    private enum Step {
+        case fill(ChunkQueue.Batch, filled: Int)
+        case passOn(Int)
+        case none
+    }
+
+    private func push(everything: Bool, _ events: inout [Event]) {
+        state.withLock { state in
+            state.isBlocked = false
+            state.arrivedSincePush = 0
         }
-        ledger.setBuffered(state.gate.buffered)
+        while true {
+            let step = state.withLock { state -> Step in
+                guard !state.isEnded else { return .none }
+                if state.staged > 0 { return .passOn(state.staged) }
+                let enough = everything ? 1 : min(Self.gatherSize, state.stagingCapacity)
+                guard state.chunks.count >= enough else { return .none }
+                return .fill(state.chunks.front(atMost: state.stagingCapacity), filled: state.filled)
+            }
+            switch step {
+            case .fill(let batch, let filled): fill(batch, filled: filled, &events)
+            case .passOn(let staged): guard passOn(staged, &events) else { return }
+            case .none: return
+            }
+        }
     }
 
     /// Staging pipe to consumer. Returns false when nothing more can be done now.
-    private func passOn(_ state: inout PumpState, _ events: inout [Event]) -> Bool {
+    private func passOn(_ staged: Int, _ events: inout [Event]) -> Bool {
         do {
-            let moved = try Splice.move(from: staging, to: sink, count: state.staged)
-            state.staged -= moved
-            state.consumerTook(at: Monotonic.nanoseconds())
-            if state.gate.drained(moved) == .open { openGateInLedger(&state) }
-            if state.noticesRelease(at: state.consumerActive) { events.append(.released) }
-            if state.stallIsReported {
-                state.stallIsReported = false
-                state.isTicking = true
-                events.append(.flowing)
-            }
-            if state.noticesSpeed(at: state.consumerActive) { events.append(.keepsUp) }
+            let moved = try Splice.move(from: staging, to: sink, count: staged)
+            state.withLock { hasPassedOn(moved, &$0, &events) }
             return true
         } catch .wouldBlock {
-            state.isBlocked = true
+            state.withLock { $0.isBlocked = true }
             return false
         } catch {
             // EPIPE: the reader has gone. Anything else means that the consumer's end is unusable: the same to us.
-            end(&state)
+            state.withLock { end(&$0) }
             events.append(.consumerGone)
             return false
         }
     }
 
+    private func hasPassedOn(_ moved: Int, _ state: inout PumpState, _ events: inout [Event]) {
+        state.staged -= moved
+        state.consumerTook(at: Monotonic.nanoseconds())
+        if state.gate.drained(moved) == .open { openGate(&state) }
+        ledger.setBuffered(state.gate.buffered)
+        if state.noticesRelease(at: state.consumerActive) { events.append(.released) }
+        if state.stallIsReported {
+            state.stallIsReported = false
+            state.isTicking = true
+            events.append(.flowing)
+        }
+        if state.noticesSpeed(at: state.consumerActive) { events.append(.keepsUp) }
+    }
+
     /// Chunks to staging pipe, which is empty.
-    private func fill(_ state: inout PumpState, _ events: inout [Event]) {
-        ledger.beginFill(filled: state.filled)
+    private func fill(_ batch: ChunkQueue.Batch, filled: Int, _ events: inout [Event]) {
+        ledger.beginFill(filled: filled)
         do {
-            let count = try state.chunks.write(to: staging, atMost: state.stagingCapacity)
-            state.filled += count
-            state.staged = count
+            let count = try batch.write(to: staging)
+            ledger.endFill(filled: filled + count)
+            state.withLock { state in
+                state.chunks.consume(count)
+                state.gatheredSince = Monotonic.nanoseconds()
+                state.filled += count
+                state.staged = count
+            }
         } catch {
             // An empty pipe of our own takes at least a page; if it does not, nothing can be delivered any more.
-            end(&state)
+            ledger.endFill(filled: filled)
+            state.withLock { end(&$0) }
             events.append(.consumerGone)
         }
-        ledger.endFill(filled: state.filled)
     }
 
-    private func openGateInLedger(_ state: inout PumpState) {
-        if state.gateHasOpened(at: Monotonic.nanoseconds()) {
-            ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
+    /// Everything that the consumer takes; while the gate is closed that is the session's thread's to do.
+    private func pushAll(_ events: inout [Event]) {
+        let (hasEnded, isClosed) = state.withLock { ($0.originHasEnded, $0.gate.isClosed) }
+        guard hasEnded || !isClosed else { return }
+        push(everything: true, &events)
+        guard hasEnded else { return }
+        state.withLock { state in
+            guard state.gate.buffered == 0, !state.isEnded else { return }
+            end(&state)
+            events.append(.drained)
         }
-    }
-
-    private func pushEverything(_ state: inout PumpState, _ events: inout [Event]) {
-        if state.originHasEnded {
-            finishIfDrained(&state, &events)
-        } else if !state.gate.isClosed {
-            push(&state, everything: true, &events)
-        }
-    }
-
-    private func finishIfDrained(_ state: inout PumpState, _ events: inout [Event]) {
-        push(&state, everything: true, &events)
-        guard state.gate.buffered == 0, !state.isEnded else { return }
-        end(&state)
-        events.append(.drained)
     }
 
     private func startTickingIfNeeded(_ state: inout PumpState, _ events: inout [Event]) {
-        guard state.gate.buffered > 0, !state.isTicking, !state.stallIsReported else { return }
-        state.isTicking = true
-        events.append(.startTicking)
+        if state.startsTicking() { events.append(.startTicking) }
+    }
+
+    // MARK: With the pen and the state
+
+    private func openGate(_ state: inout PumpState) {
+        if state.gateHasOpened(at: Monotonic.nanoseconds()) {
+            ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
+        }
+        if state.isAwaited { wakeUp.raise() }
     }
 
     private func end(_ state: inout PumpState) {
         state.isEnded = true
         state.chunks = ChunkQueue()
-        openGateInLedger(&state)
+        openGate(&state)
     }
 }

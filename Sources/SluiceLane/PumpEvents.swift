@@ -1,6 +1,8 @@
 extension Pump {
     /// What the loop's thread has to know.
     enum Event: Sendable {
+        /// Enough of a large body has been gathered for a large write: `pushGathered` writes it.
+        case gathered
         /// Bytes wait and the loop's thread does not know it yet: begin to tick.
         case startTicking
         /// The consumer takes bytes again, after a stall was reported.

@@ -36,7 +36,9 @@ struct PumpState {
     var received: Int
     var isEnded = false
     /// The session's thread waits for room, or is about to.
-    var isAwaited = false
+    private(set) var isAwaited = false
+    /// The loop's thread has been told to write what is gathered, and has not begun.
+    var isHandedOver = false
     var originHasEnded = false
     /// The consumer's pipe was full at the last attempt.
     var isBlocked = false
@@ -52,7 +54,7 @@ struct PumpState {
     private(set) var stalledNanoseconds: UInt64
     /// The last long one.
     private var longHold: Hold?
-    /// When the oldest of the gathered chunks came.
+    /// When the oldest of the gathered chunks came, or the last of those before them was written.
     var gatheredSince: UInt64 = 0
     /// When the origin last sent something, or was last allowed to.
     var originActive: UInt64
@@ -93,6 +95,24 @@ struct PumpState {
     var delivered: Int { filled - staged }
     /// Nobody but the loop's thread will see that there is room.
     var needsWatch: Bool { isBlocked && !gate.isClosed && !isEnded }
+
+    /// Whether the session's thread has to wait, which it does then.
+    mutating func awaitsRoom() -> Bool {
+        isAwaited = gate.isClosed && !isEnded
+        return isAwaited
+    }
+
+    /// Its wait is over: it looks for itself whether there is room.
+    mutating func hasWaited() {
+        isAwaited = false
+    }
+
+    /// Whether ticks begin with this: bytes wait and nobody looks after them.
+    mutating func startsTicking() -> Bool {
+        guard gate.buffered > 0, !isTicking, !stallIsReported, !isEnded else { return false }
+        isTicking = true
+        return true
+    }
 
     /// Bytes are offered to a consumer for whom none have waited.
     mutating func offers(at now: UInt64) {

@@ -6,6 +6,17 @@ import UnixSockets
 
 @testable import SluiceLane
 
+extension ChunkQueue {
+    /// Writes from the front, as the pump does: what is written leaves the queue.
+    mutating func write(to descriptor: borrowing OwnedDescriptor, atMost limit: Int) throws(Errno)
+        -> Int
+    {
+        let written = try front(atMost: limit).write(to: descriptor)
+        consume(written)
+        return written
+    }
+}
+
 @Suite("The queue of chunks")
 struct ChunkQueueTests {
     static let pattern = Pattern(seed: 77)

@@ -25,7 +25,8 @@ struct PumpTests {
         private let start: Int
 
         init(
-            high: Int, low: Int, maximumSize: Int? = nil, position: Int = 0, parkAfter: Double = 20
+            high: Int, low: Int, maximumSize: Int? = nil, position: Int = 0, parkAfter: Double = 20,
+            isGrown: Bool = false
         ) throws {
             // As a lane does.
             signal(SIGPIPE, SIG_IGN)
@@ -38,6 +39,7 @@ struct PumpTests {
                 new: try SharedCounters(mapping: SharedCounters.makeFile(name: "test")))
             let stage = try Pipe()
             staging = try stage.readEnd.reopenedForReadingAndWriting()
+            if isGrown { _ = try staging.setPipeCapacity(Pump.gatherSize) }
             let consumer = try Pipe()
             read = Monitor(try consumer.readEnd.duplicate().release())
             var gate = Settings.Gate()
