@@ -96,6 +96,38 @@ import UnixSockets
         writer.join()
     }
 
+    @Test("makes the output's pipe larger where the body is large, and arrives whole all the same")
+    func grown() throws {
+        for (size, capacity) in [((1 << 20) - 1, 64 << 10), (8 << 20, 256 << 10)] {
+            let pattern = Pattern(seed: 4)
+            let source = try Pipe()
+            try setNonblocking(source.writeEnd.rawValue, false)
+            let output = try Pipe()
+            let from = try source.readEnd.duplicate().release()
+            let (raw, to) = try (source.writeEnd.duplicate().release(), output.writeEnd.duplicate().release())
+            let writer = TestThread {
+                for start in stride(from: 0, to: size, by: 4096) {
+                    let bytes = pattern.bytes(start..<min(start + 4096, size))
+                    _ = bytes.withUnsafeBytes { write(raw, $0.baseAddress, $0.count) }
+                }
+                close(raw)
+            }
+            let result = Locked<BodyCopier.Result?>(nil)
+            let copier = TestThread {
+                let pipe = OwnedDescriptor(adopting: from)
+                let copied = try? BodyCopier(to: to).copy(from: pipe)
+                result.set(copied)
+            }
+            #expect(pattern.mismatch(try read(output.readEnd.rawValue, size)) == nil)
+            #expect(try output.readEnd.pipeCapacity() == capacity)
+            writer.join()
+            _ = consume source
+            copier.join()
+            close(to)
+            #expect(result.get() == BodyCopier.Result(end: .endOfPipe, bytes: size, isSpliced: true))
+        }
+    }
+
     @Test("ends when nobody reads the output any more")
     func closedOutput() throws {
         var pipe = try Pipe()

@@ -34,6 +34,11 @@ public struct BodyCopier: Sendable {
 
     /// What one `splice` asks for: more than a pipe holds.
     static let spliceSize = 4 << 20
+    /// A body that has brought so many bytes is a large one.
+    static let largeBody = 1 << 20
+    /// What the output's pipe holds then, in bytes: with the 64 KiB of an ordinary one this process and the reader
+    /// wake each other all the time.
+    static let grownPipe = 256 << 10
     /// The buffer where the output cannot be spliced to: a terminal, a file opened for appending.
     static let bufferSize = 256 << 10
 
@@ -57,9 +62,14 @@ public struct BodyCopier: Sendable {
     /// - Throws: `.local` where the output fails: disk full, descriptor closed.
     public func copy(from pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Result {
         var result = Result(end: .endOfPipe, bytes: 0, isSpliced: true)
+        var isGrown = false
         while true {
             switch try splice(pipe) {
-            case .moved(let count): result.bytes += count
+            case .moved(let count):
+                result.bytes += count
+                guard !isGrown, result.bytes >= Self.largeBody else { continue }
+                isGrown = true
+                growOutput()
             case .end(let end):
                 result.end = end
                 return result
@@ -78,6 +88,16 @@ public struct BodyCopier: Sendable {
         var entry = pollfd(fd: pipe.rawValue, events: Int16(POLLIN), revents: 0)
         while poll(&entry, 1, -1) < 0, errno == EINTR {}
         return Int32(entry.revents) & POLLIN != 0
+    }
+
+    /// What is no pipe, or may not be grown, stays as it is.
+    private func growOutput() {
+        let pipe = OwnedDescriptor(adopting: output)
+        if let capacity = try? pipe.pipeCapacity(), capacity < Self.grownPipe {
+            _ = try? pipe.setPipeCapacity(Self.grownPipe)
+        }
+        // It stays the caller's.
+        _ = pipe.release()
     }
 
     private func splice(_ pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Step {
