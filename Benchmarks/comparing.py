@@ -1,7 +1,8 @@
-"""Figures for the long form of the guard: the ratios of the cases themselves, which need a machine that does nothing else."""
+"""Figures for the long form of the guard: ratios, which need the machine that they were recorded on, doing nothing else."""
 
 from __future__ import annotations
 
+from . import counting
 from .bench import Bench
 from .cases import CASES
 from .guard import SLACK, Figure, better
@@ -23,7 +24,7 @@ def ratios(bench: Bench) -> dict[str, Figure]:
                     # Of a hundred samples the second worst is a matter of luck.
                     slack = 0.5 if "p99" in bar.what else SLACK
                     figures[bar.what] = Figure(bar.value, bar.higher_is_better, slack)
-    return figures
+    return figures | counting.times(bench)
 
 
 def again(bench: Bench, figures: dict[str, Figure]) -> dict[str, Figure]:

@@ -12,6 +12,8 @@ from .native import Native
 from .origin import HOST, Origin
 
 SLUICE, CURL, WGET, ARIA2 = "sluice", "curl", "wget", "aria2c"
+# The consumer gets the job's pipe itself: `sluicectl fetch URL -- consumer`.
+DIRECT = "sluice, -- consumer"
 DRAIN, THREADS = "aiohttp, drain", "aiohttp, threads"
 FLOOR_WRITE, FLOOR_SPLICE = "recv+write in C", "splice in C"
 

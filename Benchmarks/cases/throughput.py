@@ -6,20 +6,26 @@ from statistics import median
 
 from ..arithmetic import paired_ratio, spread
 from ..bench import Bench, take_turns
-from ..contenders import CURL, DRAIN, SLUICE, THREADS
+from ..contenders import CURL, DIRECT, DRAIN, SLUICE, THREADS
 from ..processes import Failed, Flow, flow
 from ..results import Bar, CaseResult, Row
 from ..sizes import GiB, MiB
 
 
 def measure_body(bench: Bench, name: str, url: str, expected: str) -> Flow:
-    """One body through one contender; the CPU time is that of its whole tree, the service's too."""
-    contender = bench.contender(name)
-    before = bench.service.cpu() if name == SLUICE else 0.0
-    result = flow(contender.command(url), [bench.native.consumer], timeout=120)
+    """One body through one contender; the CPU time is that of its whole tree, the service's too, without the consumer."""
+    before = bench.service.cpu() if name in (SLUICE, DIRECT) else 0.0
+    if name == DIRECT:
+        # The consumer is a child of sluicectl here, so it has to say itself what it has cost.
+        command = [*bench.contender(SLUICE).command(url), "--", bench.native.consumer, "cpu"]
+        result = flow(command, ["cat"], timeout=120)
+        output, _, consumer = result.output.rstrip().rpartition(" ")
+        result = Flow(result.seconds, result.cpu - int(consumer) / 1e6, output + "\n")
+    else:
+        result = flow(bench.contender(name).command(url), [bench.native.consumer], timeout=120)
     if result.output != expected:
         raise Failed(f"bytes and sum are {result.output.strip()} instead of {expected.strip()}")
-    service = bench.service.cpu() - before if name == SLUICE else 0.0
+    service = bench.service.cpu() - before if name in (SLUICE, DIRECT) else 0.0
     return Flow(result.seconds, result.cpu + service, result.output)
 
 
@@ -33,6 +39,8 @@ def run(bench: Bench, tls: bool) -> list[CaseResult]:
     expected = bench.origin.serve("large", sizes.body, bench.native.consumer)
     url = bench.origin.tls_url("large") if tls else bench.origin.url("large")
     names = [contender.name for contender in bench.contenders if contender.speaks_tls or not tls]
+    if SLUICE in names:
+        names.insert(0, DIRECT)
     measured = take_turns(names, sizes.rounds, lambda name: measure_body(bench, name, url, expected), result.failures)
 
     seconds = {name: [flow.seconds for flow in flows] for name, flows in measured.items()}
@@ -55,14 +63,15 @@ def run(bench: Bench, tls: bool) -> list[CaseResult]:
                 | ({"× curl": f"{paired_ratio(cpu[name], cpu[CURL]):.2f}"} if CURL in measured else {}),
             )
         )
-    if SLUICE not in measured:
-        return [result, work]
     limits = [(CURL, 0.95)] if tls else [(CURL, 1.2), (DRAIN, 2.5), (THREADS, 2.5)]
-    for other, limit in limits:
-        if other in measured:
-            ratio = paired_ratio(seconds[other], seconds[SLUICE])
-            result.bars.append(Bar(f"throughput over {way}, × {other}", ratio, limit, True))
-    if CURL in measured:
-        ratio = paired_ratio(cpu[SLUICE], cpu[CURL])
-        work.bars.append(Bar(f"CPU time over {way}, × {CURL}", ratio, 1.25 if tls else 0.9, False))
+    for name, through in ((DIRECT, ""), (SLUICE, ", through the shell's pipe")):
+        if name not in measured:
+            continue
+        for other, limit in limits:
+            if other in measured:
+                ratio = paired_ratio(seconds[other], seconds[name])
+                result.bars.append(Bar(f"throughput over {way}, × {other}{through}", ratio, limit, True))
+        if CURL in measured:
+            ratio = paired_ratio(cpu[name], cpu[CURL])
+            work.bars.append(Bar(f"CPU time over {way}, × {CURL}{through}", ratio, 1.25 if tls else 0.9, False))
     return [result, work]
