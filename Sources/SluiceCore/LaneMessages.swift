@@ -87,8 +87,12 @@ public struct LaneOrder: Sendable, Equatable {
 /// One packet from a lane to the daemon. Whatever an origin chose in it is bounded and checked by the lane first, and
 /// treated as a claim by the daemon.
 public enum LaneReport: Sendable, Equatable {
-    /// The lane is warm: it can take its first order.
-    case ready
+    /// The version of the packets. To be raised with every change of them: while the service is upgraded a daemon may
+    /// start the lane of another build.
+    public static let wire = 1
+
+    /// The lane is warm: it can take its first order. It speaks this version of the wire.
+    case ready(wire: Int)
     /// The head of an acceptable response is there.
     case responded(serial: Int, ResponseFacts)
     /// The gate has been closed for a while.

@@ -88,7 +88,9 @@ extension LaneReport: PacketValue {
     /// Which one, and what it has.
     public func write(to writer: inout PacketWriter) {
         switch self {
-        case .ready: writer.put(Kind.ready)
+        case .ready(let wire):
+            writer.put(Kind.ready)
+            writer.put(wire)
         case .responded(let serial, let facts):
             writer.put(Kind.responded)
             writer.put(serial)
@@ -115,7 +117,7 @@ extension LaneReport: PacketValue {
     /// Which one, and what it has.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         switch try reader.get(Int.self) {
-        case Kind.ready: self = .ready
+        case Kind.ready: self = .ready(wire: try reader.get())
         case Kind.responded: self = .responded(serial: try reader.get(), try reader.get())
         case Kind.stalled: self = .stalled(serial: try reader.get())
         case Kind.flowing: self = .flowing(serial: try reader.get())

@@ -204,8 +204,12 @@ final class LanePool {
 
     private func heard(_ lane: LaneProcess, _ report: LaneReport) {
         switch report {
-        case .ready:
+        case .ready(let wire):
             guard lane.activity == .starting else { return }
+            guard wire == LaneReport.wire else {
+                lane.fault = "it is of another version than the service, which is to be restarted"
+                return lane.kill()
+            }
             consecutiveFailures = 0
             trouble = nil
             breakdown = nil
@@ -226,7 +230,7 @@ final class LanePool {
         deaths += 1
         log.laneDied(lane.processID, exit.description)
         if lane.activity == .starting {
-            failedToStart("it ended with \(exit) before it was ready", isShortage: false)
+            failedToStart(lane.fault ?? "it ended with \(exit) before it was ready", isShortage: false)
         }
         events?.died(lane, exit)
         maintain()

@@ -37,6 +37,8 @@ final class LaneProcess {
     var affinity: Affinity?
     /// Set when the pool has asked it to go: its end is no death.
     private(set) var isRetired = false
+    /// Why it was killed before it was ready.
+    var fault: String?
     /// The process is reaped. What it had said before may still be told.
     private(set) var hasEnded = false
 

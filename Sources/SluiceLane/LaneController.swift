@@ -35,7 +35,7 @@ final class LaneController {
 
     func start() throws(Errno) {
         _ = try loop.watch(channel.socket, for: .readable) { [self] _ in receiveCommands() }
-        channel.send(.ready)
+        channel.send(.ready(wire: LaneReport.wire))
     }
 
     // MARK: The daemon's commands
@@ -212,6 +212,8 @@ final class LaneController {
     }
 
     private func startTicking(_ job: LaneJob) {
+        // It may have been on its way when the account was closed: nothing looks after a consumer from then on.
+        guard !job.accountIsClosed else { return }
         unwatchSink(job)
         scheduleTick(job, milliseconds: 1)
     }

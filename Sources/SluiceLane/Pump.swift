@@ -206,10 +206,14 @@ final class Pump: Sendable {
         return state.withLock { $0.needsWatch }
     }
 
-    /// Writes what has been gathered, after `gathered`.
+    /// Writes what has been gathered, after `gathered`. Behind a closed gate the session's thread does, and knows best
+    /// whether the consumer's pipe is full.
     func pushGathered() {
-        state.withLock { $0.isHandedOver = false }
-        write { push(everything: false, &$0) }
+        let isOpen = state.withLock { state in
+            state.isHandedOver = false
+            return !state.gate.isClosed
+        }
+        if isOpen { write { push(everything: false, &$0) } }
     }
 
     /// Has a look a moment after bytes have arrived: has the origin paused, does the consumer read?
@@ -224,8 +228,9 @@ final class Pump: Sendable {
         var events: [Event] = []
         let tick = state.withLock { state in
             let next = nextTick(&state, hasArrived: hasArrived, &events)
-            // While bytes come the session's thread is the one that writes.
-            return Tick(next: next, wantsRoom: state.needsWatch && !hasArrived)
+            // While bytes come the session's thread is the one that writes. When a stall is reported nothing ticks any
+            // more, so nobody else would see that there is room.
+            return Tick(next: next, wantsRoom: state.needsWatch && (!hasArrived || state.stallIsReported))
         }
         events.forEach(notify)
         return tick

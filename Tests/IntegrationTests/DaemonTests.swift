@@ -122,6 +122,22 @@ extension Integration {
                 missing.errors.hasPrefix("sluiced: there is no sluice-lane at /nowhere/lane"), "\(missing)")
         }
 
+        @Test("a lane of another version is not used, and the log says what to do")
+        func otherVersion() throws {
+            let directory = try TemporaryDirectory()
+            // `ready`, with a version that will be long in coming.
+            let ready = #"\013\0\0\0\0\0\0\0\347\003\0\0\0\0\0\0"#
+            let lane = try directory.write("#!/bin/sh\nprintf '\(ready)' >&3\nexec sleep 20\n", to: "lane")
+            chmod(lane, 0o755)
+            let result = try run(
+                ["--socket", directory.file("socket"), "--lane", lane], within: .seconds(30))
+            #expect(result.exit == .exited(69))
+            #expect(
+                result.errors.contains(
+                    "it is of another version than the service, which is to be restarted"),
+                "\(result)")
+        }
+
         @Test("a service that keeps no lane warm tries one all the same, and lets it go")
         func noneWarm() throws {
             let service = try TestService("lanes.minimum = 0\nlanes.idle_seconds = 0.1")

@@ -28,7 +28,8 @@ struct PacketTests {
             .responded(
                 serial: .max, ResponseFacts(status: 200, representation: representation($0), etag: nil))
         } + OutcomeCode.allCases.map { .ended(serial: 1, EndFacts(Outcome($0, "so")), isIdle: false) } + [
-            .ready, .stalled(serial: 1), .flowing(serial: -2), .held(serial: 3), .released(serial: 4),
+            .ready(wire: LaneReport.wire), .stalled(serial: 1), .flowing(serial: -2), .held(serial: 3),
+            .released(serial: 4),
             .keepsUp(serial: 5), .ended(serial: 6, end, isIdle: true), .idle,
         ]
     }

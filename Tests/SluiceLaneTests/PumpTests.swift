@@ -198,6 +198,21 @@ struct PumpTests {
         #expect(try bench.delivered() == 2000)
     }
 
+    @Test("a stall that is noticed while the origin trickles leaves somebody to see that there is room")
+    func stalledTrickle() throws {
+        let bench = try Bench(high: 1 << 20, low: 0)
+        var position = 200_000
+        bench.pump.deliver(Data(Self.pattern.bytes(0..<position)))
+        var tick = bench.pump.tick()
+        try eventually("the stall is told") {
+            bench.pump.deliver(Data(Self.pattern.bytes(position..<position + 10)))
+            position += 10
+            tick = bench.pump.tick()
+            return if case .stalled = tick.next { true } else { false }
+        }
+        #expect(tick.wantsRoom)
+    }
+
     @Test("a pipe that stays full is reported as a stall, and its end as flowing")
     func stalled() throws {
         let bench = try Bench(high: 1 << 20, low: 0)

@@ -94,13 +94,12 @@ struct PumpThreadsTests {
         }
     }
 
-    @Test("a consumer that stops behind a gate that the loop has opened is no silence of the origin")
-    func gateOpenedByTheLoop() throws {
+    @Test("behind a closed gate the session's thread writes, whatever the loop's is told, and goes on")
+    func closedGate() throws {
         let bench = try Bench(high: 1 << 20, low: 256 << 10, isGrown: true)
         let session = bench.deliver(0..<(8 << 20), chunk: 16_384)
         try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
         #expect(bench.pump.originSilence() == nil)
-        // The consumer takes what is needed for the gate to open, and stops; whoever opens it, the session goes on.
         let before = bench.pump.received
         let descriptor = bench.read.read { $0 }
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
