@@ -100,10 +100,16 @@ extension Integration {
                 }
                 let job = try wires.service.fetch(
                     "https://localhost:\(relay.port)/file", expecting: Self.pattern
-                ).finish()
+                ) { $0.connectTimeoutSeconds = 5 }.finish()
                 let code = job.outcome?.code
                 let isLost = code == .connectionLost || (job.httpStatus != nil && code == .truncated)
-                #expect(isLost, "cut after \(place) bytes: \(job)")
+                // Seen on a busy machine, once in some 500 such connections: what the server has sent lies in the
+                // socket, and URLSession does not come to read it.
+                withKnownIssue("a handshake that is not read on", isIntermittent: true) {
+                    #expect(isLost, "cut after \(place) bytes: \(job)")
+                } when: {
+                    code == .connectTimeout
+                }
             }
         }
 
