@@ -156,18 +156,35 @@ extension Integration {
         func loss() throws {
             let before = try terminal.modes()
             try start("-d 0.2")
-            kill(service.processID, SIGSTOP)
-            try terminal.see("its silence") { lines in
-                lines.contains { $0.hasPrefix("the service has not answered for") }
-            }
-            kill(service.processID, SIGCONT)
-            try terminal.see("its answer") { lines in !lines.contains { $0.contains("not answered") } }
+            try terminal.see("no jobs") { lines in lines.contains { $0.hasPrefix("no jobs") } }
+            try silence()
             service.stop()
             try terminal.see("its loss") { lines in
                 lines.contains { $0.contains("looking for it (") } && lines.contains { $0.hasPrefix("ID ") }
             }
             try terminal.press("q")
             try expectClean(before, status: 0)
+        }
+
+        @Test("a service that hangs before it has answered once is said to be silent, too")
+        func hung() throws {
+            kill(service.processID, SIGSTOP)
+            try start("-d 0.2")
+            try silence()
+            try terminal.see("no jobs") { lines in lines.contains { $0.hasPrefix("no jobs") } }
+            try terminal.press("q")
+            try terminal.see("the shell") { lines in !lines.contains { $0.hasPrefix("ID ") } }
+        }
+
+        /// Stops the service until its silence is told, and lets it go on.
+        private func silence() throws {
+            kill(service.processID, SIGSTOP)
+            defer { kill(service.processID, SIGCONT) }
+            try terminal.see("its silence") { lines in
+                lines.contains { $0.hasPrefix("the service has not answered for") }
+            }
+            kill(service.processID, SIGCONT)
+            try terminal.see("its answer") { lines in !lines.contains { $0.contains("not answered") } }
         }
 
         @Test("a service that comes back is shown again")

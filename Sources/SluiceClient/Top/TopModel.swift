@@ -97,10 +97,15 @@ public struct TopModel: Sendable {
     /// As many rows were shown last.
     public var visibleRows = 1
 
+    private let began: Double
+
     /// A view that has heard nothing.
-    public init(sort: TopSort = .rate, delay: Double = 1) {
+    ///
+    /// - Parameter began: when the service was asked first, on the samples' clock.
+    public init(sort: TopSort = .rate, delay: Double = 1, at began: Double = 0) {
         self.sort = sort
         self.delay = delay
+        self.began = began
     }
 
     // MARK: What is heard
@@ -146,9 +151,10 @@ public struct TopModel: Sendable {
     public func warning(at seconds: Double) -> String? {
         func waited(_ since: Double) -> String { Elapsed.countdown(max(0, seconds - since)) }
         if let trouble { return "\(trouble.text); looking for it (\(waited(trouble.since)))" }
-        guard let sample else { return nil }
-        guard !isPaused, seconds - sample.seconds > max(3, 3 * delay) else { return nil }
-        return "the service has not answered for \(waited(sample.seconds))"
+        // One that hangs from the beginning is as silent as one that hangs later.
+        let heard = sample?.seconds ?? began
+        guard !isPaused, seconds - heard > max(3, 3 * delay) else { return nil }
+        return "the service has not answered for \(waited(heard))"
     }
 
     // MARK: What is pressed

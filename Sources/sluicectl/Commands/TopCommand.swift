@@ -43,7 +43,8 @@ struct TopCommand: ParsableCommand {
 
     func run() throws {
         let connection = try service.finder.connect()
-        let model = TopModel(sort: TopSort(rawValue: sort.rawValue) ?? .rate, delay: delay)
+        let model = TopModel(
+            sort: TopSort(rawValue: sort.rawValue) ?? .rate, delay: delay, at: TopClock.seconds)
         guard !batch, isatty(STDOUT_FILENO) == 1 else { return try printTables(model, connection) }
         do {
             let status = try LiveTop(model, serviceAt: connection.path, limit: iterations).run()

@@ -91,8 +91,9 @@ import Testing
 
     @Test("a service that is gone, or silent, is said to be that until it answers")
     func loss() {
-        var model = TopModel()
-        #expect(model.warning(at: 5) == nil)
+        var model = TopModel(at: 4)
+        #expect(model.warning(at: 7) == nil)
+        #expect(model.warning(at: 8) == "the service has not answered for 4 s")
         model.lose("gone\u{1B}[2J", at: 5)
         model.lose("still gone", at: 7)
         #expect(model.warning(at: 9) == "still gone; looking for it (4 s)")
