@@ -40,6 +40,8 @@ def main() -> int:
     check.add_argument("--short", action="store_true", help="only what a busy machine does not spoil")
     check.add_argument("--record", action="store_true", help="record instead of comparing")
     arguments = parser.parse_args()
+    if arguments.command == "run" and (unknown := set(arguments.cases) - set(CASES)):
+        parser.error(f"there is no case {''.join(sorted(unknown))}: give letters of {''.join(CASES)}; (h) comes with (a) and (b)")
     # So that a `kill` leaves nothing behind either.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if arguments.command == "write":

@@ -64,6 +64,8 @@ final class JobRecord {
     var etag: String?
     var digest: BodyDigest?
     var settlement: JobAccount.Numbers?
+    /// What is told of it from its end on.
+    var ended: EndedJob?
     /// Buffers of its pipes, in bytes, as far as the budget knows.
     var pipeBytes = 0
     /// What the service manager keeps of it.
@@ -89,6 +91,7 @@ final class JobRecord {
 
     /// The job as others see it now. Costs two system calls while it runs, none before and after.
     func snapshot() -> Job {
+        if let ended { return ended.job }
         var job = Job(
             id: id, url: request.url.redacted, userID: Int(owner.userID), processID: Int(owner.processID),
             createdUsec: createdUsec, highWatermark: request.marks.high, lowWatermark: request.marks.low)

@@ -149,10 +149,12 @@ extension Scheduler {
         case .cancelled: totals.cancelled += 1
         default: totals.failed += 1
         }
+        let ended = EndedJob(job.snapshot())
+        job.ended = ended
         // The outcome is safe before the consumer can see an end of file and ask for it.
-        store.finished(job)
+        store.finished(job, ended)
         job.sink = nil
-        jobs.ended(job, as: job.snapshot(), remember: settings.limits.rememberedJobsPerUser)
+        jobs.ended(job, as: ended.job, remember: settings.limits.rememberedJobsPerUser)
         log.finished(job, settled)
         queue.hasEnded(job)
         onChange(job)

@@ -27,12 +27,12 @@ final class Subscriptions {
         /// `Fetch` itself, called with `more`.
         let isFetch: Bool
 
-        func answer(_ job: Job) {
-            if isFetch {
-                call.reply(Ingest.FetchReply(id: job.id, job: job))
-            } else {
-                call.reply(Ingest.JobReply(job: job))
+        func answer(_ ended: EndedJob) {
+            guard let job = ended.encoded, let id = EncodedValue(word: ended.job.id) else {
+                // Whatever is wrong with it is reported, and the call answered.
+                return call.reply(Ingest.JobReply(job: ended.job))
             }
+            call.reply(isFetch ? EncodedParameters(["id": id, "job": job]) : EncodedParameters(["job": job]))
         }
     }
 
@@ -89,13 +89,12 @@ final class Subscriptions {
 
     /// A job is in another state.
     func changed(_ job: JobRecord) {
-        let isOver = job.machine.outcome != nil
-        guard !watchers.isEmpty || (isOver && waiting[job.id] != nil) else { return }
-        let snapshot = job.snapshot()
-        let reply = Ingest.JobReply(job: snapshot)
-        if isOver {
-            for waiter in waiting.removeValue(forKey: job.id) ?? [] { waiter.answer(snapshot) }
+        let isOver = job.ended != nil
+        if let ended = job.ended {
+            for waiter in waiting.removeValue(forKey: job.id) ?? [] { waiter.answer(ended) }
         }
+        guard !watchers.isEmpty else { return }
+        let reply = Ingest.JobReply(job: job.snapshot())
         for watcher in watchers.values where concerns(watcher, job) {
             if isOver, watcher.jobID != nil {
                 remove(watcher.call)

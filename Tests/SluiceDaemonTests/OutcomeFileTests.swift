@@ -36,7 +36,9 @@ struct OutcomeFileTests {
         do {
             let (file, contents) = open()
             #expect(contents.jobs.isEmpty && contents.skipped == 0 && contents.problem == nil)
-            for number in 0..<10 { #expect(file.append(job(number, user: 1000 + number % 2)) == nil) }
+            for number in 0..<10 {
+                #expect(file.append(EndedJob(job(number, user: 1000 + number % 2))) == nil)
+            }
         }
         var status = stat()
         #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
@@ -49,8 +51,8 @@ struct OutcomeFileTests {
     func perUser() throws {
         do {
             let file = open(limit: 3).file
-            #expect(file.append(job(0, user: 5)) == nil)
-            for number in 1..<50 { #expect(file.append(job(number)) == nil) }
+            #expect(file.append(EndedJob(job(0, user: 5))) == nil)
+            for number in 1..<50 { #expect(file.append(EndedJob(job(number))) == nil) }
         }
         #expect(open(limit: 3).contents.jobs.map(\.id) == ["job0", "job47", "job48", "job49"])
         #expect(open(limit: 0).contents.jobs.isEmpty)
@@ -61,11 +63,11 @@ struct OutcomeFileTests {
         do {
             let file = open(limit: 100).file
             for number in 0..<1000 {
-                #expect(file.append(job(number, user: number % 10 == 0 ? 5 : 1000)) == nil)
+                #expect(file.append(EndedJob(job(number, user: number % 10 == 0 ? 5 : 1000))) == nil)
                 if number % 37 == 0 { #expect(try lineCount() <= 400) }
             }
             // The compacted file is the one that is written to.
-            #expect(file.append(job(1000)) == nil)
+            #expect(file.append(EndedJob(job(1000))) == nil)
         }
         let expected = (0...1000).filter { $0 == 1000 || $0 % 10 == 0 || $0 >= 890 }
         #expect(open(limit: 100).contents.jobs.map(\.createdUsec) == expected)
@@ -78,9 +80,9 @@ struct OutcomeFileTests {
     func limitChanges() throws {
         do {
             let file = open(limit: 500).file
-            for number in 0..<400 { #expect(file.append(job(number)) == nil) }
+            for number in 0..<400 { #expect(file.append(EndedJob(job(number))) == nil) }
             file.limit = 10
-            #expect(file.append(job(400)) == nil)
+            #expect(file.append(EndedJob(job(400))) == nil)
         }
         #expect(try lineCount() == 10)
         #expect(open(limit: 500).contents.jobs.map(\.createdUsec) == Array(391...400))
@@ -90,7 +92,7 @@ struct OutcomeFileTests {
     func halfLine() throws {
         do {
             let file = open().file
-            for number in 0..<3 { #expect(file.append(job(number)) == nil) }
+            for number in 0..<3 { #expect(file.append(EndedJob(job(number))) == nil) }
         }
         let whole = try readText(path)
         for cut in [1, 2, 40, 200] {
@@ -99,7 +101,7 @@ struct OutcomeFileTests {
                 let (file, contents) = open()
                 #expect(contents.jobs.map(\.id) == ["job0", "job1"])
                 #expect(contents.skipped == 1)
-                #expect(file.append(job(3)) == nil)
+                #expect(file.append(EndedJob(job(3))) == nil)
             }
             let (_, contents) = open()
             #expect(contents.jobs.map(\.id).last == "job3")
@@ -118,14 +120,14 @@ struct OutcomeFileTests {
     func foreignLines(line: String) throws {
         do {
             let file = open().file
-            #expect(file.append(job(1)) == nil)
+            #expect(file.append(EndedJob(job(1))) == nil)
         }
         try directory.write(line + "\n" + readText(path) + line + "\n", to: "outcomes.jsonl")
         let (file, contents) = open()
         #expect(contents.jobs.map(\.id) == ["job1"])
         #expect(contents.skipped == 2)
         #expect(contents.problem == nil)
-        #expect(file.append(job(2)) == nil)
+        #expect(file.append(EndedJob(job(2))) == nil)
     }
 
     @Test("bytes that are no text, a job that has not ended, and one that is there twice")
@@ -134,8 +136,8 @@ struct OutcomeFileTests {
             let file = open().file
             var running = job(1)
             running.state = .streaming
-            #expect(file.append(running) == nil)
-            for _ in 0..<2 { #expect(file.append(job(2)) == nil) }
+            #expect(file.append(EndedJob(running)) == nil)
+            for _ in 0..<2 { #expect(file.append(EndedJob(job(2))) == nil) }
         }
         let descriptor = try FileDescriptor.open(path, .writeOnly, options: .append)
         try descriptor.closeAfter {
@@ -150,7 +152,7 @@ struct OutcomeFileTests {
     func damageAndLimit() throws {
         do {
             let file = open(limit: 5).file
-            for number in 0..<5 { #expect(file.append(job(number)) == nil) }
+            for number in 0..<5 { #expect(file.append(EndedJob(job(number))) == nil) }
         }
         let damaged = String(repeating: "{\"userID\":1000}\n", count: 3)
         try directory.write(readText(path) + damaged, to: "outcomes.jsonl")
@@ -165,7 +167,7 @@ struct OutcomeFileTests {
     func many() throws {
         let template = try {
             let file = open().file
-            #expect(file.append(job(7_777_777)) == nil)
+            #expect(file.append(EndedJob(job(7_777_777))) == nil)
             return try readText(path)
         }()
         var text = ""
@@ -187,12 +189,12 @@ struct OutcomeFileTests {
     @Test("a second process stays out, and comes in when the first has gone")
     func locked() throws {
         var first: OutcomeFile? = open().file
-        #expect(first?.append(job(1)) == nil)
+        #expect(first?.append(EndedJob(job(1))) == nil)
         let (second, contents) = open()
         #expect(contents.problem == .inUse(path: directory.path))
-        #expect(second.append(job(2)) == nil, "it has been said")
+        #expect(second.append(EndedJob(job(2))) == nil, "it has been said")
         first = nil
-        #expect(second.append(job(3)) == .recovered(lost: 0))
+        #expect(second.append(EndedJob(job(3))) == .recovered(lost: 0))
         #expect(try lineCount() == 3)
     }
 
@@ -202,10 +204,10 @@ struct OutcomeFileTests {
         let missing = OutcomeFileError.system(
             path: directory.file("later"), call: "open", errno: .noSuchFileOrDirectory)
         #expect(file.load().problem == missing)
-        for number in 0..<3 { #expect(file.append(job(number)) == nil) }
+        for number in 0..<3 { #expect(file.append(EndedJob(job(number))) == nil) }
         try directory.makeDirectory("later")
-        #expect(file.append(job(3)) == .recovered(lost: 0))
-        #expect(file.append(job(4)) == nil)
+        #expect(file.append(EndedJob(job(3))) == .recovered(lost: 0))
+        #expect(file.append(EndedJob(job(4))) == nil)
         let text = try readText(directory.file("later/outcomes.jsonl"))
         #expect(text.split(separator: "\n").count == 5)
     }
@@ -214,7 +216,7 @@ struct OutcomeFileTests {
     func bounded() throws {
         let file = OutcomeFile(directory: directory.file("later"), limit: 10_000)
         #expect(file.load().problem != nil)
-        for number in 0..<2000 { #expect(file.append(job(number)) == nil) }
+        for number in 0..<2000 { #expect(file.append(EndedJob(job(number))) == nil) }
         try directory.makeDirectory("later")
         guard case .recovered(let lost) = file.flush() else {
             Issue.record("it has not recovered")
@@ -241,12 +243,12 @@ struct OutcomeFileTests {
     @Test("a file that is removed or emptied while it is in use is no reason to lose what comes")
     func removed() throws {
         let file = open(limit: 100).file
-        #expect(file.append(job(1)) == nil)
+        #expect(file.append(EndedJob(job(1))) == nil)
         #expect(unlink(path) == 0)
-        #expect(file.append(job(2)) == nil)
+        #expect(file.append(EndedJob(job(2))) == nil)
         #expect(try lineCount() == 1)
         #expect(truncate(path, 0) == 0)
-        for number in 3..<500 { #expect(file.append(job(number)) == nil) }
+        for number in 3..<500 { #expect(file.append(EndedJob(job(number))) == nil) }
         let text = try readText(path)
         #expect(!text.utf8.contains(0))
         #expect(text.contains("\"job499\""))

@@ -38,7 +38,7 @@ while let line = readLine() {
         let problem = contents.problem.map { "\($0)" } ?? "nothing"
         say("\(contents.jobs.map(\.createdUsec)) skipped \(contents.skipped) wrong: \(problem)")
     case "append" where numbers.count == 2:
-        let notes = (numbers[0]..<numbers[1]).compactMap { file?.append(job($0)) }
+        let notes = (numbers[0]..<numbers[1]).compactMap { file?.append(EndedJob(job($0))) }
         say(notes.map { "\($0)" }.joined(separator: ", "))
     case "flush": say(file?.flush().map { "\($0)" } ?? "")
     default: exit(64)

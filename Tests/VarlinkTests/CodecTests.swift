@@ -105,7 +105,7 @@ import UnixSockets
             "string": "\u{0} é \"",
             "array": [1, [], [:]],
         ]
-        let bytes = try MessageCoding.encode(value)
+        let bytes = try MessageCoding.message(value)
         #expect(bytes.last == 0)
         #expect(!bytes.dropLast().contains(0))
         #expect(try MessageCoding.decode(JSONValue.self, from: bytes.dropLast()) == value)
@@ -115,4 +115,39 @@ import UnixSockets
 
 extension Slice where Base == UnsafeRawBufferPointer {
     fileprivate var rebased: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self) }
+}
+
+@Suite("Values that are encoded once")
+struct EncodedValueTests {
+    private struct Thing: Encodable {
+        var name: String
+        var count: Int?
+    }
+    private struct Reply: Encodable {
+        var id: String
+        var thing: Thing
+    }
+
+    @Test("a reply that is put together is the bytes of one that is encoded whole", arguments: [true, false])
+    func reply(continues: Bool) throws {
+        let thing = Thing(name: "a \"quoted\" / line\nand \u{1F6B0}", count: 7)
+        let whole = ReplyEnvelope(
+            parameters: Reply(id: "a1Z", thing: thing), continues: continues ? true : nil)
+        let parameters = EncodedParameters([
+            "id": try #require(EncodedValue(word: "a1Z")), "thing": try EncodedValue(thing),
+        ])
+        #expect(parameters.message(continues: continues) == (try MessageCoding.message(whole)))
+        #expect(EncodedParameters([:]).message(continues: false) == Array("{\"parameters\":{}}\0".utf8))
+    }
+
+    @Test("a word is letters and digits", arguments: ["a\"", "a b", "ä", "a\\", "\n", "a\0"])
+    func word(text: String) throws {
+        #expect(EncodedValue(word: text) == nil)
+        #expect(EncodedValue(word: "09azAZ") == (try EncodedValue("09azAZ")))
+    }
+
+    @Test("what cannot be encoded is no value")
+    func impossible() {
+        #expect(throws: EncodingError.self) { try EncodedValue(Double.infinity) }
+    }
 }

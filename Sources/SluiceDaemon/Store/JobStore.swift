@@ -140,9 +140,9 @@ final class JobStore {
     }
 
     /// A job has ended: its outcome is kept, its descriptors are not.
-    func finished(_ job: JobRecord) {
+    func finished(_ job: JobRecord, _ ended: EndedJob) {
         guard !isClosed else { return }
-        if let note = outcomes?.append(job.snapshot()) { log.outcomes(note) }
+        if let note = outcomes?.append(ended) { log.outcomes(note) }
         guard let stored = job.stored else { return }
         job.stored = nil
         remove(stored.name)

@@ -1,4 +1,3 @@
-internal import FoundationEssentials
 internal import Glibc
 public import SluiceInterface
 public import SystemPackage
@@ -107,14 +106,12 @@ public final class OutcomeFile {
     /// Adds a job that has ended.
     ///
     /// - Returns: what is new about the file itself.
-    public func append(_ job: Job) -> Note? {
-        guard limit > 0, let user = UInt32(exactly: job.userID) else { return nil }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = .withoutEscapingSlashes
-        // Numbers, words and strings: there is nothing in it that could not be encoded.
-        guard let data = try? encoder.encode(job) else { return nil }
-        waiting.append((user, Array(data) + [UInt8(ascii: "\n")]))
-        waitingBytes += data.count + 1
+    public func append(_ ended: EndedJob) -> Note? {
+        guard limit > 0, let user = UInt32(exactly: ended.job.userID), let text = ended.json else {
+            return nil
+        }
+        waiting.append((user, text + [UInt8(ascii: "\n")]))
+        waitingBytes += text.count + 1
         while waitingBytes > Self.mostWaiting, let oldest = waiting.first {
             waiting.removeFirst()
             waitingBytes -= oldest.line.count

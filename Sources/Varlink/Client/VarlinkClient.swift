@@ -140,7 +140,7 @@ public final class VarlinkClient {
         }
         let bytes: [UInt8]
         do {
-            bytes = try MessageCoding.encode(envelope)
+            bytes = try MessageCoding.message(envelope)
         } catch {
             throw .invalidParameters("\(error)")
         }

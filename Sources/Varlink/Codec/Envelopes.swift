@@ -117,17 +117,21 @@ enum MessageCoding {
     /// How deep arrays and objects may be nested in a message. The decoder recurses; a peer must not choose how deep.
     static let maximumDepth = 64
 
-    /// The bytes of a message, with the NUL at the end.
+    /// The JSON of a value.
     ///
     /// - Throws: `EncodingError`, for instance for a number that is not finite.
-    static func encode(_ envelope: some Encodable) throws -> [UInt8] {
+    static func encode(_ value: some Encodable) throws -> [UInt8] {
         let encoder = JSONEncoder()
         // Sorted, so that equal values are equal bytes: people compare logs.
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        var bytes = [UInt8](try encoder.encode(envelope))
-        // JSON has no raw NUL in it: strings must escape it (RFC 8259 §7).
-        bytes.append(0)
-        return bytes
+        return [UInt8](try encoder.encode(value))
+    }
+
+    /// The bytes of a message, with the NUL at the end. JSON has no raw NUL in it: strings must escape it (RFC 8259 §7).
+    ///
+    /// - Throws: as `encode`.
+    static func message(_ envelope: some Encodable) throws -> [UInt8] {
+        try encode(envelope) + [0]
     }
 
     /// - Throws: `DecodingError`, also for a text that is nested too deeply.

@@ -136,9 +136,9 @@ final class Connection {
     private static func encode(_ error: some VarlinkErrorProtocol) -> [UInt8] {
         let envelope = ReplyEnvelope(parameters: error.errorParameters, error: error.errorName)
         // Only a number that is not finite cannot be encoded: then the name has to do.
-        let bytes = try? MessageCoding.encode(envelope)
+        let bytes = try? MessageCoding.message(envelope)
         let nameOnly = ReplyEnvelope(parameters: NoParameters(), error: error.errorName)
-        return bytes ?? (try? MessageCoding.encode(nameOnly)) ?? [0]
+        return bytes ?? (try? MessageCoding.message(nameOnly)) ?? [0]
     }
 
     // MARK: From the loop

@@ -128,9 +128,21 @@ public final class VarlinkCall {
     ///   - continues: another reply follows. For a call without `more` that is no reply: it is answered with
     ///     ExpectedMore.
     public func reply(_ value: some Encodable, continues: Bool = false) {
+        send(continues: continues) { encode(value, continues: continues) }
+    }
+
+    /// Answers with what is encoded already.
+    ///
+    /// - Parameter continues: as in the other `reply`.
+    public func reply(_ parameters: EncodedParameters, continues: Bool = false) {
+        send(continues: continues) { parameters.message(continues: continues) }
+    }
+
+    /// - Parameter message: nil where the call was answered meanwhile.
+    private func send(continues: Bool, _ message: () -> [UInt8]?) {
         guard let connection else { return }
         if continues, !wantsMore { return fail(VarlinkServiceError.expectedMore) }
-        guard let bytes = encode(value, continues: continues) else { return }
+        guard let bytes = message() else { return }
         let descriptors = pushed
         pushed = nil
         if continues {
@@ -173,7 +185,7 @@ public final class VarlinkCall {
 
     private func encode(_ value: some Encodable, continues: Bool) -> [UInt8]? {
         do {
-            return try MessageCoding.encode(
+            return try MessageCoding.message(
                 ReplyEnvelope(parameters: value, continues: continues ? true : nil))
         } catch {
             service.onHandlerFailure?(method, error)
