@@ -147,6 +147,12 @@ int cunix_lock_write(int fd)
     return fcntl(fd, F_SETLK, &lock);
 }
 
+int cunix_unlock(int fd)
+{
+    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_SETLK, &lock);
+}
+
 pid_t cunix_lock_holder(int fd)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

@@ -2,7 +2,8 @@ public import SluiceInterface
 
 /// One packet from the daemon to a lane, on a seqpacket socket; descriptors go along with `order`.
 public enum LaneCommand: Sendable, Equatable {
-    /// Fetch this. The packet carries the consumer's end, the ledger and the staging pipe, in this order.
+    /// Fetch this. The packet carries the consumer's end, the ledger and the staging pipe, in this order; the first
+    /// alone for a lane that has kept the account of the job before.
     case order(LaneOrder)
     /// End the transfer of the job with this number, and say when its account is closed.
     case end(serial: Int)
@@ -106,8 +107,9 @@ public enum LaneReport: Sendable, Equatable {
     /// The consumer takes bytes so fast that larger pipes would serve it.
     case keepsUp(serial: Int)
     /// The transfer has ended; the lane will not touch the job's descriptors again. Where the session is idle, too, the
-    /// lane can take its next order, and no `idle` follows.
-    case ended(serial: Int, EndFacts, isIdle: Bool)
+    /// lane can take its next order, and no `idle` follows. One that keeps the account, which it may after a body that was
+    /// delivered whole, need not be given one with that order.
+    case ended(serial: Int, EndFacts, isIdle: Bool, keepsAccount: Bool)
     /// The session has let go of a transfer that had ended: the lane can take its next order.
     case idle
 }

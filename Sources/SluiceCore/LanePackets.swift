@@ -100,11 +100,12 @@ extension LaneReport: PacketValue {
         case .held(let serial): Self.write(Kind.held, serial, to: &writer)
         case .released(let serial): Self.write(Kind.released, serial, to: &writer)
         case .keepsUp(let serial): Self.write(Kind.keepsUp, serial, to: &writer)
-        case .ended(let serial, let facts, let isIdle):
+        case .ended(let serial, let facts, let isIdle, let keepsAccount):
             writer.put(Kind.ended)
             writer.put(serial)
             writer.put(facts)
             writer.put(isIdle)
+            writer.put(keepsAccount)
         case .idle: writer.put(Kind.idle)
         }
     }
@@ -125,7 +126,9 @@ extension LaneReport: PacketValue {
         case Kind.released: self = .released(serial: try reader.get())
         case Kind.keepsUp: self = .keepsUp(serial: try reader.get())
         case Kind.ended:
-            self = .ended(serial: try reader.get(), try reader.get(), isIdle: try reader.get())
+            self = .ended(
+                serial: try reader.get(), try reader.get(), isIdle: try reader.get(),
+                keepsAccount: try reader.get())
         case Kind.idle: self = .idle
         default: throw PacketReader.Malformed()
         }

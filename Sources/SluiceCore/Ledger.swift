@@ -43,9 +43,10 @@ public struct Ledger: Sendable {
 
     private let page: SharedCounters
 
-    /// A new account, all zero.
+    /// A new account, all zero, whatever the page has held: nobody else writes then.
     public init(new page: SharedCounters) {
         self.page = page
+        for slot in Slot.received...Slot.noteLength { page.store(0, at: slot) }
         page.store(Self.format, at: Slot.format)
     }
 
@@ -54,6 +55,9 @@ public struct Ledger: Sendable {
         guard page.load(Slot.format) == Self.format else { return nil }
         self.page = page
     }
+
+    /// The page with a new account on it.
+    func renewed() -> Ledger { Ledger(new: page) }
 
     // MARK: The lane's side
 
@@ -182,6 +186,11 @@ public struct LedgerReader: Sendable {
     /// A reader for one job.
     public init(_ ledger: Ledger) {
         self.ledger = ledger
+    }
+
+    /// Begins the account of another job on the same page, whatever the last one has left (`Ledger.init(new:)`).
+    public mutating func renew() {
+        self = LedgerReader(ledger.renewed())
     }
 
     /// Fixes what the consumer has (`Ledger.freeze`).

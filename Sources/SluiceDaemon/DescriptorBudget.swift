@@ -10,8 +10,8 @@ struct DescriptorBudget: Equatable {
     static let forItself = 64
     /// The pipe's write end, the ledger, the staging pipe, the record, and one in spare.
     static let forJob = 5
-    /// The control socket, the process, and one in spare.
-    static let forLane = 3
+    /// The control socket, the process, the account that it has kept, and one in spare.
+    static let forLane = 5
 
     /// What the kernel allows.
     let limit: Int

@@ -5,7 +5,7 @@ internal import SystemPackage
 internal import UnixSockets
 
 /// What one job has got and its consumer was given: the ledger and the staging pipe, from the first attempt to the
-/// last. Lives on the loop's thread.
+/// last. After a job that went well in one lane the same two serve the next one there. Lives on the loop's thread.
 final class JobAccount {
     /// The numbers at one moment.
     struct Numbers {
@@ -42,6 +42,17 @@ final class JobAccount {
     /// The staging pipe for a lane, opened once more: what a lane does to the flags of its own is nothing to ours.
     func stagingForLane() throws(Errno) -> OwnedDescriptor {
         try staging.reopenedForReadingAndWriting()
+    }
+
+    /// Makes the account that of another job, in the lane that has kept it since the last one.
+    ///
+    /// - Returns: false where it is not what a new one would be: the staging pipe has been grown, or is not empty.
+    func renew() -> Bool {
+        guard (try? staging.readableBytes()) == 0,
+            (try? staging.pipeCapacity()) == PipeBudget.ordinaryCapacity
+        else { return false }
+        reader.renew()
+        return true
     }
 
     /// Whether a lane has had the order in its hands.

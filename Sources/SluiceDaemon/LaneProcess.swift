@@ -35,6 +35,8 @@ final class LaneProcess {
     let processID: Int32
     var activity = Activity.starting
     var affinity: Affinity?
+    /// What the lane has kept of a job that is over, for the next one.
+    var account: JobAccount?
     /// Set when the pool has asked it to go: its end is no death.
     private(set) var isRetired = false
     /// Why it was killed before it was ready.
@@ -96,6 +98,20 @@ final class LaneProcess {
         } catch {
             kill()
         }
+    }
+
+    /// Gives the lane a job.
+    ///
+    /// - Parameter account: the one that the lane has kept, or another: then it keeps none.
+    /// - Throws: where the staging pipe cannot be opened for it.
+    func give(_ order: LaneOrder, sink: borrowing OwnedDescriptor, account: JobAccount) throws(Errno) {
+        let hasIt = self.account === account
+        self.account = nil
+        if hasIt { return send(.order(order), descriptors: [sink.rawValue]) }
+        let staging = try account.stagingForLane()
+        send(
+            .order(order),
+            descriptors: [sink.rawValue, account.ledgerFile.rawValue, staging.rawValue])
     }
 
     /// Asks the lane to go: the end of its control socket is the sign.

@@ -221,10 +221,7 @@ final class Scheduler {
         job.sinkWatch?.cancel()
         job.sinkWatch = nil
         do {
-            let account = try job.account ?? JobAccount(staging: try pipes.makeStaging(for: job))
-            job.account = account
-            pipes.unfold(account.staging, of: job)
-            let staging = try account.stagingForLane()
+            let account = try account(of: job, in: lane)
             guard let sink = job.sink.take() else { return }
             job.serial = nextSerial
             nextSerial += 1
@@ -237,9 +234,7 @@ final class Scheduler {
                 serial: job.serial, request: job.request, gate: settings.gate, parking: settings.parking,
                 position: job.position, known: job.known)
             if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
-            lane.send(
-                .order(order),
-                descriptors: [sink.rawValue, account.ledgerFile.rawValue, staging.rawValue])
+            try lane.give(order, sink: sink, account: account)
             job.sink = consume sink
             running[ObjectIdentifier(lane)] = job
             job.orderedAt = Monotonic.nanoseconds()
@@ -252,6 +247,23 @@ final class Scheduler {
                 job,
                 Outcome(.laneUnavailable, "the service lacks what the job needs: \(error)"))
         }
+    }
+
+    /// The job's account: its own, the one that the lane has kept, or a new one.
+    private func account(of job: JobRecord, in lane: LaneProcess) throws(Errno) -> JobAccount {
+        if let account = job.account {
+            pipes.unfold(account.staging, of: job)
+            return account
+        }
+        let account: JobAccount
+        if let kept = lane.account, kept.renew() {
+            account = kept
+            pipes.add(kept.staging, to: job)
+        } else {
+            account = try JobAccount(staging: try pipes.makeStaging(for: job))
+        }
+        job.account = account
+        return account
     }
 
     private func heard(_ lane: LaneProcess, _ report: LaneReport) {
@@ -278,11 +290,14 @@ final class Scheduler {
             holding.removeAll { $0 === job }
         case .keepsUp(job.serial):
             if pipes.grow(job) { lane.send(.pipesGrown(serial: job.serial)) }
-        case .ended(job.serial, let claim, let isIdle):
+        case .ended(job.serial, let claim, let isIdle, let keepsAccount):
             guard let facts = claim.checked else { return lane.kill() }
             // Otherwise it has still to let go of the transfer, and gets so long for it.
             if !isIdle { watchEnd(of: job, in: lane) }
+            // Not one that the service manager has, too, as this job's.
+            let account = keepsAccount && isIdle && job.stored == nil ? job.account : nil
             ended(job, facts)
+            if job.ended?.job.state == .complete { lane.account = account }
             if isIdle { becameIdle(lane, job) }
         case .idle:
             becameIdle(lane, job)

@@ -32,7 +32,7 @@ public enum Lane {
         _ = cunix_set_limit(CInt(CUNIX_RLIMIT_DATA), (1 << 30) + memoryReserve)
         do {
             let loop = try EventLoop()
-            let lane = LaneController(loop: loop, channel: ControlChannel(socket: control))
+            let lane = try LaneController(loop: loop, channel: ControlChannel(socket: control))
             try lane.start()
             loop.run()
         } catch {

@@ -26,11 +26,15 @@ final class LaneController {
     private let loop: EventLoop
     private let channel: ControlChannel
     private let session = LaneSession()
+    private let room: RoomWait
     private var job: LaneJob?
+    /// Of the last job, which was delivered whole.
+    private var free: FreeAccount?
 
-    init(loop: EventLoop, channel: ControlChannel) {
+    init(loop: EventLoop, channel: ControlChannel) throws(Errno) {
         self.loop = loop
         self.channel = channel
+        room = try RoomWait()
     }
 
     func start() throws(Errno) {
@@ -59,22 +63,21 @@ final class LaneController {
     }
 
     private func take(_ order: LaneOrder, _ descriptors: inout ReceivedDescriptors) {
-        guard job == nil, let sink = descriptors.take(0), let page = descriptors.take(1),
-            let staging = descriptors.take(2),
-            let counters = try? SharedCounters(mapping: page), let ledger = Ledger(existing: counters),
+        guard job == nil, let sink = descriptors.take(0), let free = account(&descriptors),
             let marks = try? Watermarks(high: order.highWatermark, low: order.lowWatermark),
             let requests = RequestMaker(order), let request = requests.first()
         else { return refuse(order, "the order is not one that a lane can carry out") }
         do {
             // Before anything is looked at or written: whoever had it may still have been writing.
-            let lock = try LedgerLock(page)
-            guard Self.isAt(order.position, ledger, staging) else {
+            let account = free.account
+            let lock = try LedgerLock(free.file)
+            guard account.isAt(order.position) else {
                 return refuse(order, "the job's ledger does not stand at byte \(order.position)")
             }
-            ledger.markTaken()
+            account.ledger.markTaken()
             let mailbox = LaneMailbox(loop: loop, controller: self, serial: order.serial)
             let pump = try Pump(
-                sink: sink, staging: staging, ledger: ledger, order: order, marks: marks,
+                sink: sink, account: account, room: room, order: order, marks: marks,
                 notify: { mailbox.post(.pump($0)) })
             let transfer = Transfer(
                 requests: requests, pump: pump, notify: { mailbox.post(.transfer($0)) })
@@ -97,18 +100,18 @@ final class LaneController {
         }
     }
 
-    /// Whether the daemon has set the account to where the order begins. One that says something else would be wrong
-    /// from the first byte on.
-    private static func isAt(_ position: Int, _ ledger: Ledger, _ staging: borrowing OwnedDescriptor) -> Bool
-    {
-        let entry = ledger.read()
-        return !entry.isFilling && entry.filled == UInt64(position) && entry.received == UInt64(position)
-            && (try? staging.readableBytes()) == 0
+    /// The account that comes with the order, or the one that is left of the job before. That one is never kept beside
+    /// another: closing its file would take a lock on the same file along.
+    private func account(_ descriptors: inout ReceivedDescriptors) -> FreeAccount? {
+        let left = free.take()
+        guard let file = descriptors.take(1) else { return left }
+        guard let staging = descriptors.take(2) else { return nil }
+        return FreeAccount(file: file, staging: staging)
     }
 
     private func refuse(_ order: LaneOrder, _ reason: String) {
         let facts = EndFacts(Outcome(.laneUnavailable, reason))
-        channel.send(.ended(serial: order.serial, facts, isIdle: true))
+        channel.send(.ended(serial: order.serial, facts, isIdle: true, keepsAccount: false))
     }
 
     // MARK: Events
@@ -290,9 +293,15 @@ final class LaneController {
         job.patience?.cancel()
         // The pump has ended, so nobody in this process touches the pipes or the ledger any more. Let go before the
         // daemon hears of it: it may give the job to another lane at once.
-        job.releaseLock()
+        let file = job.releaseLock()
+        // A grown staging pipe is within the budget of its job alone.
+        let keepsAccount =
+            job.sessionIsDone && facts.outcome.code.state == .complete && job.pump.stagingIsOrdinary
+        if keepsAccount, let file { free = FreeAccount(file: file, account: job.pump.account) }
         if job.sessionIsDone { letGo(of: job) }
-        channel.send(.ended(serial: job.order.serial, facts, isIdle: job.sessionIsDone))
+        channel.send(
+            .ended(
+                serial: job.order.serial, facts, isIdle: job.sessionIsDone, keepsAccount: keepsAccount))
     }
 
     /// Takes the transfer's connections away until URLSession notices. If it never does, the daemon ends the lane.

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import SluiceCore
+internal import UnixSockets
 
 /// One job in this lane. It is over when both are true: nothing more will be written, and URLSession is done.
 ///
@@ -28,8 +29,12 @@ final class LaneJob {
 
     /// Lets another lane write for this job. Only once the pump has ended: from then on it touches neither the pipes
     /// nor the ledger. The pump itself may live a moment longer, but has no descriptor of the ledger.
-    func releaseLock() {
-        lock = nil
+    ///
+    /// - Returns: the ledger's file; nil where the lock was released before.
+    func releaseLock() -> OwnedDescriptor? {
+        // A closure cannot consume it.
+        guard let lock = lock.take() else { return nil }
+        return lock.released()
     }
 
     func cancelTimers() {

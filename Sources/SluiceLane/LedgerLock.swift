@@ -7,7 +7,7 @@ internal import UnixSockets
 ///
 /// It is a record lock (`fcntl(2)`), which belongs to the process and not to a descriptor: it goes with the process,
 /// however that ends, and the daemon can ask who holds it (F_GETLK). It also goes when the process closes *any*
-/// descriptor of the ledger. So the only one that a lane gets is kept in here, and nowhere else.
+/// descriptor of the ledger. So the only one that a lane gets is kept in here while the lock is, and nowhere else.
 struct LedgerLock: ~Copyable {
     /// Why there is no lock.
     struct Refusal: Error, Equatable {
@@ -15,23 +15,33 @@ struct LedgerLock: ~Copyable {
         let reason: String
     }
 
-    private let ledger: OwnedDescriptor
+    private let file: OwnedDescriptor
 
     /// Takes the lock, or says who has it.
     ///
-    /// - Parameter ledger: the memory file, open for writing.
-    init(_ ledger: consuming OwnedDescriptor) throws(Refusal) {
-        guard cunix_lock_write(ledger.rawValue) < 0 else {
-            self.ledger = ledger
+    /// - Parameter file: the ledger's memory file, open for writing.
+    init(_ file: consuming OwnedDescriptor) throws(Refusal) {
+        guard cunix_lock_write(file.rawValue) < 0 else {
+            self.file = file
             return
         }
         let error = Errno(rawValue: errno)
         guard error == .wouldBlock || error == .permissionDenied else {
             throw Refusal(reason: "the job's ledger cannot be locked: \(error)")
         }
-        let holder = cunix_lock_holder(ledger.rawValue)
+        let holder = cunix_lock_holder(file.rawValue)
         throw Refusal(
             reason: holder > 0
                 ? "process \(holder) still writes for this job" : "another process still writes for this job")
+    }
+
+    /// Lets go of the lock.
+    ///
+    /// - Returns: the file, for the lane's next job.
+    consuming func released() -> OwnedDescriptor {
+        // It cannot fail for a lock that is held. If it did, whoever drops the file would drop the lock as well, and a
+        // lane that keeps it would keep only itself from writing.
+        _ = cunix_unlock(file.rawValue)
+        return file
     }
 }

@@ -36,9 +36,8 @@ final class Pump: Sendable {
     private static let longestGather: UInt64 = 5_000_000
 
     private let sink: OwnedDescriptor
-    private let staging: OwnedDescriptor
-    private let wakeUp: EventSignal
-    private let ledger: Ledger
+    private let room: RoomWait
+    let account: LaneAccount
     private let maximumSize: Int?
     private let stalledAfterNanoseconds: UInt64
     private let notify: @Sendable (Event) -> Void
@@ -50,33 +49,32 @@ final class Pump: Sendable {
     ///
     /// - Parameters:
     ///   - sink: the consumer's pipe or socket, non-blocking.
-    ///   - staging: the staging pipe, open for reading and writing, non-blocking, empty.
-    ///   - ledger: set to the order's position.
+    ///   - account: set to the order's position; the staging pipe is empty.
+    ///   - room: no other pump's until this one has ended.
     ///   - notify: called on either thread, never under the lock; must not wait.
     init(
-        sink: consuming OwnedDescriptor, staging: consuming OwnedDescriptor, ledger: Ledger,
-        order: LaneOrder, marks: Watermarks, notify: @escaping @Sendable (Event) -> Void
+        sink: consuming OwnedDescriptor, account: LaneAccount, room: RoomWait, order: LaneOrder,
+        marks: Watermarks, notify: @escaping @Sendable (Event) -> Void
     ) throws(Errno) {
-        let capacity = try staging.pipeCapacity()
+        let capacity = try account.staging.pipeCapacity()
         self.sink = sink
-        self.staging = staging
-        self.ledger = ledger
+        self.account = account
         self.notify = notify
-        wakeUp = try EventSignal()
+        self.room = room
         maximumSize = order.maximumSize
         position = order.position
         stalledAfterNanoseconds = UInt64(order.stalledAfterSeconds * 1e9)
         state = Mutex(
             PumpState(
                 position: order.position, marks: marks, stagingCapacity: capacity,
-                before: ledger.read(), parkAfter: order.parkAfterSeconds))
+                before: account.ledger.read(), parkAfter: order.parkAfterSeconds))
     }
 
     // MARK: The session's thread
 
     /// Records what the body is of that begins now. To be called before its first chunk is delivered.
     func announce(_ representation: Representation) {
-        ledger.setRepresentation(representation)
+        account.ledger.setRepresentation(representation)
     }
 
     /// Takes a chunk; returns when more may come.
@@ -119,14 +117,14 @@ final class Pump: Sendable {
         if state.gate.buffered == 0 { state.offers(at: now) }
         state.originActive = now
         state.received += chunk.count
-        ledger.setReceived(state.received)
+        account.ledger.setReceived(state.received)
         if state.chunks.isEmpty { state.gatheredSince = now }
         state.chunks.append(chunk)
         let hasClosed = state.gate.arrived(chunk.count) == .close
-        ledger.setBuffered(state.gate.buffered)
+        account.ledger.setBuffered(state.gate.buffered)
         if hasClosed {
             state.closedSince = now
-            ledger.gateClosed(closures: state.closuresBefore + state.gate.closures, at: now)
+            account.ledger.gateClosed(closures: state.closuresBefore + state.gate.closures, at: now)
         }
         // The first chunk after a pause goes at once: nothing is gained by holding a trickle back.
         state.arrivedSincePush += chunk.count
@@ -152,9 +150,8 @@ final class Pump: Sendable {
     /// While the gate is closed the session's thread waits, and writes when it can.
     private func waitForRoom() {
         guard state.withLock({ $0.awaitsRoom() }) else { return }
-        let wait = RoomWait(sink: sink.rawValue, wakeUp: wakeUp.descriptor.rawValue)
         repeat {
-            if wait.wait() == .wokenUp { wakeUp.lower() }
+            room.wait(for: sink)
             state.withLock { $0.hasWaited() }
             write { push(everything: true, &$0) }
         } while state.withLock({ $0.awaitsRoom() })
@@ -291,8 +288,13 @@ final class Pump: Sendable {
 
     /// The daemon has grown the staging pipe: larger fills are possible.
     func pipesGrown() {
-        guard let capacity = try? staging.pipeCapacity() else { return }
+        guard let capacity = try? account.staging.pipeCapacity() else { return }
         state.withLock { $0.stagingCapacity = capacity }
+    }
+
+    /// Whether the staging pipe has the size of a new one, as far as is known.
+    var stagingIsOrdinary: Bool {
+        state.withLock { $0.stagingCapacity <= PipeBudget.ordinaryCapacity }
     }
 
     /// How long the origin has been silent behind an open gate; nil while it is not its turn.
@@ -343,7 +345,7 @@ final class Pump: Sendable {
     /// Staging pipe to consumer. Returns false when nothing more can be done now.
     private func passOn(_ staged: Int, _ events: inout [Event]) -> Bool {
         do {
-            let moved = try Splice.move(from: staging, to: sink, count: staged)
+            let moved = try Splice.move(from: account.staging, to: sink, count: staged)
             state.withLock { hasPassedOn(moved, &$0, &events) }
             return true
         } catch .wouldBlock {
@@ -361,7 +363,7 @@ final class Pump: Sendable {
         state.staged -= moved
         state.consumerTook(at: Monotonic.nanoseconds())
         if state.gate.drained(moved) == .open { openGate(&state) }
-        ledger.setBuffered(state.gate.buffered)
+        account.ledger.setBuffered(state.gate.buffered)
         if state.noticesRelease(at: state.consumerActive) { events.append(.released) }
         if state.stallIsReported {
             state.stallIsReported = false
@@ -373,10 +375,10 @@ final class Pump: Sendable {
 
     /// Chunks to staging pipe, which is empty.
     private func fill(_ batch: ChunkQueue.Batch, filled: Int, _ events: inout [Event]) {
-        ledger.beginFill(filled: filled)
+        account.ledger.beginFill(filled: filled)
         do {
-            let count = try batch.write(to: staging)
-            ledger.endFill(filled: filled + count)
+            let count = try batch.write(to: account.staging)
+            account.ledger.endFill(filled: filled + count)
             state.withLock { state in
                 state.chunks.consume(count)
                 state.gatheredSince = Monotonic.nanoseconds()
@@ -385,7 +387,7 @@ final class Pump: Sendable {
             }
         } catch {
             // An empty pipe of our own takes at least a page; if it does not, nothing can be delivered any more.
-            ledger.endFill(filled: filled)
+            account.ledger.endFill(filled: filled)
             state.withLock { end(&$0) }
             events.append(.consumerGone)
         }
@@ -412,9 +414,9 @@ final class Pump: Sendable {
 
     private func openGate(_ state: inout PumpState) {
         if state.gateHasOpened(at: Monotonic.nanoseconds()) {
-            ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
+            account.ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
         }
-        if state.isAwaited { wakeUp.raise() }
+        if state.isAwaited { room.end() }
     }
 
     private func end(_ state: inout PumpState) {

@@ -1,26 +1,35 @@
 internal import Glibc
+internal import SystemPackage
+internal import UnixSockets
 
-/// Waits until the consumer's pipe takes bytes again, or until somebody ends the wait.
-struct RoomWait {
-    let sink: CInt
-    let wakeUp: CInt
+/// Waits until a consumer's pipe takes bytes again, or until somebody ends the wait.
+///
+/// One for all jobs of a lane, one after the other: a wait that was ended after it was over makes the next one a look
+/// for nothing.
+///
+/// ## Concurrency model
+/// The session's thread waits, any thread ends the wait.
+final class RoomWait: Sendable {
+    private let wakeUp: EventSignal
 
-    /// Why a wait is over.
-    enum Reason {
-        /// There is room, the reader has gone, or it was for nothing: a reason to look.
-        case room
-        /// The wake-up signal is up.
-        case wokenUp
+    /// - Throws: `Errno.tooManyOpenFiles`.
+    init() throws(Errno) {
+        wakeUp = try EventSignal()
     }
 
-    /// Returns when there is room, when the reader has gone, or when the wake-up signal is up.
-    func wait() -> Reason {
+    /// Returns when there is room, when the reader has gone, or when the wait was ended; now and then for nothing.
+    func wait(for sink: borrowing OwnedDescriptor) {
         var entries = [
-            pollfd(fd: sink, events: Int16(POLLOUT), revents: 0),
-            pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: sink.rawValue, events: Int16(POLLOUT), revents: 0),
+            pollfd(fd: wakeUp.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
         ]
         // EINTR is as good a reason to look as any.
         _ = poll(&entries, 2, -1)
-        return entries[1].revents == 0 ? .room : .wokenUp
+        if entries[1].revents != 0 { wakeUp.lower() }
+    }
+
+    /// Ends the wait that there is, or the next one.
+    func end() {
+        wakeUp.raise()
     }
 }

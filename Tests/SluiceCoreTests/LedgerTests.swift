@@ -28,6 +28,34 @@ struct LedgerTests {
         #expect(daemon.read().stalledMicroseconds(now: 9_000_000) == 2000)
     }
 
+    @Test("a page that is used again is a new account, whatever has been on it")
+    func renewal() throws {
+        let page = try page()
+        for slot in 0..<SharedCounters.count { page.store(.max, at: slot) }
+        var reader = LedgerReader(Ledger(new: page))
+        #expect(reader.representation == nil && !reader.isTaken)
+        #expect(try reader.read() == LedgerEntry())
+        let lane = try #require(Ledger(existing: page))
+        lane.markTaken()
+        lane.setRepresentation(
+            Representation(
+                url: "http://h/", sendsHeaders: true, version: Version { _ in nil }, length: 9,
+                framing: .length))
+        lane.setReceived(9)
+        lane.endFill(filled: 9)
+        lane.gateClosed(closures: 3, at: 5)
+        #expect(try reader.delivered(staged: 0) == 9)
+        reader.renew()
+        #expect(try reader.read() == LedgerEntry())
+        #expect(reader.representation == nil && !reader.isTaken)
+        #expect(try reader.delivered(staged: 0) == 0)
+        // Damage is the last job's, too.
+        lane.endFill(filled: 1)
+        #expect(throws: LedgerReader.Damage.self) { try reader.read() }
+        reader.renew()
+        #expect(try reader.delivered(staged: 0) == 0)
+    }
+
     @Test("a page that holds something else is no ledger")
     func format() throws {
         let page = try page()

@@ -27,11 +27,14 @@ struct PacketTests {
         return versions.map {
             .responded(
                 serial: .max, ResponseFacts(status: 200, representation: representation($0), etag: nil))
-        } + OutcomeCode.allCases.map { .ended(serial: 1, EndFacts(Outcome($0, "so")), isIdle: false) } + [
-            .ready(wire: LaneReport.wire), .stalled(serial: 1), .flowing(serial: -2), .held(serial: 3),
-            .released(serial: 4),
-            .keepsUp(serial: 5), .ended(serial: 6, end, isIdle: true), .idle,
-        ]
+        }
+            + OutcomeCode.allCases.map {
+                .ended(serial: 1, EndFacts(Outcome($0, "so")), isIdle: false, keepsAccount: true)
+            } + [
+                .ready(wire: LaneReport.wire), .stalled(serial: 1), .flowing(serial: -2), .held(serial: 3),
+                .released(serial: 4),
+                .keepsUp(serial: 5), .ended(serial: 6, end, isIdle: true, keepsAccount: false), .idle,
+            ]
     }
 
     private static func commands() throws -> [LaneCommand] {

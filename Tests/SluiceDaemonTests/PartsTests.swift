@@ -54,7 +54,7 @@ struct PartsTests {
         // All that the jobs leave.
         settings.limits.jobs = 10
         settings.lanes.maximum = 2
-        #expect(DescriptorBudget(limit: 1000).connections(settings) == 1000 - 64 - 50 - 6)
+        #expect(DescriptorBudget(limit: 1000).connections(settings) == 1000 - 64 - 50 - 10)
         #expect(DescriptorBudget.current.limit > 0)
     }
 

@@ -103,6 +103,100 @@ struct LaneProcessTests {
         #expect(facts.outcome.code == .laneUnavailable)
     }
 
+    // MARK: One account after the other
+
+    @Test(
+        "a lane keeps the account of a body that was delivered whole, unlocked, for an order that brings none"
+    )
+    func keptAccount() throws {
+        let origin = try origin([])
+        let lane = try LaneBench()
+        let first = try LaneTestJob(Self.pattern)
+        #expect(try lane.run(.test(origin.url()), of: first).outcome.code == .complete)
+        #expect(try first.check() == Self.length)
+        #expect(lane.keepsAccount)
+        #expect(cunix_lock_holder(first.ledgerFile.rawValue) == 0)
+        for _ in 0..<3 {
+            let next = try LaneTestJob(Self.pattern, with: first)
+            try lane.begin(.test(origin.url()), of: next, bringsAccount: false)
+            #expect(try lane.end().outcome.code == .complete)
+            #expect(try next.check() == Self.length)
+            #expect(cunix_lock_holder(first.ledgerFile.rawValue) == 0)
+        }
+    }
+
+    @Test(
+        "an account that comes with the order takes the place of the one that was kept, also where it is the same"
+    )
+    func anotherAccount() throws {
+        let gate = try Gate()
+        let origin = try origin([])
+        origin.on("/slow") { connection in
+            try connection.sendHead(headers: ["Content-Length: \(Self.length)"])
+            try connection.send(Self.pattern, 0..<1)
+            try connection.wait(for: gate)
+            try connection.send(Self.pattern, 1..<Self.length)
+        }
+        let lane = try LaneBench()
+        let first = try LaneTestJob(Self.pattern)
+        #expect(try lane.run(.test(origin.url()), of: first).outcome.code == .complete)
+        let same = try LaneTestJob(Self.pattern, with: first)
+        try lane.begin(.test(origin.url("/slow")), of: same)
+        try eventually("the lane writes") { try same.delivered() > 0 }
+        // Closing what it had kept would have taken the lock along.
+        #expect(cunix_lock_holder(same.ledgerFile.rawValue) == lane.program.processID)
+        gate.open()
+        #expect(try lane.end().outcome.code == .complete)
+        let other = try LaneTestJob(Self.pattern)
+        #expect(try lane.run(.test(origin.url()), of: other).outcome.code == .complete)
+        #expect(try other.check() == Self.length)
+        // The first one's is gone: what it says is nothing to the lane.
+        first.restart(at: 5)
+        let next = try LaneTestJob(Self.pattern, with: other)
+        try lane.begin(.test(origin.url()), of: next, bringsAccount: false)
+        #expect(try lane.end().outcome.code == .complete)
+    }
+
+    @Test(
+        "nothing is kept of a body that was not delivered whole, and an order without an account is refused then"
+    )
+    func noAccount() throws {
+        let origin = try origin([])
+        origin.on("/404") { try $0.respond("404 No") }
+        origin.on("/cut") { connection in
+            try connection.sendHead(headers: ["Content-Length: 1000"])
+            try connection.send(Self.pattern, 0..<10)
+            connection.close()
+        }
+        let lane = try LaneBench()
+        let job = try LaneTestJob(Self.pattern)
+        try lane.begin(.test(origin.url()), of: job, bringsAccount: false)
+        #expect(try lane.end().outcome.code == .laneUnavailable)
+        for path in ["/404", "/cut"] {
+            // One that was kept does not outlive it.
+            #expect(
+                try lane.run(.test(origin.url()), of: LaneTestJob(Self.pattern)).outcome.code == .complete)
+            #expect(lane.keepsAccount)
+            let ended = try LaneTestJob(Self.pattern)
+            #expect(try lane.run(.test(origin.url(path)), of: ended).outcome.code != .complete)
+            #expect(!lane.keepsAccount)
+            let next = try LaneTestJob(Self.pattern, with: ended)
+            try lane.begin(.test(origin.url()), of: next, bringsAccount: false)
+            #expect(try lane.end().outcome.code == .laneUnavailable)
+        }
+    }
+
+    @Test("a kept account that the daemon has not set back is no place to begin")
+    func staleAccount() throws {
+        let origin = try origin([])
+        let lane = try LaneBench()
+        let first = try LaneTestJob(Self.pattern)
+        #expect(try lane.run(.test(origin.url()), of: first).outcome.code == .complete)
+        try lane.begin(.test(origin.url()), of: first, bringsAccount: false)
+        #expect(try lane.end().outcome.code == .laneUnavailable)
+        #expect(try first.check() == Self.length)
+    }
+
     // MARK: Kills
 
     @Test("killed again and again, lanes deliver a body exactly, and the ledger tells how much")
@@ -252,7 +346,12 @@ struct LaneProcessTests {
         }
         let lane = try LaneBench()
         let job = try LaneTestJob(Self.pattern, pace: .stopAt(1000))
-        try lane.begin(.test(origin.url(), parkAfter: 1.5), of: job)
+        // From a low mark that is near the high one on the gate opens soon, however slow a busy machine reads.
+        let order = try LaneOrder.test(origin.url(), parkAfter: 1.5) {
+            $0.highWatermark = 65_536
+            $0.lowWatermark = 16_384
+        }
+        try lane.begin(order, of: job)
         try lane.waitFor("that it is held") { if case .held = $0 { true } else { false } }
         job.reader.release()
         try lane.waitFor("that it is released") { if case .released = $0 { true } else { false } }

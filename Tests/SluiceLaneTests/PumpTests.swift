@@ -49,7 +49,8 @@ struct PumpTests {
             if position > 0 { ledger.restart(at: position, now: Monotonic.nanoseconds()) }
             start = position
             pump = try Pump(
-                sink: consumer.writeEnd.duplicate(), staging: staging.duplicate(), ledger: ledger,
+                sink: consumer.writeEnd.duplicate(),
+                account: LaneAccount(ledger: ledger, staging: staging.duplicate()), room: RoomWait(),
                 order: LaneOrder(
                     serial: 1, request: request, gate: gate, parking: parking, position: position),
                 marks: request.marks,

@@ -80,6 +80,8 @@ int cunix_punch_hole(int fd, int64_t offset, int64_t length);
 // EACCES where another process has one.  It goes when this process closes any
 // descriptor of the file, and with the process.
 int cunix_lock_write(int fd);
+// F_SETLK: lets go of it; the descriptor stays open.
+int cunix_unlock(int fd);
 // F_GETLK: the process whose lock would stand in the way of such a lock, 0 for
 // none, -1 with errno; EAGAIN where the holder has no number in this process's
 // name space.  A lock of this process itself never does.

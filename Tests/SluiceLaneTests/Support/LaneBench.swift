@@ -63,20 +63,26 @@ final class LaneBench: Sendable {
     }
 
     /// Gives the lane an attempt of a job.
-    func begin(_ attempt: LaneOrder, of job: LaneTestJob) throws {
+    ///
+    /// - Parameter bringsAccount: otherwise the lane has to have it.
+    func begin(_ attempt: LaneOrder, of job: LaneTestJob, bringsAccount: Bool = true) throws {
         reports.update { $0 = [] }
-        try send(
-            .order(attempt),
-            descriptors: [job.sink.rawValue, job.ledgerFile.rawValue, job.staging.rawValue])
+        let account = bringsAccount ? [job.ledgerFile.rawValue, job.staging.rawValue] : []
+        try send(.order(attempt), descriptors: [job.sink.rawValue] + account)
+    }
+
+    /// Whether it has said so since the last order.
+    var keepsAccount: Bool {
+        all.contains { if case .ended(_, _, _, keepsAccount: true) = $0 { true } else { false } }
     }
 
     /// What the lane said of the end, once it is idle again.
     func end(within duration: Duration = .seconds(20)) throws -> EndFacts {
         try waitFor("idle", within: duration) {
-            if case .ended(_, _, isIdle: true) = $0 { true } else { $0 == .idle }
+            if case .ended(_, _, isIdle: true, _) = $0 { true } else { $0 == .idle }
         }
         let ends = reports.read { reports in
-            reports.compactMap { if case .ended(_, let facts, _) = $0 { facts } else { nil } }
+            reports.compactMap { if case .ended(_, let facts, _, _) = $0 { facts } else { nil } }
         }
         guard ends.count == 1, let facts = ends.first else {
             throw TestFailure("\(ends.count) ends were told")
@@ -109,19 +115,27 @@ final class LaneTestJob {
     let start: Int
     private var account: LedgerReader
 
-    /// - Parameter start: the consumer has so many bytes of the pattern.
-    init(_ pattern: Pattern, from start: Int = 0, pace: ThreadedReader.Pace = .full) throws {
+    /// - Parameters:
+    ///   - start: the consumer has so many bytes of the pattern.
+    ///   - other: a job that is over, whose ledger and staging pipe this one takes over.
+    init(
+        _ pattern: Pattern, from start: Int = 0, pace: ThreadedReader.Pace = .full,
+        with other: LaneTestJob? = nil
+    ) throws {
         self.start = start
-        ledgerFile = try SharedCounters.makeFile(name: "test")
+        ledgerFile = try other?.ledgerFile.duplicate() ?? SharedCounters.makeFile(name: "test")
         ledger = Ledger(new: try SharedCounters(mapping: ledgerFile))
         account = LedgerReader(ledger)
-        let stage = try Pipe()
-        staging = try stage.readEnd.reopenedForReadingAndWriting()
+        staging = try other?.staging.duplicate() ?? Self.makeStaging()
         let pipe = try Pipe()
         sink = try pipe.writeEnd.duplicate()
         reader = try ThreadedReader(
             try pipe.readEnd.duplicate(), expecting: pattern, from: start, pace: pace)
         restart(at: start)
+    }
+
+    private static func makeStaging() throws -> OwnedDescriptor {
+        try Pipe().readEnd.reopenedForReadingAndWriting()
     }
 
     /// Sets the account back, and throws away what is staged, as the daemon does between two attempts.
