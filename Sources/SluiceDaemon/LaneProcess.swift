@@ -100,15 +100,24 @@ final class LaneProcess {
         }
     }
 
+    /// The staging pipe of an account as the lane is to have it; nil where it has it already.
+    ///
+    /// - Throws: what `open(2)` says.
+    func open(_ account: JobAccount) throws(Errno) -> OwnedDescriptor? {
+        self.account === account ? nil : try account.stagingForLane()
+    }
+
     /// Gives the lane a job.
     ///
-    /// - Parameter account: the one that the lane has kept, or another: then it keeps none.
-    /// - Throws: where the staging pipe cannot be opened for it.
-    func give(_ order: LaneOrder, sink: borrowing OwnedDescriptor, account: JobAccount) throws(Errno) {
-        let hasIt = self.account === account
+    /// - Parameters:
+    ///   - account: the one that the lane has kept, or another: then it keeps none.
+    ///   - staging: what `open` has said.
+    func give(
+        _ order: LaneOrder, sink: borrowing OwnedDescriptor, account: JobAccount,
+        staging: consuming OwnedDescriptor?
+    ) {
         self.account = nil
-        if hasIt { return send(.order(order), descriptors: [sink.rawValue]) }
-        let staging = try account.stagingForLane()
+        guard let staging else { return send(.order(order), descriptors: [sink.rawValue]) }
         send(
             .order(order),
             descriptors: [sink.rawValue, account.ledgerFile.rawValue, staging.rawValue])

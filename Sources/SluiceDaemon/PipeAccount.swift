@@ -6,7 +6,8 @@ internal import UnixSockets
 /// Makes the pipes of jobs and grows them, within the budget. Belongs to the loop's thread.
 ///
 /// A consumer may keep a pipe that its job has left: the kernel still counts it, the budget does not. The quarter of
-/// the kernel's allowance that the budget leaves alone is for those.
+/// the kernel's allowance that the budget leaves alone is for those. The staging pipe that an idle lane keeps for its next
+/// job is counted with that job: the reserve is for it.
 final class PipeAccount {
     private static let pageSize = 4096
     /// What the kernel allows an ordinary user where it does not say so.

@@ -222,6 +222,7 @@ final class Scheduler {
         job.sinkWatch = nil
         do {
             let account = try account(of: job, in: lane)
+            let staging = try lane.open(account)
             guard let sink = job.sink.take() else { return }
             job.serial = nextSerial
             nextSerial += 1
@@ -234,7 +235,7 @@ final class Scheduler {
                 serial: job.serial, request: job.request, gate: settings.gate, parking: settings.parking,
                 position: job.position, known: job.known)
             if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
-            try lane.give(order, sink: sink, account: account)
+            lane.give(order, sink: sink, account: account, staging: staging)
             job.sink = consume sink
             running[ObjectIdentifier(lane)] = job
             job.orderedAt = Monotonic.nanoseconds()
@@ -294,8 +295,10 @@ final class Scheduler {
             guard let facts = claim.checked else { return lane.kill() }
             // Otherwise it has still to let go of the transfer, and gets so long for it.
             if !isIdle { watchEnd(of: job, in: lane) }
-            // Not one that the service manager has, too, as this job's.
-            let account = keepsAccount && isIdle && job.stored == nil ? job.account : nil
+            // Not one that the service manager has, too, as this job's, nor one that another lane has had and may still
+            // write to.
+            let isOurs = job.stored == nil && job.attempts == 1
+            let account = keepsAccount && isIdle && isOurs ? job.account : nil
             ended(job, facts)
             if job.ended?.job.state == .complete { lane.account = account }
             if isIdle { becameIdle(lane, job) }

@@ -292,9 +292,9 @@ final class Pump: Sendable {
         state.withLock { $0.stagingCapacity = capacity }
     }
 
-    /// Whether the staging pipe has the size of a new one, as far as is known.
+    /// Whether the staging pipe has the size of a new one. The daemon grows that of a fast consumer.
     var stagingIsOrdinary: Bool {
-        state.withLock { $0.stagingCapacity <= PipeBudget.ordinaryCapacity }
+        state.withLock { $0.stagingCapacity <= PipeBudget.ordinaryCapacity && !$0.isFast }
     }
 
     /// How long the origin has been silent behind an open gate; nil while it is not its turn.

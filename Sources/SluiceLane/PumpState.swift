@@ -67,7 +67,7 @@ struct PumpState {
     /// Since when its speed is measured, and how much it had been given then.
     private var speedSince: UInt64
     private var speedMark: Int
-    private var isFast = false
+    private(set) var isFast = false
     /// How long it may be held up before that is reported, in ns.
     private let parkAfter: UInt64
 
