@@ -56,7 +56,7 @@ public struct Ledger: Sendable {
         self.page = page
     }
 
-    /// The page with a new account on it.
+    /// Begins a new account on the same page.
     func renewed() -> Ledger { Ledger(new: page) }
 
     // MARK: The lane's side

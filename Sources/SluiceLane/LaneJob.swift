@@ -32,7 +32,6 @@ final class LaneJob {
     ///
     /// - Returns: the ledger's file; nil where the lock was released before.
     func releaseLock() -> OwnedDescriptor? {
-        // A closure cannot consume it.
         guard let lock = lock.take() else { return nil }
         return lock.released()
     }

@@ -66,6 +66,7 @@ final class JournalSocket: Sendable {
     private func deliver(_ fields: [JournalField], patiently: Bool) -> Bool {
         let entry = fields.reduce(into: [UInt8]()) { $0 += $1.bytes }
         for attempt in 0..<(patiently ? Self.tries : 1) {
+            // poll(2) has no news of another datagram socket's queue that could be waited for.
             if attempt > 0 { usleep(1000) }
             switch sendDatagram(entry) {
             case nil: return true

@@ -9,6 +9,8 @@ public enum ListenError: Error, Equatable, CustomStringConvertible {
     case alreadyServed(path: String)
     /// A file that is no socket is in the way; it is not ours to remove.
     case notASocket(path: String)
+    /// Somebody else has locked the socket's directory, and keeps it so.
+    case directoryLocked(path: String)
     /// A system call refused.
     case system(path: String, call: String, errno: Errno)
 
@@ -19,6 +21,8 @@ public enum ListenError: Error, Equatable, CustomStringConvertible {
             "another process already listens on \(path): stop it, or choose another socket"
         case .notASocket(let path):
             "\(path) exists and is not a socket: move it away, or choose another socket"
+        case .directoryLocked(let path):
+            "another process has locked the directory of \(path): end it, or choose another directory"
         case .system(let path, let call, let errno):
             "cannot listen on \(path): \(call): \(errno)"
         }
@@ -152,10 +156,13 @@ public enum UnixSocket {
         // Not without end: everybody who may read the directory may hold its lock.
         for _ in 0..<lockAttempts {
             if flock(lock.rawValue, LOCK_EX | LOCK_NB) == 0 { return lock }
-            if errno != EWOULDBLOCK, errno != EINTR { break }
+            guard errno == EWOULDBLOCK || errno == EINTR else {
+                throw .system(path: path, call: "flock", errno: Errno(rawValue: errno))
+            }
+            // flock(2) can wait, but not with an end.
             usleep(5000)
         }
-        throw .system(path: path, call: "flock", errno: Errno(rawValue: errno))
+        throw .directoryLocked(path: path)
     }
 
     private static func removeStale(path: String) throws(ListenError) {

@@ -48,7 +48,7 @@ public enum JSONValue: Sendable, Equatable {
 
     /// For messages to people.
     var text: String {
-        (try? MessageCoding.message(self)).map { String(decoding: $0.dropLast(), as: UTF8.self) } ?? ""
+        (try? MessageCoding.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
     private struct One<Value: Decodable>: Decodable {

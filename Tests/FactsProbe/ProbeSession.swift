@@ -72,6 +72,7 @@ final class ProbeDelegate: NSObject, URLSessionDataDelegate, Sendable {
             dataTask.cancel()
             report("cancelled", ["task": task])
         }
+        // The delegate that takes its time is what is measured.
         if options.slowMicroseconds > 0 { usleep(options.slowMicroseconds) }
         if let mark = options.gateAt, received >= mark, !isOpen.withLock({ $0 }) {
             report("gate", ["task": task, "received": received])

@@ -158,6 +158,16 @@ extension Integration {
         func accounts() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 300_000) }
             origin.on("/404") { try $0.respond("404 No") }
+            origin.on("/twice") { connection in
+                let start = connection.request.rangeStart ?? 0
+                let end = start == 0 ? 1000 : 300_000
+                try connection.sendHead(
+                    start == 0 ? "200 OK" : "206 Partial Content",
+                    headers: ["ETag: \"v1\"", "Content-Length: \(300_000 - start)"]
+                        + (start == 0 ? [] : ["Content-Range: bytes \(start)-299999/300000"]))
+                try connection.send(Self.pattern, start..<end)
+                connection.close()
+            }
             let service = try TestService("lanes.minimum = 1\nlanes.maximum = 1")
             func ledgers() throws -> Set<UInt> {
                 Set(
@@ -194,6 +204,11 @@ extension Integration {
                 kept = found
             }
             try service.fetch(origin.url("/404"), expecting: Self.pattern).finish(failing: .httpStatus)
+            try idle(service, 1)
+            #expect(try ledgers().isEmpty)
+            // The lane of an earlier attempt may still write to the account of a later one.
+            let twice = try service.fetch(origin.url("/twice"), expecting: Self.pattern) { $0.retries = 1 }
+            #expect(try twice.finishComplete(300_000).attempts == 2)
             try idle(service, 1)
             #expect(try ledgers().isEmpty)
         }

@@ -293,6 +293,7 @@ import Varlink
             patience: .milliseconds(50)
         ) { _ in
             pauses += 1
+            // In the place of the program's own pause between two tries.
             usleep(1000)
         } onLoss: {
             losses += 1

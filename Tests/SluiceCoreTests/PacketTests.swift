@@ -53,6 +53,18 @@ struct PacketTests {
         ]
     }
 
+    /// Whoever has to change these bytes has changed the wire: it needs another number, and this test the new ones.
+    @Test("have the bytes of their version")
+    func version() {
+        let ended = LaneReport.ended(
+            serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
+        #expect(LaneReport.wire == 2)
+        func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
+        // Kind, serial; the code and the sentence, each behind its length; four fields that are absent; two that are true.
+        let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
+        #expect(ended.packet == head + [0, 0, 0, 0, 1, 1])
+    }
+
     @Test("say what was said")
     func roundTrip() throws {
         for report in Self.reports() { #expect(LaneReport(packet: report.packet) == report) }

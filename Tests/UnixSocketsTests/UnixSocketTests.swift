@@ -70,6 +70,17 @@ struct UnixSocketTests {
         }
     }
 
+    @Test("a directory that somebody keeps locked is said to be that")
+    func lockedDirectory() throws {
+        let directory = try TemporaryDirectory("socket")
+        let holder = open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        defer { close(holder) }
+        #expect(flock(holder, LOCK_EX) == 0)
+        let path = directory.file("socket")
+        #expect(throws: ListenError.directoryLocked(path: path)) { _ = try UnixSocket.listen(path: path) }
+        #expect(access(path, F_OK) != 0)
+    }
+
     @Test("a socket that is served is refused, and stays served")
     func live() throws {
         let listener = try UnixSocket.listen(path: path)

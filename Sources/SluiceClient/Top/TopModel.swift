@@ -97,6 +97,7 @@ public struct TopModel: Sendable {
     /// As many rows were shown last.
     public var visibleRows = 1
 
+    /// When the service was asked first.
     private let began: Double
 
     /// A view that has heard nothing.
