@@ -81,9 +81,9 @@ struct EndFacts {
         let probe = try Probe("gate=1000000", "timeout=1", authority: authority.certificate)
         try probe.fetch(transport.url(nginx, path))
         _ = try probe.next("gate")
-        let before = try probe.privateBytes()
+        let before = try probe.writtenBytes()
         try nginx.waitUntilBlocked(port: transport.port(nginx), calm: .seconds(2))
-        let growth = try probe.privateBytes() - before
+        let growth = try probe.writtenBytes() - before
         #expect(growth < 4 << 20, "grew by \(growth) bytes; the body has \(Self.size)")
         try probe.send("open")
         let outcome = try probe.next("complete", within: .seconds(30))

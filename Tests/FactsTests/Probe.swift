@@ -105,6 +105,8 @@ final class Probe: Sendable {
     func resident() throws -> Int { try MemoryProbe(processID: processID).resident }
     /// Private bytes now.
     func privateBytes() throws -> Int { try MemoryProbe(processID: processID).privatePages }
+    /// Those of them that it has written.
+    func writtenBytes() throws -> Int { try MemoryProbe(processID: processID).privateDirty }
 }
 
 /// What to say where a fact no longer holds.

@@ -51,11 +51,11 @@ struct RequestFacts {
         }
 
         let probe = try Probe()
-        let before = try probe.privateBytes()
+        let before = try probe.writtenBytes()
         try probe.fetch(origin.url("/from"))
         try origin.waitForBytes(count)
         try eventually("the redirect's body is no longer buffered: the lane's guard against it can go") {
-            try probe.privateBytes() - before > count * 8 / 10
+            try probe.writtenBytes() - before > count * 8 / 10
         }
         gate.open()
         let outcome = try probe.next("complete")

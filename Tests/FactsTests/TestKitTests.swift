@@ -107,6 +107,15 @@ struct TestKitTests {
         #expect(try reader.waitForDigest() == pattern.sha256(count: 50_000))
     }
 
+    @Test("what a process has written does not change with other processes of its program")
+    func written() throws {
+        let probe = try Probe()
+        let alone = try probe.writtenBytes()
+        let other = try Probe()
+        #expect(abs(try probe.writtenBytes() - alone) < 64 << 10)
+        #expect(try other.writtenBytes() > 256 << 10)
+    }
+
     @Test("memory is measured")
     func memory() throws {
         let probe = try MemoryProbe(processID: getpid())

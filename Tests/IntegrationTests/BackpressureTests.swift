@@ -11,8 +11,8 @@ extension Integration {
 
         /// Private bytes of the daemon and a lane together.
         private func memory(_ service: TestService, _ lane: Int32) throws -> Int {
-            try MemoryProbe(processID: service.processID).privatePages
-                + MemoryProbe(processID: lane).privatePages
+            try MemoryProbe(processID: service.processID).privateDirty
+                + MemoryProbe(processID: lane).privateDirty
         }
 
         @Test("a consumer that stops for 10 s costs no memory, holds the origin back, and gets the rest")

@@ -25,7 +25,7 @@ extension Integration.Door {
             let service = try TestService("limits.connections_per_user = 2000")
             let origin = try BadOrigin { try $0.respond(pattern: Pattern(), count: 1000) }
             let old = try service.client()
-            let before = try MemoryProbe(processID: service.processID).privatePages
+            let before = try MemoryProbe(processID: service.processID).privateDirty
             var sockets: [CInt] = []
             defer { for socket in sockets { close(socket) } }
             let start = ContinuousClock.now
@@ -47,7 +47,7 @@ extension Integration.Door {
             }
             let status = try old.call(
                 "io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: 10_000)
-            let growth = try MemoryProbe(processID: service.processID).privatePages - before
+            let growth = try MemoryProbe(processID: service.processID).privateDirty - before
             print(
                 "figure: \(count) connections in \(start.duration(to: .now)), \(status.connections) open, daemon "
                     + "grew by \(growth >> 10) KiB")

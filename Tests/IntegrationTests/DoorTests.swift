@@ -234,7 +234,7 @@ extension Integration {
                     #"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.sluice.Ingest"}}"#
                         .utf8) + [0]
             let calls = Array(repeatElement(call, count: 100).joined())
-            let before = try MemoryProbe(processID: service.processID).privatePages
+            let before = try MemoryProbe(processID: service.processID).privateDirty
             var isOpen = true
             var slowest = Duration.zero
             for _ in 0..<40 where isOpen {
@@ -243,7 +243,7 @@ extension Integration {
                 _ = try service.status()
                 slowest = max(slowest, start.duration(to: .now))
             }
-            let growth = try MemoryProbe(processID: service.processID).privatePages - before
+            let growth = try MemoryProbe(processID: service.processID).privateDirty - before
             print(
                 "figure: a client that never reads: daemon grew by \(growth >> 10) KiB, others waited \(slowest)"
             )

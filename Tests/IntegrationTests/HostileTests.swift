@@ -69,9 +69,9 @@ extension Integration {
             let first = try service.fetch(nginx.httpURL(path), expecting: Self.pattern)
             let lane = try first.lane()
             try first.reader.waitForCount(64 << 20)
-            let before = try MemoryProbe(processID: lane).privatePages
+            let before = try MemoryProbe(processID: lane).privateDirty
             try first.finishComplete(1 << 30)
-            let growth = try MemoryProbe(processID: lane).privatePages - before
+            let growth = try MemoryProbe(processID: lane).privateDirty - before
             print("figure: a lane grew by \(growth >> 10) KiB in 960 MiB of a body")
             #expect(growth < 3 << 20)
         }
@@ -152,9 +152,9 @@ extension Integration {
                 try eventually("they have ended") { try service.status().jobs.queued == 1 }
             }
             try openAndClose(300)
-            let before = try MemoryProbe(processID: service.processID).privatePages
+            let before = try MemoryProbe(processID: service.processID).privateDirty
             try openAndClose(1500)
-            let growth = try MemoryProbe(processID: service.processID).privatePages - before
+            let growth = try MemoryProbe(processID: service.processID).privateDirty - before
             // 1,500 requests of 8 KiB each would be 12 MiB.
             #expect(growth < 6 << 20)
             close(busy.body)

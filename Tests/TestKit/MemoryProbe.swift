@@ -4,6 +4,11 @@ public struct MemoryProbe: Sendable {
     public let resident: Int
     /// Pages that only this process has (Private_Clean + Private_Dirty of smaps_rollup), in bytes.
     public let privatePages: Int
+    /// Those of them that it has written (Private_Dirty of smaps_rollup), and what was swapped out, in bytes.
+    ///
+    /// This is what a process's own growth is measured by: the clean ones are its programs' and libraries' pages, which
+    /// are private while no other process has them, and so come and go by megabytes with other processes.
+    public let privateDirty: Int
 
     /// Looks now.
     ///
@@ -12,8 +17,9 @@ public struct MemoryProbe: Sendable {
         let status = try readText("/proc/\(processID)/status")
         let rollup = try readText("/proc/\(processID)/smaps_rollup")
         resident = Self.kibibytes("VmRSS", in: status) * 1024
-        privatePages =
-            (Self.kibibytes("Private_Clean", in: rollup) + Self.kibibytes("Private_Dirty", in: rollup)) * 1024
+        let dirty = Self.kibibytes("Private_Dirty", in: rollup) * 1024
+        privatePages = Self.kibibytes("Private_Clean", in: rollup) * 1024 + dirty
+        privateDirty = dirty + Self.kibibytes("Swap", in: rollup) * 1024
     }
 
     private static func kibibytes(_ field: String, in text: String) -> Int {
