@@ -144,9 +144,12 @@ test: deps venv check
 	wait $$package || { tail -n 40 .build/deb.log >&2; exit 1; }
 	$(TEST_PACKAGE)
 
+# What failed is said once more at the end, where one looks for it among the thousands of lines.
 test-unit: debug venv
-	SLUICE_TEST_PYTHON="$$PWD/$(VENV)/bin/python" \
-	    $(SWIFT) test --skip-build $(SWIFT_FLAGS) $(if $(FILTER),--filter '$(FILTER)')
+	@SLUICE_TEST_PYTHON="$$PWD/$(VENV)/bin/python" \
+	    $(SWIFT) test --skip-build $(SWIFT_FLAGS) $(if $(FILTER),--filter '$(FILTER)') 2>&1 | tee $(UNIT_LOG) \
+	    || { tools/failures < $(UNIT_LOG) >&2; exit 1; }
+UNIT_LOG := .build/test-unit.log
 
 test-kills: debug
 	SLUICE_TEST_KILLS=2000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Exactness'
