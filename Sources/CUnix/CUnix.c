@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -450,6 +451,12 @@ int cunix_reap(int pidfd, int *code, int *status)
     *code = info.si_code;
     *status = info.si_status;
     return 1;
+}
+
+void cunix_schedule_as_batch(void)
+{
+    struct sched_param none = {0};
+    sched_setscheduler(0, SCHED_BATCH, &none);
 }
 
 int cunix_set_limit(int resource, uint64_t soft_and_hard)

@@ -26,6 +26,9 @@ public enum Lane {
         // Chunks are made by whichever thread Dispatch lends to the session and freed by others. With an arena for each,
         // a stalled body would be kept many times over.
         cunix_use_one_malloc_arena()
+        // Each piece that a consumer takes wakes its lane. If the lane ran at once it would take the processor from that
+        // consumer, for one piece; a little later there is more to do at a time. With 64 bodies at once that is a ninth.
+        cunix_schedule_as_batch()
         // What a server sends can stop the process (F6), and one day perhaps take it over. So it leaves behind all that
         // fetching does not need, the daemon's socket and files first. A kernel that lacks a part of it gives the rest.
         _ = cunix_confine_lane(descriptors)

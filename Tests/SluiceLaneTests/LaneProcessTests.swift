@@ -19,6 +19,22 @@ struct LaneProcessTests {
         }
     }
 
+    @Test("a lane's threads are batch work: a consumer that wakes them keeps its processor")
+    func scheduling() throws {
+        let origin = try origin([])
+        let lane = try LaneBench()
+        let facts = try lane.run(.test(origin.url()), of: LaneTestJob(Self.pattern))
+        #expect(facts.outcome.code == .complete)
+        let tasks = try Program.run("/bin/ls", ["/proc/\(lane.program.processID)/task"]).successful().output
+        // SCHED_BATCH of sched.h, which hides it.
+        for task in tasks.split(separator: "\n") {
+            let policy = sched_getscheduler(try #require(Int32(task)))
+            // A thread of Dispatch's may have ended meanwhile.
+            #expect(policy == 3 || policy < 0)
+        }
+        #expect(sched_getscheduler(lane.program.processID) == 3)
+    }
+
     // MARK: One writer at a time
 
     @Test("a lane does not write for a job that another process writes for, and says which")

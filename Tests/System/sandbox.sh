@@ -186,6 +186,10 @@ equal "the lane's system calls" "$(awk '/^Seccomp_filters:/ { print $2 }' "/proc
 equal "the lane's turn when memory is short" "$(cat "/proc/$lane/oom_score_adj")" 500
 equal "the daemon's" "$(cat "/proc/$(main)/oom_score_adj")" 0
 
+it "a lane is batch work, the daemon is not"
+equal "the lane's policy" "$(chrt --pid "$lane" | head -n 1 | sed 's/.*: //')" SCHED_BATCH
+equal "the daemon's" "$(chrt --pid "$(main)" | head -n 1 | sed 's/.*: //')" SCHED_OTHER
+
 it "nor can it look into the daemon, or signal it"
 ask "$other" "$(main)"
 eventually 10 spied "$other"

@@ -159,6 +159,9 @@ pid_t cunix_spawn(const char *path, char *const argv[], char *const envp[], int 
 int cunix_reap(int pidfd, int *code, int *status);
 int cunix_set_limit(int resource, uint64_t soft_and_hard);
 enum { CUNIX_RLIMIT_CORE = 4, CUNIX_RLIMIT_NOFILE = 7, CUNIX_RLIMIT_DATA = 2 };
+// Has the calling thread, and all that it starts, scheduled as SCHED_BATCH (sched(7)): the same share of the processors,
+// but when it wakes up it does not take one from whoever runs.  Where that is not allowed, nothing changes.
+void cunix_schedule_as_batch(void);
 // What a process gives up that talks to strangers, for good; call it before the first thread starts.  After it:
 // no core, and nothing of it to be read by others of the same user (PR_SET_DUMPABLE); the first to go where memory is
 // short; so many descriptors.  With landlock(7), Linux 5.13: no file but for reading, and of these only what resolver,
