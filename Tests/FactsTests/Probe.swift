@@ -66,7 +66,7 @@ final class Probe: Sendable {
 
     /// The next event of a name that satisfies the condition; others on the way are kept for later calls.
     func next(
-        _ name: String, within duration: Duration = .seconds(10),
+        _ name: String, within duration: Duration = Deadline.usual,
         where condition: (Event) -> Bool = { _ in true }
     ) throws -> Event {
         let old: Event? = missed.withLock { events in
@@ -90,19 +90,21 @@ final class Probe: Sendable {
 
     /// Fetches and waits for the completion.
     func outcome(
-        _ url: String, headers: [String] = [], within duration: Duration = .seconds(10)
+        _ url: String, headers: [String] = [], within duration: Duration = Deadline.usual
     ) throws -> Event {
         try fetch(url, headers: headers)
         return try next("complete", within: duration)
     }
 
     /// How the probe ends when a command has killed it.
-    func exit(within duration: Duration = .seconds(10)) throws -> ProgramResult {
+    func exit(within duration: Duration = Deadline.usual) throws -> ProgramResult {
         try program.wait(within: duration)
     }
 
     /// Resident bytes now.
     func resident() throws -> Int { try MemoryProbe(processID: processID).resident }
+    /// What its threads have used so far.
+    func processorTime() throws -> Duration { try ProcessorTime.of(processID: processID) }
     /// Private bytes now.
     func privateBytes() throws -> Int { try MemoryProbe(processID: processID).privatePages }
     /// Those of them that it has written.

@@ -10,7 +10,7 @@ extension Integration {
     struct Daemon {
         static let pattern = Pattern(seed: 31)
 
-        private func run(_ arguments: [String], within duration: Duration = .seconds(10)) throws
+        private func run(_ arguments: [String], within duration: Duration = Deadline.usual) throws
             -> ProgramResult
         {
             let command = try TestService.command(arguments)
@@ -159,7 +159,7 @@ extension Integration {
             service.stop()
             #expect(!service.program.isRunning)
             #expect(try job.reader.waitForEnd().count == 0)
-            try eventually("the lanes are gone", within: .seconds(1)) {
+            try eventually("the lanes are gone", within: .seconds(5)) {
                 !lanes.contains { Processes.runs($0) }
             }
             #expect(access(service.socket, F_OK) != 0)

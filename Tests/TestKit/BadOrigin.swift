@@ -72,7 +72,7 @@ public final class BadOrigin: Sendable {
     /// Waits until so many requests have come.
     ///
     /// - Throws: `TestFailure` past the deadline.
-    public func waitForRequests(_ count: Int, within duration: Duration = .seconds(10)) throws {
+    public func waitForRequests(_ count: Int, within duration: Duration = Deadline.usual) throws {
         guard core.state.wait(until: Deadline(duration), { $0.requests.count >= count }) else {
             throw TestFailure("\(requests.count) requests instead of \(count) within \(duration)")
         }
@@ -81,7 +81,7 @@ public final class BadOrigin: Sendable {
     /// Waits until no connection is open.
     ///
     /// - Throws: `TestFailure` past the deadline.
-    public func waitUntilIdle(within duration: Duration = .seconds(10)) throws {
+    public func waitUntilIdle(within duration: Duration = Deadline.usual) throws {
         guard core.state.wait(until: Deadline(duration), { $0.sockets.isEmpty }) else {
             throw TestFailure("\(openConnections) connections are still open after \(duration)")
         }
@@ -90,7 +90,7 @@ public final class BadOrigin: Sendable {
     /// Waits until at least so many bytes have been accepted by the kernel.
     ///
     /// - Throws: `TestFailure` past the deadline.
-    public func waitForBytes(_ count: Int, within duration: Duration = .seconds(10)) throws {
+    public func waitForBytes(_ count: Int, within duration: Duration = Deadline.usual) throws {
         guard core.state.wait(until: Deadline(duration), { $0.bytesSent >= count }) else {
             throw TestFailure("\(bytesSent) bytes sent instead of \(count) within \(duration)")
         }
@@ -101,7 +101,7 @@ public final class BadOrigin: Sendable {
     /// - Returns: how many bytes have been accepted.
     /// - Throws: `TestFailure` where bytes still flow past the deadline.
     public func waitUntilBlocked(
-        calm: Duration = .milliseconds(300), within duration: Duration = .seconds(10)
+        calm: Duration = .milliseconds(300), within duration: Duration = Deadline.usual
     ) throws -> Int {
         let deadline = Deadline(duration)
         while !deadline.hasPassed {

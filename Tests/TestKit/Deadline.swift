@@ -2,10 +2,14 @@ internal import Glibc
 
 /// A moment after which waiting is failure.
 public struct Deadline: Sendable {
+    /// For all that a test waits for, unless it says otherwise: what it takes on the busiest of machines. It costs nothing
+    /// where the event comes.
+    public static let usual = Duration.seconds(30)
+
     private let end: ContinuousClock.Instant
 
     /// `duration` from now.
-    public init(_ duration: Duration = .seconds(10)) {
+    public init(_ duration: Duration = Deadline.usual) {
         end = .now + duration
     }
 
@@ -54,7 +58,7 @@ extension Duration {
 ///   - interval: between two looks.
 /// - Throws: `TestFailure` past the deadline, and what the condition throws.
 public func eventually(
-    _ what: @autoclosure () -> String, within duration: Duration = .seconds(10),
+    _ what: @autoclosure () -> String, within duration: Duration = Deadline.usual,
     every interval: Duration = .milliseconds(5), _ condition: () throws -> Bool
 ) throws {
     let deadline = Deadline(duration)
@@ -66,7 +70,7 @@ public func eventually(
 
 /// The same without holding a thread of the cooperative pool between two looks.
 public func eventually(
-    _ what: @autoclosure () -> String, within duration: Duration = .seconds(10),
+    _ what: @autoclosure () -> String, within duration: Duration = Deadline.usual,
     every interval: Duration = .milliseconds(5), isolation: isolated (any Actor)? = #isolation,
     _ condition: () async throws -> Bool
 ) async throws {

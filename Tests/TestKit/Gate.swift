@@ -30,7 +30,7 @@ public final class Gate: Sendable {
     /// Waits to be let through.
     ///
     /// - Returns: false past the deadline.
-    public func wait(within duration: Duration = .seconds(10)) -> Bool {
+    public func wait(within duration: Duration = Deadline.usual) -> Bool {
         waitFor(CInt(POLLIN), on: event.rawValue, until: Deadline(duration))
     }
 }

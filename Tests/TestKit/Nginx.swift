@@ -92,7 +92,7 @@ public final class Nginx: Sendable {
 
     /// Waits until nginx is held back on the plain port: its send queue is full and nothing moves.
     public func waitUntilBlocked(
-        port: UInt16? = nil, calm: Duration = .milliseconds(300), within duration: Duration = .seconds(10)
+        port: UInt16? = nil, calm: Duration = .milliseconds(300), within duration: Duration = Deadline.usual
     ) throws {
         try TCPTable.waitUntilBlocked(localPort: port ?? httpPort, calm: calm, within: duration)
     }

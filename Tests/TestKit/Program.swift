@@ -121,7 +121,7 @@ public final class Program: Sendable {
     /// The next line of the standard output, without its newline; nil at the end of the output.
     ///
     /// - Throws: `TestFailure` past the deadline, with what the program said on standard error.
-    public func line(within duration: Duration = .seconds(10)) throws -> String? {
+    public func line(within duration: Duration = Deadline.usual) throws -> String? {
         let deadline = Deadline(duration)
         while true {
             let found: String?? = state.withLock { state in
@@ -147,7 +147,7 @@ public final class Program: Sendable {
     ///
     /// - Throws: `TestFailure` past the deadline and at the end of the output.
     public func line(
-        within duration: Duration = .seconds(10), where condition: (String) -> Bool
+        within duration: Duration = Deadline.usual, where condition: (String) -> Bool
     ) throws -> String {
         let deadline = Deadline(duration)
         while let line = try line(within: deadline.remaining) {

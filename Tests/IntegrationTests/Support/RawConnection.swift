@@ -18,7 +18,7 @@ struct RawConnection: ~Copyable {
     ///
     /// - Returns: false where the service has closed the connection.
     @discardableResult
-    func send(_ bytes: [UInt8], within duration: Duration = .seconds(10)) throws -> Bool {
+    func send(_ bytes: [UInt8], within duration: Duration = Deadline.usual) throws -> Bool {
         var sent = 0
         let deadline = Deadline(duration)
         while sent < bytes.count {
@@ -39,7 +39,7 @@ struct RawConnection: ~Copyable {
     /// The next message; nil where the service has closed the connection.
     ///
     /// - Throws: `TestFailure` past the deadline.
-    mutating func receive(within duration: Duration = .seconds(10)) throws -> String? {
+    mutating func receive(within duration: Duration = Deadline.usual) throws -> String? {
         let deadline = Deadline(duration)
         while true {
             if let end = unread.firstIndex(of: 0) {

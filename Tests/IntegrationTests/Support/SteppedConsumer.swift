@@ -53,7 +53,7 @@ final class SteppedConsumer {
 
     /// Waits for a state.
     @discardableResult
-    func waitFor(_ state: JobState, within duration: Duration = .seconds(10)) throws -> Job {
+    func waitFor(_ state: JobState, within duration: Duration = Deadline.usual) throws -> Job {
         var job = try now()
         try eventually("the job is \(state) (it is \(job))", within: duration) {
             job = try now()

@@ -19,7 +19,7 @@ final class TestJob: Sendable {
 
     /// Waits for a state.
     @discardableResult
-    func waitFor(_ state: JobState, within duration: Duration = .seconds(10)) throws -> Job {
+    func waitFor(_ state: JobState, within duration: Duration = Deadline.usual) throws -> Job {
         var job = try now()
         try eventually("the job is \(state) (it is \(job.state))", within: duration) {
             job = try now()

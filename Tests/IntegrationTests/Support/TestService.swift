@@ -128,7 +128,7 @@ final class TestService: Sendable {
         try call("Show", Ingest.JobParameters(id: id), as: Ingest.JobReply.self).job
     }
 
-    func cancel(_ id: String, within duration: Duration = .seconds(10)) throws -> Job {
+    func cancel(_ id: String, within duration: Duration = Deadline.usual) throws -> Job {
         try call("Cancel", Ingest.JobParameters(id: id), as: Ingest.JobReply.self, within: duration).job
     }
 
