@@ -44,6 +44,7 @@ struct CostFacts {
         #expect(fetch < .milliseconds(10))
         #expect(origin.connections == 1)
         print(
-            "figure: a process with a session: \(try probe.privateBytes() >> 10) KiB private, started in \(start), \(fetch) a fetch")
+            "figure: a process with a session: \(try probe.privateBytes() >> 10) KiB private, started in \(start), \(fetch) a fetch"
+        )
     }
 }

@@ -220,29 +220,31 @@ struct LaneProcessTests {
         let size = 24 << 20
         let nginx = try Nginx()
         let path = try nginx.serve("file", Self.pattern, count: size)
-        let job = try LaneTestJob(Self.pattern, pace: .pieces(7777))
-        var known: Representation?
-        var position = 0
-        var killed = 0
         var random: UInt64 = 20_241
-        while position < size {
-            let lane = try LaneBench()
-            try lane.begin(.test(nginx.httpURL(path), position: position, known: known), of: job)
-            try lane.waitFor("what comes") { if case .responded = $0 { true } else { false } }
-            known = lane.response?.representation
-            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            let mark = position + Int(random >> 33) % 1_500_000
-            try eventually("a mark is passed, or the end", every: .microseconds(50)) {
-                job.ledger.read().received >= UInt64(min(mark, size))
+        var killed = 0
+        // On a busy machine a lane gets far before it is killed, and a body takes few of them.
+        repeat {
+            let job = try LaneTestJob(Self.pattern, pace: .pieces(7777))
+            var known: Representation?
+            var position = 0
+            while position < size {
+                let lane = try LaneBench()
+                try lane.begin(.test(nginx.httpURL(path), position: position, known: known), of: job)
+                try lane.waitFor("what comes") { if case .responded = $0 { true } else { false } }
+                known = lane.response?.representation
+                random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+                let mark = position + Int(random >> 33) % 1_500_000
+                try eventually("a mark is passed, or the end", every: .microseconds(50)) {
+                    job.ledger.read().received >= UInt64(min(mark, size))
+                }
+                lane.program.kill()
+                killed += 1
+                position = try job.check()
+                job.restart(at: position)
             }
-            lane.program.kill()
-            killed += 1
-            position = try job.check()
-            job.restart(at: position)
-        }
-        #expect(killed > 10)
-        #expect(job.reader.report.firstMismatch == nil)
-        #expect(job.reader.count == size)
+            #expect(job.reader.report.firstMismatch == nil)
+            #expect(job.reader.count == size)
+        } while killed <= 10
     }
 
     // MARK: Digests

@@ -39,7 +39,8 @@ public enum TCPTable {
     /// Waits until a server on `port` is held back: bytes wait in its send queue, and their number stays the
     /// same for `calm`. Polls, since the kernel has no event for "nothing moves any more".
     public static func waitUntilBlocked(
-        localPort port: UInt16, calm: Duration = .milliseconds(300), within duration: Duration = Deadline.usual
+        localPort port: UInt16, calm: Duration = .milliseconds(300),
+        within duration: Duration = Deadline.usual
     ) throws {
         var last: [TCPConnection] = []
         var since = ContinuousClock.now
