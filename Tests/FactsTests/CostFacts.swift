@@ -33,13 +33,18 @@ struct CostFacts {
     )
     func cost() throws {
         let origin = try BadOrigin { try $0.respond(body: [1]) }
+        let begin = ContinuousClock.now
         let probe = try Probe()
+        #expect(begin.duration(to: .now) < .seconds(1))
         let start = try probe.processorTime()
         #expect(start < .milliseconds(500))
         _ = try probe.outcome(origin.url())
         #expect(try probe.privateBytes() < 16 << 20)
         let before = try probe.processorTime()
+        let first = ContinuousClock.now
         for _ in 0..<200 { _ = try probe.outcome(origin.url()) }
+        let rate = 200 / first.duration(to: .now).asSeconds
+        #expect(rate > 50, "\(rate) fetches a second")
         let fetch = (try probe.processorTime() - before) / 200
         #expect(fetch < .milliseconds(10))
         #expect(origin.connections == 1)

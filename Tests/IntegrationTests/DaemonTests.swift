@@ -159,7 +159,7 @@ extension Integration {
             service.stop()
             #expect(!service.program.isRunning)
             #expect(try job.reader.waitForEnd().count == 0)
-            try eventually("the lanes are gone", within: .seconds(5)) {
+            try eventually("the lanes are gone", within: .seconds(1)) {
                 !lanes.contains { Processes.runs($0) }
             }
             #expect(access(service.socket, F_OK) != 0)

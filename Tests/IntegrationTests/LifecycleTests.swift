@@ -182,7 +182,7 @@ extension Integration {
             #expect(result.exit == .exited(0), "\(result)")
             #expect(start.duration(to: .now) < .seconds(4))
             #expect(access(service.socket, F_OK) != 0, "the socket file is still there")
-            try eventually("the lanes are gone", within: .seconds(5)) {
+            try eventually("the lanes are gone", within: .seconds(1)) {
                 !lanes.contains { Processes.runs($0) }
             }
         }
@@ -196,7 +196,7 @@ extension Integration {
             #expect(lanes.count == 2)
             service.program.signal(SIGKILL)
             _ = try service.program.wait(within: .seconds(5))
-            try eventually("the lanes are gone", within: .seconds(5)) {
+            try eventually("the lanes are gone", within: .seconds(1)) {
                 !lanes.contains { Processes.runs($0) }
             }
             job.reader.release()
