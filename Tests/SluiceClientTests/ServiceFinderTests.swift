@@ -25,7 +25,7 @@ import UnixSockets
     @Test("passes over what is absent or stale at the usual places")
     func staleByDefault() throws {
         let directory = try TemporaryDirectory()
-        try makeStale(directory.file("system"))
+        try makeStaleSocket(directory.file("system"))
         try directory.makeDirectory("sluice")
         let environment = ["XDG_RUNTIME_DIR": directory.path]
         let finder = ServiceFinder(environment: environment, system: directory.file("system"))
@@ -42,7 +42,7 @@ import UnixSockets
     @Test("takes a named place at its word")
     func named() throws {
         let directory = try TemporaryDirectory()
-        try makeStale(directory.file("stale"))
+        try makeStaleSocket(directory.file("stale"))
         for (name, word) in [("absent", "no such socket"), ("stale", "nobody serves it")] {
             let finder = ServiceFinder(explicit: directory.file(name), environment: [:])
             let error = #expect(throws: SluiceError.self) { try finder.find() }
@@ -67,10 +67,5 @@ import UnixSockets
         if isRoot { ctestkit_thread_becomes_itself() }
         #expect(error?.kind == .permissionDenied)
         _ = listener.rawValue
-    }
-
-    private func makeStale(_ path: String) throws {
-        // The file outlives the socket.
-        _ = try UnixSocket.listen(path: path).rawValue
     }
 }
