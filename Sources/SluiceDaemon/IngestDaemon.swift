@@ -64,6 +64,8 @@ public actor IngestDaemon {
     private let startedUsec = Realtime.microseconds()
     private let descriptors = DescriptorBudget.current
     private var settings: Settings
+    /// Of these, what takes effect only at a start is in force until the end.
+    private let settingsAtStart: Settings
     private var parts: Parts?
     private var isStopping = false
 
@@ -82,6 +84,7 @@ public actor IngestDaemon {
         self.loop = loop
         self.configuration = configuration
         self.settings = settings
+        settingsAtStart = settings
         log = ServiceLog(logger)
         notifier = Notifier(isEnabled: configuration.notifies)
     }
@@ -177,7 +180,7 @@ public actor IngestDaemon {
             let new = try read()
             parts.scheduler.metrics.areSettingsGood = true
             guard let new else { return log.reloaded(needingRestart: []) }
-            let unchangeable = settings.needingRestart(comparedTo: new)
+            let unchangeable = settingsAtStart.needingRestart(comparedTo: new)
             settings = new
             parts.scheduler.apply(new)
             parts.api.settings = new
@@ -285,7 +288,8 @@ public actor IngestDaemon {
         limits.maximumConnectionsPerUser = descriptors.connectionsPerUser(settings)
         limits.maximumMessageSize = 256 << 10
         limits.maximumUnreadReplyBytes = 16 << 20
-        limits.overloadError = IngestError.tooManyConnections(limit: limits.maximumConnectionsPerUser)
+        limits.overloadError = IngestError.tooManyConnections(limit: limits.maximumConnections)
+        limits.userOverloadError = IngestError.tooManyConnections(limit: limits.maximumConnectionsPerUser)
         return limits
     }
 
@@ -308,7 +312,8 @@ public actor IngestDaemon {
             preconditionFailure("the service answers only while it has its parts")
         }
         let report = MetricsReport(
-            statusReply(), scheduler: parts.scheduler, settings: settings, log: log)
+            statusReply(), scheduler: parts.scheduler, settings: settings,
+            connectionsLimit: parts.service.limits.maximumConnections, log: log)
         return Ingest.MetricsReply(metrics: report.metrics)
     }
 }

@@ -184,6 +184,8 @@ extension Integration {
             try rewrite("lanes.maximum = 4\nlimits.connections = 5000", until: "limits.connections")
             #expect(try service.status().lanes.limit == 4)
             #expect(service.log.contains("only at a restart"))
+            // It is still so when the same file is read again.
+            try rewrite("lanes.maximum = 4\nlimits.connections = 5000", until: "limits.connections")
             unlink(service.configuration)
             let before = service.log.count
             service.program.signal(SIGHUP)

@@ -58,6 +58,7 @@ equal "all of them" $((served + turned_away)) 300
 [ "$served" -gt 20 ] && [ "$served" -le 128 ] || fail "$served were served"
 contains "the refusal" "$error" TooManyConnections
 eventually 10 sluicectl status > /dev/null
+equal "the limit that is told" "$(sluicectl metrics | sed -n 's/^sluice_connections_limit //p')" 128
 
 it "every job that was accepted is whole, and then there is room again"
 exec {fill_in}>&-

@@ -131,7 +131,8 @@ import Varlink
     func connections(ofUser: Bool) throws {
         var limits = VarlinkLimits()
         if ofUser { limits.maximumConnectionsPerUser = 3 } else { limits.maximumConnections = 3 }
-        limits.overloadError = VarlinkErrorReply(Echo.method("Overloaded"))
+        limits.overloadError = VarlinkErrorReply(Echo.method(ofUser ? "Other" : "Overloaded"))
+        limits.userOverloadError = VarlinkErrorReply(Echo.method(ofUser ? "Overloaded" : "Other"))
         let server = try TestServer(limits: limits)
         defer { server.stop() }
         var clients = try (0..<3).map { _ in try server.connect() }

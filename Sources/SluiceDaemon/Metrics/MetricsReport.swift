@@ -8,14 +8,19 @@ struct MetricsReport {
 
     /// The numbers as they are now. Costs two system calls for each job that runs.
     ///
-    /// - Parameter status: the reply to `Status`, of the same moment.
-    init(_ status: Ingest.StatusReply, scheduler: Scheduler, settings: Settings, log: ServiceLog) {
+    /// - Parameters:
+    ///   - status: the reply to `Status`, of the same moment.
+    ///   - connectionsLimit: the one in force, which may be lower than the settings' where descriptors are few.
+    init(
+        _ status: Ingest.StatusReply, scheduler: Scheduler, settings: Settings, connectionsLimit: Int,
+        log: ServiceLog
+    ) {
         let metrics = scheduler.metrics
         addService(status, metrics, log)
         addJobs(status.jobs, scheduler, settings)
         addBodies(scheduler.numbers)
         addLanes(status.lanes, scheduler.pool)
-        addClients(status, metrics, settings)
+        addClients(status, metrics, connectionsLimit)
         histogram(
             "sluice_queue_wait_seconds", metrics.queueWait,
             "How long jobs waited for a lane, each time that they did.")
@@ -101,12 +106,12 @@ struct MetricsReport {
     }
 
     private mutating func addClients(
-        _ status: Ingest.StatusReply, _ metrics: ServiceMetrics, _ settings: Settings
+        _ status: Ingest.StatusReply, _ metrics: ServiceMetrics, _ connectionsLimit: Int
     ) {
         gauge("sluice_connections", Double(status.connections), "Clients' connections.")
         gauge(
-            "sluice_connections_limit", Double(settings.limits.connections),
-            "As many connections may there be (limits.connections).")
+            "sluice_connections_limit", Double(connectionsLimit),
+            "As many connections may there be (limits.connections, or what LimitNOFILE= leaves room for).")
         add(
             "sluice_clients_refused", .counter, "Requests and connections that were refused, by reason.",
             Refusal.allCases.map {

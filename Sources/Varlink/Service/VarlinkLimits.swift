@@ -2,7 +2,8 @@
 public struct VarlinkLimits: Sendable {
     /// Connections in total. Past it a new one gets `overloadError` and is closed.
     public var maximumConnections = 4096
-    /// Connections of one user (the effective one, of SO_PEERCRED). Past it the same happens.
+    /// Connections of one user (the effective one, of SO_PEERCRED). Past it a new one gets `userOverloadError` and is
+    /// closed.
     public var maximumConnectionsPerUser = 1024
     /// Bytes of one call without its NUL. Past it the client gets InvalidParameter and is closed.
     public var maximumMessageSize = 1 << 20
@@ -16,8 +17,11 @@ public struct VarlinkLimits: Sendable {
     public var messageTimeout = Duration.seconds(10)
     /// How long a client that is being closed may take to read what it still gets.
     public var flushTimeout = Duration.seconds(5)
-    /// What a client is told when a limit on connections is reached. A service does well to declare one of its own.
-    public var overloadError: VarlinkErrorReply = VarlinkErrorReply("org.varlink.service.PermissionDenied")
+    /// What a client is told when there are as many connections as there may be. A service does well to declare an error
+    /// of its own.
+    public var overloadError = VarlinkErrorReply("org.varlink.service.PermissionDenied")
+    /// What a client is told whose user has as many connections as one user may have.
+    public var userOverloadError = VarlinkErrorReply("org.varlink.service.PermissionDenied")
 
     /// The defaults.
     public init() {}

@@ -10,12 +10,13 @@ public import UnixSockets
 ///
 /// ## What is answered how
 /// * An unknown interface, method or field, a wrong type, a missing field: the matching error of
-/// `org.varlink.service`. * What is no method call (no JSON, no `method`, a flag that is no bool, a message over
-/// the limits, half a message for too long): `InvalidParameter` that names the envelope's field or else `message`,
-/// then the connection is closed. * A handler that throws a `VarlinkErrorProtocol`: that error; one that throws
-/// anything else, or that lets go of its call without an answer: `internalError`.
-/// * Too many connections: `VarlinkLimits.overloadError`, before the client has said anything, then the connection
-/// is closed.
+///   `org.varlink.service`.
+/// * What is no method call (no JSON, no `method`, a flag that is no bool, a message over the limits, half a message for
+///   too long): `InvalidParameter` that names the envelope's field or else `message`, then the connection is closed.
+/// * A handler that throws a `VarlinkErrorProtocol`: that error; one that throws anything else, or that lets go of its
+///   call without an answer: `internalError`.
+/// * Too many connections: `VarlinkLimits.overloadError` or `userOverloadError`, before the client has said anything, then
+///   the connection is closed.
 public final class VarlinkService {
     /// What to do with a call: reply, fail, or keep it for later.
     public typealias Handler = (VarlinkCall) throws -> Void
@@ -149,11 +150,12 @@ public final class VarlinkService {
             return
         }
         if let reason {
+            let error = reason == .tooManyConnections ? limits.overloadError : limits.userOverloadError
             if refused.count < Self.maximumRefused {
                 refused[id] = connection
-                connection.refuse(with: limits.overloadError)
+                connection.refuse(with: error)
             } else {
-                connection.refuseAtOnce(with: limits.overloadError)
+                connection.refuseAtOnce(with: error)
             }
             onClientDropped?(peer, reason)
         } else {
