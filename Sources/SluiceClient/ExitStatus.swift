@@ -12,7 +12,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case refused = 2
     /// Nobody serves.
     case noService = 3
-    /// The service's socket is not for this user.
+    /// The service's socket, or the journal, is not for this user.
     case permissionDenied = 4
     /// No job of this user has the id.
     case noSuchJob = 5
@@ -30,7 +30,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     case cancelled = 14
     /// The output was closed.
     case consumerGone = 15
-    /// The job came to a limit of its own.
+    /// A limit on size or time, or on how slow a reader may be.
     case limitReached = 16
     /// The caller has the current version already.
     case unchanged = 17
@@ -58,7 +58,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
         case .local: "trouble on this side: the output cannot be written, a file cannot be made"
         case .refused: "the service does not accept the request"
         case .noService: "no service listens"
-        case .permissionDenied: "the service's socket is not for this user"
+        case .permissionDenied: "the service's socket, or the journal, is not for this user"
         case .noSuchJob: "no job of yours has this id"
         case .busy: "the service is at a limit or stopping: try again later"
         case .noResponse: "no response: name, connection, TLS, timeout, or not HTTP"
@@ -67,7 +67,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
         case .unverified: "the body ended with the connection: it may be whole (--accept-unverified)"
         case .cancelled: "the job was cancelled"
         case .consumerGone: "the reader of the output closed it before the end"
-        case .limitReached: "the job's own limit: --max-size or --deadline"
+        case .limitReached: "a limit: --max-size, --deadline, the service's own, or a reader too slow"
         case .unchanged: "the body is unchanged (--if-none-match, --etag-file): nothing was delivered"
         case .digestMismatch: "the body's digest is not the expected one: do not use it"
         case .serviceTrouble: "the service failed, stopped or went away in the middle"

@@ -148,7 +148,7 @@ extension SluiceError {
                 remedy: parameters["remedy"]?.stringValue)
         case "\(Ingest.interfaceName).TooManyJobs":
             self.init(
-                .busy, "you have as many jobs as one user may have\(limit())",
+                .busy, "you, or all users together, have as many jobs as there may be\(limit())",
                 remedy: "wait for some to end, or cancel some (sluicectl list)")
         case "\(Ingest.interfaceName).TooManyWatchers":
             self.init(
@@ -156,7 +156,7 @@ extension SluiceError {
                 remedy: "end some of it: every sluicectl watch, and every progress that is shown, counts")
         case "\(Ingest.interfaceName).TooManyConnections":
             self.init(
-                .busy, "the service has as many connections as there may be\(limit())",
+                .busy, "you, or all users together, have as many connections as there may be\(limit())",
                 remedy: "try again later")
         case "\(Ingest.interfaceName).ResourcesExhausted":
             self.init(

@@ -172,13 +172,13 @@ extension Ingest {
         # A parameter of Fetch cannot be accepted: which, why, and what would be.
         error InvalidRequest (parameter: string, reason: string, remedy: string)
 
-        # You have as many jobs as one user may have.
+        # You, or all users together, have as many jobs as there may be.
         error TooManyJobs (limit: int)
 
         # You have as many calls of Watch under way as one user may have.
         error TooManyWatchers (limit: int)
 
-        # The service, or you, have as many connections as there may be.
+        # You, or all users together, have as many connections as there may be.
         error TooManyConnections (limit: int)
 
         # The service is short of what a job needs (descriptors, memory): try again later.

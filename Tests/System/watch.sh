@@ -29,7 +29,7 @@ equal "as JSON, of no job" "$(sluicectl logs nosuchjob -o json)" ""
 contains "of no job" "$(sluicectl logs nosuchjob)" "No entries"
 
 it "with -x it is explained, and -f goes on with what comes"
-contains explained "$(sluicectl logs -x "$job")" "The whole body has been handed to its consumer"
+contains explained "$(sluicectl logs -x "$job")" "The body has been handed to its consumer"
 coproc HOLD { client hold 1 "$origin/large"; }
 holder=$HOLD_PID
 read -r said <&"${HOLD[0]}"
