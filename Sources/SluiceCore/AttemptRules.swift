@@ -69,11 +69,8 @@ public enum AttemptRules {
                 progress: end.delivered - end.position, isDeath: end.isDeath,
                 retryAfter: end.retryAfterSeconds, pauses: pauses, random: random())
         else {
-            guard policy.retries > 0 else { return .finish(outcome) }
-            return .finish(
-                outcome.adding(
-                    "; that was failure \(max(policy.failures, policy.deaths)), and \(policy.retries) are borne"
-                ))
+            let count = max(policy.failures, policy.deaths)
+            return .finish(outcome.adding("; given up after \(count) failures"))
         }
         if let secondsLeft, pause >= secondsLeft {
             return .finish(outcome.adding("; the deadline leaves no time for attempt \(attempts + 1)"))

@@ -121,7 +121,8 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .serviceStopped: "fetch again once the service runs"
         case .nameNotResolved: "check the host's spelling and this machine's name servers"
         case .connectionRefused: "check the port, and whether the server runs"
-        case .connectFailed: "check the network between this machine and the host"
+        case .connectFailed:
+            "check the network between this machine and the host, and whether the service's unit denies the address (IPAddressDeny=)"
         case .connectTimeout: "try again later, or allow more time (--connect-timeout)"
         case .tlsCertificateExpired:
             "the server's owner has to renew the certificate; check this machine's clock, too"
