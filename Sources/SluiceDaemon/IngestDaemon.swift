@@ -273,7 +273,7 @@ public actor IngestDaemon {
         // The service and all that its callbacks need live until the last reply is out. Where nobody is answered there is
         // none to wait for.
         parts.service.close(within: answers ? nil : .milliseconds(10)) {
-            withExtendedLifetime(parts, completion)
+            parts.scheduler.pool.whenEmpty { withExtendedLifetime(parts, completion) }
         }
     }
 

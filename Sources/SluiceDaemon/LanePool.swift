@@ -39,6 +39,8 @@ final class LanePool {
     ]
     /// How long a lane may take to become ready.
     private static let startTime = Duration.seconds(10)
+    /// How long lanes may take to end when the service does.
+    private static let endTime = Duration.seconds(1)
 
     var settings: Settings.Lanes {
         didSet {
@@ -65,6 +67,8 @@ final class LanePool {
     private var pause: Timer?
     private var idleTimer: Timer?
     private var isClosed = false
+    private var completion: (() -> Void)?
+    private var lastWait: Timer?
     private var isStopping = false
     private var hasStarted = false
     /// Why no lane can be started, as far as is known.
@@ -96,6 +100,20 @@ final class LanePool {
         pause?.cancel()
         idleTimer?.cancel()
         for lane in lanes.values { lane.retire() }
+    }
+
+    /// After `close`: waits until all lanes have ended, so that nothing is left for the service manager to kill, but for no
+    /// longer than `endTime`.
+    func whenEmpty(_ completion: @escaping () -> Void) {
+        guard !lanes.isEmpty else { return completion() }
+        self.completion = completion
+        lastWait = loop.after(Self.endTime) { [self] in complete() }
+    }
+
+    private func complete() {
+        lastWait?.cancel()
+        completion?()
+        completion = nil
     }
 
     /// All that have not ended.
@@ -226,6 +244,7 @@ final class LanePool {
 
     private func ended(_ lane: LaneProcess, _ exit: ProcessExit) {
         lanes[ObjectIdentifier(lane)] = nil
+        if isClosed, lanes.isEmpty { complete() }
         guard !isClosed, !lane.isRetired else { return }
         deaths += 1
         log.laneDied(lane.processID, exit.description)

@@ -126,6 +126,7 @@ equal result "$(property $unit Result)" success
 equal lanes "$(lanes)" ""
 [ ! -e $system_socket ] || fail "the socket is still there"
 logged serviceStopping || fail "no word of it in the journal"
+if journalctl --no-pager -q -o cat -u $unit --since "@$((began / 1000))" | grep "Killing process"; then fail "lanes were left to systemd"; fi
 hold_in=${HOLD[1]}
 exec {hold_in}>&-
 wait "$holder" || :
