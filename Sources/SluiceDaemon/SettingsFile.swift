@@ -47,6 +47,10 @@ public enum SettingsFile {
     ///
     /// - Throws: `SettingsFileError` about `path`.
     public static func parse(_ text: String, path: String) throws(SettingsFileError) -> Settings {
+        if let line = lineWithoutTableName(text) {
+            throw SettingsFileError(
+                path: path, problems: ["line \(line): it is not TOML: a table has no name"])
+        }
         let table: TOMLTable
         do {
             table = try TOMLTable(string: text)
@@ -62,6 +66,27 @@ public enum SettingsFile {
         let problems = reader.problems + settings.problems().map(\.description)
         guard problems.isEmpty else { throw SettingsFileError(path: path, problems: problems) }
         return settings
+    }
+
+    /// The first line that begins like the head of a table, and goes on with what can begin no key.
+    ///
+    /// The library stops the process there (toml++ 3.4, an assertion in `parse_key`). What it would take all the same, such
+    /// as a line of a text in three quotes, no setting needs.
+    private static func lineWithoutTableName(_ text: String) -> Int? {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let index = lines.firstIndex { line in
+            var rest = line.drop { $0 == " " || $0 == "\t" || $0 == "\u{FEFF}" }
+            guard rest.first == "[" else { return false }
+            rest = rest.dropFirst()
+            if rest.first == "[" { rest = rest.dropFirst() }
+            rest = rest.drop { $0 == " " || $0 == "\t" }
+            guard let first = rest.unicodeScalars.first else { return true }
+            switch first {
+            case "A"..."Z", "a"..."z", "0"..."9", "-", "_", "\"", "'": return false
+            default: return true
+            }
+        }
+        return index.map { $0 + 1 }
     }
 
     /// Why a file cannot be taken.

@@ -224,7 +224,10 @@ extension Integration {
             ("pipes.budget = 1", "pipes.budget"), ("log.level = \"loud\"", "log.level"),
             ("log.level = 3", "log.level"),
             ("service.socket = 3", "service.socket"), ("lanes.maximum = ", "line 1"),
-            ("[lanes\nmaximum = 1", "line 1"),
+            ("[lanes\nmaximum = 1", "line 1"), ("[[[[", "line 1"), ("\n[[[", "line 2"),
+            ("[[[gate]]]", "line 1"),
+            ("[.a]", "line 1"), (" [ [ [a]]]", "line 1"), ("[", "line 1"), ("[]", "line 1"), ("[[", "line 1"),
+            ("[\r\n", "line 1"), ("x = [\n[[", "line 2"),
             ("lanes.maximum = 1\nlanes.maximum = 2", "line 2"),
         ]
 
