@@ -25,6 +25,17 @@ public enum ResponseRules {
     /// No body is as long, in bytes: 64 PiB. Sums of many that are shorter still fit.
     public static let longestBody = 1 << 56
 
+    /// A coding of the content, or one of the transfer beside `chunked` (RFC 9112 §7). Both are taken off before the bytes
+    /// come to us, and a coded body that was cut looks whole afterwards.
+    static func foreignCoding(_ field: (String) -> String?) -> String? {
+        if let coding = field("content-encoding").fieldValue?.lowercased(), coding != "identity" {
+            return coding
+        }
+        let transfer = field("transfer-encoding").fieldValue?.lowercased() ?? ""
+        return transfer.split(separator: ",").compactMap { Optional(String($0)).fieldValue }
+            .first { $0 != "chunked" && $0 != "identity" }
+    }
+
     /// Judges a response to a request for a whole representation.
     ///
     /// - Parameters:
@@ -40,7 +51,7 @@ public enum ResponseRules {
         guard status != 206 else {
             return .refuse(.unexpectedPartial, "the server answered 206, but no range was asked for")
         }
-        if let coding = field("content-encoding")?.lowercased(), coding != "identity", !coding.isEmpty {
+        if let coding = foreignCoding(field) {
             return .refuse(.contentEncoded, "the body is encoded as \(RequestURL.quote(coding))")
         }
         if status == 204 { return .accept(length: 0, framing: .none) }

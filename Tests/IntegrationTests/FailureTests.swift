@@ -232,6 +232,25 @@ extension Integration {
             #expect(origin.requests.first?["Accept-Encoding"] == "identity")
         }
 
+        @Test(
+            "a transfer coding that nobody asked for, of a body that is cut",
+            arguments: ["gzip, chunked", "gzip"])
+        func transferCoded(_ coding: String) throws {
+            let scene = try Scene()
+            // A gzip stream's beginning, and no more.
+            let stream: [UInt8] = [31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72]
+            let origin = try BadOrigin { connection in
+                try connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: \(coding)\r\n\r\n")
+                if coding.hasSuffix("chunked") {
+                    try connection.send("\(String(stream.count, radix: 16))\r\n")
+                }
+                try connection.send(stream)
+                if coding.hasSuffix("chunked") { try connection.send("\r\n0\r\n\r\n") }
+                connection.close()
+            }
+            try scene.fails(origin.url(), .contentEncoded)
+        }
+
         @Test("a part where the whole was asked for")
         func partial() throws {
             let scene = try Scene()

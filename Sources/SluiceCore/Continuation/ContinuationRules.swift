@@ -47,7 +47,7 @@ public enum ContinuationRules {
             }
             return notThere(position, known, validator, field)
         }
-        if let coding = field("content-encoding").fieldValue?.lowercased(), coding != "identity" {
+        if let coding = ResponseRules.foreignCoding(field) {
             return .refuse(
                 .contentEncoded, "the rest of the body is encoded as \(RequestURL.quote(coding))")
         }
