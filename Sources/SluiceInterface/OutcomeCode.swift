@@ -130,7 +130,8 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .tlsUntrusted: "let the administrator add the authority to this machine's trusted certificates"
         case .tlsFailed: nil
         case .protocolError: "the server's owner has to mend it; docs/limits.md lists what is not understood"
-        case .httpStatus: "check the URL, and whether it needs credentials (--header)"
+        case .httpStatus:
+            "check the URL, and whether it needs credentials (--header); after 429 or 5xx try again later"
         case .tooManyRedirects: "the server sends clients in circles: check the URL"
         case .redirectRefused: "fetch the redirect's target yourself if you trust it"
         case .contentEncoded: "the server must respect Accept-Encoding: identity"

@@ -79,7 +79,10 @@ import Varlink
                 "io.systemd.System"
             ),
             // What is missing or of a wrong type does no harm.
-            (VarlinkErrorReply("\(interface).TooManyJobs", parameters: ["limit": "x"]), .busy, "may have"),
+            (
+                VarlinkErrorReply("\(interface).TooManyJobs", parameters: ["limit": "x"]), .busy,
+                "as many jobs"
+            ),
             (VarlinkErrorReply("\(interface).InvalidRequest"), .refused, "?: ?"),
         ])
     func errors(reply: VarlinkErrorReply, kind: SluiceError.Kind, part: String) throws {

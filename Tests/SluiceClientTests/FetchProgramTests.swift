@@ -174,6 +174,7 @@ import Varlink
         defer { service.stop() }
         #expect(try run(service, ["--", "no-such-command-here"]).exit == .exited(127))
         #expect(try run(service, ["--", "/etc/passwd"]).exit == .exited(126))
+        #expect(try run(service, ["--", "/etc"]).exit == .exited(126))
         #expect(service.requests.isEmpty)
     }
 
@@ -191,6 +192,8 @@ import Varlink
         try eventually("the body arrives") {
             try fileSizes(in: directory).contains(Self.body.count)
         }
+        // timeout(1) signals what it has started, and then the process group.
+        program.signal(signal)
         program.signal(signal)
         let result = try program.wait()
         #expect(result.exit == .exited(status))
@@ -258,6 +261,7 @@ import Varlink
         "a wrong command line is said to be one",
         arguments: [
             ["fetch"], ["fetch", "http://h/", "--header", "x"], ["fetch", "http://h/", "--max-size", "1Q"],
+            ["fetch", "http://h/", "-o", ""], ["fetch", "http://h/", "--etag-file", ""],
             ["fetch", "http://h/", "-o", "f", "--", "cat"], ["fetch", "http://h/", "--timeout", "0"],
             ["fetch", "http://h/", "--quiet", "--progress"], ["nothing"], ["list", "extra"], ["show"],
             ["cancel"],

@@ -67,11 +67,58 @@ import UnixSockets
         #expect(try readText(directory.file("target")) == "new")
         #expect(try names(in: directory) == ["link", "target"])
 
+        // The file that a link points to may be still to come; where it cannot, nothing is made elsewhere.
+        #expect(symlink("coming", directory.file("early")) == 0)
+        let early = try OutputFile(path: directory.file("early"))
+        put("new", into: early)
+        try early.commit()
+        #expect(try readText(directory.file("coming")) == "new")
+        #expect(symlink("none/coming", directory.file("lost")) == 0)
+        #expect(throws: SluiceError.self) { try OutputFile(path: directory.file("lost")) }
+        #expect(symlink("round", directory.file("round")) == 0)
+        #expect(throws: SluiceError.self) { try OutputFile(path: directory.file("round")) }
+        #expect(try names(in: directory) == ["coming", "early", "link", "lost", "round", "target"])
+
         let device = try OutputFile(path: "/dev/null")
         #expect(device.temporaryPath == nil)
         try device.commit()
         device.discard()
         #expect(access("/dev/null", F_OK) == 0)
+    }
+
+    @Test(
+        "gets the owner and the permissions of the file that it replaces", arguments: [0o600, 0o640, 0o4755])
+    func permissions(_ mode: mode_t) throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write("old", to: "f")
+        // Only root can give files away.
+        let (user, group): (uid_t, gid_t) = geteuid() == 0 ? (65534, 65534) : (geteuid(), getegid())
+        #expect(chown(path, user, group) == 0 && chmod(path, mode) == 0)
+        let file = try OutputFile(path: path)
+        var status = stat()
+        #expect(fstat(file.descriptor.rawValue, &status) == 0)
+        // Nobody reads meanwhile who may not afterwards. A program's own rights are not for what is in it now.
+        #expect(status.st_mode & 0o7777 == mode & 0o777)
+        try file.commit()
+        #expect(stat(path, &status) == 0)
+        #expect(status.st_mode & 0o7777 == mode & 0o777)
+        #expect(status.st_uid == user && status.st_gid == group)
+    }
+
+    @Test(
+        "is a descriptor that is open already, where its name says so",
+        arguments: ["/dev/fd/", "/proc/self/fd/"])
+    func descriptors(_ prefix: String) throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write("before ", to: "f")
+        let opened = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+        defer { close(opened) }
+        let file = try OutputFile(path: "\(prefix)\(opened)")
+        #expect(file.temporaryPath == nil)
+        put("after", into: file)
+        try file.commit()
+        #expect(try readText(path) == "before after")
+        #expect(throws: SluiceError.self) { try OutputFile(path: "\(prefix)1000000") }
     }
 
     @Test("cannot be a directory, nor in one that is not there")

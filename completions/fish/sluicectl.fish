@@ -111,7 +111,7 @@ complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional 
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'metrics' -d 'Print the service\'s numbers for Prometheus.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'help' -d 'Show subcommand help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
-complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" o output' -l 'output' -s 'o' -d 'Write to FILE: under another name beside it, until the body is complete. - is standard output.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" o output' -s 'o' -l 'output' -d 'Write to FILE: under another name beside it, until the body is complete. - is standard output.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch"' -s 'H' -l 'header' -d 'Add a header to the request; may be repeated.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" high-watermark' -l 'high-watermark' -d 'The gate closes when so much waits: 262144, 256K, 1M.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" low-watermark' -l 'low-watermark' -d 'It opens again when so much is left.' -rfka ''

@@ -22,12 +22,19 @@ public struct CommandProcess: ~Copyable, Sendable {
         var found: String?
         for candidate in candidates where !name.isEmpty {
             var status = stat()
-            guard stat(candidate, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
+            guard stat(candidate, &status) == 0 else { continue }
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                // Directories in PATH may have such a name; who names a file means this one.
+                if name.contains("/") { found = candidate }
+                continue
+            }
             if access(candidate, X_OK) == 0 { return candidate }
             found = found ?? candidate
         }
         if let found {
-            throw SluiceError(.commandNotRunnable, "\(found) may not be run", remedy: "see its permissions")
+            throw SluiceError(
+                .commandNotRunnable, "\(found) may not be run",
+                remedy: "see its permissions, and whether it is a program")
         }
         throw SluiceError(
             .commandNotFound, "the command \(name) was not found", remedy: "check its spelling, and PATH")

@@ -5,9 +5,11 @@ public import UnixSockets
 
 /// A file that appears under its name only once it is whole.
 ///
-/// The body is written under another name beside it, made with O_EXCL and the permissions of a new file. What is
-/// there under the name stays untouched until `commit`. A symbolic link is followed: what it points to is replaced.
-/// What exists and is no regular file (a device, a FIFO) cannot be replaced and is written to directly.
+/// The body is written under another name beside it, made with O_EXCL. What is there under the name stays untouched until
+/// `commit`; its owner, as far as this user may give files away, and its permissions are kept. A new file has those of a
+/// new file. A symbolic link is followed: what it points to is replaced, or made.
+/// What exists and is no regular file (a device, a FIFO) cannot be replaced and is written to directly, and so is what is
+/// open already (`/dev/stdout`, `/dev/fd/3`).
 ///
 /// ## Concurrency model
 /// One flag says whether the temporary name is still there; who takes it down acts, so that `commit` and `discard` may
@@ -25,10 +27,19 @@ public final class OutputFile: Sendable {
     ///
     /// - Throws: `.local` where the directory is missing or not writable, or the name is a directory's.
     public init(path wanted: String) throws(SluiceError) {
-        let path = Self.resolved(wanted)
+        if let number = Self.openDescriptor(wanted) {
+            path = wanted
+            let copy = fcntl(number, F_DUPFD_CLOEXEC, 0)
+            guard copy >= 0 else { throw Self.failure("open", wanted) }
+            descriptor = OwnedDescriptor(adopting: copy)
+            temporaryPath = nil
+            return
+        }
+        let path = try Self.resolved(wanted)
         self.path = path
         var status = stat()
-        if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+        let exists = stat(path, &status) == 0
+        if exists, status.st_mode & S_IFMT != S_IFREG {
             guard status.st_mode & S_IFMT != S_IFDIR else {
                 throw SluiceError(.local, "\(wanted) is a directory", remedy: "name a file in it")
             }
@@ -39,9 +50,11 @@ public final class OutputFile: Sendable {
         var attempt = 0
         while true {
             let temporary = Self.temporaryName(for: path, UInt32.random(in: 0...UInt32.max))
-            let made = Glibc.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+            let made = Glibc.open(
+                temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, exists ? 0o600 : 0o666)
             if made >= 0 {
                 descriptor = OwnedDescriptor(adopting: made)
+                if exists { Self.keep(status, for: made) }
                 temporaryPath = temporary
                 return
             }
@@ -90,13 +103,46 @@ public final class OutputFile: Sendable {
         return "\(directory).\(start).sluice-\(String(random, radix: 36))"
     }
 
-    private static func resolved(_ path: String) -> String {
-        var status = stat()
-        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK,
-            let target = realpath(path, nil)
-        else { return path }
-        defer { free(target) }
-        return String(cString: target)
+    /// The number in `/dev/fd/N` and its like, whose file may be anything, and is not to be replaced.
+    private static func openDescriptor(_ path: String) -> CInt? {
+        switch path {
+        case "/dev/stdout": return 1
+        case "/dev/stderr": return 2
+        default:
+            let prefix = ["/dev/fd/", "/proc/self/fd/"].first { path.hasPrefix($0) }
+            return prefix.flatMap { CInt(path.dropFirst($0.utf8.count)) }
+        }
+    }
+
+    /// The owner and the permissions of the file that is to be replaced.
+    private static func keep(_ old: stat, for descriptor: CInt) {
+        // Only root may give a file to another user, and others to those groups alone that they are in.
+        if fchown(descriptor, old.st_uid, old.st_gid) != 0 { _ = fchown(descriptor, uid_t.max, old.st_gid) }
+        var new = stat()
+        guard fstat(descriptor, &new) == 0 else { return }
+        var mode = old.st_mode & 0o777
+        // Another group has no more rights than everybody has.
+        if new.st_gid != old.st_gid { mode = mode & ~0o070 | (mode & 0o007) << 3 }
+        // Where that fails it stays this user's alone.
+        fchmod(descriptor, mode)
+    }
+
+    /// Where a chain of symbolic links ends, whether something is there or not.
+    private static func resolved(_ wanted: String) throws(SluiceError) -> String {
+        var path = wanted
+        // As many as the kernel follows (path_resolution(7)).
+        for _ in 0...40 {
+            var status = stat()
+            guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return path }
+            var bytes = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
+            guard readlink(path, &bytes, Int(PATH_MAX)) > 0 else { throw failure("read the link", wanted) }
+            let target = bytes.withUnsafeBufferPointer { buffer in
+                buffer.baseAddress.map { String(cString: $0) } ?? ""
+            }
+            let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+            path = target.hasPrefix("/") ? target : directory + target
+        }
+        throw SluiceError(.local, "cannot make \(wanted): \(Errno.tooManySymbolicLinkLevels)")
     }
 
     private static func open(

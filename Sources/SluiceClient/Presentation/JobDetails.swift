@@ -91,7 +91,9 @@ public enum JobDetails {
 
     private static func gate(_ job: Job, _ nowUsec: Int) -> String {
         guard job.gateClosures > 0 || job.stalledUsec > 0 else {
-            return "never closed: the consumer keeps up"
+            return job.state == .stalled
+                ? "never closed; what waits is less than the high watermark"
+                : "never closed: the consumer keeps up"
         }
         let closed = Double(job.stalledUsec) / 1e6
         var text = "closed \(job.gateClosures) times, \(Elapsed.brief(closed)) in all"

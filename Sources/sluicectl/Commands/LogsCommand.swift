@@ -25,7 +25,8 @@ struct LogsCommand: ParsableCommand {
         completion: .list(["short", "short-iso", "verbose", "json", "json-pretty", "cat"]))
     var output: String?
     @Option(
-        name: [.customShort("n"), .long], help: ArgumentHelp("Only the latest so many.", valueName: "number"))
+        name: [.customShort("n", allowingJoined: true), .long],
+        help: ArgumentHelp("Only the latest so many.", valueName: "number"))
     var lines: Int?
     @Option(help: ArgumentHelp("The service's unit.", valueName: "name")) var unit = JournalQuery.unit
     @Flag(help: "The unit is one of the user's own service manager.") var user = false

@@ -20,7 +20,7 @@ struct MetricsCommand: ParsableCommand {
     @Option(help: ArgumentHelp("One of openmetrics and prometheus.", valueName: "format"))
     var format = Format.openmetrics
     @Option(
-        name: [.customShort("o"), .customLong("output")],
+        name: [.customShort("o", allowingJoined: true), .customLong("output")],
         help: ArgumentHelp("Write to FILE instead of standard output.", valueName: "file"),
         completion: .file())
     var file: String?

@@ -22,7 +22,9 @@ struct TopCommand: ParsableCommand {
 
     @OptionGroup var service: ServiceOptions
     @Flag(name: .shortAndLong, help: "Print tables instead of taking the terminal over.") var batch = false
-    @Option(name: [.customShort("n"), .long], help: ArgumentHelp("End after so many.", valueName: "number"))
+    @Option(
+        name: [.customShort("n", allowingJoined: true), .long],
+        help: ArgumentHelp("End after so many.", valueName: "number"))
     var iterations: Int?
     @Option(
         name: .shortAndLong, help: ArgumentHelp("Between two looks, from 0.1 to 3600.", valueName: "seconds"))

@@ -36,14 +36,14 @@ struct FetchCommand: ParsableCommand {
     @OptionGroup var service: ServiceOptions
 
     @Option(
-        name: .shortAndLong,
+        name: [.customShort("o", allowingJoined: true), .customLong("output")],
         help: ArgumentHelp(
             "Write to FILE: under another name beside it, until the body is complete. - is standard output.",
             valueName: "file"), completion: .file())
     var output: String?
 
     @Option(
-        name: [.customShort("H"), .customLong("header")],
+        name: [.customShort("H", allowingJoined: true), .customLong("header")],
         help: ArgumentHelp("Add a header to the request; may be repeated.", valueName: "name: value"))
     var headers: [String] = []
 
@@ -114,6 +114,9 @@ struct FetchCommand: ParsableCommand {
     var command: [String] = []
 
     func validate() throws {
+        for (name, file) in [("output", output), ("etag-file", etagFile)] where file?.isEmpty == true {
+            throw ValidationError("--\(name) needs the name of a file.")
+        }
         if output != nil, !command.isEmpty {
             throw ValidationError("Give either --output or a command, not both.")
         }

@@ -12,6 +12,8 @@ import Synchronization
 final class Interruption: Sendable {
     /// How long to wait for the service to confirm the cancellation, in milliseconds.
     static let cancelLimit = 1000
+    /// The same signal within so long is the same wish.
+    private static let echoTime = Duration.milliseconds(100)
 
     private struct State {
         var signal: Int32?
@@ -124,10 +126,15 @@ final class Interruption: Sendable {
     private func take(_ signals: sigset_t) {
         var signals = signals
         var count = 0
+        var first: (signal: Int32, time: ContinuousClock.Instant)?
         while true {
             var info = siginfo_t()
             let signal = sigwaitinfo(&signals, &info)
             guard signal > 0 else { continue }
+            let now = ContinuousClock.now
+            // timeout(1) signals what it has started, and then the process group: that is one wish.
+            if let first, first.signal == signal, now - first.time < Self.echoTime { continue }
+            first = first ?? (signal, now)
             count += 1
             guard count == 1 else {
                 cleanUp(.atOnce)
