@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Testing
 import UnixSockets
 import Varlink
@@ -99,16 +100,100 @@ import Varlink
         let server = try TestServer(limits: limits)
         defer { server.stop() }
         let lazy = try server.connect()
-        for _ in 0..<20 {
-            // It may be dropped while it is still sending.
-            try? lazy.send(Echo.method("Large"), Echo.Size(size: 100_000), mode: .single, deadline: 10_000)
-            try expectService(server)
-        }
+        try lazy.send(Echo.method("Count"), Echo.From(from: 50_000), mode: .more, deadline: 10_000)
         #expect(try server.dropped.take() == .unreadReplies)
         try expectService(server)
         #expect(throws: VarlinkClientError.self) {
-            for _ in 0..<20 { _ = try lazy.next(deadline: 10_000) }
+            for _ in 0..<50_001 { _ = try lazy.next(deadline: 10_000) }
         }
+    }
+
+    @Test("on unread replies: while one waits no other call of the client is carried out, and then each is")
+    func heldBack() throws {
+        let count = Counter()
+        let server = try TestServer { service in
+            try Echo.configure(service)
+            try service.handle(Echo.method("Large")) { call in
+                count.add()
+                call.reply(
+                    Echo.Text(
+                        text: String(repeating: "x", count: try call.parameters(as: Echo.Size.self).size)))
+            }
+        }
+        defer { server.stop() }
+        let lazy = try server.connect()
+        for _ in 0..<20 {
+            try lazy.send(Echo.method("Large"), Echo.Size(size: 1_000_000), mode: .single, deadline: 10_000)
+        }
+        for _ in 0..<20 { try expectService(server) }
+        #expect(count.value == 1)
+        for _ in 0..<20 {
+            #expect(try lazy.next(deadline: 10_000).decode(as: Echo.Text.self).text.utf8.count == 1_000_000)
+        }
+        #expect(count.value == 20)
+    }
+
+    @Test("on unread replies of one user: calls wait until some are read")
+    func heldBackUser() throws {
+        let count = Counter()
+        var limits = VarlinkLimits()
+        limits.maximumUnreadReplyBytesPerUser = 1_500_000
+        let server = try TestServer(limits: limits) { service in
+            try Echo.configure(service)
+            try service.handle(Echo.method("Large")) { call in
+                count.add()
+                call.reply(Echo.Text(text: String(repeating: "x", count: 1_000_000)))
+            }
+        }
+        defer { server.stop() }
+        let clients = try (0..<40).map { _ in try server.connect() }
+        for client in clients {
+            try client.send(Echo.method("Large"), Echo.Size(size: 0), mode: .single, deadline: 10_000)
+        }
+        // All of them are this test's own user's: the server's loop is asked what it knows.
+        for _ in 0..<20 { _ = try server.onLoop { $0.connectionCount } }
+        #expect(count.value <= 3)
+        for client in clients {
+            #expect(try client.next(deadline: 10_000).decode(as: Echo.Text.self).text.utf8.count == 1_000_000)
+        }
+        #expect(count.value == 40)
+        try expectService(server)
+    }
+
+    @Test("on unread replies of one user: who reads nothing meanwhile is dropped, and the others are served")
+    func droppedForOthers() throws {
+        var limits = VarlinkLimits()
+        limits.maximumUnreadReplyBytesPerUser = 1_500_000
+        limits.flushTimeout = .milliseconds(50)
+        let server = try TestServer(limits: limits)
+        defer { server.stop() }
+        let lazy = try (0..<3).map { _ in try server.connect() }
+        for client in lazy {
+            try client.send(Echo.method("Large"), Echo.Size(size: 1_000_000), mode: .single, deadline: 10_000)
+        }
+        try expectService(server)
+        #expect(try server.dropped.take() == .unreadReplies)
+    }
+
+    @Test("on descriptors under way: a client that does not read has a few, and then gets them all")
+    func descriptorsUnderWay() throws {
+        let count = Counter()
+        let server = try TestServer { service in
+            try Echo.configure(service)
+            try service.handle(Echo.method("Swap")) { call in
+                count.add()
+                let pipe = try Pipe()
+                call.reply(["outputFileDescriptor": call.push(pipe.readEnd), "size": 0])
+            }
+        }
+        defer { server.stop() }
+        let lazy = try RawClient(server.path)
+        let call = #"{"method":"org.example.echo.Swap","parameters":{}}"# + "\0"
+        try lazy.send(String(repeating: call, count: 100))
+        for _ in 0..<20 { try expectService(server) }
+        #expect(count.value == 8)
+        for _ in 0..<100 { #expect(try lazy.receive()?.contains("outputFileDescriptor") == true) }
+        #expect(count.value == 100)
     }
 
     @Test("on unread replies is no limit on what a client that reads gets")
@@ -193,4 +278,13 @@ import Varlink
         }
         try server.waitForConnections(0)
     }
+}
+
+/// How often a handler was called.
+private final class Counter: Sendable {
+    private let count = Atomic(0)
+
+    var value: Int { count.load(ordering: .sequentiallyConsistent) }
+
+    func add() { count.add(1, ordering: .sequentiallyConsistent) }
 }

@@ -5,8 +5,8 @@ internal import UnixSockets
 
 /// One client's connection: reads calls one at a time, writes replies, ends.
 ///
-/// While a call is unanswered nothing is read, so that what a client sends ahead waits in its own socket buffer;
-/// epoll reports a client that is gone all the same (EPOLLHUP needs no asking).
+/// While a call is unanswered, or its reply unread, nothing is read, so that what a client sends ahead waits in its own
+/// socket buffer; epoll reports a client that is gone all the same (EPOLLHUP needs no asking).
 ///
 /// Code of the service's owner (handlers, `onDisconnect`, `onClientDropped`) runs from `advance` alone, which runs
 /// from the loop alone; what is called by that code (`send`, `finish`, `upgrade`, `close`) changes the state and
@@ -39,8 +39,16 @@ final class Connection {
     private weak var call: VarlinkCall?
     private var closesAfterCall = false
     private var peerHasFinished = false
-    /// As many calls of one client are carried out before the others have their turn. (Calls that are answered at once, and oneway ones, can be several.)
+    /// Whether its calls wait until this client, or another one of the same user, has read replies.
+    private var isHeldBack = false
+    /// The unsent bytes that the service knows of.
+    private var reportedBytes = 0
+    /// When the client last took something of what waits.
+    private(set) var lastProgress = ContinuousClock.now
+    /// As many calls of one client are carried out before the others have their turn, and none after so long. (Calls that are
+    /// answered at once, and oneway ones, can be several.)
     private static let messagesPerTurn = 16
+    private static let turnTime = Duration.milliseconds(2)
 
     private var mayHaveMore = false
     private var isAdvancing = false
@@ -79,9 +87,11 @@ final class Connection {
         case .reading, .calling, .upgrading, .closing: break
         }
         let mayTry = queue.isEmpty
+        if mayTry { lastProgress = .now }
         queue.append(bytes, descriptors: descriptors)
         // Where something waits already, this has to wait too.
         if mayTry { flush() }
+        reportUnsent()
         if queue.unsentBytes > service.limits.maximumUnreadReplyBytes { fail(.unreadReplies) }
     }
 
@@ -148,8 +158,12 @@ final class Connection {
         let isGone = !readiness.isDisjoint(with: [.failed, .hungUp])
         switch phase {
         case .reading:
-            // Also from a client that has gone: it may have left oneway calls.
-            if isGone || !readiness.isDisjoint(with: [.readable, .peerFinished]) { receive() }
+            // Also from a client that has gone: it may have left oneway calls. Not where it has not read its replies.
+            if isGone, isHeldBack {
+                fail(nil)
+            } else if isGone || !readiness.isDisjoint(with: [.readable, .peerFinished]) {
+                receive()
+            }
         case .closing(lingers: true):
             if isGone { fail(nil) } else if readiness.contains(.readable) { receive() }
         case .calling, .upgrading, .closing(lingers: false):
@@ -217,12 +231,16 @@ final class Connection {
     private func process() {
         do {
             var turn = Self.messagesPerTurn
-            while case .reading = phase, let message = try decoder.next() {
+            let end = ContinuousClock.now + Self.turnTime
+            isHeldBack = false
+            while case .reading = phase {
+                isHeldBack = !mayTakeCall()
+                guard !isHeldBack, let message = try decoder.next() else { break }
                 messageTimer?.cancel()
                 messageTimer = nil
                 dispatch(message)
                 turn -= 1
-                if turn == 0 {
+                if turn == 0 || ContinuousClock.now > end {
                     mayHaveMore = true
                     break
                 }
@@ -230,7 +248,7 @@ final class Connection {
         } catch {
             reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)
         }
-        guard case .reading = phase, !mayHaveMore else { return }
+        guard case .reading = phase, !mayHaveMore, !isHeldBack else { return }
         if peerHasFinished {
             // What is left is half a call that will never be whole.
             phase = .closing(lingers: false)
@@ -244,6 +262,27 @@ final class Connection {
                 self.advance()
             }
         }
+    }
+
+    /// Whether replies have been read so far that there may be more.
+    private func mayTakeCall() -> Bool {
+        guard queue.isEmpty else { return false }
+        guard queue.isCaughtUp(with: socket) else {
+            lookAgain()
+            return false
+        }
+        return service.mayTakeCall(self)
+    }
+
+    /// Takes calls again, after `VarlinkService.mayTakeCall` had held them back.
+    func resume() {
+        scheduleAdvance()
+    }
+
+    /// Drops a client that has read nothing of what waits for it since then.
+    func drop(idleSince moment: ContinuousClock.Instant) {
+        guard !queue.isEmpty, lastProgress < moment else { return }
+        fail(.unreadReplies)
     }
 
     private func dispatch(_ message: IncomingMessage) {
@@ -281,20 +320,35 @@ final class Connection {
         socketIsFull = false
         let before = queue.unsentBytes
         let progress = queue.send(to: socket)
-        if queue.unsentBytes < before { receptionDelay = Self.firstReceptionDelay }
+        if queue.unsentBytes < before {
+            receptionDelay = Self.firstReceptionDelay
+            lastProgress = .now
+        }
+        reportUnsent()
         switch progress {
         case .drained: break
         case .socketIsFull: socketIsFull = true
-        case .mustBeReceived:
-            receptionTimer = service.loop.after(receptionDelay) {
-                self.flush()
-                self.advance()
-            }
-            receptionDelay = min(receptionDelay * 2, Self.lastReceptionDelay)
+        case .mustBeReceived: lookAgain()
         case .failed: fail(nil)
         }
         // `updateWatch` comes with the next `advance`, but a reply to another connection's event has none at hand.
         updateWatch()
+    }
+
+    private func lookAgain() {
+        receptionTimer?.cancel()
+        receptionTimer = service.loop.after(receptionDelay) {
+            self.flush()
+            self.advance()
+        }
+        receptionDelay = min(receptionDelay * 2, Self.lastReceptionDelay)
+    }
+
+    private func reportUnsent() {
+        let change = queue.unsentBytes - reportedBytes
+        guard change != 0 else { return }
+        reportedBytes = queue.unsentBytes
+        service.unsentBytesChanged(of: peer.userID, by: change)
     }
 
     private func startFlushTimer(_ time: Duration) {
@@ -348,6 +402,7 @@ final class Connection {
         for timer in [messageTimer, flushTimer, receptionTimer] { timer?.cancel() }
         keptCall = nil
         queue = ReplyQueue()
+        reportUnsent()
         _ = decoder.takeRest()
         service.remove(self)
     }
@@ -356,7 +411,7 @@ final class Connection {
         guard let watch else { return }
         var wanted: Readiness = socketIsFull ? [.writable] : []
         switch phase {
-        case .reading: wanted.formUnion([.readable, .peerFinished])
+        case .reading: if !isHeldBack { wanted.formUnion([.readable, .peerFinished]) }
         case .closing(lingers: true): if !peerHasFinished { wanted.insert(.readable) }
         case .calling, .upgrading, .closing(lingers: false), .failed, .ended: break
         }

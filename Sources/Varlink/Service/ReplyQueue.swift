@@ -46,10 +46,24 @@ struct ReplyQueue {
     private var head = 0
     /// The bytes that wait.
     private(set) var unsentBytes = 0
+    /// Messages with descriptors that were sent since the client was last seen to have received everything.
+    private var underWay = 0
+    /// As many may be under way to a client that does not receive them: the kernel counts them all together as ours
+    /// (`unix(7)`, ETOOMANYREFS).
+    private static let maximumUnderWay = 8
     /// Whether what was sent last ends with the buffer that its descriptors are in.
     private var endsWithDescriptors = false
 
     var isEmpty: Bool { unsentBytes == 0 }
+
+    /// Whether the client has received all messages with descriptors but a few.
+    mutating func isCaughtUp(with socket: borrowing OwnedDescriptor) -> Bool {
+        guard underWay >= Self.maximumUnderWay else { return true }
+        // Where the kernel does not say, the client has gone, and sending will tell.
+        guard (try? SocketMessage.isReceivedByPeer(socket)) ?? true else { return false }
+        underWay = 0
+        return true
+    }
 
     mutating func append(_ bytes: [UInt8], descriptors: PushedDescriptors?) {
         replies.append(Reply(bytes: bytes, descriptors: descriptors))
@@ -67,6 +81,7 @@ struct ReplyQueue {
                 let sent = try socket.send(replies[head].bytes[replies[head].sent...], descriptors?.raw ?? [])
                 // The kernel may cut more than a page into several buffers; descriptors are in the first of them.
                 endsWithDescriptors = descriptors != nil && sent <= 4096
+                if descriptors != nil { underWay += 1 }
                 // They have gone with the first byte; ours are closed here.
                 replies[head].descriptors = nil
                 replies[head].sent += sent

@@ -10,8 +10,12 @@ public struct VarlinkLimits: Sendable {
     /// Descriptors that may come with one call. Past it the client gets InvalidParameter and is closed.
     public var maximumDescriptorsPerMessage = 16
     /// Bytes of replies that wait for one client to read them, beside what the kernel's socket buffer takes (some
-    /// 200 KiB). Past it the client is dropped.
+    /// 200 KiB). Past it the client is dropped. Only the replies to one call can be so many: while one waits, no other call
+    /// of this client is carried out.
     public var maximumUnreadReplyBytes = 4 << 20
+    /// The same for all clients of one user together. Past it no call of that user is carried out until some have been
+    /// read, and a client that reads nothing for `flushTimeout` meanwhile is dropped.
+    public var maximumUnreadReplyBytesPerUser = 16 << 20
     /// How long a call may take from its first byte to its last. Past it the client gets InvalidParameter and is
     /// closed. A connection on which no call has begun may stay for ever.
     public var messageTimeout = Duration.seconds(10)

@@ -53,6 +53,8 @@ public final class VarlinkService {
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var connectionsOfUser: [UInt32: Int] = [:]
+    private var unsentBytesOfUser: [UInt32: Int] = [:]
+    private var heldBackOfUser: [UInt32: [Connection]] = [:]
     private var refused: [ObjectIdentifier: Connection] = [:]
     private var onClosed: [() -> Void] = []
     private var isClosing = false
@@ -183,6 +185,37 @@ public final class VarlinkService {
             refused[id] = nil
         }
         if isClosing, connections.isEmpty, refused.isEmpty { loop.after(.zero) { self.callClosed() } }
+    }
+
+    /// Whether so little waits to be read by this client's user that it may have more; if not, the connection is told to
+    /// `resume` when it is so.
+    func mayTakeCall(_ connection: Connection) -> Bool {
+        let user = connection.peer.userID
+        guard unsentBytesOfUser[user, default: 0] > limits.maximumUnreadReplyBytesPerUser else { return true }
+        var held = heldBackOfUser[user, default: []]
+        if held.isEmpty { watchHeldBack(user) }
+        if !held.contains(where: { $0 === connection }) { held.append(connection) }
+        heldBackOfUser[user] = held
+        return false
+    }
+
+    func unsentBytesChanged(of user: UInt32, by change: Int) {
+        let bytes = unsentBytesOfUser[user, default: 0] + change
+        unsentBytesOfUser[user] = bytes == 0 ? nil : bytes
+        guard bytes <= limits.maximumUnreadReplyBytesPerUser else { return }
+        for connection in heldBackOfUser.removeValue(forKey: user) ?? [] { connection.resume() }
+    }
+
+    /// Nobody waits for ever for others who do not read.
+    private func watchHeldBack(_ user: UInt32) {
+        let begin = ContinuousClock.now
+        loop.after(limits.flushTimeout) { [weak self] in
+            guard let self, heldBackOfUser[user] != nil else { return }
+            for connection in connections.values where connection.peer.userID == user {
+                connection.drop(idleSince: begin)
+            }
+            if heldBackOfUser[user] != nil { watchHeldBack(user) }
+        }
     }
 
     private func callClosed() {
