@@ -189,11 +189,14 @@ import Varlink
         defer { server.stop() }
         let lazy = try RawClient(server.path)
         let call = #"{"method":"org.example.echo.Swap","parameters":{}}"# + "\0"
-        try lazy.send(String(repeating: call, count: 100))
+        try lazy.send(String(repeating: call, count: 400))
         for _ in 0..<20 { try expectService(server) }
         #expect(count.value == 8)
-        for _ in 0..<100 { #expect(try lazy.receive()?.contains("outputFileDescriptor") == true) }
-        #expect(count.value == 100)
+        let begin = ContinuousClock.now
+        for _ in 0..<400 { #expect(try lazy.receive()?.contains("outputFileDescriptor") == true) }
+        // Who reads is looked at soon, each of fifty times: not with longer and longer pauses.
+        #expect(begin.duration(to: .now) < .seconds(2))
+        #expect(count.value == 400)
     }
 
     @Test("on unread replies is no limit on what a client that reads gets")

@@ -271,6 +271,7 @@ final class Connection {
             lookAgain()
             return false
         }
+        receptionDelay = Self.firstReceptionDelay
         return service.mayTakeCall(self)
     }
 
