@@ -100,7 +100,7 @@ build-static:
 	for program in sluiced sluicectl sluice-lane; do \
 	    $(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static $(SWIFT_FLAGS) --product $$program; \
 	done
-	.build/static/release/sluice-lane --check-receive-buffer
+	.build/static/release/sluice-lane --check-shim
 
 fmt:
 	$(SWIFT) format format --in-place --recursive --parallel $(SOURCES)

@@ -14,6 +14,12 @@ let runtime: [LinkerSetting] = [
     .unsafeFlags(["../lib/sluice", "../../lib/sluice"].flatMap { ["-Xlinker", "-rpath=$ORIGIN/\($0)"] })
 ]
 
+/// Foundation's library must find these functions of CCurlShim before libcurl's.
+let shimmed = [
+    "curl_easy_cleanup", "curl_easy_getinfo", "curl_easy_setopt", "curl_multi_add_handle",
+    "curl_multi_info_read", "curl_multi_setopt", "curl_multi_socket_action", "curl_url_get",
+]
+
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -45,7 +51,7 @@ let package = Package(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(name: "CUnix"),
         .target(name: "CDispatchYield"),
-        .target(name: "CReceiveBuffer"),
+        .target(name: "CCurlShim"),
         .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
         .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
         .target(
@@ -63,7 +69,7 @@ let package = Package(
         .target(
             name: "SluiceLane",
             dependencies: [
-                "CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore", system,
+                "CCurlShim", "CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore", system,
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             swiftSettings: strict),
@@ -87,11 +93,10 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ], swiftSettings: strict, linkerSettings: runtime),
         .executableTarget(
-            name: "sluice-lane", dependencies: ["CReceiveBuffer", "SluiceLane", "UnixSockets"],
+            name: "sluice-lane", dependencies: ["CCurlShim", "SluiceLane", "UnixSockets"],
             swiftSettings: strict,
-            // Foundation's library is to find the program's curl_easy_setopt before libcurl's.
             linkerSettings: runtime + [
-                .unsafeFlags(["-Xlinker", "--export-dynamic-symbol=curl_easy_setopt"])
+                .unsafeFlags(shimmed.flatMap { ["-Xlinker", "--export-dynamic-symbol=\($0)"] })
             ]),
         .executableTarget(
             name: "sluicectl",

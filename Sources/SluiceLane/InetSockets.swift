@@ -21,6 +21,31 @@ enum InetSockets {
         }
     }
 
+    /// Takes away, between two transfers, each connection on which something waits to be read, or that has ended.
+    ///
+    /// libcurl would take what waits for the answer to the next request (curl issue 10690): a second response that
+    /// nobody asked for, the rest of a body behind its announced length, a 408 that says goodbye. A session ticket or
+    /// a frame of HTTP/2 may wait as well; then a good connection is lost, which costs a new one.
+    static func dropUnusable() {
+        for socket in all() where hasSomethingToRead(socket.descriptor) {
+            shutdown(socket.descriptor, CInt(SHUT_RDWR))
+            discardInput(socket.descriptor)
+        }
+    }
+
+    private static func hasSomethingToRead(_ descriptor: CInt) -> Bool {
+        var byte: UInt8 = 0
+        let count = recv(descriptor, &byte, 1, CInt(MSG_PEEK | MSG_DONTWAIT))
+        return count >= 0 || (errno != EAGAIN && errno != EINTR)
+    }
+
+    /// `shutdown(2)` leaves what has come in the socket, and libcurl would find it.
+    private static func discardInput(_ descriptor: CInt) {
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        // No more than a receive buffer holds: nothing is added any more.
+        for _ in 0..<256 where recv(descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT)) > 0 {}
+    }
+
     /// The connections there are.
     static func all() -> [Identity] {
         descriptors().compactMap { descriptor in

@@ -18,8 +18,6 @@ final class LaneController {
     private static let droppingTime = Duration.milliseconds(250)
     /// How often the connections are shut down again until URLSession notices: libcurl may just be opening one.
     private static let sweepInterval = Duration.milliseconds(20)
-    /// How long URLSession has to notice, before it is asked to cancel.
-    private static let cancelDelay = Duration.milliseconds(500)
 
     private static let consumerGone = Outcome(.consumerGone, "the consumer closed its end of the pipe")
 
@@ -84,14 +82,8 @@ final class LaneController {
             let job = LaneJob(order: order, pump: pump, transfer: transfer, lock: lock)
             try watchSink(job, for: [])
             self.job = job
-            job.patience = loop.after(.seconds(order.timeouts.connect)) { [self, weak job] in
-                guard let job else { return }
-                end(
-                    job,
-                    Outcome(
-                        .connectTimeout,
-                        "no response from \(requests.url.origin.host) within \(order.timeouts.connect) s"))
-            }
+            awaitHead(job, after: .seconds(order.timeouts.connect))
+            RequestProgress.prepare(connectSeconds: order.timeouts.connect, http1Only: order.http1Only)
             session.begin(transfer, request)
         } catch let refusal as LedgerLock.Refusal {
             refuse(order, refusal.reason)
@@ -258,6 +250,28 @@ final class LaneController {
         }
     }
 
+    /// The limits for the connection and for the head.
+    private func awaitHead(_ job: LaneJob, after delay: Duration) {
+        job.patience = loop.after(delay) { [self, weak job] in
+            guard let job else { return }
+            let limits = job.order.timeouts
+            switch job.transfer.lookAtPatience() {
+            case .later(let nanoseconds):
+                awaitHead(job, after: .nanoseconds(Int64(clamping: nanoseconds)))
+            case .connectIsOverdue:
+                end(
+                    job,
+                    Outcome(
+                        .connectTimeout,
+                        "no connection to \(job.transfer.host) within \(limits.connect) s"))
+            case .headIsOverdue:
+                end(
+                    job,
+                    Outcome(.headTimeout, "no answer from \(job.transfer.host) within \(limits.head) s"))
+            }
+        }
+    }
+
     /// The stall timer: time behind a closed gate is the consumer's and does not count.
     private func watchOrigin(_ job: LaneJob, after delay: Duration) {
         job.patience = loop.after(delay) { [self, weak job] in
@@ -308,13 +322,10 @@ final class LaneController {
     private func stopTransfer(_ job: LaneJob) {
         guard !job.sessionIsDone else { return }
         job.transfer.abandon()
+        // For what has no connection yet, such as a name that is being looked up.
+        RequestProgress.abort()
         InetSockets.shutDownAll()
         sweepAgain(job)
-        // What has no connection yet cannot be shut down: a name that is being looked up. Not at once, because a
-        // cancellation that overtakes the answer to a redirect stops the process.
-        job.patience = loop.after(Self.cancelDelay) { [self, weak job] in
-            if let job, !job.sessionIsDone { session.cancelInBackground() }
-        }
     }
 
     private func sweepAgain(_ job: LaneJob) {

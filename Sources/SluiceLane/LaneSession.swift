@@ -38,20 +38,18 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         let session = URLSession(
             configuration: configuration, delegate: self, delegateQueue: InlineOperationQueue())
         self.session.withLock { $0 = session }
+        RequestProgress.whenConnected { [weak self] in self?.current.withLock { $0?.transfer }?.connected() }
     }
 
     /// Begins a transfer. Call it only when the transfer before has been completed, or it may wait for that.
+    ///
+    /// What has arrived on a kept connection since is no answer to it: such a connection is not used again.
     func begin(_ transfer: Transfer, _ request: URLRequest) {
         guard let session = session.withLock({ $0 }) else { return }
+        InetSockets.dropUnusable()
         let task = session.dataTask(with: request)
         current.withLock { $0 = Current(task: task, transfer: transfer) }
         task.resume()
-    }
-
-    /// Asks URLSession to forget the transfer. From a thread of its own, because it may wait for as long as it likes.
-    func cancelInBackground() {
-        guard let task = current.withLock({ $0?.task }) else { return }
-        DispatchQueue.global().async { task.cancel() }
     }
 
     /// Lets go of the last transfer, and so of its descriptors.

@@ -29,8 +29,8 @@ final class Transfer: Sendable {
         let plan: BodyPlan
         var window: BodyWindow
         var hasher: BodyHasher?
-        /// The connection that it comes on, where there is only one.
-        var connection: InetSockets.Identity?
+        /// The connections that were open at its head: one of them brings it.
+        var connections: [InetSockets.Identity]
     }
 
     private struct State {
@@ -41,6 +41,7 @@ final class Transfer: Sendable {
         var status: Int?
         var body: Body?
         var isSettled = false
+        var patience: OriginPatience
     }
 
     private let order: LaneOrder
@@ -54,7 +55,29 @@ final class Transfer: Sendable {
         self.requests = requests
         self.pump = pump
         self.notify = notify
-        state = Mutex(State(url: requests.url, sendsHeaders: requests.sendsHeaders))
+        state = Mutex(
+            State(
+                url: requests.url, sendsHeaders: requests.sendsHeaders,
+                patience: OriginPatience(
+                    connect: order.timeouts.connect, head: order.timeouts.head,
+                    now: Monotonic.nanoseconds())))
+    }
+
+    // MARK: The wait for the head
+
+    /// A connection is there for a request.
+    func connected() {
+        state.withLock { $0.patience.connected(at: Monotonic.nanoseconds()) }
+    }
+
+    /// Whether the origin has had its time.
+    func lookAtPatience() -> OriginPatience.Look {
+        state.withLock { $0.patience.look(at: Monotonic.nanoseconds()) }
+    }
+
+    /// The host that is asked now.
+    var host: String {
+        state.withLock { $0.url.origin.host }
     }
 
     // MARK: Redirects
@@ -63,8 +86,9 @@ final class Transfer: Sendable {
     func redirect(response: HTTPURLResponse, proposed: URLRequest) -> URLRequest? {
         let decision = state.withLock { state -> Result<RedirectTarget, RefusedRedirect>? in
             guard !state.isSettled else { return nil }
-            state.status = response.statusCode
-            return follow(response.value(forHTTPHeaderField: "Location"), &state)
+            let head = ResponseHead(response)
+            state.status = head.status
+            return follow(head.field("location"), &state)
         }
         switch decision {
         case .success(let target)?:
@@ -99,6 +123,7 @@ final class Transfer: Sendable {
             let target = try state.url.redirected(to: location)
             let keepsFields = target.origin == state.url.origin
             state.url = target
+            state.patience.redirected(at: Monotonic.nanoseconds())
             state.sendsHeaders = state.sendsHeaders && keepsFields
             return .success(RedirectTarget(url: target, keepsFields: keepsFields))
         } catch {
@@ -135,14 +160,15 @@ final class Transfer: Sendable {
             settle(Outcome(.protocolError, "the answer is not HTTP"))
             return
         }
+        let head = ResponseHead(response)
         // 100 and 103 are not the answer, which is still to come (RFC 9110 §15.2).
-        guard response.statusCode >= 200 else { return }
+        guard head.status >= 200 else { return }
         let verdict = state.withLock { state -> Verdict? in
-            state.status = response.statusCode
+            state.status = head.status
             guard !state.isSettled else { return nil }
             let verdict = ResponseJudge(order: order).judge(
-                status: response.statusCode, url: state.url.text, sendsHeaders: state.sendsHeaders,
-                now: time(nil), field: { response.value(forHTTPHeaderField: $0) })
+                status: head.status, url: state.url.text, sendsHeaders: state.sendsHeaders,
+                now: time(nil), field: head.field)
             if case .take(let plan, let facts) = verdict {
                 if order.position == 0 { pump.announce(facts.representation) }
                 state.body = body(plan)
@@ -157,12 +183,11 @@ final class Transfer: Sendable {
     }
 
     private func body(_ plan: BodyPlan) -> Body {
-        let sockets = plan.framing == .unannounced ? InetSockets.all() : []
-        return Body(
+        Body(
             plan: plan, window: plan.window,
             hasher: plan.showsEverything
                 ? BodyHasher(request: order.digest, announced: plan.digests) : nil,
-            connection: sockets.count == 1 ? sockets.first : nil)
+            connections: plan.framing == .unannounced ? InetSockets.all() : [])
     }
 
     /// A part of the body; does not return while the gate is closed.
@@ -204,14 +229,20 @@ final class Transfer: Sendable {
         _ hold: Duration?
     ) -> EndFacts {
         if let error {
-            let outcome = TransferFailure.outcome(
-                for: error, url: state.url, hasResponse: state.body != nil, received: received,
+            let failure = TransferFailure(
+                origin: state.url.origin, end: RequestProgress.end(),
+                proxy: ProxyEnvironment.current.proxy(for: state.url.origin),
+                connectLimit: order.timeouts.connect)
+            let outcome = failure.outcome(
+                for: error, hasResponse: state.body != nil, received: received,
                 length: state.body?.plan.length)
             return EndFacts(TransferFailure.outcome(outcome, afterHold: hold), status: state.status)
         }
         guard let body = state.body else {
-            if let response = response as? HTTPURLResponse, (300...399).contains(response.statusCode) {
-                state.status = response.statusCode
+            if let response = response as? HTTPURLResponse, case let head = ResponseHead(response),
+                (300...399).contains(head.status)
+            {
+                state.status = head.status
                 let refusal =
                     order.position > 0
                     ? Self.movedRest(state.status)
@@ -221,9 +252,11 @@ final class Transfer: Sendable {
             return EndFacts(
                 Outcome(.protocolError, "the transfer ended without a response"), status: state.status)
         }
-        // A connection that is open after the body has ended cannot have been what ended it: HTTP/2 did.
+        // The connection that brings the body is one of these. Where all of them are open after its end, none of them was
+        // what ended it: HTTP/2 did.
         let endIsProven =
-            body.plan.framing == .unannounced && (body.connection.map(InetSockets.isEstablished) ?? false)
+            body.plan.framing == .unannounced && !body.connections.isEmpty
+            && body.connections.allSatisfy(InetSockets.isEstablished)
         return Self.facts(
             body, body.plan.atEnd(seen: body.window.seen, endIsProven: endIsProven), status: state.status)
     }

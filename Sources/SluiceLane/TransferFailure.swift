@@ -5,34 +5,60 @@ internal import SluiceInterface
 
 /// What an error of URLSession means for a job.
 ///
-/// Foundation on Linux gives most of libcurl's failures the same code (-1, unknown) and keeps apart only the text that
-/// libcurl wrote. So the text decides where the code does not, here and nowhere else; the facts' tests pin the texts.
-enum TransferFailure {
+/// Foundation on Linux gives most of libcurl's failures the same code (-1, unknown). So libcurl's own code decides, which
+/// the shim keeps, and its text where one code stands for several causes. Where the shim has no effect only the text is
+/// there.
+struct TransferFailure {
+    /// libcurl-errors(3).
+    private enum Code {
+        static let unsupportedProtocol = 1
+        static let couldNotResolveProxy = 5
+        static let couldNotResolveHost = 6
+        static let couldNotConnect = 7
+        static let weirdServerReply = 8
+        static let http2 = 16
+        static let partialFile = 18
+        static let writeError = 23
+        static let timedOut = 28
+        static let tlsConnect = 35
+        static let gotNothing = 52
+        static let sendError = 55
+        static let receiveError = 56
+        static let peerVerification = 60
+        static let http2Stream = 92
+        static let proxy = 97
+    }
+
+    /// Where the request went.
+    let origin: Origin
+    /// What libcurl says; nil where the shim has no effect.
+    let end: RequestEnd?
+    /// The proxy on the way, as a host and a port, without credentials.
+    let proxy: String?
+    /// In seconds.
+    let connectLimit: Double
+
+    private var host: String { origin.host }
+
     /// The outcome for an error.
     ///
     /// - Parameters:
     ///   - hasResponse: the head of an acceptable response had arrived.
     ///   - received: bytes of the body.
-    static func outcome(
-        for error: any Error, url: RequestURL, hasResponse: Bool, received: Int, length: Int?
-    ) -> Outcome {
-        let code = (error as NSError).code
-        let text = readable(error.localizedDescription)
-        let host = url.origin.host
-        if hasResponse { return inBody(code: code, text: text, received: received, length: length) }
-        switch code {
-        case NSURLErrorCannotFindHost:
-            return Outcome(.nameNotResolved, "the host name \(host) could not be resolved")
-        case NSURLErrorCannotConnectToHost:
-            return Outcome(.connectionRefused, "\(host) refuses connections to port \(url.origin.port)")
-        case NSURLErrorTimedOut:
-            return Outcome(.connectTimeout, "\(host) did not answer in time")
-        case NSURLErrorNetworkConnectionLost:
-            return Outcome(.connectionLost, "\(host) closed the connection before it answered")
-        case NSURLErrorBadServerResponse:
-            return Outcome(.connectionLost, "\(host) closed the connection without an answer")
-        default:
-            return beforeResponse(text: text, host: host)
+    ///   - length: of the body, where it is known.
+    func outcome(for error: any Error, hasResponse: Bool, received: Int, length: Int?) -> Outcome {
+        let text = Self.readable(Array(error.localizedDescription.utf8))
+        if hasResponse {
+            return inBody(code: (error as NSError).code, text: text, received: received, length: length)
+        }
+        if let end { return beforeResponse(end, text) }
+        switch (error as NSError).code {
+        case NSURLErrorCannotFindHost: return nameNotResolved
+        case NSURLErrorCannotConnectToHost: return connectionRefused
+        case NSURLErrorTimedOut: return connectTimeout
+        case NSURLErrorNetworkConnectionLost: return connectionLost("closed the connection before it answered")
+        case NSURLErrorBadServerResponse: return connectionLost("closed the connection without an answer")
+        default: return beforeResponse(text: text)
         }
     }
 
@@ -47,15 +73,99 @@ enum TransferFailure {
                 + outcome.message)
     }
 
-    private static func inBody(code: Int, text: String, received: Int, length: Int?) -> Outcome {
+    // MARK: In the body
+
+    private func inBody(code: Int, text: String, received: Int, length: Int?) -> Outcome {
         let place = length.map { "after \(received) of \($0) bytes" } ?? "after \(received) bytes"
-        if text.contains("transfer closed with") || text.contains("end of response with") {
+        if end?.code == Code.partialFile || text.contains("transfer closed with")
+            || text.contains("end of response with")
+        {
             return Outcome(.truncated, "the server ended the body \(place)")
         }
-        if code == NSURLErrorUnknown, !text.contains("Recv failure"), !text.contains("Connection") {
-            return Outcome(.connectionLost, "the body broke off \(place): \(text)")
+        let isReset =
+            end.map { [Code.sendError, Code.receiveError].contains($0.code) && $0.systemError != 0 }
+            ?? (code != NSURLErrorUnknown || text.contains("Recv failure") || text.contains("Connection"))
+        return Outcome(
+            .connectionLost,
+            isReset ? "the connection was lost \(place)" : "the body broke off \(place): \(text)")
+    }
+
+    // MARK: Before the response
+
+    private func beforeResponse(_ end: RequestEnd, _ text: String) -> Outcome {
+        // The connection is what failed, and it is the proxy's.
+        if let proxy, !end.isConnected, let outcome = atProxy(proxy, end, text) { return outcome }
+        switch end.code {
+        case Code.couldNotResolveProxy: return proxyUnreachable(text)
+        case Code.couldNotResolveHost: return nameNotResolved
+        case Code.couldNotConnect where end.systemError == ECONNREFUSED: return connectionRefused
+        case Code.couldNotConnect where text.contains("timed out") || text.contains("Timeout"),
+            Code.timedOut:
+            return connectTimeout
+        case Code.couldNotConnect:
+            return Outcome(.connectFailed, "no connection to \(host) could be made (\(text))")
+        case Code.gotNothing: return connectionLost("closed the connection without an answer")
+        case Code.sendError, Code.receiveError, Code.partialFile:
+            return connectionLost("closed the connection before it answered")
+        case Code.http2, Code.http2Stream:
+            return Outcome(.connectionLost, "\(host) ended the request before it answered (\(text))")
+        case Code.writeError:
+            if let line = end.offendingLine { return malformed(line) }
+        case Code.weirdServerReply, Code.unsupportedProtocol:
+            return notUnderstood(text)
+        case Code.peerVerification, Code.tlsConnect: break
+        default: break
         }
-        return Outcome(.connectionLost, "the connection was lost \(place)")
+        return beforeResponse(text: text)
+    }
+
+    private func atProxy(_ proxy: String, _ end: RequestEnd, _ text: String) -> Outcome? {
+        if end.proxyStatus >= 300 {
+            return Outcome(
+                .proxyRefused,
+                "the proxy \(proxy) refused the connection to \(host): it answered \(end.proxyStatus)")
+        }
+        // Behind an accepted CONNECT everything is the origin's doing.
+        guard end.proxyStatus == 0 else { return nil }
+        switch end.code {
+        case Code.couldNotResolveProxy:
+            return Outcome(.proxyUnreachable, "the name of the proxy \(proxy) could not be resolved")
+        case Code.couldNotConnect, Code.timedOut, Code.gotNothing, Code.sendError, Code.receiveError,
+            Code.proxy:
+            return proxyUnreachable(text)
+        default: return nil
+        }
+    }
+
+    private func proxyUnreachable(_ text: String) -> Outcome {
+        Outcome(
+            .proxyUnreachable, "the proxy \(proxy ?? "of the environment") cannot be reached (\(text))")
+    }
+
+    private var nameNotResolved: Outcome {
+        Outcome(.nameNotResolved, "the host name \(host) could not be resolved")
+    }
+
+    private var connectionRefused: Outcome {
+        Outcome(.connectionRefused, "\(host) refuses connections to port \(origin.port)")
+    }
+
+    private var connectTimeout: Outcome {
+        Outcome(.connectTimeout, "no connection to \(host) within \(connectLimit) s")
+    }
+
+    private func connectionLost(_ how: String) -> Outcome {
+        Outcome(.connectionLost, "\(host) \(how)")
+    }
+
+    private func notUnderstood(_ text: String) -> Outcome {
+        Outcome(.protocolError, "the answer of \(host) could not be understood (\(text))")
+    }
+
+    private func malformed(_ line: [UInt8]) -> Outcome {
+        Outcome(
+            .protocolError,
+            "the head of \(host)'s answer has a line that could not be understood: “\(Self.escaped(line))”")
     }
 
     /// What libcurl says of a connection that ended before the head of a response was there. The later ones: in a TLS
@@ -66,7 +176,8 @@ enum TransferFailure {
         "Broken pipe",
     ]
 
-    private static func beforeResponse(text: String, host: String) -> Outcome {
+    /// By libcurl's text: for the codes that stand for several causes, TLS's above all.
+    private func beforeResponse(text: String) -> Outcome {
         func has(_ part: String) -> Bool { text.contains(part) }
         if has("certificate has expired") || has("certificate is not yet valid") {
             return Outcome(.tlsCertificateExpired, "the certificate of \(host) is not valid now (\(text))")
@@ -77,8 +188,8 @@ enum TransferFailure {
         if has("SSL certificate problem") {
             return Outcome(.tlsUntrusted, "the certificate of \(host) is not trusted (\(text))")
         }
-        if lostConnection.contains(where: has) {
-            return Outcome(.connectionLost, "\(host) closed the connection before it answered")
+        if Self.lostConnection.contains(where: has) {
+            return connectionLost("closed the connection before it answered")
         }
         if has("Failed to connect") || has("Couldn't connect") || has("Could not connect") {
             return Outcome(.connectFailed, "no connection to \(host) could be made (\(text))")
@@ -86,12 +197,27 @@ enum TransferFailure {
         if has("SSL") || has("TLS") || has("ALPN") {
             return Outcome(.tlsFailed, "no secure connection to \(host) could be made (\(text))")
         }
-        return Outcome(.protocolError, "the answer of \(host) could not be understood (\(text))")
+        return notUnderstood(text)
     }
 
+    // MARK: Texts
+
     /// libcurl quotes what servers and names say: one line, printable, of bounded length.
-    private static func readable(_ text: String) -> String {
-        let printable = text.unicodeScalars.prefix(200).filter { $0.value >= 0x20 && $0.value < 0x7f }
-        return printable.isEmpty ? "no details" : String(String.UnicodeScalarView(printable))
+    private static func readable(_ text: [UInt8]) -> String {
+        let printable = text.prefix(200).filter { $0 >= 0x20 && $0 < 0x7f }
+        return printable.isEmpty ? "no details" : String(decoding: printable, as: UTF8.self)
+    }
+
+    /// A server's bytes as printable ASCII.
+    static func escaped(_ bytes: [UInt8]) -> String {
+        var text = ""
+        for byte in bytes {
+            if (0x20..<0x7f).contains(byte), byte != UInt8(ascii: "\\") {
+                text.unicodeScalars.append(UnicodeScalar(byte))
+            } else {
+                text += "\\x" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }
+        }
+        return text
     }
 }

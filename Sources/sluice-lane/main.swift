@@ -1,4 +1,4 @@
-internal import CReceiveBuffer
+internal import CCurlShim
 internal import Glibc
 internal import SluiceLane
 internal import UnixSockets
@@ -13,22 +13,31 @@ func serve() -> Never {
     Lane.run(control: control)
 }
 
-/// For whoever builds and packages it: whether libcurl gets our receive buffer depends on how the program is linked.
-func checkReceiveBuffer() -> Never {
+/// For whoever builds and packages it: whether Foundation calls the functions of CCurlShim depends on how the program is
+/// linked.
+func checkShim() -> Never {
     TrialRequest.make()
-    let replaced = creceivebuffer_replaced()
-    guard replaced > 0 else {
-        print(
-            "libcurl's receive buffer has the size that Foundation asks for: transfers are slower than need be"
-        )
+    let functions = [
+        ("curl_easy_setopt", CCURLSHIM_EASY_SETOPT), ("curl_easy_getinfo", CCURLSHIM_EASY_GETINFO),
+        ("curl_easy_cleanup", CCURLSHIM_EASY_CLEANUP), ("curl_multi_setopt", CCURLSHIM_MULTI_SETOPT),
+        ("curl_multi_add_handle", CCURLSHIM_MULTI_ADD_HANDLE),
+        ("curl_multi_socket_action", CCURLSHIM_MULTI_SOCKET_ACTION),
+        ("curl_multi_info_read", CCURLSHIM_MULTI_INFO_READ), ("curl_url_get", CCURLSHIM_URL_GET),
+    ]
+    let calls = ccurlshim_calls()
+    let missing = functions.filter { calls & CUnsignedInt($0.1) == 0 }.map(\.0)
+    guard missing.isEmpty else {
+        print("URLSession is not corrected: Foundation does not call \(missing.joined(separator: ", "))")
         exit(1)
     }
-    print("libcurl's receive buffer has \(CRECEIVEBUFFER_SIZE) bytes; Foundation asked for \(replaced)")
+    print(
+        "URLSession is corrected; libcurl's receive buffer has \(CCURLSHIM_BUFFER_SIZE) bytes, Foundation asked for "
+            + "\(ccurlshim_replaced_buffer_size())")
     exit(0)
 }
 
-if CommandLine.arguments.dropFirst() == ["--check-receive-buffer"] {
-    checkReceiveBuffer()
+if CommandLine.arguments.dropFirst() == ["--check-shim"] {
+    checkShim()
 } else {
     serve()
 }

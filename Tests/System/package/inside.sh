@@ -64,7 +64,7 @@ for program in /usr/bin/sluiced /usr/bin/sluicectl /usr/libexec/sluice/sluice-la
     if grep -E 'not found|swift|Foundation' <<< "$libraries"; then fail "$program needs what is not in Debian"; fi
 done
 sluiced --check-config /etc/sluice/sluiced.toml > /dev/null
-/usr/libexec/sluice/sluice-lane --check-receive-buffer > /dev/null
+/usr/libexec/sluice/sluice-lane --check-shim > /dev/null
 
 it "the service runs and is enabled, by the socket and at boot"
 for name in $unit sluiced.socket; do

@@ -1,0 +1,89 @@
+// Gathers body bytes for Foundation (F30, F31).
+//
+// libcurl passes a body on in pieces of at most 16 KiB, and each chunk of a
+// chunked body by itself.  Foundation makes a Data and a timer of each piece,
+// some 350 bytes that stay until its queue has had a rest: 3 MB in chunks of a
+// byte came to 1 GB.  So the pieces that libcurl brings in one turn are put
+// together, up to 64 KiB, and handed over before the turn ends: none is ever
+// held back while libcurl waits for more.  (256 KiB were slower: what was
+// copied is no longer in the processor's cache when Foundation copies it.)
+#include "body.h"
+
+#include <string.h>
+
+#include "CCurlShim.h"
+#include "next.h"
+#include "transfer.h"
+
+enum { GATHERED_BYTES = 64 << 10 };
+
+// What of a redirect's body is read in order to keep the connection, in bytes.
+enum { REDIRECT_BYTES = 64 << 10 };
+
+// One for the process: transfers take turns (transfer.h).
+static char gathered[GATHERED_BYTES];
+static size_t gathered_length;
+static struct transfer *gathered_for;
+
+void body_flush(void)
+{
+    struct transfer *transfer = gathered_for;
+    size_t length = gathered_length;
+    if (transfer == NULL)
+        return;
+    gathered_for = NULL;
+    gathered_length = 0;
+    if (transfer->on_write(gathered, 1, length, transfer->write_data) != length)
+        transfer->write_failed = true;
+}
+
+void body_forget(const struct transfer *transfer)
+{
+    if (gathered_for == transfer) {
+        gathered_for = NULL;
+        gathered_length = 0;
+    }
+}
+
+// Foundation keeps the body of a redirect in memory, outside of the gate.
+static size_t drop(struct transfer *transfer, size_t length)
+{
+    transfer->redirect_bytes += length;
+    if (transfer->redirect_bytes <= REDIRECT_BYTES)
+        return length;
+    // The connection goes, and the result is corrected (result.c).
+    transfer->redirect_was_cut = true;
+    return 0;
+}
+
+size_t body_receive(char *bytes, size_t size, size_t count, void *data)
+{
+    struct transfer *transfer = data;
+    size_t length = size * count;
+    // A body without a head stops the process in Foundation.
+    if (!transfer->has_head)
+        return 0;
+    if (transfer->is_redirect)
+        return drop(transfer, length);
+    if (gathered_for != transfer || length > GATHERED_BYTES - gathered_length)
+        body_flush();
+    if (transfer->write_failed)
+        return 0;
+    if (length >= GATHERED_BYTES)
+        return transfer->on_write(bytes, size, count, transfer->write_data);
+    if (length > 0) {
+        gathered_for = transfer;
+        memcpy(gathered + gathered_length, bytes, length);
+        gathered_length += length;
+    }
+    return length;
+}
+
+__attribute__((visibility("default"))) int curl_multi_socket_action(
+    multi_handle *multi, int descriptor, int events, int *running)
+{
+    note_call(CCURLSHIM_MULTI_SOCKET_ACTION);
+    int result = next_functions()->multi_socket_action(multi, descriptor, events, running);
+    body_flush();
+    return result;
+}

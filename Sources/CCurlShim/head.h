@@ -1,0 +1,66 @@
+// The head of an HTTP response (RFC 9112 §2 to §5, RFC 9113 §8.3), collected
+// from libcurl's header lines.
+//
+// Pure: no I/O, no libcurl.  tools/fuzz-head feeds it arbitrary lines.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The largest head, in bytes of its lines.  libcurl has a limit of its own of
+// 300 KiB (7.88); this one holds whatever libcurl is used.
+enum { HEAD_MAXIMUM_BYTES = 512 << 10 };
+// The most fields of a head; curl's own limit since 8.6 is the same.
+enum { HEAD_MAXIMUM_FIELDS = 5000 };
+// The bytes of an offending line that are kept for the error message.
+enum { HEAD_OFFENDING_BYTES = 80 };
+
+struct head_field {
+    // Offsets into `bytes`.
+    uint32_t name, name_length, value, value_length;
+};
+
+struct head {
+    // Of the status line; 0 before it.
+    int status;
+    // 9 for HTTP/0.9, 10, 11, 20, 30.
+    int version;
+    // Names and values one after the other, folds joined, blanks trimmed,
+    // without line ends.
+    char *bytes;
+    size_t length, capacity;
+    struct head_field *fields;
+    size_t count, field_capacity;
+    // The bytes of all its lines so far.
+    size_t received;
+    // The beginning of the line that could not be understood.
+    unsigned char offending[HEAD_OFFENDING_BYTES];
+    size_t offending_length;
+};
+
+enum head_event {
+    // The head goes on.
+    HEAD_MORE,
+    // An interim response (1xx) has ended: the next line begins a new head.
+    HEAD_INTERIM,
+    // The head of the final response is complete.
+    HEAD_FINAL,
+    // The line is none of a head, or the head is too large: see `offending`.
+    HEAD_MALFORMED,
+    // There is no memory.
+    HEAD_NO_MEMORY,
+};
+
+// Forgets all lines, and keeps the memory.
+void head_reset(struct head *head);
+
+// Frees the memory.
+void head_free(struct head *head);
+
+// Takes the next line, with or without its line end.
+enum head_event head_add_line(struct head *head, const char *line, size_t length);
+
+// The number-th field of this name, from 0 on, compared without regard to
+// ASCII case; NULL where there are not so many.
+const struct head_field *head_find(const struct head *head, const char *name, size_t number);

@@ -1,0 +1,81 @@
+// The part of libcurl's ABI that is used here, from <curl/curl.h> and
+// <curl/multi.h>.  It has been stable since 7.16 (libcurl-symbols(3)), so that
+// no curl headers are needed to build.
+#pragma once
+
+#include <stddef.h>
+
+typedef struct easy_handle easy_handle;
+typedef struct multi_handle multi_handle;
+
+// The argument of an option is a long, a pointer or a curl_off_t.  All of them
+// are passed alike where they are of one size.
+_Static_assert(sizeof(void *) == 8 && sizeof(long) == 8, "an argument of curl_easy_setopt is one register");
+
+enum {
+    OK = 0,
+    ERROR_FAILED_INIT = 2,
+    ERROR_WRITE = 23,
+    ERROR_GOT_NOTHING = 52,
+};
+
+// CURLoption: numbers below 10000 take a long, 10000 a pointer, 20000 a
+// function.
+enum {
+    OPTION_HTTP_VERSION = 84,
+    OPTION_DNS_CACHE_TIMEOUT = 92,
+    OPTION_BUFFERSIZE = 98,
+    OPTION_CONNECTTIMEOUT_MS = 156,
+    OPTION_HTTP_CONTENT_DECODING = 158,
+    OPTION_TCP_KEEPALIVE = 213,
+    OPTION_SUPPRESS_CONNECT_HEADERS = 265,
+    OPTION_QUICK_EXIT = 322,
+    OPTION_WRITEDATA = 10001,
+    OPTION_HEADERDATA = 10029,
+    OPTION_XFERINFODATA = 10057,
+    OPTION_ACCEPT_ENCODING = 10102,
+    OPTION_PRIVATE = 10103,
+    OPTION_PREREQDATA = 10313,
+    OPTION_WRITEFUNCTION = 20011,
+    OPTION_HEADERFUNCTION = 20079,
+    OPTION_XFERINFOFUNCTION = 20219,
+    OPTION_PREREQFUNCTION = 20312,
+};
+
+enum { HTTP_VERSION_1_1 = 2 };
+
+// CURLMoption.
+enum { MULTI_OPTION_SOCKETDATA = 10002, MULTI_OPTION_SOCKETFUNCTION = 20001 };
+
+// CURLINFO.
+enum {
+    INFO_PRIVATE = 0x100000 + 21,
+    INFO_PRIMARY_IP = 0x100000 + 32,
+    INFO_HTTP_CONNECTCODE = 0x200000 + 22,
+    INFO_OS_ERRNO = 0x200000 + 25,
+    INFO_NUM_CONNECTS = 0x200000 + 26,
+    INFO_HTTP_VERSION = 0x200000 + 46,
+    INFO_CONTENT_LENGTH_DOWNLOAD = 0x300000 + 15,
+};
+
+// CURL_POLL_*, the events that libcurl wants to hear of.
+enum { POLL_NOTHING = 0, POLL_INPUT = 1, POLL_OUTPUT = 2, POLL_REMOVE = 4 };
+
+// CURLUPART_HOST.
+enum { URL_PART_HOST = 5 };
+
+// CURLMSG_DONE.
+enum { MESSAGE_DONE = 1 };
+
+// struct CURLMsg.
+struct multi_message {
+    int kind;
+    easy_handle *easy;
+    union {
+        void *whatever;
+        int result;
+    } data;
+};
+
+typedef size_t write_function(char *bytes, size_t size, size_t count, void *data);
+typedef int socket_function(easy_handle *, int descriptor, int events, void *data, void *assigned);

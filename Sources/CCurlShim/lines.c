@@ -1,0 +1,61 @@
+// Shows Foundation a head that it understands (F24).
+//
+// Foundation's parser gives up on lines that every other client takes, stops
+// the process on some (a Content-Length near 2^63, a head that ends behind its
+// status line, trailers), and acts on fields by itself: it follows a Location
+// that it resolves wrongly (F18) and asks for credentials in a way that hangs
+// (F11).  So it gets a head that says only what it has to know: there is a
+// response, or a redirect.  The lane reads the head as it came, and decides.
+//
+// It can go when URLSession takes the heads of Tests/Responses by itself.
+#include "lines.h"
+
+#include <string.h>
+
+#include "transfer.h"
+
+static bool leads_elsewhere(const struct head *head)
+{
+    // 304 is no redirect, whatever Location it has (RFC 9110 §15.4.5).
+    return head->status >= 300 && head->status < 400 && head->status != 304
+        && head_find(head, "location", 0) != NULL;
+}
+
+static bool show(struct transfer *transfer, const char *line)
+{
+    // Foundation copies the line and does not write to it.
+    size_t length = strlen(line);
+    return transfer->on_header((char *)line, 1, length, transfer->header_data) == length;
+}
+
+static bool show_head(struct transfer *transfer)
+{
+    if (transfer->is_redirect)
+        return show(transfer, "HTTP/1.1 302 -\r\n") && show(transfer, "Location: /\r\n")
+            && show(transfer, "\r\n");
+    return show(transfer, "HTTP/1.1 200 -\r\n") && show(transfer, "\r\n");
+}
+
+size_t lines_receive(char *bytes, size_t size, size_t count, void *data)
+{
+    struct transfer *transfer = data;
+    size_t length = size * count;
+    // Trailers: nothing may be taken from them that was not announced (RFC 9110 §6.5.1).
+    if (transfer->has_head)
+        return length;
+    switch (head_add_line(&transfer->head, bytes, length)) {
+    case HEAD_MORE:
+    case HEAD_INTERIM:
+        return length;
+    case HEAD_FINAL:
+        transfer->has_head = true;
+        transfer->is_redirect = leads_elsewhere(&transfer->head);
+        return show_head(transfer) ? length : 0;
+    case HEAD_MALFORMED:
+        transfer->is_malformed = true;
+        return 0;
+    case HEAD_NO_MEMORY:
+        return 0;
+    }
+    return 0;
+}

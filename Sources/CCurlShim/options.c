@@ -1,0 +1,153 @@
+// The options that libcurl gets for each request.
+//
+// Foundation sets its own with curl_easy_setopt; what Foundation has no setting
+// for is set at curl_multi_add_handle, the last step before each request,
+// redirects included.
+#include <stdarg.h>
+#include <stdatomic.h>
+
+#include "CCurlShim.h"
+#include "body.h"
+#include "lines.h"
+#include "next.h"
+#include "transfer.h"
+
+static struct ccurlshim_options wanted;
+static atomic_bool is_aborted;
+static atomic_long replaced;
+
+long ccurlshim_replaced_buffer_size(void) { return replaced; }
+
+void ccurlshim_prepare(const struct ccurlshim_options *options)
+{
+    wanted = *options;
+    atomic_store(&is_aborted, false);
+}
+
+void ccurlshim_abort(void) { atomic_store(&is_aborted, true); }
+
+// libcurl asks now and then, and whenever something happens on a connection.
+static int on_progress(void *data, long total, long now, long upload_total, long upload_now)
+{
+    (void)total, (void)now, (void)upload_total, (void)upload_now;
+    // Foundation would only keep URLSessionTask.progress up to date, which nothing reads.
+    const struct transfer *transfer = data;
+    return transfer->write_failed || atomic_load_explicit(&is_aborted, memory_order_relaxed);
+}
+
+static int on_connected(void *data, char *peer, char *local, int peer_port, int local_port)
+{
+    (void)peer, (void)local, (void)peer_port, (void)local_port;
+    struct transfer *transfer = data;
+    long connections = 0;
+    next_functions()->easy_getinfo(transfer->easy, INFO_NUM_CONNECTS, &connections);
+    transfer->is_reused = connections == 0;
+    transfer->is_connected = true;
+    if (wanted.on_connected != NULL)
+        wanted.on_connected();
+    return atomic_load(&is_aborted);
+}
+
+// Keeps what Foundation sets where it is to be called by way of this shim.
+static void note_option(easy_handle *easy, int option, long argument)
+{
+    if (option != OPTION_HEADERFUNCTION && option != OPTION_HEADERDATA && option != OPTION_WRITEFUNCTION
+        && option != OPTION_WRITEDATA)
+        return;
+    struct transfer *transfer = transfer_of(easy);
+    if (transfer == NULL)
+        return;
+    switch (option) {
+    case OPTION_HEADERFUNCTION: transfer->on_header = (write_function *)argument; break;
+    case OPTION_HEADERDATA: transfer->header_data = (void *)argument; break;
+    case OPTION_WRITEFUNCTION: transfer->on_write = (write_function *)argument; break;
+    case OPTION_WRITEDATA: transfer->write_data = (void *)argument; break;
+    }
+}
+
+__attribute__((visibility("default"))) int curl_easy_setopt(easy_handle *easy, int option, ...)
+{
+    va_list arguments;
+    va_start(arguments, option);
+    long argument = va_arg(arguments, long);
+    va_end(arguments);
+
+    note_call(CCURLSHIM_EASY_SETOPT);
+    const struct next_functions *next = next_functions();
+    if (next->easy_setopt == NULL)
+        return ERROR_FAILED_INIT;
+    if (next->are_complete)
+        note_option(easy, option, argument);
+    // F16: each filling of the receive buffer costs a turn of Foundation's event loop.
+    if (option == OPTION_BUFFERSIZE && argument < CCURLSHIM_BUFFER_SIZE
+        && next->easy_setopt(easy, option, (long)CCURLSHIM_BUFFER_SIZE) == OK) {
+        replaced = argument;
+        return OK;
+    }
+    return next->easy_setopt(easy, option, argument);
+}
+
+// An option that this libcurl does not know is left out: each is an improvement
+// by itself.
+static void set(easy_handle *easy, int option, long argument)
+{
+    next_functions()->easy_setopt(easy, option, argument);
+}
+
+static void take_over_callbacks(struct transfer *transfer)
+{
+    easy_handle *easy = transfer->easy;
+    set(easy, OPTION_HEADERFUNCTION, (long)lines_receive);
+    set(easy, OPTION_HEADERDATA, (long)transfer);
+    set(easy, OPTION_WRITEFUNCTION, (long)body_receive);
+    set(easy, OPTION_WRITEDATA, (long)transfer);
+    set(easy, OPTION_XFERINFOFUNCTION, (long)on_progress);
+    set(easy, OPTION_XFERINFODATA, (long)transfer);
+    set(easy, OPTION_PREREQFUNCTION, (long)on_connected);
+    set(easy, OPTION_PREREQDATA, (long)transfer);
+}
+
+static void set_options(easy_handle *easy)
+{
+    // F25: the body comes as the server sent it.
+    set(easy, OPTION_ACCEPT_ENCODING, 0);
+    set(easy, OPTION_HTTP_CONTENT_DECODING, 0);
+    // F23: a proxy's answer to CONNECT is not the response.
+    set(easy, OPTION_SUPPRESS_CONNECT_HEADERS, 1);
+    // F29: libcurl shares its own limit out between the addresses of a name.
+    if (wanted.connect_milliseconds > 0)
+        set(easy, OPTION_CONNECTTIMEOUT_MS, wanted.connect_milliseconds);
+    // A peer that has gone without a word is noticed in mid-body.
+    set(easy, OPTION_TCP_KEEPALIVE, 1);
+    // Another attempt may have to go to another address.
+    set(easy, OPTION_DNS_CACHE_TIMEOUT, 0);
+    // A name that is still being looked up does not hold up the end of its transfer.
+    set(easy, OPTION_QUICK_EXIT, 1);
+    if (wanted.http1_only)
+        set(easy, OPTION_HTTP_VERSION, HTTP_VERSION_1_1);
+}
+
+__attribute__((visibility("default"))) int curl_multi_add_handle(multi_handle *multi, easy_handle *easy)
+{
+    note_call(CCURLSHIM_MULTI_ADD_HANDLE);
+    const struct next_functions *next = next_functions();
+    struct transfer *transfer = next->are_complete ? transfer_of(easy) : NULL;
+    if (transfer != NULL && transfer->on_header != NULL && transfer->on_write != NULL) {
+        transfer_begin(transfer);
+        take_over_callbacks(transfer);
+        set_options(easy);
+    }
+    return next->multi_add_handle(multi, easy);
+}
+
+__attribute__((visibility("default"))) void curl_easy_cleanup(easy_handle *easy)
+{
+    note_call(CCURLSHIM_EASY_CLEANUP);
+    const struct next_functions *next = next_functions();
+    struct transfer *transfer = NULL;
+    if (next->are_complete)
+        next->easy_getinfo(easy, INFO_PRIVATE, &transfer);
+    next->easy_cleanup(easy);
+    if (transfer != NULL)
+        transfer_end(transfer);
+}

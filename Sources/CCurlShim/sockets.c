@@ -1,0 +1,88 @@
+// Ends a watch that libcurl no longer wants (F21).
+//
+// When libcurl's wish goes from "readable or writable" to "readable", or from
+// "writable" to "readable", Foundation adds the new source and keeps the old
+// one.  A connected socket is always writable, so its loop turns without a
+// pause while the origin is silent.  Foundation ends sources only when a socket
+// is removed: so it is told of a removal first, and then of the new wish.
+//
+// Upstream: _SocketSources.createSources in MultiHandle.swift.  It can go when
+// that cancels the source of an event that is not among the wanted ones;
+// FactsTests F21 notices.
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "CCurlShim.h"
+#include "next.h"
+
+// Descriptors above are passed on as they are.  A lane has 256 (Lane.swift).
+enum { DESCRIPTORS = 1024 };
+
+// One for each multi handle; a process makes one for each of its few sessions,
+// and keeps them.
+struct watcher {
+    struct watcher *following;
+    multi_handle *multi;
+    socket_function *callback;
+    void *data;
+    // What was last wanted of each descriptor.
+    unsigned char events[DESCRIPTORS];
+};
+
+static struct watcher *watchers;
+
+static struct watcher *watcher_of(multi_handle *multi)
+{
+    for (struct watcher *watcher = watchers; watcher != NULL; watcher = watcher->following)
+        if (watcher->multi == multi)
+            return watcher;
+    struct watcher *watcher = calloc(1, sizeof *watcher);
+    if (watcher == NULL)
+        return NULL;
+    watcher->multi = multi;
+    watcher->following = watchers;
+    watchers = watcher;
+    return watcher;
+}
+
+static int on_socket(easy_handle *easy, int descriptor, int events, void *data, void *assigned)
+{
+    struct watcher *watcher = data;
+    if (descriptor < 0 || descriptor >= DESCRIPTORS)
+        return watcher->callback(easy, descriptor, events, watcher->data, assigned);
+    unsigned char before = watcher->events[descriptor];
+    watcher->events[descriptor] = events == POLL_REMOVE ? POLL_NOTHING : (unsigned char)events;
+    if (events != POLL_REMOVE && (before & ~events & (POLL_INPUT | POLL_OUTPUT)) != 0) {
+        watcher->callback(easy, descriptor, POLL_REMOVE, watcher->data, assigned);
+        // Foundation has freed it, and would be shown it again.
+        next_functions()->multi_assign(watcher->multi, descriptor, NULL);
+        assigned = NULL;
+    }
+    return watcher->callback(easy, descriptor, events, watcher->data, assigned);
+}
+
+__attribute__((visibility("default"))) int curl_multi_setopt(multi_handle *multi, int option, ...)
+{
+    va_list arguments;
+    va_start(arguments, option);
+    long argument = va_arg(arguments, long);
+    va_end(arguments);
+
+    note_call(CCURLSHIM_MULTI_SETOPT);
+    const struct next_functions *next = next_functions();
+    if (next->multi_setopt == NULL)
+        return ERROR_FAILED_INIT;
+    struct watcher *watcher = NULL;
+    if (next->are_complete && (option == MULTI_OPTION_SOCKETDATA || option == MULTI_OPTION_SOCKETFUNCTION))
+        watcher = watcher_of(multi);
+    if (watcher == NULL)
+        return next->multi_setopt(multi, option, argument);
+    if (option == MULTI_OPTION_SOCKETDATA) {
+        watcher->data = (void *)argument;
+        return next->multi_setopt(multi, option, watcher);
+    }
+    watcher->callback = (socket_function *)argument;
+    // Before libcurl can call it, whichever of the two Foundation sets first.
+    next->multi_setopt(multi, MULTI_OPTION_SOCKETDATA, watcher);
+    return next->multi_setopt(multi, option, argument != 0 ? (long)on_socket : 0L);
+}

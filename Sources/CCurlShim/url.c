@@ -1,0 +1,29 @@
+// Lets IPv6 literals through (F26).
+//
+// Foundation compares the host of a URL with what libcurl makes of it, and
+// gives up where they differ.  libcurl leaves the brackets of an IPv6 literal,
+// Foundation takes them off.
+//
+// Upstream: CFURLSessionCurlHostIsEqual in CFURLSessionInterface.c.  It can go
+// when FactsTests F13 fetches http://[::1]/.
+#include <string.h>
+
+#include "CCurlShim.h"
+#include "next.h"
+
+__attribute__((visibility("default"))) int curl_url_get(void *url, int part, char **text, unsigned flags)
+{
+    note_call(CCURLSHIM_URL_GET);
+    const struct next_functions *next = next_functions();
+    if (next->url_get == NULL)
+        return ERROR_FAILED_INIT;
+    int result = next->url_get(url, part, text, flags);
+    if (result != OK || part != URL_PART_HOST || *text == NULL)
+        return result;
+    size_t length = strlen(*text);
+    if (length > 2 && (*text)[0] == '[' && (*text)[length - 1] == ']') {
+        memmove(*text, *text + 1, length - 2);
+        (*text)[length - 2] = '\0';
+    }
+    return result;
+}

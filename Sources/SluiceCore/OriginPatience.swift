@@ -1,0 +1,72 @@
+/// How long a lane waits for an origin before the head of its response is there.
+///
+/// Two limits: one for each connection, one for the answer. The second runs from the first request on and is not
+/// extended by redirects, so a chain of them ends.
+public struct OriginPatience: Sendable, Equatable {
+    /// What a look at the clock means.
+    public enum Look: Sendable, Equatable {
+        /// Nothing is due; look again after so many nanoseconds.
+        case later(UInt64)
+        /// There is no connection in time.
+        case connectIsOverdue
+        /// There is a connection, and no head in time.
+        case headIsOverdue
+    }
+
+    private let connect: UInt64
+    private let head: UInt64
+    /// Since when a connection is being made; nil while there is one.
+    private var connectingSince: UInt64?
+    /// When the first request was sent.
+    private var askedAt: UInt64?
+
+    /// Begins to connect.
+    ///
+    /// - Parameters:
+    ///   - connect: the limit for a connection, in seconds.
+    ///   - head: the limit from the first request to the head, in seconds.
+    ///   - now: in ns.
+    public init(connect: Double, head: Double, now: UInt64) {
+        self.connect = Self.nanoseconds(connect)
+        self.head = Self.nanoseconds(head)
+        connectingSince = now
+    }
+
+    /// A connection is there, and a request goes out on it.
+    public mutating func connected(at now: UInt64) {
+        connectingSince = nil
+        askedAt = askedAt ?? now
+    }
+
+    /// A redirect is followed: there may have to be another connection.
+    public mutating func redirected(at now: UInt64) {
+        connectingSince = now
+    }
+
+    /// What is due.
+    public func look(at now: UInt64) -> Look {
+        var next = UInt64.max
+        if let connectingSince {
+            let due = connectingSince.addingSaturated(connect)
+            guard now < due else { return .connectIsOverdue }
+            next = due
+        }
+        if let askedAt {
+            let due = askedAt.addingSaturated(head)
+            guard now < due else { return .headIsOverdue }
+            next = min(next, due)
+        }
+        return .later(next - now)
+    }
+
+    private static func nanoseconds(_ seconds: Double) -> UInt64 {
+        UInt64(min(max(0, seconds), 1e9) * 1e9)
+    }
+}
+
+extension UInt64 {
+    fileprivate func addingSaturated(_ other: UInt64) -> UInt64 {
+        let (sum, isOver) = addingReportingOverflow(other)
+        return isOver ? .max : sum
+    }
+}

@@ -1,0 +1,61 @@
+internal import CCurlShim
+internal import Synchronization
+
+/// What the shim tells of a request besides its response: how it stands with its connection, and how it ended.
+enum RequestProgress {
+    private static let connected = Mutex<(@Sendable () -> Void)?>(nil)
+
+    /// Sets what is called, on the session's thread, each time that a connection is there for a request. One for the
+    /// process, like the shim's state.
+    static func whenConnected(_ call: @escaping @Sendable () -> Void) {
+        connected.withLock { $0 = call }
+    }
+
+    /// Sets how the requests of the next job are made. Not while a transfer is under way.
+    ///
+    /// - Parameter connectSeconds: for the name, the connection and the TLS handshake of each request.
+    static func prepare(connectSeconds: Double, http1Only: Bool) {
+        var options = ccurlshim_options()
+        options.connect_milliseconds = max(1, Int(connectSeconds * 1000))
+        options.http1_only = http1Only
+        options.on_connected = {
+            // Not called under the lock: it takes others.
+            let call = RequestProgress.connected.withLock { $0 }
+            call?()
+        }
+        ccurlshim_prepare(&options)
+    }
+
+    /// Makes the transfer that is under way end without URLSession's help.
+    ///
+    /// `URLSessionTask.cancel` stops the process where it races with the end of the transfer (F36).
+    static func abort() {
+        ccurlshim_abort()
+    }
+
+    /// How the last request ended, for `completed`; nil where the shim has no effect.
+    static func end() -> RequestEnd? {
+        var result = ccurlshim_result()
+        guard ccurlshim_result(&result), result.code >= 0 else { return nil }
+        let offending = result.offending.map {
+            Array(UnsafeBufferPointer(start: $0, count: result.offending_length))
+        }
+        return RequestEnd(
+            code: Int(result.code), systemError: result.os_error, proxyStatus: Int(result.connect_status),
+            isConnected: result.is_connected, offendingLine: offending)
+    }
+}
+
+/// How libcurl says that a request ended.
+struct RequestEnd: Sendable, Equatable {
+    /// The CURLcode (libcurl-errors(3)).
+    var code: Int
+    /// The `errno` of the last system call that failed.
+    var systemError: CInt
+    /// The status of a proxy's answer to CONNECT; 0 where there was none.
+    var proxyStatus: Int
+    /// A connection to the origin was there.
+    var isConnected: Bool
+    /// The beginning of the header line that could not be understood.
+    var offendingLine: [UInt8]?
+}

@@ -1,0 +1,48 @@
+internal import CCurlShim
+internal import FoundationNetworking
+
+/// The head of a response, for as long as URLSession's callback runs that tells of it.
+enum ResponseHead {
+    /// As the server sent it.
+    case received
+    /// As Foundation shows it, where the shim has no effect: repeated fields are joined, odd ones are missing.
+    case shown(HTTPURLResponse)
+
+    /// The head that goes with a response of URLSession's.
+    init(_ response: HTTPURLResponse) {
+        self = ccurlshim_has_head() ? .received : .shown(response)
+    }
+
+    /// The status code.
+    var status: Int {
+        switch self {
+        case .received: Int(ccurlshim_status())
+        case .shown(let response): response.statusCode
+        }
+    }
+
+    /// The values of all fields of this name, in order.
+    ///
+    /// Bytes that are not UTF-8 become U+FFFD, which is valid in none of the fields that are looked at.
+    func values(_ name: String) -> [String] {
+        guard case .received = self else { return field(name).map { [$0] } ?? [] }
+        var values: [String] = []
+        while true {
+            let text = ccurlshim_field(name, values.count)
+            guard let bytes = text.bytes else { return values }
+            values.append(
+                String(decoding: UnsafeRawBufferPointer(start: bytes, count: text.length), as: UTF8.self))
+        }
+    }
+
+    /// The value of a field; those of repeated ones are joined by commas (RFC 9110 §5.3).
+    func field(_ name: String) -> String? {
+        switch self {
+        case .received:
+            let values = values(name)
+            return values.isEmpty ? nil : values.joined(separator: ", ")
+        case .shown(let response):
+            return response.value(forHTTPHeaderField: name)
+        }
+    }
+}
