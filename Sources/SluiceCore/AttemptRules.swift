@@ -50,16 +50,19 @@ public enum AttemptRules {
     ///
     /// - Parameters:
     ///   - policy: counts the failure, where it is one that may be repeated.
+    ///   - statuses: of responses, those that may be repeated.
     ///   - secondsLeft: until the job's deadline; nil where it has none.
     ///   - random: from 0 up to 1.
     public static func judge(
-        _ end: AttemptEnd, policy: inout RetryPolicy, pauses: RetryPolicy.Pauses, secondsLeft: Double?,
-        random: @autoclosure () -> Double
+        _ end: AttemptEnd, policy: inout RetryPolicy, statuses: Set<Int> = RetryPolicy.defaultStatuses,
+        pauses: RetryPolicy.Pauses, secondsLeft: Double?, random: @autoclosure () -> Double
     ) -> AttemptDecision {
         let outcome = end.outcome
         guard outcome.code.state == .failed else { return .finish(outcome) }
         if let whole = wholeInSpiteOfAll(end) { return .finish(whole) }
-        guard RetryPolicy.isRetryable(outcome.code, status: end.status) else { return .finish(outcome) }
+        guard RetryPolicy.isRetryable(outcome.code, status: end.status, statuses: statuses) else {
+            return .finish(outcome)
+        }
         // Nobody wants another attempt: what happened is the outcome, and not why it could not go on.
         guard policy.retries > 0 else { return .finish(outcome) }
         if end.delivered > 0, let refusal = obstacle(end) { return .finish(refusal) }

@@ -8,7 +8,7 @@ public struct JobRequest: Sendable, Equatable {
     public let headers: RequestHeaders
     /// Where the gate closes and opens.
     public let marks: Watermarks
-    /// The time limits.
+    /// The limits on time and speed.
     public let timeouts: Timeouts
     /// The largest body, in bytes; nil for any.
     public let maximumSize: Int?
@@ -18,6 +18,13 @@ public struct JobRequest: Sendable, Equatable {
     public let digest: DigestRequest?
     /// The versions that the caller has: a list of entity-tags (RFC 9110 §13.1.2).
     public let ifNoneMatch: String?
+    /// A body with a content coding is refused.
+    public let requiresIdentity: Bool
+    /// A redirect from https to http is followed, because the caller says so, or because the digest shows whether the body
+    /// is the right one.
+    public let allowsDowngrade: Bool
+    /// Nothing newer than HTTP/1.1 is spoken.
+    public let http1Only: Bool
 
     /// As many retries may be asked for.
     public static let maximumRetries = 1000
@@ -40,14 +47,21 @@ public struct JobRequest: Sendable, Equatable {
         var timeouts = settings.timeouts
         timeouts.connect = try Self.seconds(
             parameters.connectTimeoutSeconds, "connectTimeoutSeconds", or: timeouts.connect)
+        timeouts.head = try Self.seconds(
+            parameters.headTimeoutSeconds, "headTimeoutSeconds", or: timeouts.head)
         timeouts.stall = try Self.seconds(
             parameters.stallTimeoutSeconds, "stallTimeoutSeconds", or: timeouts.stall)
         if let deadline = parameters.deadlineSeconds {
             timeouts.deadline = try Self.seconds(deadline, "deadlineSeconds", or: 0)
         }
+        if let speed = parameters.minimumSpeed { timeouts.minimumSpeed = try Self.speed(speed) }
         self.timeouts = timeouts
         retries = try Self.retries(parameters.retries ?? settings.retries.retries)
-        digest = try parameters.digest.map { text throws(RequestError) in try DigestRequest(text) }
+        let digest = try parameters.digest.map { text throws(RequestError) in try DigestRequest(text) }
+        self.digest = digest
+        requiresIdentity = parameters.identity ?? false
+        allowsDowngrade = parameters.allowDowngrade ?? false || digest?.expected != nil
+        http1Only = parameters.http1 ?? false
         ifNoneMatch = try parameters.ifNoneMatch.map { text throws(RequestError) in try Self.entityTags(text)
         }
         let limit = settings.limits.maximumSize
@@ -71,12 +85,17 @@ public struct JobRequest: Sendable, Equatable {
         parameters.highWatermark = marks.high
         parameters.lowWatermark = marks.low
         parameters.connectTimeoutSeconds = timeouts.connect
+        parameters.headTimeoutSeconds = timeouts.head
         parameters.stallTimeoutSeconds = timeouts.stall
+        parameters.minimumSpeed = timeouts.minimumSpeed
         parameters.deadlineSeconds = timeouts.deadline
         parameters.maximumSize = maximumSize
         parameters.retries = retries
         parameters.digest = digest.map { $0.expected?.description ?? $0.algorithm.rawValue }
         parameters.ifNoneMatch = ifNoneMatch
+        parameters.identity = requiresIdentity ? true : nil
+        parameters.allowDowngrade = allowsDowngrade ? true : nil
+        parameters.http1 = http1Only ? true : nil
         return parameters
     }
 
@@ -87,6 +106,7 @@ public struct JobRequest: Sendable, Equatable {
         var settings = Settings()
         settings.gate.maximumHighWatermark = .max
         settings.timeouts.deadline = nil
+        settings.timeouts.minimumSpeed = nil
         try self.init(parameters, settings: settings)
     }
 
@@ -124,6 +144,18 @@ public struct JobRequest: Sendable, Equatable {
         } while true
     }
 
+    /// 0 is no limit, whatever the settings say.
+    private static func speed(_ value: Int) throws(RequestError) -> Int? {
+        if value == 0 { return nil }
+        guard Timeouts.speeds.contains(value) else {
+            throw RequestError(
+                parameter: "minimumSpeed",
+                reason: "\(value) is not between 0 and \(Timeouts.speeds.upperBound) bytes a second",
+                remedy: "give a number of bytes a second, or 0 for no limit")
+        }
+        return value
+    }
+
     private static func seconds(_ value: Double?, _ name: String, or standard: Double)
         throws(RequestError) -> Double
     {
@@ -137,22 +169,35 @@ public struct JobRequest: Sendable, Equatable {
     }
 }
 
-/// Time limits, in seconds.
+/// Limits on time, in seconds, and on speed.
 public struct Timeouts: Sendable, Equatable, Codable {
     /// What each of them may be: a millisecond to a year.
     public static let range = 0.001...31_536_000
 
-    /// Until the head of the response is there, redirects included.
+    /// What the least speed may be, in bytes a second: up to 1 TiB. What comes of it in `speedSpan` fits into an `Int`.
+    public static let speeds = 1...1 << 40
+    /// The time over which the speed is measured, in seconds.
+    public static let speedSpan = 30.0
+
+    /// Until a connection is ready for the request, to the origin or through a proxy, TLS included.
     public var connect: Double
+    /// From then on until the head of the final response is there, redirects and their connections included.
+    public var head: Double
     /// For silence of the origin while the gate is open.
     public var stall: Double
     /// For everything; nil for no limit.
     public var deadline: Double?
+    /// The least speed of the origin while the gate is open, in bytes a second over `speedSpan`; nil for none.
+    public var minimumSpeed: Int?
 
-    /// Three limits; nothing is checked here.
-    public init(connect: Double, stall: Double, deadline: Double?) {
+    /// Limits; nothing is checked here.
+    public init(
+        connect: Double, head: Double, stall: Double, deadline: Double?, minimumSpeed: Int? = nil
+    ) {
         self.connect = connect
+        self.head = head
         self.stall = stall
         self.deadline = deadline
+        self.minimumSpeed = minimumSpeed
     }
 }

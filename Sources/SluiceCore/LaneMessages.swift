@@ -26,7 +26,7 @@ public struct LaneOrder: Sendable, Equatable {
     public var highWatermark: Int
     /// It opens here, in bytes.
     public var lowWatermark: Int
-    /// Time limits for the lane to keep; the deadline is the daemon's.
+    /// Limits on time and speed for the lane to keep; the deadline is the daemon's.
     public var timeouts: Timeouts
     /// The largest body, in bytes.
     public var maximumSize: Int?
@@ -42,6 +42,12 @@ public struct LaneOrder: Sendable, Equatable {
     public var digest: DigestRequest?
     /// Entity-tags that the caller has.
     public var ifNoneMatch: String?
+    /// Which redirects are followed, and what goes along.
+    public var redirects: RedirectPolicy
+    /// A body with a content coding is refused as `contentEncoded`.
+    public var requiresIdentity: Bool
+    /// Nothing newer than HTTP/1.1 is offered to the origin.
+    public var http1Only: Bool
 
     /// An order for a job.
     ///
@@ -50,7 +56,8 @@ public struct LaneOrder: Sendable, Equatable {
     ///   - known: what the bytes before it are of; there must be one if there are any.
     public init(
         serial: Int, request: JobRequest, gate: Settings.Gate = Settings.Gate(),
-        parking: Settings.Parking = Settings.Parking(), position: Int = 0, known: Representation? = nil
+        parking: Settings.Parking = Settings.Parking(), redirects: Settings.Redirects = Settings.Redirects(),
+        position: Int = 0, known: Representation? = nil
     ) {
         self.serial = serial
         url = request.url.text
@@ -65,6 +72,11 @@ public struct LaneOrder: Sendable, Equatable {
         self.known = known
         digest = request.digest
         ifNoneMatch = request.ifNoneMatch
+        self.redirects = RedirectPolicy(
+            limit: redirects.limit, credentialFields: redirects.credentialFields,
+            allowsDowngrade: request.allowsDowngrade)
+        requiresIdentity = request.requiresIdentity
+        http1Only = request.http1Only
     }
 
     /// The lowest high watermark for a job that has been parked, in bytes.
@@ -90,7 +102,7 @@ public struct LaneOrder: Sendable, Equatable {
 public enum LaneReport: Sendable, Equatable {
     /// The version of the packets. To be raised with every change of them: while the service is upgraded a daemon may
     /// start the lane of another build.
-    public static let wire = 2
+    public static let wire = 3
 
     /// The lane is warm: it can take its first order. It speaks this version of the wire.
     case ready(wire: Int)

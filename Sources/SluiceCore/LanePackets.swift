@@ -51,6 +51,9 @@ extension LaneOrder: PacketValue {
         writer.put(known)
         writer.put(digest)
         writer.put(ifNoneMatch)
+        writer.put(redirects)
+        writer.put(requiresIdentity)
+        writer.put(http1Only)
     }
 
     /// All fields.
@@ -68,6 +71,9 @@ extension LaneOrder: PacketValue {
         known = try reader.get()
         digest = try reader.get()
         ifNoneMatch = try reader.get()
+        redirects = try reader.get()
+        requiresIdentity = try reader.get()
+        http1Only = try reader.get()
     }
 }
 
@@ -200,13 +206,32 @@ extension Timeouts: PacketValue {
     /// All fields.
     public func write(to writer: inout PacketWriter) {
         writer.put(connect)
+        writer.put(head)
         writer.put(stall)
         writer.put(deadline)
+        writer.put(minimumSpeed)
     }
 
     /// All fields.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
-        self.init(connect: try reader.get(), stall: try reader.get(), deadline: try reader.get())
+        self.init(
+            connect: try reader.get(), head: try reader.get(), stall: try reader.get(),
+            deadline: try reader.get(), minimumSpeed: try reader.get())
+    }
+}
+
+extension RedirectPolicy: PacketValue {
+    /// All fields.
+    public func write(to writer: inout PacketWriter) {
+        writer.put(limit)
+        writer.put(credentialFields)
+        writer.put(allowsDowngrade)
+    }
+
+    /// All fields.
+    public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
+        self.init(
+            limit: try reader.get(), credentialFields: try reader.get(), allowsDowngrade: try reader.get())
     }
 }
 

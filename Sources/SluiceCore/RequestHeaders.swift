@@ -33,7 +33,7 @@ public struct RequestHeaders: Sendable, Equatable {
         }
         var seen: Set<String> = []
         for field in fields {
-            guard !field.name.isEmpty, field.name.utf8.allSatisfy(Self.isTokenByte) else {
+            guard Self.isToken(field.name) else {
                 throw refuse(
                     "\(RequestURL.quote(field.name)) is not a field name (RFC 9110 §5.1)",
                     "use letters, digits and hyphens")
@@ -52,6 +52,11 @@ public struct RequestHeaders: Sendable, Equatable {
             }
         }
         self.fields = fields
+    }
+
+    /// Whether a text can be the name of a field (RFC 9110 §5.6.2).
+    static func isToken(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy(isTokenByte)
     }
 
     private static func isTokenByte(_ byte: UInt8) -> Bool {

@@ -22,6 +22,10 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
         public init() {}
     }
 
+    /// Statuses that are repeated where the settings do not say: those that speak of a state that may pass, of the origin
+    /// (RFC 9110 §15) or of a distributor in front of it (520 to 524).
+    public static let defaultStatuses: Set<Int> = [408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524]
+
     /// Failures that are borne.
     public let retries: Int
     /// Failures in a row.
@@ -44,15 +48,19 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
 
     /// Whether an attempt that ended like this may be repeated at all.
     ///
-    /// - Parameter status: of the response, where the outcome is `httpStatus`.
-    public static func isRetryable(_ code: OutcomeCode, status: Int?) -> Bool {
+    /// - Parameters:
+    ///   - status: of the response, where the outcome is `httpStatus`, or of the proxy's answer to CONNECT, where it is
+    ///     `proxyRefused`.
+    ///   - statuses: those that may be repeated.
+    public static func isRetryable(
+        _ code: OutcomeCode, status: Int?, statuses: Set<Int> = defaultStatuses
+    ) -> Bool {
         switch code {
-        case .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .truncated,
-            .connectionLost,
-            .originGaveUp, .stallTimeout, .laneDied:
+        case .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .headTimeout,
+            .proxyUnreachable, .truncated, .connectionLost, .originGaveUp, .stallTimeout, .tooSlow, .laneDied:
             true
-        case .httpStatus:
-            [408, 429, 500, 502, 503, 504].contains(status ?? 0)
+        case .httpStatus, .proxyRefused:
+            status.map(statuses.contains) ?? false
         case .complete, .completeUnverified, .unchanged, .cancelled, .consumerGone, .consumerTooSlow,
             .serviceStopped, .tlsCertificateExpired, .tlsWrongHost, .tlsUntrusted, .tlsFailed, .protocolError,
             .tooManyRedirects, .redirectRefused, .contentEncoded, .unexpectedPartial, .tooLarge,

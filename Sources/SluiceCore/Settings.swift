@@ -12,6 +12,9 @@ public struct Settings: Sendable, Equatable {
         public var idleSeconds = 60.0
         /// How long a lane has to end a transfer before it is killed, in seconds: 0.05 to 60.
         public var endSeconds = 2.0
+        /// How long a lane that has a job may give no sign of life before it is replaced, in seconds: 5 to 3,600; nil for
+        /// any time.
+        public var hangSeconds: Double? = 60
     }
 
     /// The gate in front of each consumer.
@@ -33,8 +36,27 @@ public struct Settings: Sendable, Equatable {
     public struct Retries: Sendable, Equatable {
         /// Attempts of a job that may fail before the job does, where it does not say: 0 to 1,000.
         public var retries = 4
+        /// Statuses of responses that may be better the next time: 400 to 599 each.
+        public var statuses = RetryPolicy.defaultStatuses
         /// How long the pauses are.
         public var pauses = RetryPolicy.Pauses()
+    }
+
+    /// Which redirects are followed, and what they take along.
+    public struct Redirects: Sendable, Equatable {
+        /// The most names that `credentialFields` may have.
+        public static let maximumFields = 32
+        /// The longest of these names, in bytes.
+        public static let maximumFieldLength = 64
+
+        /// How many redirects of one request are followed: 0 to 100.
+        public var limit = 20
+        /// Fields of a request that are not sent on to another origin, in lower case, beside those of
+        /// `RedirectPolicy.credentials`.
+        public var credentialFields: [String] = []
+
+        /// The defaults.
+        public init() {}
     }
 
     /// What becomes of a job whose consumer does not read.
@@ -86,10 +108,12 @@ public struct Settings: Sendable, Equatable {
     public var lanes = Lanes()
     /// The gate.
     public var gate = Gate()
-    /// The time limits of a job that names none.
-    public var timeouts = Timeouts(connect: 30, stall: 60, deadline: nil)
+    /// The limits on time and speed of a job that names none.
+    public var timeouts = Timeouts(connect: 30, head: 300, stall: 60, deadline: nil)
     /// The retries.
     public var retries = Retries()
+    /// The redirects.
+    public var redirects = Redirects()
     /// The parking.
     public var parking = Parking()
     /// The restart.
@@ -120,17 +144,25 @@ public struct Settings: Sendable, Equatable {
         check("lanes.minimum", lanes.minimum, 0...max(0, lanes.maximum))
         check("lanes.idle_seconds", lanes.idleSeconds, 0...86_400)
         check("lanes.end_seconds", lanes.endSeconds, 0.05...60)
+        if let seconds = lanes.hangSeconds { check("lanes.hang_seconds", seconds, 5...3600) }
         check("gate.maximum_high_watermark", gate.maximumHighWatermark, 64 << 10...1 << 30)
         check("gate.high_watermark", gate.highWatermark, 1...max(1, gate.maximumHighWatermark))
         check("gate.low_watermark", gate.lowWatermark, 0...max(1, gate.highWatermark) - 1)
         check("gate.stalled_after_seconds", gate.stalledAfterSeconds, 0.01...60)
         check("timeouts.connect_seconds", timeouts.connect, Timeouts.range)
+        check("timeouts.head_seconds", timeouts.head, Timeouts.range)
         check("timeouts.stall_seconds", timeouts.stall, Timeouts.range)
+        if let speed = timeouts.minimumSpeed { check("timeouts.minimum_speed", speed, Timeouts.speeds) }
         if let deadline = timeouts.deadline { check("timeouts.deadline_seconds", deadline, Timeouts.range) }
         check("retries.retries", retries.retries, 0...JobRequest.maximumRetries)
+        if let status = retries.statuses.filter({ !(400...599).contains($0) }).min() {
+            check("retries.statuses", status, 400...599)
+        }
         check("retries.base_seconds", retries.pauses.base, 0...3600)
         check("retries.longest_seconds", retries.pauses.longest, 0...86_400)
         check("retries.longest_retry_after_seconds", retries.pauses.longestRetryAfter, 0...86_400)
+        check("redirects.limit", redirects.limit, 0...100)
+        problems += redirects.problems()
         check("parking.after_seconds", parking.afterSeconds, 0.05...86_400)
         check("parking.holding_share", parking.holdingShare, 0...1)
         check("restart.store_after_seconds", restart.storeAfterSeconds, 0...3600)
@@ -169,5 +201,35 @@ public struct Settings: Sendable, Equatable {
             names.append("limits.connections_per_user")
         }
         return names
+    }
+}
+
+extension Settings.Redirects {
+    fileprivate func problems() -> [RequestError] {
+        func refuse(_ reason: String, _ remedy: String) -> RequestError {
+            RequestError(parameter: "redirects.credential_fields", reason: reason, remedy: remedy)
+        }
+        guard credentialFields.count <= Self.maximumFields else {
+            return [
+                refuse("there are \(credentialFields.count) of them", "name at most \(Self.maximumFields)")
+            ]
+        }
+        for name in credentialFields {
+            guard RequestHeaders.isToken(name) else {
+                return [
+                    refuse(
+                        "\(RequestURL.quote(name)) is not a field name (RFC 9110 §5.1)",
+                        "use letters, digits and hyphens")
+                ]
+            }
+            guard name.utf8.count <= Self.maximumFieldLength else {
+                return [
+                    refuse(
+                        "\(RequestURL.quote(name)) has \(name.utf8.count) bytes",
+                        "use names of at most \(Self.maximumFieldLength)")
+                ]
+            }
+        }
+        return []
     }
 }

@@ -61,6 +61,7 @@ final class JobRecord {
     var retryUsec: Int?
     var httpStatus: Int?
     var contentLength: Int?
+    var contentEncoding: String?
     var etag: String?
     var digest: BodyDigest?
     var settlement: JobAccount.Numbers?
@@ -104,6 +105,7 @@ final class JobRecord {
         job.retryUsec = retryUsec
         job.httpStatus = httpStatus
         job.contentLength = contentLength
+        job.contentEncoding = contentEncoding
         job.etag = etag
         job.digest = digest?.description
         job.laneProcessID = lane.map { Int($0.processID) }
@@ -135,6 +137,11 @@ final class JobRecord {
     /// What it has got so far. Costs two system calls while it runs.
     var numbers: JobAccount.Numbers {
         settlement ?? account?.numbers() ?? JobAccount.Numbers(received: position, delivered: position)
+    }
+
+    /// Takes over what is known of the body, for others to see.
+    func describeBody() {
+        contentLength = known?.length
     }
 
     // MARK: Attempts

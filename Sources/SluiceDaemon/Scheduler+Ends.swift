@@ -25,8 +25,8 @@ extension Scheduler {
             isDeath: isDeath, position: job.deliveredAtFailure, delivered: delivered, known: job.known,
             wantsDigest: job.request.digest != nil)
         let decision = AttemptRules.judge(
-            end, policy: &job.policy, pauses: settings.retries.pauses, secondsLeft: job.secondsLeft,
-            random: Double.random(in: 0..<1))
+            end, policy: &job.policy, statuses: settings.retries.statuses, pauses: settings.retries.pauses,
+            secondsLeft: job.secondsLeft, random: Double.random(in: 0..<1))
         switch decision {
         case .finish(let outcome):
             return .finish(outcome)

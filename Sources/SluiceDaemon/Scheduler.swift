@@ -233,7 +233,7 @@ final class Scheduler {
             store.changed(job)
             var order = LaneOrder(
                 serial: job.serial, request: job.request, gate: settings.gate, parking: settings.parking,
-                position: job.position, known: job.known)
+                redirects: settings.redirects, position: job.position, known: job.known)
             if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
             lane.give(order, sink: sink, account: account, staging: staging)
             job.sink = consume sink
@@ -333,7 +333,7 @@ final class Scheduler {
             if job.known?.length == nil { job.known?.length = facts.representation.length }
             if facts.representation.refusesRanges { job.known?.refusesRanges = true }
         }
-        job.contentLength = job.known?.length
+        job.describeBody()
         store.changed(job)
         log.responded(job)
         perform(job.machine.entered(.streaming), job)
@@ -348,7 +348,7 @@ final class Scheduler {
         // The lane may have died before it could tell.
         if job.position == 0, job.known == nil {
             job.known = job.account?.representation
-            job.contentLength = job.known?.length
+            job.describeBody()
         }
         let host = job.request.url.origin.host
         let outcome = Outcome(.laneDied, "the process that talked to \(host) died (\(exit))")

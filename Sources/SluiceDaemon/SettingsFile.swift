@@ -147,19 +147,29 @@ private struct SettingsReader {
         integer("lanes", "maximum", &settings.lanes.maximum)
         seconds("lanes", "idle_seconds", &settings.lanes.idleSeconds)
         seconds("lanes", "end_seconds", &settings.lanes.endSeconds)
+        var hang = settings.lanes.hangSeconds ?? 0
+        seconds("lanes", "hang_seconds", &hang)
+        settings.lanes.hangSeconds = hang == 0 ? nil : hang
         size("gate", "high_watermark", &settings.gate.highWatermark)
         size("gate", "low_watermark", &settings.gate.lowWatermark)
         size("gate", "maximum_high_watermark", &settings.gate.maximumHighWatermark)
         seconds("gate", "stalled_after_seconds", &settings.gate.stalledAfterSeconds)
         seconds("timeouts", "connect_seconds", &settings.timeouts.connect)
+        seconds("timeouts", "head_seconds", &settings.timeouts.head)
         seconds("timeouts", "stall_seconds", &settings.timeouts.stall)
+        var speed = settings.timeouts.minimumSpeed ?? 0
+        size("timeouts", "minimum_speed", &speed)
+        settings.timeouts.minimumSpeed = speed == 0 ? nil : speed
         var deadline = settings.timeouts.deadline ?? 0
         seconds("timeouts", "deadline_seconds", &deadline)
         settings.timeouts.deadline = deadline == 0 ? nil : deadline
         integer("retries", "retries", &settings.retries.retries)
+        statuses("retries", "statuses", &settings.retries.statuses)
         seconds("retries", "base_seconds", &settings.retries.pauses.base)
         seconds("retries", "longest_seconds", &settings.retries.pauses.longest)
         seconds("retries", "longest_retry_after_seconds", &settings.retries.pauses.longestRetryAfter)
+        integer("redirects", "limit", &settings.redirects.limit)
+        names("redirects", "credential_fields", &settings.redirects.credentialFields)
         seconds("parking", "after_seconds", &settings.parking.afterSeconds)
         share("parking", "holding_share", &settings.parking.holdingShare)
         seconds("restart", "store_after_seconds", &settings.restart.storeAfterSeconds)
@@ -227,6 +237,25 @@ private struct SettingsReader {
         guard let value = value(section, key) else { return }
         guard let string = value.string else { return wrong(section, key, "a text in quotes") }
         target = string
+    }
+
+    private mutating func statuses(_ section: String, _ key: String, _ target: inout Set<Int>) {
+        guard let value = value(section, key) else { return }
+        let numbers = value.array.map { $0.map(\.int) } ?? [nil]
+        guard !numbers.contains(nil) else {
+            return wrong(section, key, "a list of statuses, such as [429, 503]")
+        }
+        target = Set(numbers.compactMap { $0 })
+    }
+
+    /// Names of header fields, which are the same in either case.
+    private mutating func names(_ section: String, _ key: String, _ target: inout [String]) {
+        guard let value = value(section, key) else { return }
+        let texts = value.array.map { $0.map(\.string) } ?? [nil]
+        guard !texts.contains(nil) else {
+            return wrong(section, key, "a list of field names, such as [\"X-Api-Key\"]")
+        }
+        target = texts.compactMap { $0?.lowercased() }
     }
 
     private mutating func optionalText(_ section: String, _ key: String, _ target: inout String?) {

@@ -40,6 +40,7 @@ extension Ingest {
         # bytesReceived came from the origin; bytesDelivered are in the consumer's pipe or through it, always the first
         # ones of the body; bytesBuffered wait in the lane. The gate closes when highWatermark bytes wait and opens at
         # lowWatermark: gateClosures and stalledUsec say how often and for how long the consumer was the slow one.
+        # contentEncoding names the coding of a coded body, which is delivered as the origin sent it.
         # attempts counts all attempts, attemptLog has the latest; retryUsec is when the next one begins. digest is
         # "sha256:" or "sha512:" and hexadecimal digits, of a whole body, where one was asked for or checked.
         type Job (
@@ -56,6 +57,7 @@ extension Ingest {
           retryUsec: ?int,
           httpStatus: ?int,
           contentLength: ?int,
+          contentEncoding: ?string,
           bytesReceived: int,
           bytesDelivered: int,
           bytesBuffered: int,
@@ -114,22 +116,31 @@ extension Ingest {
         # reply when the job has ended, with the job, and the calls behind this one wait for that.
         #
         # headers are added to the request; those of the connection and of ranges are refused. connectTimeoutSeconds is
-        # for the head of the response, stallTimeoutSeconds for silence of the origin while the consumer keeps up,
-        # deadlineSeconds for everything. A body larger than maximumSize fails the job. retries is how many attempts may
+        # for a connection that is ready for the request, headTimeoutSeconds for the head of the response from then on,
+        # stallTimeoutSeconds for silence of the origin while the consumer keeps up, deadlineSeconds for everything. An
+        # origin that sends less than minimumSpeed bytes a second, over 30 s in which the consumer keeps up, fails the
+        # attempt; 0 is no such limit. A body larger than maximumSize fails the job. retries is how many attempts may
         # fail in a row before the job does. digest is what the body must have ("sha256:" or "sha512:" and hexadecimal
         # digits), or the name of the algorithm alone to be told it. ifNoneMatch names versions that need not be sent.
+        # identity refuses a body with a content coding. allowDowngrade follows redirects from https to http, which are
+        # also followed where digest has digits. http1 speaks HTTP/1.1 and nothing newer.
         method Fetch(
           url: string,
           headers: ?[]HeaderField,
           highWatermark: ?int,
           lowWatermark: ?int,
           connectTimeoutSeconds: ?float,
+          headTimeoutSeconds: ?float,
           stallTimeoutSeconds: ?float,
+          minimumSpeed: ?int,
           deadlineSeconds: ?float,
           maximumSize: ?int,
           retries: ?int,
           digest: ?string,
-          ifNoneMatch: ?string
+          ifNoneMatch: ?string,
+          identity: ?bool,
+          allowDowngrade: ?bool,
+          http1: ?bool
         ) -> (id: string, bodyFileDescriptor: ?int, job: ?Job)
 
         # Replies when the job has ended.

@@ -43,6 +43,8 @@ public struct Job: Codable, Sendable, Equatable {
     public var httpStatus: Int?
     /// The announced length of the body, in bytes.
     public var contentLength: Int?
+    /// The coding of the body (RFC 9110 §8.4), where it has one: it is delivered as the origin sent it.
+    public var contentEncoding: String?
     /// Bytes of the body that came from the origin.
     public var bytesReceived: Int
     /// Bytes that are in the consumer's pipe or through it: always the first of the body, without a gap.
@@ -143,10 +145,14 @@ public enum Ingest {
         public var highWatermark: Int?
         /// Bytes at which it opens again.
         public var lowWatermark: Int?
-        /// Time until the head of the response must be there, in seconds.
+        /// Time until a connection is ready for the request, TLS included, in seconds.
         public var connectTimeoutSeconds: Double?
+        /// Time from then on until the head of the final response must be there, in seconds.
+        public var headTimeoutSeconds: Double?
         /// Silence of the origin that is tolerated, in seconds.
         public var stallTimeoutSeconds: Double?
+        /// The least speed of the origin while the gate is open, in bytes a second over 30 s: 0 (none) to 1 TiB.
+        public var minimumSpeed: Int?
         /// Time for everything, in seconds; time behind a closed gate counts.
         public var deadlineSeconds: Double?
         /// The largest body that is wanted, in bytes.
@@ -157,6 +163,12 @@ public enum Ingest {
         public var digest: String?
         /// Entity-tags that the caller has (RFC 9110 §13.1.2): the outcome is `unchanged` where one is current.
         public var ifNoneMatch: String?
+        /// Refuses a body with a content coding; without it, such a body is delivered as the origin sent it.
+        public var identity: Bool?
+        /// Follows redirects from https to http. They are also followed where `digest` says what the body must have.
+        public var allowDowngrade: Bool?
+        /// Speaks nothing newer than HTTP/1.1, for origins whose HTTP/2 is broken.
+        public var http1: Bool?
 
         /// A request with the service's defaults.
         public init(url: String) {

@@ -28,8 +28,14 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     case connectionRefused
     /// The connection could not be made for another reason.
     case connectFailed
-    /// No response head arrived in time.
+    /// No connection was ready for the request in time.
     case connectTimeout
+    /// A connection was ready, and no head of a final response arrived in time.
+    case headTimeout
+    /// The proxy has no address, refuses connections, or does not answer.
+    case proxyUnreachable
+    /// The proxy answered that it does not connect to the origin.
+    case proxyRefused
     /// The certificate's time is over, or has not come.
     case tlsCertificateExpired
     /// The certificate is for another host.
@@ -45,11 +51,11 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
 
     /// The final status is not 2xx.
     case httpStatus
-    /// More than ten redirects.
+    /// More redirects than the service follows.
     case tooManyRedirects
     /// A redirect to a place that is not followed: another scheme, https to http, no valid Location.
     case redirectRefused
-    /// The response has a Content-Encoding although none was asked for.
+    /// The body has a transfer coding beside chunked, or a content coding and the job wants none.
     case contentEncoded
     /// A part of a representation came where the whole was asked for.
     case unexpectedPartial
@@ -66,6 +72,8 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     case originGaveUp
     /// No byte came from the origin for the stall timeout although the consumer was ready.
     case stallTimeout
+    /// The origin sent less than the least speed allows although the consumer was ready.
+    case tooSlow
     /// The job's total time is over.
     case deadlineExceeded
 
@@ -124,6 +132,11 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .connectFailed:
             "check the network between this machine and the host, and whether the service's unit denies the address (IPAddressDeny=)"
         case .connectTimeout: "try again later, or allow more time (--connect-timeout)"
+        case .headTimeout: "try again later, or allow more time for the answer (--head-timeout)"
+        case .proxyUnreachable:
+            "check the proxy in the service's environment (https_proxy, http_proxy, no_proxy), and whether it runs"
+        case .proxyRefused:
+            "ask the proxy's owner whether it may reach the host; after 407 set its credentials in the service's environment (https_proxy=http://USER:PASSWORD@HOST:PORT)"
         case .tlsCertificateExpired:
             "the server's owner has to renew the certificate; check this machine's clock, too"
         case .tlsWrongHost: "use the name that the certificate is for"
@@ -132,9 +145,12 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .protocolError: "the server's owner has to mend it; docs/limits.md lists what is not understood"
         case .httpStatus:
             "check the URL, and whether it needs credentials (--header); after 429 or 5xx try again later"
-        case .tooManyRedirects: "the server sends clients in circles: check the URL"
-        case .redirectRefused: "fetch the redirect's target yourself if you trust it"
-        case .contentEncoded: "the server must respect Accept-Encoding: identity"
+        case .tooManyRedirects:
+            "check the URL: the server may send clients in circles; the limit is redirects.limit of the settings"
+        case .redirectRefused:
+            "fetch the redirect's target yourself if you trust it; from https to http it takes --digest or --allow-downgrade"
+        case .contentEncoded:
+            "leave out --identity to get the body as it was sent; a transfer coding is the server's owner's to take off"
         case .unexpectedPartial: "the server answers 206 without being asked for a range"
         case .tooLarge: "allow more (--max-size)"
         case .consumerTooSlow: "read faster, or put the body into a file first (-o FILE)"
@@ -147,6 +163,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
             "fetch again; the server's owner has to mend its range requests (RFC 9110 §14)"
         case .digestMismatch: "do not use what was delivered; fetch again, or from another place"
         case .stallTimeout: "fetch again, or allow longer silence (--stall-timeout)"
+        case .tooSlow: "fetch again, or allow a lower speed (--min-speed)"
         case .deadlineExceeded: "allow more time (--deadline)"
         case .laneDied:
             "known causes: chunked trailers, a cut-off head or an absurd length; see docs/limits.md"

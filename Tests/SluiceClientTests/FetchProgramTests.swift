@@ -42,7 +42,8 @@ import Varlink
             [
                 "--header", "A: b", "-H", "C:d", "--high-watermark", "2M", "--low-watermark", "256k",
                 "--deadline", "9.5", "--connect-timeout", "2", "--stall-timeout", "3", "--max-size", "1G",
-                "--retries", "7", "--if-none-match", "\"a\", W/\"b\"",
+                "--retries", "7", "--if-none-match", "\"a\", W/\"b\"", "--head-timeout", "4.5",
+                "--min-speed", "10K", "--identity", "--allow-downgrade", "--http1.1",
             ]
         ).successful()
         var request = Ingest.FetchParameters(url: "http://h/x")
@@ -55,6 +56,11 @@ import Varlink
         request.maximumSize = 1 << 30
         request.retries = 7
         request.ifNoneMatch = "\"a\", W/\"b\""
+        request.headTimeoutSeconds = 4.5
+        request.minimumSpeed = 10 << 10
+        request.identity = true
+        request.allowDowngrade = true
+        request.http1 = true
         #expect(service.requests == [request])
 
         // The older name of an option, and a variable of a script that is empty.
@@ -69,6 +75,7 @@ import Varlink
         arguments: [
             (OutcomeCode.httpStatus, 11), (.truncated, 12), (.completeUnverified, 13), (.tooLarge, 16),
             (.laneDied, 20), (.nameNotResolved, 10), (.digestMismatch, 18), (.resourceChanged, 12),
+            (.headTimeout, 10), (.tooSlow, 12), (.proxyUnreachable, 10), (.proxyRefused, 10),
         ] as [(OutcomeCode, Int32)])
     func failed(code: OutcomeCode, status: Int32) throws {
         let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(code)))

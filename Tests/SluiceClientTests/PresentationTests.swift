@@ -66,6 +66,22 @@ import Testing
         }
     }
 
+    @Test("a coded body is called so")
+    func coded() {
+        var job = job()
+        #expect(!JobDetails.render(job, nowUsec: 12_000_000).contains("Encoding"))
+        job.contentEncoding = "gzip"
+        #expect(
+            JobDetails.render(job, nowUsec: 12_000_000).contains("Encoding: gzip, as the server sent it\n"))
+        #expect(
+            JobDetails.line(job, nowUsec: 12_000_000)
+                == "k2x  streaming  5.0 MB of 10.0 MB, 50 %  gzip  500 kB/s")
+        job.contentEncoding = "a\u{1B}[2Jb\n"
+        for text in [JobDetails.render(job, nowUsec: 0), JobDetails.line(job, nowUsec: 0)] {
+            #expect(text.contains("a?[2Jb?"))
+        }
+    }
+
     /// After one attempt that failed and one that was parked, before the third.
     private func retrying() -> Job {
         var job = job()

@@ -67,6 +67,20 @@ import Testing
         #expect(meter.line(at: 4, on: wide).hasPrefix("100 % [======================================]"))
     }
 
+    @Test("says that a body is coded, in the line where there is room, and at the end")
+    func coded() {
+        var coded = job(.streaming, 3_000_000)
+        coded.contentEncoding = "gzip"
+        var meter = ProgressMeter(at: 0)
+        meter.update(coded, at: 0)
+        #expect(meter.line(at: 1, on: wide) == "3.0 MB  gzip  0 B/s  0:01 elapsed")
+        #expect(meter.line(at: 1, on: Terminal(width: 24, isUnicode: false)) == "3.0 MB  0 B/s")
+        #expect(meter.summary(of: coded, at: 1) == "3.0 MB in 1.0 s (3.0 MB/s); coded as gzip")
+        coded.contentEncoding = "\u{1B}]0;" + String(repeating: "x", count: 1000)
+        meter.update(coded, at: 1)
+        #expect(meter.line(at: 1, on: wide) == "3.0 MB  ?]0;xxxxxxxxxxxx  0 B/s  0:01 elapsed")
+    }
+
     @Test("draws eighths of a character where it may")
     func blocks() {
         var meter = ProgressMeter(at: 0)

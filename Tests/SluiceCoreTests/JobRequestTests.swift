@@ -31,6 +31,60 @@ struct JobRequestTests {
         #expect(try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: settings).retries == 17)
     }
 
+    @Test("the time for the head, and the least speed: the service's where they are not said, and none for 0")
+    func limits() throws {
+        var settings = Settings()
+        settings.timeouts.head = 7
+        settings.timeouts.minimumSpeed = 8
+        var parameters = Ingest.FetchParameters(url: "http://h/")
+        let usual = try JobRequest(parameters, settings: settings)
+        #expect(usual.timeouts.head == 7 && usual.timeouts.minimumSpeed == 8)
+        parameters.headTimeoutSeconds = 0.5
+        parameters.minimumSpeed = 0
+        let own = try JobRequest(parameters, settings: settings)
+        #expect(own.timeouts.head == 0.5 && own.timeouts.minimumSpeed == nil)
+        #expect(try JobRequest(restoring: own.parameters) == own)
+        #expect(try request { _ in }.timeouts == Settings().timeouts)
+        for speed in [1, 1 << 40] {
+            #expect(try request { $0.minimumSpeed = speed }.timeouts.minimumSpeed == speed)
+        }
+        for speed in [-1, 1 << 40 + 1, .min, .max] { refused("minimumSpeed") { $0.minimumSpeed = speed } }
+        for seconds in [0, -1, 31_536_001, .nan, .infinity] {
+            refused("headTimeoutSeconds") { $0.headTimeoutSeconds = seconds }
+        }
+    }
+
+    @Test("what a job may ask for beside: off where it is not said")
+    func flags() throws {
+        for value in [nil, false, true] {
+            let request = try request {
+                $0.identity = value; $0.allowDowngrade = value; $0.http1 = value
+            }
+            let order = LaneOrder(serial: 1, request: request)
+            for flag in [order.requiresIdentity, order.redirects.allowsDowngrade, order.http1Only] {
+                #expect(flag == (value ?? false))
+            }
+        }
+    }
+
+    @Test("with a digest that is expected, https to http is followed, with one that is only told it is not")
+    func downgrade() throws {
+        #expect(try request { $0.digest = "sha256:" + String(repeating: "0", count: 64) }.allowsDowngrade)
+        #expect(try !request { $0.digest = "sha256" }.allowsDowngrade)
+    }
+
+    @Test("a request that an older service has stored is taken, with the defaults for what it did not know")
+    func older() throws {
+        let stored = """
+            {"url":"http://h/","headers":[],"highWatermark":1048576,"lowWatermark":262144,
+            "connectTimeoutSeconds":3,"stallTimeoutSeconds":60,"retries":4}
+            """
+        let parameters = try JSONDecoder().decode(Ingest.FetchParameters.self, from: Data(stored.utf8))
+        let request = try JobRequest(restoring: parameters)
+        #expect(request.timeouts == Timeouts(connect: 3, head: 300, stall: 60, deadline: nil))
+        #expect(!request.requiresIdentity && !request.allowsDowngrade && !request.http1Only)
+    }
+
     @Test("a digest is read at the door")
     func digest() throws {
         #expect(try request { $0.digest = "sha256" }.digest?.algorithm == .sha256)
@@ -130,6 +184,8 @@ struct JobRequestTests {
         settings.gate.lowWatermark = Int.random(in: 0..<settings.gate.highWatermark, using: &generator)
         settings.timeouts.deadline = maybe(Double.random(in: 0.001...1e6, using: &generator))
         settings.limits.maximumSize = maybe(Int.random(in: 1...Int.max, using: &generator))
+        settings.timeouts.head = Double.random(in: 0.001...1e6, using: &generator)
+        settings.timeouts.minimumSpeed = maybe(Int.random(in: 1...1 << 40, using: &generator))
         settings.retries.retries = Int.random(in: 0...1000, using: &generator)
         #expect(settings.problems().isEmpty)
 
@@ -151,6 +207,11 @@ struct JobRequestTests {
         parameters.digest = maybe(
             ["sha256", "SHA512", "sha256:" + hexadecimal(32), "Sha512:" + hexadecimal(64)]
                 .randomElement(using: &generator) ?? "sha256")
+        parameters.headTimeoutSeconds = maybe(Double.random(in: 0.001...1e7, using: &generator))
+        parameters.minimumSpeed = maybe(Int.random(in: 0...1 << 40, using: &generator))
+        parameters.identity = maybe(Bool.random(using: &generator))
+        parameters.allowDowngrade = maybe(Bool.random(using: &generator))
+        parameters.http1 = maybe(Bool.random(using: &generator))
         parameters.ifNoneMatch = maybe(" \"a\", W/\"\(hexadecimal(4))\" ")
         return (parameters, settings)
     }

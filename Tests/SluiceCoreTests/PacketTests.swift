@@ -45,10 +45,19 @@ struct PacketTests {
         parameters.deadlineSeconds = 0.5
         parameters.digest = digest.description
         parameters.ifNoneMatch = "\"a\", \"b\""
+        parameters.headTimeoutSeconds = 0.25
+        parameters.minimumSpeed = 1 << 40
+        parameters.identity = true
+        parameters.http1 = true
+        var redirects = Settings.Redirects()
+        redirects.limit = 0
+        redirects.credentialFields = ["x-a", "x-b"]
         let full = try JobRequest(parameters, settings: Settings())
         return [
             .order(LaneOrder(serial: 1, request: small)),
-            .order(LaneOrder(serial: 2, request: full, position: 7, known: representation())),
+            .order(
+                LaneOrder(
+                    serial: 2, request: full, redirects: redirects, position: 7, known: representation())),
             .end(serial: 3), .pipesGrown(serial: 4),
         ]
     }
@@ -58,11 +67,30 @@ struct PacketTests {
     func version() {
         let ended = LaneReport.ended(
             serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
-        #expect(LaneReport.wire == 2)
+        #expect(LaneReport.wire == 3)
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
         // Kind, serial; the code and the sentence, each behind its length; four fields that are absent; two that are true.
         let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
         #expect(ended.packet == head + [0, 0, 0, 0, 1, 1])
+    }
+
+    @Test("of orders have the bytes of their version, too")
+    func orders() throws {
+        var parameters = Ingest.FetchParameters(url: "http://h/")
+        parameters.allowDowngrade = true
+        parameters.http1 = true
+        parameters.minimumSpeed = 7
+        var redirects = Settings.Redirects()
+        redirects.credentialFields = ["x"]
+        let request = try JobRequest(parameters, settings: Settings())
+        let packet = LaneCommand.order(LaneOrder(serial: 1, request: request, redirects: redirects)).packet
+        func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
+        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is taken; HTTP/1.1 only.
+        let end = [0, 0, 0] + word(20) + word(1) + word(1) + Array("x".utf8) + [1] + [0] + [1]
+        #expect(Array(packet.suffix(end.count)) == end)
+        // No deadline, the least speed; no largest body.
+        let limits = [0] + [1] + word(7) + [0]
+        #expect(packet.indices.contains { Array(packet[$0...].prefix(limits.count)) == limits })
     }
 
     @Test("say what was said")

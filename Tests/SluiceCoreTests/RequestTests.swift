@@ -69,7 +69,8 @@ struct RequestTests {
     @Test("what is left out comes from the settings")
     func defaults() throws {
         var settings = Settings()
-        settings.timeouts = Timeouts(connect: 1, stall: 2, deadline: 3)
+        settings.timeouts = Timeouts(
+            connect: 1, head: 4, stall: 2, deadline: 3, minimumSpeed: 5)
         settings.limits.maximumSize = 1000
         let request = try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: settings)
         #expect(request.marks.high == settings.gate.highWatermark)

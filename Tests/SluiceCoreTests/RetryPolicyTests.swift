@@ -159,20 +159,40 @@ struct RetryPolicyTests {
     @Test("what passes by itself is repeated, and nothing else")
     func retryable() {
         let passing: Set<OutcomeCode> = [
-            .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .truncated,
-            .connectionLost,
-            .originGaveUp, .stallTimeout, .laneDied,
+            .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .headTimeout,
+            .proxyUnreachable, .truncated, .connectionLost, .originGaveUp, .stallTimeout, .tooSlow, .laneDied,
         ]
-        for code in OutcomeCode.allCases where code != .httpStatus {
+        for code in OutcomeCode.allCases where code != .httpStatus && code != .proxyRefused {
             #expect(RetryPolicy.isRetryable(code, status: nil) == passing.contains(code), "\(code)")
             #expect(RetryPolicy.isRetryable(code, status: 503) == passing.contains(code), "\(code)")
         }
     }
 
-    @Test("of the statuses it is six")
-    func statuses() {
-        let repeated = (-1...1000).filter { RetryPolicy.isRetryable(.httpStatus, status: $0) }
-        #expect(repeated == [408, 429, 500, 502, 503, 504])
-        #expect(!RetryPolicy.isRetryable(.httpStatus, status: nil))
+    @Test(
+        "of the statuses it is eleven, of the origin and of a proxy",
+        arguments: [OutcomeCode.httpStatus, .proxyRefused])
+    func statuses(_ code: OutcomeCode) {
+        let repeated = (-1...1000).filter { RetryPolicy.isRetryable(code, status: $0) }
+        #expect(repeated == [408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524])
+        #expect(!RetryPolicy.isRetryable(code, status: nil))
+    }
+
+    @Test("of the statuses it is those of the settings", arguments: [OutcomeCode.httpStatus, .proxyRefused])
+    func chosenStatuses(_ code: OutcomeCode) {
+        #expect(RetryPolicy.isRetryable(code, status: 404, statuses: [404, 407]))
+        #expect(!RetryPolicy.isRetryable(code, status: 503, statuses: [404, 407]))
+        #expect(!RetryPolicy.isRetryable(code, status: 503, statuses: []))
+        #expect(
+            RetryPolicy.isRetryable(.connectTimeout, status: 503, statuses: []), "of the others none matters")
+        func decide(_ statuses: Set<Int>) -> AttemptDecision {
+            let end = AttemptEnd(
+                outcome: Outcome(code, "so"), status: 407, position: 0, delivered: 0, known: nil,
+                wantsDigest: false)
+            var policy = RetryPolicy(retries: 1)
+            return AttemptRules.judge(
+                end, policy: &policy, statuses: statuses, pauses: pauses, secondsLeft: nil, random: 0)
+        }
+        #expect(decide([407]) == .retry(pause: 0))
+        #expect(decide([503]) == .finish(Outcome(code, "so")))
     }
 }

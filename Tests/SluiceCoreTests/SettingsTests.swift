@@ -1,4 +1,5 @@
 import SluiceCore
+import SluiceInterface
 import Testing
 
 @Suite("Settings")
@@ -25,7 +26,24 @@ struct SettingsTests {
         named("gate.maximum_high_watermark") { $0.gate.maximumHighWatermark = 1 }
         named("gate.stalled_after_seconds") { $0.gate.stalledAfterSeconds = .infinity }
         named("timeouts.connect_seconds") { $0.timeouts.connect = 0 }
+        for seconds in [0, 31_536_001, .nan] { named("timeouts.head_seconds") { $0.timeouts.head = seconds } }
         named("timeouts.stall_seconds") { $0.timeouts.stall = .nan }
+        for speed in [0, -1, 1 << 40 + 1, .max] {
+            named("timeouts.minimum_speed") { $0.timeouts.minimumSpeed = speed }
+        }
+        for seconds in [0, 4.9, 3601, .nan] { named("lanes.hang_seconds") { $0.lanes.hangSeconds = seconds } }
+        for statuses in [[399], [600], [503, 200], [.min, .max]] as [Set<Int>] {
+            named("retries.statuses") { $0.retries.statuses = statuses }
+        }
+        for limit in [-1, 101] { named("redirects.limit") { $0.redirects.limit = limit } }
+        let longest = String(repeating: "x", count: Settings.Redirects.maximumFieldLength)
+        for names in [[""], ["x", "x y"], ["x:"], ["é"], ["x\r"], [longest + "x"]] {
+            named("redirects.credential_fields") { $0.redirects.credentialFields = names }
+        }
+        named("redirects.credential_fields") {
+            $0.redirects.credentialFields = Array(
+                repeating: longest, count: Settings.Redirects.maximumFields + 1)
+        }
         named("timeouts.deadline_seconds") { $0.timeouts.deadline = 1e9 }
         for number in [-1, 1001, .max] { named("retries.retries") { $0.retries.retries = number } }
         for seconds in [-0.001, 3600.1, .nan, .infinity, -.infinity] {
@@ -66,6 +84,11 @@ struct SettingsTests {
         least.restart.drainSeconds = 0
         least.limits.jobs = 1
         least.limits.jobsPerUser = 1
+        least.timeouts.head = 0.001
+        least.timeouts.minimumSpeed = 1
+        least.lanes.hangSeconds = 5
+        least.retries.statuses = []
+        least.redirects.limit = 0
         #expect(least.problems().isEmpty, "\(least.problems())")
         var most = Settings()
         most.retries.retries = 1000
@@ -78,6 +101,14 @@ struct SettingsTests {
         most.restart.drainSeconds = 86_400
         most.limits.jobs = 6000
         most.limits.jobsPerUser = 6000
+        most.timeouts.head = 31_536_000
+        most.timeouts.minimumSpeed = 1 << 40
+        most.lanes.hangSeconds = 3600
+        most.retries.statuses = Set(400...599)
+        most.redirects.limit = 100
+        most.redirects.credentialFields = Array(
+            repeating: String(repeating: "x", count: Settings.Redirects.maximumFieldLength),
+            count: Settings.Redirects.maximumFields)
         #expect(most.problems().isEmpty, "\(most.problems())")
     }
 
@@ -91,6 +122,21 @@ struct SettingsTests {
         settings.limits.connections = .min
         settings.pipes.grownCapacity = .min
         #expect(settings.problems().count >= 6)
+    }
+
+    @Test("what is a credential stays behind, whatever its letters, and nothing else does")
+    func credentials() throws {
+        var redirects = Settings.Redirects()
+        redirects.credentialFields = ["x-api-key"]
+        let request = try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: Settings())
+        let policy = LaneOrder(serial: 1, request: request, redirects: redirects).redirects
+        #expect(policy.limit == 20 && !policy.allowsDowngrade)
+        for name in ["Authorization", "cookie", "Proxy-Authorization", "X-API-Key"] {
+            #expect(policy.isCredential(name), "\(name)")
+        }
+        for name in ["User-Agent", "Accept", "X-Api-Key2", "Cookie2", ""] {
+            #expect(!policy.isCredential(name), "\(name)")
+        }
     }
 
     @Test("what needs a restart is told, and nothing else")

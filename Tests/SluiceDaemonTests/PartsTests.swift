@@ -179,6 +179,24 @@ struct PartsTests {
         #expect(stored.isParked == false && stored.id == job.id)
     }
 
+    @Test("a job that is taken up again has the parameters that it had, and the coding of its body")
+    func parametersAreStored() throws {
+        var parameters = Ingest.FetchParameters(url: "http://h/")
+        parameters.headTimeoutSeconds = 0.25
+        parameters.minimumSpeed = 1000
+        parameters.identity = true
+        parameters.allowDowngrade = true
+        parameters.http1 = true
+        let job = JobRecord(
+            id: "a", request: try JobRequest(parameters, settings: Settings()),
+            owner: PeerCredentials(processID: 1, userID: 7, groupID: 7))
+        job.contentEncoding = "gzip"
+        let record = try #require(StoredJob(job).encoded.flatMap { StoredJob(encoded: $0) }).makeRecord()
+        #expect(record.request == job.request)
+        #expect(record.snapshot().contentEncoding == "gzip")
+        #expect(LaneOrder(serial: 1, request: record.request) == LaneOrder(serial: 1, request: job.request))
+    }
+
     @Test("a job that 0.2.0 has stored has the time that it had, as far as the time of day tells")
     func storedByEarlierVersion() throws {
         let new = try job(JobTable(), of: 7)

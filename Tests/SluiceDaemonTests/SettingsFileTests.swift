@@ -47,7 +47,7 @@ struct SettingsFileTests {
         let settings = try SettingsFile.parse(
             """
             service.socket = "/s"
-            lanes = { minimum = 1, maximum = 9, idle_seconds = 5, end_seconds = 1.5 }
+            lanes = { minimum = 1, maximum = 9, idle_seconds = 5, end_seconds = 1.5, hang_seconds = 5 }
             [gate]
             high_watermark = "2M"
             low_watermark = 7
@@ -55,13 +55,19 @@ struct SettingsFileTests {
             stalled_after_seconds = 0.5
             [timeouts]
             connect_seconds = 1
+            head_seconds = 4
             stall_seconds = 2
+            minimum_speed = "10K"
             deadline_seconds = 3
             [retries]
             retries = 7
+            statuses = [503, 429, 503]
             base_seconds = 0.25
             longest_seconds = 8
             longest_retry_after_seconds = 9
+            [redirects]
+            limit = 3
+            credential_fields = ["X-Api-Key", "x-token"]
             [parking]
             after_seconds = 2.5
             holding_share = 0.75
@@ -87,15 +93,20 @@ struct SettingsFileTests {
         expected.lanes.maximum = 9
         expected.lanes.idleSeconds = 5
         expected.lanes.endSeconds = 1.5
+        expected.lanes.hangSeconds = 5
         expected.gate.highWatermark = 2 << 20
         expected.gate.lowWatermark = 7
         expected.gate.maximumHighWatermark = 1 << 30
         expected.gate.stalledAfterSeconds = 0.5
-        expected.timeouts = Timeouts(connect: 1, stall: 2, deadline: 3)
+        expected.timeouts = Timeouts(
+            connect: 1, head: 4, stall: 2, deadline: 3, minimumSpeed: 10 << 10)
         expected.retries.retries = 7
+        expected.retries.statuses = [429, 503]
         expected.retries.pauses.base = 0.25
         expected.retries.pauses.longest = 8
         expected.retries.pauses.longestRetryAfter = 9
+        expected.redirects.limit = 3
+        expected.redirects.credentialFields = ["x-api-key", "x-token"]
         expected.parking.afterSeconds = 2.5
         expected.parking.holdingShare = 0.75
         expected.restart.storeAfterSeconds = 0
@@ -132,8 +143,8 @@ struct SettingsFileTests {
         }
         #expect(
             try problems("nonsense = 1") == [
-                "nonsense: there is no such section; there are gate, lanes, limits, log, parking, pipes, restart, "
-                    + "retries, service, timeouts"
+                "nonsense: there is no such section; there are gate, lanes, limits, log, parking, pipes, redirects, "
+                    + "restart, retries, service, timeouts"
             ])
     }
 
@@ -153,7 +164,13 @@ struct SettingsFileTests {
             ("retries.retries", "1.5"), ("retries.base_seconds", "\"1\""), ("retries.longest_seconds", "inf"),
             ("retries.longest_retry_after_seconds", "nan"), ("parking.after_seconds", "true"),
             ("parking.holding_share", "\"half\""), ("parking.holding_share", "nan"),
-            ("restart.store_after_seconds", "[]"), ("restart.drain_seconds", "1979-05-27"),
+            ("restart.store_after_seconds", "[]"), ("lanes.hang_seconds", "\"60\""),
+            ("timeouts.head_seconds", "nan"), ("timeouts.minimum_speed", "1.5"),
+            ("redirects.limit", "\"20\""),
+            ("retries.statuses", "503"), ("retries.statuses", "[503, \"504\"]"),
+            ("retries.statuses", "[503.5]"),
+            ("redirects.credential_fields", "\"X-Api-Key\""), ("redirects.credential_fields", "[\"X\", 1]"),
+            ("restart.drain_seconds", "1979-05-27"),
         ])
     func wrongNumbers(_ key: String, _ value: String) throws {
         let problems = try problems("\(key) = \(value)")
@@ -168,6 +185,13 @@ struct SettingsFileTests {
             ("retries.base_seconds", "3601", "0.0 to 3600.0"),
             ("retries.longest_seconds", "86401", "0.0 to 86400.0"),
             ("retries.longest_retry_after_seconds", "-1", "0.0 to 86400.0"),
+            ("lanes.hang_seconds", "4.9", "5.0 to 3600.0"), ("lanes.hang_seconds", "3601", "5.0 to 3600.0"),
+            ("timeouts.head_seconds", "0", "0.001 to 31536000.0"),
+            ("timeouts.minimum_speed", "-1", "1 to 1099511627776"),
+            ("timeouts.minimum_speed", "\"2T\"", "1 to 1099511627776"),
+            ("retries.statuses", "[503, 399]", "400 to 599"),
+            ("retries.statuses", "[600, 601]", "400 to 599"),
+            ("redirects.limit", "101", "0 to 100"), ("redirects.limit", "-1", "0 to 100"),
             ("parking.after_seconds", "0", "0.05 to 86400.0"),
             ("parking.holding_share", "1.01", "0.0 to 1.0"),
             ("restart.store_after_seconds", "3601", "0.0 to 3600.0"),
@@ -181,12 +205,31 @@ struct SettingsFileTests {
                 && problems.first?.hasSuffix("give a value from \(range)") == true, "\(problems)")
     }
 
-    @Test("0 means no deadline, no largest body and the kernel's budget")
+    @Test("0 means no deadline, no least speed, no hang, no largest body and the kernel's budget")
     func zeros() throws {
         let settings = try SettingsFile.parse(
-            "timeouts.deadline_seconds = 0\nlimits.maximum_size = 0\npipes.budget = 0", path: "f")
+            "timeouts.deadline_seconds = 0\ntimeouts.minimum_speed = 0\nlanes.hang_seconds = 0\n"
+                + "limits.maximum_size = 0\npipes.budget = 0", path: "f")
         #expect(settings.timeouts.deadline == nil && settings.limits.maximumSize == nil)
         #expect(settings.pipes.budget == nil)
+        #expect(settings.timeouts.minimumSpeed == nil && settings.lanes.hangSeconds == nil)
+    }
+
+    @Test("lists may be empty, and are bounded")
+    func lists() throws {
+        let settings = try SettingsFile.parse(
+            "retries.statuses = []\nredirects.credential_fields = []", path: "f")
+        #expect(settings.retries.statuses.isEmpty && settings.redirects.credentialFields.isEmpty)
+        let names = (0...Settings.Redirects.maximumFields).map { "\"X-\($0)\"" }
+        let most = "redirects.credential_fields = [\(names.dropLast().joined(separator: ","))]"
+        #expect(try SettingsFile.parse(most, path: "f").redirects.credentialFields.last == "x-31")
+        let more = "redirects.credential_fields = [\(names.joined(separator: ","))]"
+        #expect(try problems(more) == ["redirects.credential_fields: there are 33 of them: name at most 32"])
+        for name in ["", "X Y", "X:", "Ä", "x\\t"] {
+            let problems = try problems("redirects.credential_fields = [\"X\", \"\(name)\"]")
+            #expect(
+                problems.count == 1 && problems.first?.contains("is not a field name") == true, "\(problems)")
+        }
     }
 
     @Test("all mistakes are told at once, each with the file and its key")

@@ -68,6 +68,7 @@ struct DescriptionTests {
         job.finishedUsec = 1
         job.httpStatus = 200
         job.contentLength = 1
+        job.contentEncoding = "gzip"
         job.attempts = 2
         job.attemptLog = [Self.attempt(), Attempt(number: 2, position: 5, startedUsec: 6)]
         job.retryUsec = 7
@@ -110,12 +111,17 @@ struct DescriptionTests {
         fetch.highWatermark = 1
         fetch.lowWatermark = 0
         fetch.connectTimeoutSeconds = 0.5
+        fetch.headTimeoutSeconds = 0.5
         fetch.stallTimeoutSeconds = 1
+        fetch.minimumSpeed = 5
         fetch.deadlineSeconds = 2
         fetch.maximumSize = 3
         fetch.retries = 4
         fetch.digest = "sha256"
         fetch.ifNoneMatch = "\"a\""
+        fetch.identity = true
+        fetch.allowDowngrade = false
+        fetch.http1 = true
         try agrees(fetch, interface.methods["Fetch"]?.parameters)
         for name in ["Wait", "Show", "Cancel"] {
             try agrees(Ingest.JobParameters(id: "a"), interface.methods[name]?.parameters)

@@ -15,6 +15,7 @@ public enum JobDetails {
         }
         lines.add("HTTP status", job.httpStatus.map { "\($0)" } ?? "none yet")
         lines.add("Size", job.contentLength.map(bytes) ?? "not announced")
+        if let coding = job.contentEncoding { lines.add("Encoding", "\(coding), as the server sent it") }
         if let etag = job.etag { lines.add("Entity-tag", etag) }
         if let digest = job.digest { lines.add("Digest", digest) }
         lines.add("Received", bytes(job.bytesReceived))
@@ -67,6 +68,7 @@ public enum JobDetails {
     public static func line(_ job: Job, nowUsec: Int) -> String {
         var text = "\(job.id)  \(JobTable.word(for: job))  \(ByteSize.describe(job.bytesDelivered))"
         if let size = job.contentLength { text += " of \(ByteSize.describe(size))\(percent(job))" }
+        if let coding = job.contentEncoding { text += "  \(coding)" }
         if let rate = JobTimes.rate(of: job, nowUsec: nowUsec) { text += "  \(rate)" }
         if job.stalledUsec > 0 {
             text += "  gate closed \(Elapsed.brief(Double(job.stalledUsec) / 1e6))"

@@ -110,6 +110,7 @@ public struct ProgressMeter: Sendable {
         let span = seconds - start
         var text = "\(ByteSize.describe(job.bytesDelivered)) in \(Elapsed.brief(span))"
         if let rate = Elapsed.rate(bytes: job.bytesDelivered, seconds: span) { text += " (\(rate))" }
+        if let coding = Self.coding(of: job) { text += "; coded as \(coding)" }
         if meter.isConsumerSlow(at: seconds) { text += "; consumer was slow: \(meter.closed(at: seconds))" }
         return text
     }
@@ -131,6 +132,7 @@ public struct ProgressMeter: Sendable {
         let bytes = ByteSize.describe(job.bytesDelivered)
         parts.append(Part(bytes, weight: 10))
         if let total { parts.append(Part("of \(ByteSize.describe(total))", weight: 4, joins: " ")) }
+        if let coding = Self.coding(of: job) { parts.append(Part(coding, weight: 2)) }
         let rate = rate(at: seconds)
         if let rate, let whole = Int(exactly: rate.rounded()) {
             parts.append(Part("\(ByteSize.describe(whole))/s", weight: 8))
@@ -146,6 +148,11 @@ public struct ProgressMeter: Sendable {
             parts.append(Part(closed(at: seconds), weight: 6, joins: ": "))
         }
         return parts
+    }
+
+    /// The coding of a body that is coded: who expects a text had better know. Short enough to leave room for others.
+    private static func coding(of job: Job) -> String? {
+        job.contentEncoding.map { Terminal.printable(String($0.prefix(16))) }
     }
 
     private static func fraction(of job: Job) -> Double? {

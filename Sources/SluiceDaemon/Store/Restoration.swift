@@ -145,7 +145,7 @@ final class Restoration {
         job.known = account.representation ?? job.known
         if refusesRanges { job.known?.refusesRanges = true }
         job.deliveredAtFailure = position
-        job.contentLength = job.known?.length
+        job.describeBody()
         let end = AttemptEnd(
             outcome: Outcome(.laneDied, "the service was restarted after \(position) bytes"), isDeath: true,
             position: position, delivered: position, known: job.known, wantsDigest: job.request.digest != nil)

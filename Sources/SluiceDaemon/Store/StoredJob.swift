@@ -30,6 +30,8 @@ struct StoredJob: Codable, Sendable {
     var etag: String?
     var httpStatus: Int?
     var contentLength: Int?
+    /// Nil also in what 0.3.0 has written, which took no coded bodies.
+    var contentEncoding: String?
     var isParked: Bool
     /// It was to end like this, and its lane had not let go of it.
     var ending: Outcome?
@@ -52,6 +54,7 @@ struct StoredJob: Codable, Sendable {
         etag = job.etag
         httpStatus = job.httpStatus
         contentLength = job.contentLength
+        contentEncoding = job.contentEncoding
         isParked = job.machine.publicState == .parked
         ending = job.machine.endingOutcome
     }
@@ -76,6 +79,7 @@ struct StoredJob: Codable, Sendable {
         job.etag = etag
         job.httpStatus = httpStatus
         job.contentLength = contentLength
+        job.contentEncoding = contentEncoding
         return job
     }
 

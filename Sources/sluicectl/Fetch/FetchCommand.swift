@@ -58,11 +58,25 @@ struct FetchCommand: ParsableCommand {
         help: ArgumentHelp("Time for everything; --timeout is its older name.", valueName: "seconds"))
     var deadline: Double?
 
-    @Option(help: ArgumentHelp("Time until the response begins.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "Time until a connection is ready for the request, TLS included.", valueName: "seconds"))
     var connectTimeout: Double?
+
+    @Option(
+        help: ArgumentHelp(
+            "Time from then on until the response begins, redirects included.", valueName: "seconds"))
+    var headTimeout: Double?
 
     @Option(help: ArgumentHelp("How long the origin may be silent.", valueName: "seconds"))
     var stallTimeout: Double?
+
+    @Option(
+        name: .customLong("min-speed"),
+        help: ArgumentHelp(
+            "The least that the origin must send: bytes a second over 30 s, 10K; 0 is no limit.",
+            valueName: "rate"))
+    var minimumSpeed: ByteCount?
 
     @Option(help: ArgumentHelp("Fail if the body is larger.", valueName: "size"))
     var maxSize: ByteCount?
@@ -89,6 +103,15 @@ struct FetchCommand: ParsableCommand {
             "The same with the version in FILE, which remembers the one of a complete body.",
             valueName: "file"), completion: .file())
     var etagFile: String?
+
+    @Flag(help: "Refuse a body with a content coding, such as gzip, in place of taking it as it is sent.")
+    var identity = false
+
+    @Flag(help: "Follow redirects from https to http, too.")
+    var allowDowngrade = false
+
+    @Flag(name: .customLong("http1.1"), help: "Speak HTTP/1.1, for servers whose HTTP/2 is broken.")
+    var http1 = false
 
     @Flag(help: "Take a body that ended with the connection, whole or not.")
     var acceptUnverified = false
@@ -125,7 +148,8 @@ struct FetchCommand: ParsableCommand {
             throw ValidationError("“\(header)” is no header: write 'Name: value'.")
         }
         for (name, value) in [
-            ("deadline", deadline), ("connect-timeout", connectTimeout), ("stall-timeout", stallTimeout),
+            ("deadline", deadline), ("connect-timeout", connectTimeout), ("head-timeout", headTimeout),
+            ("stall-timeout", stallTimeout),
         ] {
             if let value, !(value.isFinite && value > 0) {
                 throw ValidationError("--\(name) must be a number of seconds above 0.")
@@ -163,11 +187,17 @@ struct FetchCommand: ParsableCommand {
         request.highWatermark = highWatermark?.bytes
         request.lowWatermark = lowWatermark?.bytes
         request.connectTimeoutSeconds = connectTimeout
+        request.headTimeoutSeconds = headTimeout
         request.stallTimeoutSeconds = stallTimeout
+        request.minimumSpeed = minimumSpeed?.bytes
         request.deadlineSeconds = deadline
         request.maximumSize = maxSize?.bytes
         request.retries = retries
         request.digest = digestOption?.description
+        // What is not said is not sent: an older service does not know it.
+        request.identity = identity ? true : nil
+        request.allowDowngrade = allowDowngrade ? true : nil
+        request.http1 = http1 ? true : nil
         // Scripts pass on what they have, which may be nothing.
         request.ifNoneMatch = ifNoneMatch.flatMap { $0.isEmpty ? nil : $0 }
         return request
