@@ -64,12 +64,19 @@ static bool reserve_field(struct head *head)
 }
 
 // A bare CR in a value, and a NUL, are read as a blank (RFC 9110 §5.5).
-static void append(struct head *head, const char *text, size_t length)
+static bool is_padding(char c) { return is_blank(c) || c == '\r' || c == '\0'; }
+
+// Room has been made before.
+static void append_value(struct head *head, const char *text, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        head->bytes[head->length++] = c == '\r' || c == '\n' || c == '\0' ? ' ' : c;
-    }
+    for (size_t i = 0; i < length; i++)
+        head->bytes[head->length++] = text[i] == '\r' || text[i] == '\0' ? ' ' : text[i];
+}
+
+static void append_name(struct head *head, const char *text, size_t length)
+{
+    memcpy(head->bytes + head->length, text, length);
+    head->length += length;
 }
 
 // "HTTP/1.1 200 OK", with any number of blanks, and with or without what is
@@ -114,7 +121,7 @@ static enum head_event add_fold(struct head *head, const char *line, size_t leng
 {
     if (head->count == 0)
         return refuse(head, line, length);
-    while (length > 0 && is_blank(*line)) {
+    while (length > 0 && is_padding(*line)) {
         line++;
         length--;
     }
@@ -126,7 +133,7 @@ static enum head_event add_fold(struct head *head, const char *line, size_t leng
     struct head_field *field = &head->fields[head->count - 1];
     if (field->value_length > 0)
         head->bytes[head->length++] = ' ';
-    append(head, line, length);
+    append_value(head, line, length);
     field->value_length = (uint32_t)(head->length - field->value);
     return HEAD_MORE;
 }
@@ -144,7 +151,7 @@ static enum head_event add_field(struct head *head, const char *line, size_t len
         return HEAD_MORE;
     const char *value = colon + 1;
     const char *end = line + length;
-    while (value < end && is_blank(*value))
+    while (value < end && is_padding(*value))
         value++;
     size_t value_length = (size_t)(end - value);
     if (head->count == HEAD_MAXIMUM_FIELDS)
@@ -154,10 +161,10 @@ static enum head_event add_field(struct head *head, const char *line, size_t len
     struct head_field *field = &head->fields[head->count++];
     field->name = (uint32_t)head->length;
     field->name_length = (uint32_t)name_length;
-    append(head, line, name_length);
+    append_name(head, line, name_length);
     field->value = (uint32_t)head->length;
     field->value_length = (uint32_t)value_length;
-    append(head, value, value_length);
+    append_value(head, value, value_length);
     return HEAD_MORE;
 }
 
@@ -180,7 +187,7 @@ enum head_event head_add_line(struct head *head, const char *line, size_t length
     while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
         length--;
     bool is_empty = length == 0;
-    while (length > 0 && is_blank(line[length - 1]))
+    while (length > 0 && is_padding(line[length - 1]))
         length--;
     if (head->status == 0)
         return read_status_line(head, line, length) ? HEAD_MORE : refuse(head, line, length);

@@ -158,6 +158,7 @@ final class LaneController {
             channel.send(.responded(serial: job.order.serial, facts))
             job.patience?.cancel()
             watchOrigin(job, after: .seconds(job.order.timeouts.stall))
+            beginWatchingSpeed(job)
         case .settled(let facts, let length):
             guard job.pump.end() else { return }
             close(job, facts)
@@ -285,6 +286,30 @@ final class LaneController {
         }
     }
 
+    private func beginWatchingSpeed(_ job: LaneJob) {
+        guard let minimum = job.order.timeouts.minimumSpeed, let pace = job.pump.originPace() else { return }
+        job.speed = SpeedWatch(minimum: minimum, openTime: pace.openTime, received: pace.received)
+        lookAtSpeed(job)
+    }
+
+    private func lookAtSpeed(_ job: LaneJob) {
+        guard let pace = job.pump.originPace() else { return }
+        switch job.speed?.look(openTime: pace.openTime, received: pace.received) {
+        case nil: break
+        case .later(let nanoseconds):
+            // Behind a closed gate the span does not go on, however often one looks.
+            let delay: Duration =
+                pace.isHeldBack ? .seconds(Timeouts.speedSpan) : .nanoseconds(Int64(clamping: nanoseconds))
+            job.speedLook = loop.after(delay) { [self, weak job] in
+                if let job, !job.accountIsClosed { lookAtSpeed(job) }
+            }
+        case .tooSlow(let bytes):
+            end(
+                job,
+                Outcome(.tooSlow, "the server sent \(bytes) bytes in \(Int(Timeouts.speedSpan)) s"))
+        }
+    }
+
     // MARK: The end
 
     /// Ends a job from here: the account at once, the transfer as soon as URLSession lets go of it.
@@ -305,6 +330,7 @@ final class LaneController {
         job.tick?.cancel()
         job.hold?.cancel()
         job.patience?.cancel()
+        job.speedLook?.cancel()
         // The pump has ended, so nobody in this process touches the pipes or the ledger any more. Let go before the
         // daemon hears of it: it may give the job to another lane at once.
         let file = job.releaseLock()

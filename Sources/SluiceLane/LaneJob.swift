@@ -14,6 +14,8 @@ final class LaneJob {
     var hold: Timer?
     var patience: Timer?
     var sweep: Timer?
+    var speedLook: Timer?
+    var speed: SpeedWatch?
     /// What the end of the body means, once the origin has ended it.
     var result: EndFacts?
     var accountIsClosed = false
@@ -37,7 +39,7 @@ final class LaneJob {
     }
 
     func cancelTimers() {
-        for timer in [tick, hold, patience, sweep] { timer?.cancel() }
+        for timer in [tick, hold, patience, sweep, speedLook] { timer?.cancel() }
         sinkWatch?.cancel()
         sinkWatch = nil
     }

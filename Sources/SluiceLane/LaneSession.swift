@@ -46,7 +46,8 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
     /// What has arrived on a kept connection since is no answer to it: such a connection is not used again.
     func begin(_ transfer: Transfer, _ request: URLRequest) {
         guard let session = session.withLock({ $0 }) else { return }
-        InetSockets.dropUnusable()
+        // One that speaks HTTP/2 would be used again by a request that must not.
+        if transfer.http1Only { InetSockets.shutDownAll() } else { InetSockets.dropUnusable() }
         let task = session.dataTask(with: request)
         current.withLock { $0 = Current(task: task, transfer: transfer) }
         task.resume()

@@ -305,6 +305,26 @@ final class Pump: Sendable {
         }
     }
 
+    /// What an origin has done in the time that it had.
+    struct OriginPace {
+        /// How long the gate has been open since the pump was made, in ns.
+        var openTime: UInt64
+        /// Bytes of the body that have come so far.
+        var received: Int
+        /// It is the consumer's turn now.
+        var isHeldBack: Bool
+    }
+
+    /// How the origin keeps up; nil once it has ended.
+    func originPace() -> OriginPace? {
+        state.withLock { state in
+            guard !state.originHasEnded, !state.isEnded else { return nil }
+            return OriginPace(
+                openTime: state.openTime(at: Monotonic.nanoseconds()), received: state.received,
+                isHeldBack: state.gate.isClosed)
+        }
+    }
+
     // MARK: With the pen
 
     /// Takes the pen for as long as `body` runs, and tells afterwards what it has noticed.

@@ -52,6 +52,10 @@ struct PumpState {
     /// When the gate closed; 0 while it is open.
     var closedSince: UInt64 = 0
     private(set) var stalledNanoseconds: UInt64
+    /// How long the gate had been closed in the job's earlier attempts.
+    private let stalledBefore: UInt64
+    /// When this attempt began.
+    private let beganAt: UInt64
     /// The last long one.
     private var longHold: Hold?
     /// When the oldest of the gathered chunks came, or the last of those before them was written.
@@ -82,8 +86,10 @@ struct PumpState {
         receivedAtLastTick = position
         // What another lane wrote is a claim: sums of it must fit.
         closuresBefore = Int(min(before.gateClosures, 1 << 40))
-        stalledNanoseconds = min(before.stalledNanoseconds, 1 << 62)
+        stalledBefore = min(before.stalledNanoseconds, 1 << 62)
+        stalledNanoseconds = stalledBefore
         originActive = Monotonic.nanoseconds()
+        beganAt = originActive
         consumerActive = originActive
         progressSince = originActive
         progressMark = position
@@ -169,6 +175,12 @@ struct PumpState {
         guard !holdIsReported, let heldSince else { return nil }
         let due = heldSince + parkAfter
         return due > now ? Int((due - now) / 1_000_000) + 1 : 0
+    }
+
+    /// How long the gate has been open in this attempt, in ns.
+    func openTime(at now: UInt64) -> UInt64 {
+        let closed = stalledNanoseconds - stalledBefore + (closedSince > 0 ? now - closedSince : 0)
+        return now - beganAt - closed
     }
 
     /// The gate has opened; false where it was open.

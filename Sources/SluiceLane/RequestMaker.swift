@@ -45,6 +45,9 @@ struct RequestMaker: Sendable {
         var request = URLRequest(url: nowhere, cachePolicy: .reloadIgnoringLocalAndRemoteCacheData)
         request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
         request.setValue("sluice/\(SluiceVersion.current)", forHTTPHeaderField: "User-Agent")
+        // Foundation adds one of the service's locale. libcurl sends no field that is blank.
+        request.setValue(" ", forHTTPHeaderField: "Accept-Language")
+        request.setValue(" ", forHTTPHeaderField: "Connection")
         return request
     }()
 

@@ -21,9 +21,6 @@ final class Transfer: Sendable {
         case completed(EndFacts)
     }
 
-    /// As many redirects are followed, as browsers and curl's users are used to seeing followed at least.
-    static let maximumRedirects = 10
-
     /// An accepted body.
     private struct Body {
         let plan: BodyPlan
@@ -75,6 +72,9 @@ final class Transfer: Sendable {
         state.withLock { $0.patience.look(at: Monotonic.nanoseconds()) }
     }
 
+    /// Nothing newer than HTTP/1.1 is to be spoken.
+    var http1Only: Bool { order.http1Only }
+
     /// The host that is asked now.
     var host: String {
         state.withLock { $0.url.origin.host }
@@ -112,7 +112,7 @@ final class Transfer: Sendable {
     {
         if order.position > 0 { return .failure(Self.movedRest(state.status)) }
         state.redirects += 1
-        guard state.redirects <= Self.maximumRedirects else {
+        guard state.redirects <= order.redirects.limit else {
             return .failure(
                 RefusedRedirect(.tooManyRedirects, "the server redirected \(state.redirects) times"))
         }
