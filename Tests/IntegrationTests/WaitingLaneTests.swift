@@ -1,0 +1,37 @@
+import Glibc
+import SluiceInterface
+import TestKit
+import Testing
+
+extension Integration {
+    /// What lanes cost while their origins are silent (F21).
+    @Suite("Waiting lanes")
+    struct WaitingLanes {
+        @Test(
+            "A lane that waits for a head uses no processor, on any wire, new or kept", arguments: Wire.available)
+        func sleepsOverEveryWire(_ wire: Wire) throws {
+            let origin = try BadOrigin { $0.waitForClose() }
+            let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1\n") { options in
+                options.serverConfiguration =
+                    "location /silent { proxy_pass http://127.0.0.1:\(origin.port)/; proxy_read_timeout 300s; }"
+            }
+            try wires.nginx.serve("file", Pattern(), count: 1000)
+            for isKept in [false, true] {
+                if isKept {
+                    try wires.service.fetch(wires.url("/file", over: wire)).finishComplete(1000)
+                }
+                let requests = origin.requests.count
+                let job = try wires.service.fetch(wires.url("/silent", over: wire))
+                try origin.waitForRequests(requests + 1)
+                let lane = try job.lane()
+                try eventually("two seconds with less than 20 ms of work") {
+                    let before = try ProcessorTime.of(processID: lane)
+                    usleep(2_000_000)
+                    return try ProcessorTime.of(processID: lane) - before < .milliseconds(20)
+                }
+                _ = try wires.service.cancel(job.id)
+                try job.finish(failing: .cancelled)
+            }
+        }
+    }
+}
