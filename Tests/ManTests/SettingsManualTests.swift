@@ -21,6 +21,9 @@ import Testing
 
         var name: String { "\(section).\(key)" }
 
+        /// A value in brackets.
+        var isList: Bool { type == "statuses" || type == "names" }
+
         /// A value, as TOML has it.
         func toml(_ value: String) -> String {
             type == "text" || value.last?.isLetter == true ? "\"\(value)\"" : value
@@ -50,7 +53,9 @@ import Testing
         let effect = try #require(fact("Takes effect at a "), "\(item.head[1])")
         return Entry(
             section: String(item.subsection.dropFirst().dropLast()), key: item.head[1], type: item.head[5],
-            defaultValue: try #require(fact("Default: "), "\(item.head[1])").filter { $0 != "\"" },
+            defaultValue: try #require(fact("Default: "), "\(item.head[1])").filter {
+                $0 != "\"" && $0 != " "
+            },
             range: fact("Range: "), needsStart: effect.hasPrefix("start"), effect: effect)
     }
 
@@ -99,11 +104,13 @@ import Testing
         for entry in entries {
             func isWrong(_ value: String) -> Bool { refuses(entry, value, as: "it is not") }
             #expect(isWrong("true"), "\(entry.name)")
-            #expect(isWrong("1") == (entry.type == "text"), "\(entry.name)")
+            #expect(isWrong("1") == (entry.type == "text" || entry.isList), "\(entry.name)")
             switch entry.type {
             case "number": #expect(isWrong("1.5") && isWrong("\"1K\""), "\(entry.name)")
             case "size": #expect(isWrong("1.5") && !isWrong("\"1M\""), "\(entry.name)")
             case "seconds", "share": #expect(!isWrong("0.5") && isWrong("\"1\""), "\(entry.name)")
+            case "statuses": #expect(isWrong("[\"1\"]") && !isWrong("[1]"), "\(entry.name)")
+            case "names": #expect(isWrong("[1]") && !isWrong("[\"1\"]"), "\(entry.name)")
             case "text": break
             default: Issue.record("\(entry.name): no type \(entry.type)")
             }
@@ -124,12 +131,16 @@ import Testing
     }
 
     private func spell(_ value: Double, _ entry: Entry) -> String {
-        ["seconds", "share"].contains(entry.type) ? "\(value)" : "\(Int(value))"
+        switch entry.type {
+        case "seconds", "share": "\(value)"
+        case "statuses": "[\(Int(value))]"
+        default: "\(Int(value))"
+        }
     }
 
     @Test("has the ranges of the program: their ends are taken, what is beyond them is not")
     func ranges() throws {
-        for entry in entries where entry.type != "text" {
+        for entry in entries where entry.type != "text" && entry.type != "names" {
             var range = try #require(entry.range, "\(entry.name)")[...]
             let step = ["seconds", "share"].contains(entry.type) ? 0.0005 : 1
             if range.hasPrefix("0, or ") {
@@ -191,6 +202,8 @@ import Testing
                 case "socket": ["/elsewhere"]
                 case "grown_capacity": ["65536"]
                 case "holding_share": ["0.25"]
+                case "statuses": ["[503]"]
+                case "credential_fields": ["[\"x-a\"]"]
                 default: ["2", "3", "2000", "50000", "2000000"]
                 }
             let changed = candidates.compactMap { value in
