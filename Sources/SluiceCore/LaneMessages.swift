@@ -9,6 +9,9 @@ public enum LaneCommand: Sendable, Equatable {
     case end(serial: Int)
     /// The pipes of the job with this number have been grown.
     case pipesGrown(serial: Int)
+    /// Is the lane that has the job with this serial alive? It answers with the question's number, which grows, in the job's
+    /// ledger. There is no report.
+    case probe(serial: Int, number: Int)
 }
 
 /// What a lane is to fetch, and how.
@@ -90,7 +93,7 @@ public struct LaneOrder: Sendable, Equatable {
 public enum LaneReport: Sendable, Equatable {
     /// The version of the packets. To be raised with every change of them: while the service is upgraded a daemon may
     /// start the lane of another build.
-    public static let wire = 2
+    public static let wire = 3
 
     /// The lane is warm: it can take its first order. It speaks this version of the wire.
     case ready(wire: Int)

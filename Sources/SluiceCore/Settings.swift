@@ -12,6 +12,9 @@ public struct Settings: Sendable, Equatable {
         public var idleSeconds = 60.0
         /// How long a lane has to end a transfer before it is killed, in seconds: 0.05 to 60.
         public var endSeconds = 2.0
+        /// How long a lane may take to answer the service before it is replaced, in seconds: 1 to 86,400; 0 where lanes are
+        /// not watched.
+        public var hangSeconds = 60.0
     }
 
     /// The gate in front of each consumer.
@@ -120,6 +123,7 @@ public struct Settings: Sendable, Equatable {
         check("lanes.minimum", lanes.minimum, 0...max(0, lanes.maximum))
         check("lanes.idle_seconds", lanes.idleSeconds, 0...86_400)
         check("lanes.end_seconds", lanes.endSeconds, 0.05...60)
+        if lanes.hangSeconds != 0 { check("lanes.hang_seconds", lanes.hangSeconds, 1...86_400) }
         check("gate.maximum_high_watermark", gate.maximumHighWatermark, 64 << 10...1 << 30)
         check("gate.high_watermark", gate.highWatermark, 1...max(1, gate.maximumHighWatermark))
         check("gate.low_watermark", gate.lowWatermark, 0...max(1, gate.highWatermark) - 1)

@@ -147,6 +147,7 @@ private struct SettingsReader {
         integer("lanes", "maximum", &settings.lanes.maximum)
         seconds("lanes", "idle_seconds", &settings.lanes.idleSeconds)
         seconds("lanes", "end_seconds", &settings.lanes.endSeconds)
+        seconds("lanes", "hang_seconds", &settings.lanes.hangSeconds)
         size("gate", "high_watermark", &settings.gate.highWatermark)
         size("gate", "low_watermark", &settings.gate.lowWatermark)
         size("gate", "maximum_high_watermark", &settings.gate.maximumHighWatermark)

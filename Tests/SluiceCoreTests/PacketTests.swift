@@ -49,7 +49,7 @@ struct PacketTests {
         return [
             .order(LaneOrder(serial: 1, request: small)),
             .order(LaneOrder(serial: 2, request: full, position: 7, known: representation())),
-            .end(serial: 3), .pipesGrown(serial: 4),
+            .end(serial: 3), .pipesGrown(serial: 4), .probe(serial: 5, number: 6),
         ]
     }
 
@@ -58,11 +58,12 @@ struct PacketTests {
     func version() {
         let ended = LaneReport.ended(
             serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
-        #expect(LaneReport.wire == 2)
+        #expect(LaneReport.wire == 3)
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
         // Kind, serial; the code and the sentence, each behind its length; four fields that are absent; two that are true.
         let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
         #expect(ended.packet == head + [0, 0, 0, 0, 1, 1])
+        #expect(LaneCommand.probe(serial: 1, number: 2).packet == word(4) + word(1) + word(2))
     }
 
     @Test("say what was said")

@@ -20,6 +20,9 @@ struct SettingsTests {
         named("lanes.minimum") { $0.lanes.minimum = 97 }
         named("lanes.idle_seconds") { $0.lanes.idleSeconds = -1 }
         named("lanes.end_seconds") { $0.lanes.endSeconds = 0 }
+        for seconds in [-1, 0.999, 86_400.1, .nan, .infinity] {
+            named("lanes.hang_seconds") { $0.lanes.hangSeconds = seconds }
+        }
         named("gate.high_watermark") { $0.gate.highWatermark = (64 << 20) + 1 }
         named("gate.low_watermark") { $0.gate.lowWatermark = 1 << 20 }
         named("gate.maximum_high_watermark") { $0.gate.maximumHighWatermark = 1 }

@@ -47,7 +47,7 @@ struct SettingsFileTests {
         let settings = try SettingsFile.parse(
             """
             service.socket = "/s"
-            lanes = { minimum = 1, maximum = 9, idle_seconds = 5, end_seconds = 1.5 }
+            lanes = { minimum = 1, maximum = 9, idle_seconds = 5, end_seconds = 1.5, hang_seconds = 7 }
             [gate]
             high_watermark = "2M"
             low_watermark = 7
@@ -87,6 +87,7 @@ struct SettingsFileTests {
         expected.lanes.maximum = 9
         expected.lanes.idleSeconds = 5
         expected.lanes.endSeconds = 1.5
+        expected.lanes.hangSeconds = 7
         expected.gate.highWatermark = 2 << 20
         expected.gate.lowWatermark = 7
         expected.gate.maximumHighWatermark = 1 << 30
