@@ -152,8 +152,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "TestKit", "CTestKit", "SluiceClient", "SluiceInterface", "UnixSockets", "Varlink", system,
-                "sluiced", "sluice-lane", "sluicectl",
+                "TestKit", "CTestKit", "SluiceClient", "SluiceCore", "SluiceInterface", "UnixSockets",
+                "Varlink", system, "sluiced", "sluice-lane", "sluicectl",
             ],
             swiftSettings: strict),
     ]

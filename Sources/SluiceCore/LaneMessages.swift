@@ -9,6 +9,9 @@ public enum LaneCommand: Sendable, Equatable {
     case end(serial: Int)
     /// The pipes of the job with this number have been grown.
     case pipesGrown(serial: Int)
+    /// Is the lane that has the job with this serial alive? It answers with the question's number, which grows, in the job's
+    /// ledger. There is no report.
+    case probe(serial: Int, number: Int)
 }
 
 /// What a lane is to fetch, and how.

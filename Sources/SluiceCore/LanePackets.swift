@@ -7,6 +7,7 @@ extension LaneCommand: PacketValue {
         static let order = 1
         static let end = 2
         static let pipesGrown = 3
+        static let probe = 4
     }
 
     /// Which one, and what it has.
@@ -21,6 +22,10 @@ extension LaneCommand: PacketValue {
         case .pipesGrown(let serial):
             writer.put(Kind.pipesGrown)
             writer.put(serial)
+        case .probe(let serial, let number):
+            writer.put(Kind.probe)
+            writer.put(serial)
+            writer.put(number)
         }
     }
 
@@ -30,6 +35,7 @@ extension LaneCommand: PacketValue {
         case Kind.order: self = .order(try reader.get())
         case Kind.end: self = .end(serial: try reader.get())
         case Kind.pipesGrown: self = .pipesGrown(serial: try reader.get())
+        case Kind.probe: self = .probe(serial: try reader.get(), number: try reader.get())
         default: throw PacketReader.Malformed()
         }
     }

@@ -25,6 +25,8 @@ public struct Ledger: Sendable {
         static let closedSince = 6
         static let taken = 7
         static let noteLength = 8
+        // Added later. An older service leaves it at zero and never reads it, so the format is the same.
+        static let answered = 9
     }
 
     /// "sluice", version 1.
@@ -46,7 +48,7 @@ public struct Ledger: Sendable {
     /// A new account, all zero, whatever the page has held: nobody else writes then.
     public init(new page: SharedCounters) {
         self.page = page
-        for slot in Slot.received...Slot.noteLength { page.store(0, at: slot) }
+        for slot in Slot.received...Slot.answered { page.store(0, at: slot) }
         page.store(Self.format, at: Slot.format)
     }
 
@@ -98,6 +100,11 @@ public struct Ledger: Sendable {
         page.store(0, at: Slot.closedSince)
     }
 
+    /// Answers the daemon's question with this number: the lane is alive. An answer to an older question changes nothing.
+    public func answer(_ number: UInt64) {
+        if number > page.load(Slot.answered) { page.store(number, at: Slot.answered) }
+    }
+
     // MARK: The daemon's side
 
     /// Fixes what the consumer has, so that the staging pipe can be emptied: a death in between is read as one in a
@@ -123,11 +130,15 @@ public struct Ledger: Sendable {
         setBuffered(0)
         setReceived(position)
         endFill(filled: position)
+        page.store(0, at: Slot.answered)
         page.store(0, at: Slot.taken)
     }
 
     /// Whether a lane has had the order in its hands.
     public var isTaken: Bool { page.load(Slot.taken) != 0 }
+
+    /// The signs of life. They are claims of the lane: compare them, and do not compute with them.
+    public var pulse: LedgerPulse { LedgerPulse(counters: read(), answered: page.load(Slot.answered)) }
 
     /// Reads every counter once. What a lane wrote is not to be trusted before `LedgerReader` has looked at it.
     public func read() -> LedgerEntry {
@@ -139,6 +150,15 @@ public struct Ledger: Sendable {
             stalledNanoseconds: page.load(Slot.stalledNanoseconds),
             closedSinceNanoseconds: page.load(Slot.closedSince))
     }
+}
+
+/// What shows in a ledger that its lane is alive: where two readings differ, the lane has run in between. The values are as
+/// found, unchecked: a lane that lies here harms its own job alone.
+public struct LedgerPulse: Sendable, Equatable {
+    /// All that changes while bytes move.
+    public var counters = LedgerEntry()
+    /// The number of the last question that the lane has answered; 0 where there is none.
+    public var answered: UInt64 = 0
 }
 
 /// The counters of a ledger at one moment, as found.
@@ -223,6 +243,9 @@ public struct LedgerReader: Sendable {
 
     /// Whether a lane has had the order in its hands.
     public var isTaken: Bool { ledger.isTaken }
+
+    /// The signs of life (`Ledger.pulse`). A damaged ledger has them, too.
+    public var pulse: LedgerPulse { ledger.pulse }
 
     /// How many bytes the consumer's pipe has got, exactly.
     ///

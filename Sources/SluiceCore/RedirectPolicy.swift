@@ -6,7 +6,7 @@ public struct RedirectPolicy: Sendable, Equatable {
     /// The fields that are always credentials, in lower case (RFC 9110 §11.6.2, §11.7.2; RFC 6265 §4.2).
     public static let credentials: Set<String> = ["authorization", "cookie", "proxy-authorization"]
 
-    /// How many redirects are followed one after another: 0 to 100.
+    /// How many redirects are followed one after another: 0 to 20.
     public var limit: Int
     /// Names of further fields that are credentials, in lower case.
     public var credentialFields: [String]

@@ -12,8 +12,8 @@ public struct Settings: Sendable, Equatable {
         public var idleSeconds = 60.0
         /// How long a lane has to end a transfer before it is killed, in seconds: 0.05 to 60.
         public var endSeconds = 2.0
-        /// How long a lane that has a job may give no sign of life before it is replaced, in seconds: 5 to 3,600; nil for
-        /// any time.
+        /// How long a lane may take to answer the service before it is replaced, in seconds: 1 to 3,600; nil where lanes are
+        /// not watched.
         public var hangSeconds: Double? = 60
     }
 
@@ -49,7 +49,7 @@ public struct Settings: Sendable, Equatable {
         /// The longest of these names, in bytes.
         public static let maximumFieldLength = 64
 
-        /// How many redirects of one request are followed: 0 to 100.
+        /// How many redirects of one request are followed: 0 to 20, which is as far as URLSession goes.
         public var limit = 20
         /// Fields of a request that are not sent on to another origin, in lower case, beside those of
         /// `RedirectPolicy.credentials`.
@@ -144,7 +144,7 @@ public struct Settings: Sendable, Equatable {
         check("lanes.minimum", lanes.minimum, 0...max(0, lanes.maximum))
         check("lanes.idle_seconds", lanes.idleSeconds, 0...86_400)
         check("lanes.end_seconds", lanes.endSeconds, 0.05...60)
-        if let seconds = lanes.hangSeconds { check("lanes.hang_seconds", seconds, 5...3600) }
+        if let seconds = lanes.hangSeconds { check("lanes.hang_seconds", seconds, 1...3600) }
         check("gate.maximum_high_watermark", gate.maximumHighWatermark, 64 << 10...1 << 30)
         check("gate.high_watermark", gate.highWatermark, 1...max(1, gate.maximumHighWatermark))
         check("gate.low_watermark", gate.lowWatermark, 0...max(1, gate.highWatermark) - 1)
@@ -161,7 +161,7 @@ public struct Settings: Sendable, Equatable {
         check("retries.base_seconds", retries.pauses.base, 0...3600)
         check("retries.longest_seconds", retries.pauses.longest, 0...86_400)
         check("retries.longest_retry_after_seconds", retries.pauses.longestRetryAfter, 0...86_400)
-        check("redirects.limit", redirects.limit, 0...100)
+        check("redirects.limit", redirects.limit, 0...20)
         problems += redirects.problems()
         check("parking.after_seconds", parking.afterSeconds, 0.05...86_400)
         check("parking.holding_share", parking.holdingShare, 0...1)

@@ -58,6 +58,9 @@ final class JobAccount {
     /// Whether a lane has had the order in its hands.
     var isTaken: Bool { reader.isTaken }
 
+    /// The lane's signs of life. Costs no system call.
+    var pulse: LedgerPulse { reader.pulse }
+
     /// What the delivered bytes are of, as a lane has recorded it before the first of them.
     var representation: Representation? { reader.representation }
 

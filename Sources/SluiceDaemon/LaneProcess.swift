@@ -39,7 +39,7 @@ final class LaneProcess {
     var account: JobAccount?
     /// Set when the pool has asked it to go: its end is no death.
     private(set) var isRetired = false
-    /// Why it was killed before it was ready.
+    /// Why the service has killed it.
     var fault: String?
     /// The process is reaped. What it had said before may still be told.
     private(set) var hasEnded = false
@@ -92,11 +92,21 @@ final class LaneProcess {
     /// Sends a command; a lane that cannot take it is killed, and its exit says the rest.
     func send(_ command: LaneCommand, descriptors: [CInt] = []) {
         do {
-            _ = try command.packet.withUnsafeBytes { bytes throws(Errno) in
-                try SocketMessage.send(bytes, descriptors: descriptors, to: channel, dontWait: true)
-            }
+            try transmit(command, descriptors: descriptors)
         } catch {
             kill()
+        }
+    }
+
+    /// Asks whether the lane is alive (`LaneCommand.probe`). One that is too far behind to take the question will not
+    /// answer it, and whoever asks deals with that.
+    func ask(_ number: Int, about serial: Int) {
+        try? transmit(.probe(serial: serial, number: number))
+    }
+
+    private func transmit(_ command: LaneCommand, descriptors: [CInt] = []) throws {
+        _ = try command.packet.withUnsafeBytes { bytes throws(Errno) in
+            try SocketMessage.send(bytes, descriptors: descriptors, to: channel, dontWait: true)
         }
     }
 

@@ -55,6 +55,8 @@ public enum MessageID: String, Sendable, CaseIterable {
     case lanesUnavailable = "8fbd4401772342be976be67c2d4fb90d"
     /// A lane was doubtful and another took its place.
     case laneReplaced = "8877cd8963104a5684366695d335f3e4"
+    /// A lane did not answer the service and was killed.
+    case laneHangs = "dd780f659c8e47c78e5bc634456505c7"
     /// A client was turned away at the door, or cut off.
     case clientRefused = "2c5674d23bd148fdaa7cad1d68ee4708"
     /// A method of the interface failed in a way that has no name: a fault of the service's own.

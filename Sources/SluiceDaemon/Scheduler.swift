@@ -31,7 +31,10 @@ final class Scheduler {
     private var isDispatching = false
     private var nextSerial = 1
     /// Jobs by the lanes that have their orders, until the lane says that it is idle.
-    private var running: [ObjectIdentifier: JobRecord] = [:]
+    private var running: [ObjectIdentifier: JobRecord] = [:] {
+        didSet { laneWatch.workChanged(isBusy: !running.isEmpty) }
+    }
+    private let laneWatch: LaneWatch
     let parking: ParkingLot
     /// Jobs that hold on to their lanes although their consumers do not read, the oldest first.
     var holding = FIFO<JobRecord>()
@@ -50,9 +53,11 @@ final class Scheduler {
         self.settings = settings
         self.log = log
         parking = ParkingLot(loop: loop)
+        laneWatch = LaneWatch(loop: loop, log: log, seconds: settings.lanes.hangSeconds ?? 0)
     }
 
     func start() {
+        laneWatch.jobs = { [unowned self] in Array(running.values) }
         pool.start(
             LanePool.Events(
                 available: { [unowned self] in dispatch() },
@@ -70,6 +75,7 @@ final class Scheduler {
         pipes.apply(settings)
         store.apply(settings)
         pool.settings = settings.lanes
+        laneWatch.seconds = settings.lanes.hangSeconds ?? 0
     }
 
     // MARK: Jobs come
@@ -282,6 +288,7 @@ final class Scheduler {
             }
         case .flowing(job.serial):
             if case .report = job.machine.entered(.streaming) {
+                laneWatch.workChanged(isBusy: true)
                 log.resumed(job)
                 onChange(job)
             }
@@ -351,7 +358,8 @@ final class Scheduler {
             job.describeBody()
         }
         let host = job.request.url.origin.host
-        let outcome = Outcome(.laneDied, "the process that talked to \(host) died (\(exit))")
+        let end = lane.fault.map { "was killed: \($0)" } ?? "died (\(exit))"
+        let outcome = Outcome(.laneDied, "the process that talked to \(host) \(end)")
         let action = job.machine.laneDied(verdict(on: job, EndFacts(outcome), isDeath: true))
         perform(action, job)
         if job.machine.outcome == nil { release(job) }

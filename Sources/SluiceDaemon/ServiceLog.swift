@@ -183,6 +183,12 @@ struct ServiceLog {
             ["SLUICE_LANE": "\(processID)"], about: .lanes)
     }
 
+    func laneHangs(_ job: JobRecord, _ processID: Int32, _ reason: String) {
+        write(
+            .warning, .laneHangs, "lane killed: it hangs",
+            of: job, ["SLUICE_LANE": "\(processID)", "SLUICE_REASON": "\(reason)"])
+    }
+
     func laneCannotStart(_ reason: String) {
         write(.error, .laneCannotStart, "lane cannot start", ["SLUICE_REASON": "\(reason)"], about: .service)
     }

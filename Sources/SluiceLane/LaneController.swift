@@ -56,6 +56,8 @@ final class LaneController {
                 if let job, job.order.serial == serial { end(job, Outcome(.cancelled, "it was ended")) }
             case .command(.pipesGrown(let serial), _):
                 if let job, job.order.serial == serial { job.pump.pipesGrown() }
+            case .command(.probe(let serial, let number), _):
+                if let job, job.order.serial == serial { probe(job, number) }
             }
         }
     }
@@ -101,6 +103,14 @@ final class LaneController {
         return FreeAccount(file: file, staging: staging)
     }
 
+    /// Answers the daemon's question by way of the ledger, if the session is alive, too.
+    private func probe(_ job: LaneJob, _ number: Int) {
+        let mailbox = LaneMailbox(loop: loop, controller: self, serial: job.order.serial)
+        Probe.run(isOriginsTurn: job.pump.originSilence() != nil, on: session) {
+            mailbox.post(.isAlive(number))
+        }
+    }
+
     private func refuse(_ order: LaneOrder, _ reason: String) {
         let facts = EndFacts(Outcome(.laneUnavailable, reason))
         channel.send(.ended(serial: order.serial, facts, isIdle: true, keepsAccount: false))
@@ -113,6 +123,9 @@ final class LaneController {
         switch event {
         case .pump(let event): handle(event, job)
         case .transfer(let event): handle(event, job)
+        case .isAlive(let number):
+            // Once the account is closed another lane may be writing to the ledger.
+            if !job.accountIsClosed { job.pump.account.ledger.answer(UInt64(clamping: number)) }
         }
     }
 

@@ -50,6 +50,8 @@ final class LaneMailbox: Sendable {
     enum Event: Sendable {
         case pump(Pump.Event)
         case transfer(Transfer.Event)
+        /// The session's thread is alive; the answer to the question with this number.
+        case isAlive(Int)
     }
 
     private let loop: EventLoop

@@ -53,6 +53,11 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         task.resume()
     }
 
+    /// Runs `work` on the session's queue when its turn comes (`SessionQueue`).
+    func whenIdle(_ work: @escaping @Sendable () -> Void) {
+        session.withLock { $0 }?.getAllTasks { _ in work() }
+    }
+
     /// Lets go of the last transfer, and so of its descriptors.
     func forget() {
         current.withLock { $0 = nil }

@@ -1,3 +1,4 @@
+import Glibc
 import TestKit
 import Testing
 import UnixSockets
@@ -19,18 +20,18 @@ struct ClientFacts {
 
     @Test("F22: what waits on an idle connection is the answer to the next request")
     func takesStrayBytes() throws {
-        let stray = try Gate()
+        let (isIdle, isSent) = (try Gate(), try Gate())
         let origin = try BadOrigin { connection in
-            if connection.number > 0 || connection.request.path == "/second" {
-                return try connection.respond(body: Array("right".utf8))
-            }
+            if connection.request.path == "/second" { return try connection.respond(body: Array("right".utf8)) }
             try connection.respond(body: Array("first".utf8))
+            try connection.wait(for: isIdle)
             try connection.respond(body: Array("a stray".utf8))
-            stray.open()
+            isSent.open()
         }
         let probe = try Probe()
         #expect(try probe.outcome(origin.url("/first")).number("received") == 5)
-        #expect(waitFor(1, on: stray.descriptor, until: Deadline()))
+        isIdle.open()
+        #expect(waitFor(CInt(POLLIN), on: isSent.descriptor, until: Deadline()))
         let outcome = try probe.outcome(origin.url("/second"))
         #expect(
             outcome.number("received") == 7,

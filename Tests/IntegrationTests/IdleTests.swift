@@ -23,7 +23,8 @@ extension Integration {
         func sleeps() throws {
             let nginx = try Nginx()
             let url = nginx.httpURL(try nginx.serve("body", Pattern(), count: 100_000))
-            let service = try TestService("lanes.minimum = 2\nlanes.idle_seconds = 3600\n")
+            let service = try TestService(
+                "lanes.minimum = 2\nlanes.idle_seconds = 3600\nlanes.hang_seconds = 1\n")
             for isUsed in [false, true] {
                 if isUsed { try service.fetch(url).finishComplete(100_000) }
                 // What a start or a job leaves behind, such as threads that wait for more work, goes within seconds.

@@ -56,6 +56,39 @@ struct LedgerTests {
         #expect(try reader.delivered(staged: 0) == 0)
     }
 
+    @Test("the answers of a lane grow, and are gone with its attempt")
+    func answers() throws {
+        let page = try page()
+        let lane = Ledger(new: page)
+        var daemon = LedgerReader(try #require(Ledger(existing: page)))
+        #expect(daemon.pulse == LedgerPulse())
+        lane.answer(3)
+        lane.answer(2)
+        #expect(daemon.pulse == LedgerPulse(answered: 3))
+        lane.setReceived(1)
+        #expect(daemon.pulse.counters.received == 1)
+        daemon.restart(at: 0, now: 0)
+        #expect(daemon.pulse == LedgerPulse())
+        lane.answer(1)
+        daemon.renew()
+        #expect(daemon.pulse == LedgerPulse())
+    }
+
+    @Test("a ledger of a service that did not know of answers is taken as it is")
+    func withoutAnswers() throws {
+        let page = try page()
+        // The format and the eight counters that there were, each with a number of its own.
+        page.store(0x0001_7375_6c69_6365, at: 0)
+        for (slot, value) in [(1, 900), (2, 700 << 1), (3, 200), (4, 4), (5, 5), (6, 0), (7, 1), (8, 0)] {
+            page.store(UInt64(value), at: slot)
+        }
+        var daemon = LedgerReader(try #require(Ledger(existing: page)))
+        #expect(try daemon.delivered(staged: 100) == 600)
+        #expect(try daemon.read().gateClosures == 4)
+        #expect(daemon.isTaken && daemon.representation == nil)
+        #expect(daemon.pulse.answered == 0)
+    }
+
     @Test("a page that holds something else is no ledger")
     func format() throws {
         let page = try page()

@@ -58,7 +58,7 @@ struct PacketTests {
             .order(
                 LaneOrder(
                     serial: 2, request: full, redirects: redirects, position: 7, known: representation())),
-            .end(serial: 3), .pipesGrown(serial: 4),
+            .end(serial: 3), .pipesGrown(serial: 4), .probe(serial: 5, number: 6),
         ]
     }
 
@@ -72,6 +72,7 @@ struct PacketTests {
         // Kind, serial; the code and the sentence, each behind its length; four fields that are absent; two that are true.
         let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
         #expect(ended.packet == head + [0, 0, 0, 0, 1, 1])
+        #expect(LaneCommand.probe(serial: 1, number: 2).packet == word(4) + word(1) + word(2))
     }
 
     @Test("of orders have the bytes of their version, too")

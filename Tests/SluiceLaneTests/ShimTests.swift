@@ -129,14 +129,14 @@ struct ShimTests {
         #expect(try job.check() == 1000)
     }
 
-    @Test("A line that is none of a head is named in the outcome, as printable characters")
+    @Test("A head that is too much is refused, and the line named in the outcome as printable characters")
     func namesTheOffendingLine() throws {
         let origin = try BadOrigin { connection in
-            try connection.send("HTTP/1.1 2000 OK\u{1}\r\n\r\n")
-            connection.close()
+            let fields = (1...5000).map { "X-\($0): y" }
+            try connection.sendHead(headers: fields + ["X-Last: \u{1}\\", "Content-Length: 0"])
         }
         let facts = try LaneBench().run(.test(origin.url()), of: LaneTestJob(Self.pattern))
         #expect(facts.outcome.code == .protocolError)
-        #expect(facts.outcome.message.contains("HTTP/1.1 2000 OK\\x01"), "\(facts.outcome.message)")
+        #expect(facts.outcome.message.contains("“X-Last: \\x01\\x5c”"), "\(facts.outcome.message)")
     }
 }

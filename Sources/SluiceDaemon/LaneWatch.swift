@@ -1,0 +1,93 @@
+internal import EventLoop
+internal import SluiceCore
+internal import SluiceInterface
+
+/// Looks after the lanes that are at work, and kills those that hang (`HangWatch`): their jobs go on as after any other
+/// death of a lane.
+///
+/// There is one timer for all lanes, and none while no lane has an order: an idle service does not wake up. A look reads
+/// a few words of each ledger. It costs a packet, and a wake-up of the lane, for each lane that has moved nothing since
+/// the look before. Looks are a third of `lanes.hang_seconds` apart, so a lane that hangs is killed within one and two
+/// thirds of that time. Where the consumers of all jobs at work do not read, looks are the whole time apart: a stalled job
+/// that lasts for days costs the daemon and its lane one wake-up each in that time, and if its lane hangs that takes up
+/// to two and two thirds of it. Parked jobs have no lane and cost nothing.
+///
+/// A job that was told to end, or to park, is not looked at: its lane has a deadline already (`lanes.end_seconds`).
+///
+/// Belongs to the loop's thread.
+final class LaneWatch {
+    /// The jobs that lanes have orders of.
+    var jobs: () -> [JobRecord] = { [] }
+    /// `lanes.hang_seconds`: how long a lane may take to answer; 0 where lanes are not watched.
+    var seconds: Double {
+        didSet {
+            guard seconds != oldValue else { return }
+            rest()
+            workChanged(isBusy: !jobs().isEmpty)
+        }
+    }
+
+    private let loop: EventLoop
+    private let log: ServiceLog
+    private var watch = HangWatch()
+    private var planned: (timer: Timer, due: ContinuousClock.Instant)?
+
+    init(loop: EventLoop, log: ServiceLog, seconds: Double) {
+        self.loop = loop
+        self.log = log
+        self.seconds = seconds
+    }
+
+    /// Lanes have begun or ended work, or the consumer of a job reads again: sees to it that the next look comes soon
+    /// enough, or that there is none. Cheap where nothing has to change.
+    func workChanged(isBusy: Bool) {
+        guard isBusy, seconds > 0 else { return rest() }
+        if let planned, planned.due <= .now + interval { return }
+        planned?.timer.cancel()
+        plan(after: interval)
+    }
+
+    private func rest() {
+        planned?.timer.cancel()
+        planned = nil
+    }
+
+    private var interval: Duration { .seconds(seconds) / HangWatch.looksToAnswer }
+
+    private func plan(after delay: Duration) {
+        let timer = loop.after(delay) { [weak self] in self?.look() }
+        planned = (timer, .now + delay)
+    }
+
+    private func look() {
+        let isLate = planned.map { .now > $0.due + interval } ?? false
+        planned = nil
+        let busy = jobs()
+        guard !busy.isEmpty else { return }
+        // A lane that was killed may take a moment to end.
+        let working = busy.filter { $0.machine.isRunning && $0.lane?.fault == nil }
+        let lanes = working.compactMap { job in
+            job.account.map {
+                HangWatch.Lane(
+                    serial: job.serial, pulse: $0.pulse, isStalled: job.machine.publicState == .stalled)
+            }
+        }
+        for action in watch.look(at: lanes, isLate: isLate) {
+            switch action {
+            case .ask(let serial, let number):
+                working.first { $0.serial == serial }?.lane?.ask(number, about: serial)
+            case .replace(let serial):
+                working.first { $0.serial == serial }.map(replaceLane)
+            }
+        }
+        plan(after: watch.isCalm ? .seconds(seconds) : interval)
+    }
+
+    private func replaceLane(of job: JobRecord) {
+        guard let lane = job.lane else { return }
+        lane.fault = "it did not answer the service for \(seconds) s"
+        log.laneHangs(job, lane.processID, "it did not answer for \(seconds) s")
+        // A stopped process dies of SIGKILL, too. Its exit says the rest.
+        lane.kill()
+    }
+}
