@@ -61,7 +61,7 @@ SOURCES := Package.swift Sources Tests
 SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
     $(wildcard tools/* Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
 
-.PHONY: help build debug fmt check check-style check-units check-catalog check-man check-completions \
+.PHONY: help build debug fmt check fuzz-head test-heads check-style check-units check-catalog check-man check-completions \
     check-install completions test test-unit test-kills test-system test-package build-static deb \
     torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
 
@@ -75,6 +75,8 @@ help:
 	@echo 'test-unit    the tests that need no systemd; FILTER=name for some'
 	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
 	@echo 'test-kills   2,000 lane kills at full speed of jobs that end with their lanes, and 2,000 of jobs that go on; minutes'
+	@echo 'fuzz-head    arbitrary lines to the collector of response heads, under sanitizers; FUZZ_RUNS=200000'
+	@echo 'test-heads   100,000 odd heads through a real lane; minutes'
 	@echo 'torture      everything at once and at random, under a real systemd: JOBS=5000 SECONDS=1200 SEED=number;'
 	@echo '             NUMBERS="17 23" for these jobs alone. A short one is part of test-system'
 	@echo 'test-package the Debian package on a minimal Debian: installed, upgraded in mid-transfer, purged; needs root'
@@ -110,7 +112,7 @@ clean:
 
 # ---- checks ----------------------------------------------------------------
 
-check: debug check-style check-catalog check-man check-completions check-units check-install
+check: debug check-style check-catalog check-man check-completions check-units check-install fuzz-head
 
 check-style:
 	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
@@ -153,6 +155,14 @@ UNIT_LOG := .build/test-unit.log
 
 test-kills: debug
 	SLUICE_TEST_KILLS=2000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Exactness'
+
+# What the lane reads of heads: the collector alone, with libFuzzer of Swift's clang, and all of it with a real URLSession.
+FUZZ_RUNS ?= 200000
+fuzz-head:
+	tools/fuzz-head $(FUZZ_RUNS)
+
+test-heads: debug
+	SLUICE_TEST_HEADS=100000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'HeadFuzzTests'
 
 test-system: debug
 	Tests/System/run $(ONLY)

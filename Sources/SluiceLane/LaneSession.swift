@@ -75,7 +75,7 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
         newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
     ) {
-        completionHandler(transfer(of: task)?.redirect(response: response, proposed: request))
+        completionHandler(transfer(of: task)?.redirect(response: response))
     }
 
     func urlSession(

@@ -8,8 +8,8 @@ struct RequestMaker: Sendable {
     let order: LaneOrder
     /// Where the order begins: at the URL that was asked for, or at the one that the delivered bytes came from.
     let url: RequestURL
-    /// The caller's fields go there.
-    let sendsHeaders: Bool
+    /// The caller's credentials go there.
+    let sendsCredentials: Bool
 
     /// The requests for an order; nil where it contradicts itself.
     init?(_ order: LaneOrder) {
@@ -17,26 +17,49 @@ struct RequestMaker: Sendable {
         if order.position == 0 {
             guard let url = try? RequestURL(order.url) else { return nil }
             self.url = url
-            sendsHeaders = true
+            sendsCredentials = true
             return
         }
         guard order.position > 0, let known = order.known, known.obstacle == nil,
             let url = try? RequestURL(known.url), url.text == known.url
         else { return nil }
         self.url = url
-        sendsHeaders = known.sendsHeaders
+        sendsCredentials = known.sendsHeaders
     }
 
-    /// The request to begin with; nil where Foundation does not take the URL.
-    func first() -> URLRequest? {
-        guard let url = URL(string: url.text) else { return nil }
-        var request = plain(url)
-        guard sendsHeaders else { return request }
-        for field in order.headers where order.position == 0 || !Self.isCondition(field.name) {
-            request.setValue(field.value, forHTTPHeaderField: field.name)
+    /// What may go to another origin than the caller's, at the beginning.
+    var credentials: CredentialRules {
+        CredentialRules(others: order.redirects.credentialFields, areDropped: !sendsCredentials)
+    }
+
+    /// A request.
+    ///
+    /// - Parameters:
+    ///   - credentials: decides which of the caller's fields go along.
+    ///   - cookies: that redirects have set.
+    ///   - now: in seconds since 1970.
+    /// - Returns: nil where Foundation does not take the URL.
+    func request(
+        to url: RequestURL, credentials: CredentialRules, cookies: CookieJar = CookieJar(), now: Int = 0
+    ) -> URLRequest? {
+        guard let target = URL(string: url.text) else { return nil }
+        var request = Self.blank
+        request.url = target
+        var ownCookie: String?
+        for field in credentials.sent(of: order.headers)
+        where order.position == 0 || !Self.isCondition(field.name) {
+            if field.name.lowercased() == "cookie" {
+                ownCookie = field.value
+            } else {
+                request.setValue(field.value, forHTTPHeaderField: field.name)
+            }
         }
-        // Again, for it goes before a field of the caller's.
+        if let cookie = cookies.header(for: url, now: now, merging: ownCookie) {
+            request.setValue(cookie, forHTTPHeaderField: "Cookie")
+        }
+        // Last, for they go before fields of the caller's.
         addCondition(to: &request)
+        addRange(to: &request)
         return request
     }
 
@@ -50,15 +73,6 @@ struct RequestMaker: Sendable {
         request.setValue(" ", forHTTPHeaderField: "Connection")
         return request
     }()
-
-    /// A request with the lane's own fields and nothing of the caller's.
-    func plain(_ url: URL) -> URLRequest {
-        var request = Self.blank
-        request.url = url
-        addCondition(to: &request)
-        addRange(to: &request)
-        return request
-    }
 
     /// Whether a caller's field may be answered by 304 (RFC 9110 §13.1.2, §13.1.3). What is in the middle of a body
     /// has no use for that.

@@ -21,18 +21,27 @@ enum ResponseHead {
         }
     }
 
+    /// Whether what follows is what the server sent: Foundation by itself takes content codings off.
+    var isExact: Bool {
+        if case .received = self { true } else { false }
+    }
+
+    /// The values of all fields of this name, in order, byte for byte.
+    func bytes(_ name: String) -> [[UInt8]] {
+        guard case .received = self else { return field(name).map { [Array($0.utf8)] } ?? [] }
+        var values: [[UInt8]] = []
+        while true {
+            let text = ccurlshim_field(name, values.count)
+            guard let bytes = text.bytes else { return values }
+            values.append(Array(UnsafeRawBufferPointer(start: bytes, count: text.length)))
+        }
+    }
+
     /// The values of all fields of this name, in order.
     ///
     /// Bytes that are not UTF-8 become U+FFFD, which is valid in none of the fields that are looked at.
     func values(_ name: String) -> [String] {
-        guard case .received = self else { return field(name).map { [$0] } ?? [] }
-        var values: [String] = []
-        while true {
-            let text = ccurlshim_field(name, values.count)
-            guard let bytes = text.bytes else { return values }
-            values.append(
-                String(decoding: UnsafeRawBufferPointer(start: bytes, count: text.length), as: UTF8.self))
-        }
+        bytes(name).map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// The value of a field; those of repeated ones are joined by commas (RFC 9110 §5.3).

@@ -32,8 +32,10 @@ final class Transfer: Sendable {
 
     private struct State {
         var url: RequestURL
-        /// The caller's fields are still sent: no redirect has led to another origin.
-        var sendsHeaders: Bool
+        /// What goes along to where redirects lead.
+        var credentials: CredentialRules
+        /// What redirects have set, for this job alone.
+        var cookies = CookieJar()
         var redirects = 0
         var status: Int?
         var body: Body?
@@ -54,7 +56,7 @@ final class Transfer: Sendable {
         self.notify = notify
         state = Mutex(
             State(
-                url: requests.url, sendsHeaders: requests.sendsHeaders,
+                url: requests.url, credentials: requests.credentials,
                 patience: OriginPatience(
                     connect: order.timeouts.connect, head: order.timeouts.head,
                     now: Monotonic.nanoseconds())))
@@ -83,22 +85,16 @@ final class Transfer: Sendable {
     // MARK: Redirects
 
     /// Where a redirect leads, or nil for: not there.
-    func redirect(response: HTTPURLResponse, proposed: URLRequest) -> URLRequest? {
-        let decision = state.withLock { state -> Result<RedirectTarget, RefusedRedirect>? in
+    func redirect(response: HTTPURLResponse) -> URLRequest? {
+        let now = time(nil)
+        let decision = state.withLock { state -> Result<URLRequest, RefusedRedirect>? in
             guard !state.isSettled else { return nil }
             let head = ResponseHead(response)
             state.status = head.status
-            return follow(head.field("location"), &state)
+            return follow(head, &state, now: now)
         }
         switch decision {
-        case .success(let target)?:
-            guard let url = URL(string: target.url.text) else {
-                settle(Outcome(.redirectRefused, "the redirect's target is not a URL"))
-                return nil
-            }
-            // What the caller sent was for the first origin. Once stripped it stays stripped, also on the way back.
-            var request = target.keepsFields ? proposed : requests.plain(url)
-            request.url = url
+        case .success(let request)?:
             return request
         case .failure(let refusal)?:
             settle(refusal.outcome)
@@ -108,24 +104,29 @@ final class Transfer: Sendable {
         }
     }
 
-    private func follow(_ location: String?, _ state: inout State) -> Result<RedirectTarget, RefusedRedirect>
+    private func follow(_ head: ResponseHead, _ state: inout State, now: Int)
+        -> Result<URLRequest, RefusedRedirect>
     {
         if order.position > 0 { return .failure(Self.movedRest(state.status)) }
         state.redirects += 1
         guard state.redirects <= order.redirects.limit else {
             return .failure(
-                RefusedRedirect(.tooManyRedirects, "the server redirected \(state.redirects) times"))
-        }
-        guard let location else {
-            return .failure(RefusedRedirect(.redirectRefused, "the redirect has no Location"))
+                RefusedRedirect(
+                    .tooManyRedirects, "the server redirected more than \(order.redirects.limit) times"))
         }
         do throws(RequestError) {
-            let target = try state.url.redirected(to: location)
-            let keepsFields = target.origin == state.url.origin
+            let target = try state.url.redirected(
+                to: head.bytes("location"), allowingDowngrade: order.redirects.allowsDowngrade)
+            state.cookies.store(head.values("set-cookie"), from: state.url, now: now)
+            state.credentials.follow(from: state.url.origin, to: target.origin)
             state.url = target
             state.patience.redirected(at: Monotonic.nanoseconds())
-            state.sendsHeaders = state.sendsHeaders && keepsFields
-            return .success(RedirectTarget(url: target, keepsFields: keepsFields))
+            let request = requests.request(
+                to: target, credentials: state.credentials, cookies: state.cookies, now: now)
+            guard let request else {
+                return .failure(RefusedRedirect(.redirectRefused, "the redirect's target is not a URL"))
+            }
+            return .success(request)
         } catch {
             return .failure(RefusedRedirect(.redirectRefused, "a redirect was refused: \(error.reason)"))
         }
@@ -138,9 +139,12 @@ final class Transfer: Sendable {
             "the server answered \(status ?? 0): the rest of the body would be at another place")
     }
 
-    private struct RedirectTarget {
-        let url: RequestURL
-        let keepsFields: Bool
+    /// Why a redirect that says not where to is not followed; nil for a response that is none.
+    private func pointless(_ head: ResponseHead) -> RefusedRedirect? {
+        guard [301, 302, 303, 307, 308].contains(head.status) else { return nil }
+        return order.position > 0
+            ? Self.movedRest(head.status)
+            : RefusedRedirect(.redirectRefused, "the redirect has no Location")
     }
 
     private struct RefusedRedirect: Error {
@@ -166,8 +170,11 @@ final class Transfer: Sendable {
         let verdict = state.withLock { state -> Verdict? in
             state.status = head.status
             guard !state.isSettled else { return nil }
-            let verdict = ResponseJudge(order: order).judge(
-                status: head.status, url: state.url.text, sendsHeaders: state.sendsHeaders,
+            if let refusal = pointless(head) {
+                return .settle(EndFacts(refusal.outcome, status: head.status), dropping: 0)
+            }
+            let verdict = ResponseJudge(order: order, takesCodings: head.isExact).judge(
+                status: head.status, url: state.url.text, sendsCredentials: !state.credentials.areDropped,
                 now: time(nil), field: head.field)
             if case .take(let plan, let facts) = verdict {
                 if order.position == 0 { pump.announce(facts.representation) }
@@ -229,24 +236,23 @@ final class Transfer: Sendable {
         _ hold: Duration?
     ) -> EndFacts {
         if let error {
+            let end = RequestProgress.end()
             let failure = TransferFailure(
-                origin: state.url.origin, end: RequestProgress.end(),
+                origin: state.url.origin, end: end,
                 proxy: ProxyEnvironment.current.proxy(for: state.url.origin),
                 connectLimit: order.timeouts.connect)
             let outcome = failure.outcome(
                 for: error, hasResponse: state.body != nil, received: received,
                 length: state.body?.plan.length)
-            return EndFacts(TransferFailure.outcome(outcome, afterHold: hold), status: state.status)
+            return EndFacts(
+                TransferFailure.outcome(outcome, afterHold: hold),
+                status: outcome.code == .proxyRefused ? end?.proxyStatus : state.status)
         }
         guard let body = state.body else {
             if let response = response as? HTTPURLResponse, case let head = ResponseHead(response),
-                (300...399).contains(head.status)
+                let refusal = pointless(head)
             {
                 state.status = head.status
-                let refusal =
-                    order.position > 0
-                    ? Self.movedRest(state.status)
-                    : RefusedRedirect(.redirectRefused, "the redirect has no Location")
                 return EndFacts(refusal.outcome, status: state.status)
             }
             return EndFacts(

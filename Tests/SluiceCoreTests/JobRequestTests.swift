@@ -1,6 +1,7 @@
 import Foundation
 import SluiceCore
 import SluiceInterface
+import TestKit
 import Testing
 
 @Suite("A job's request")

@@ -1,5 +1,6 @@
 import SluiceCore
 import SluiceInterface
+import TestKit
 import Testing
 
 @Suite("A job's states")

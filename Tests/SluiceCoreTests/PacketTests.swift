@@ -1,4 +1,5 @@
 import SluiceInterface
+import TestKit
 import Testing
 
 @testable import SluiceCore

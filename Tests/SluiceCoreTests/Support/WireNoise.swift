@@ -1,21 +1,4 @@
-/// Random numbers that come again with the same seed, so that what a fuzz test found is found again.
-///
-/// (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.)
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) {
-        state = seed
-    }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
+import TestKit
 
 /// What servers might send: pieces of real fields, put together, cut, repeated and damaged.
 enum WireNoise {
