@@ -62,7 +62,7 @@ SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
     $(wildcard tools/* Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
 
 .PHONY: help build debug fmt check check-style check-units check-catalog check-man check-completions \
-    check-install completions test test-unit test-kills test-system test-package build-static deb \
+    check-install completions test test-unit test-responses test-kills test-system test-package build-static deb \
     torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
 
 help:
@@ -74,6 +74,7 @@ help:
 	@echo 'test         install what is missing, check, and run every test'
 	@echo 'test-unit    the tests that need no systemd; FILTER=name for some'
 	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
+	@echo 'test-responses  the table of raw responses (Tests/Responses), beside curl; the static programs too, where they were built'
 	@echo 'test-kills   2,000 lane kills at full speed of jobs that end with their lanes, and 2,000 of jobs that go on; minutes'
 	@echo 'torture      everything at once and at random, under a real systemd: JOBS=5000 SECONDS=1200 SEED=number;'
 	@echo '             NUMBERS="17 23" for these jobs alone. A short one is part of test-system'
@@ -153,6 +154,12 @@ UNIT_LOG := .build/test-unit.log
 
 test-kills: debug
 	SLUICE_TEST_KILLS=2000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Exactness'
+
+# The response table with the programs of the debug build, and with the static ones where those were built.
+test-responses: debug
+	$(TEST_RESPONSES)
+	[ ! -x .build/static/release/sluice-lane ] || SLUICE_BIN_DIR="$$PWD/.build/static/release" $(TEST_RESPONSES)
+TEST_RESPONSES = $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Responses'
 
 test-system: debug
 	Tests/System/run $(ONLY)
