@@ -62,7 +62,7 @@ SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
     $(wildcard tools/* Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
 
 .PHONY: help build debug fmt check fuzz-head test-heads check-style check-units check-catalog check-man check-completions \
-    check-install completions test test-unit test-kills test-system test-package build-static deb \
+    check-install completions test test-unit test-responses test-kills test-system test-package build-static deb \
     torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
 
 help:
@@ -74,6 +74,7 @@ help:
 	@echo 'test         install what is missing, check, and run every test'
 	@echo 'test-unit    the tests that need no systemd; FILTER=name for some'
 	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
+	@echo 'test-responses  the table of raw responses (Tests/Responses), beside curl; the static programs too, where they were built'
 	@echo 'test-kills   2,000 lane kills at full speed of jobs that end with their lanes, and 2,000 of jobs that go on; minutes'
 	@echo 'fuzz-head    arbitrary lines to the collector of response heads, under sanitizers; FUZZ_RUNS=200000'
 	@echo 'test-heads   100,000 odd heads through a real lane; minutes'
@@ -156,6 +157,11 @@ UNIT_LOG := .build/test-unit.log
 test-kills: debug
 	SLUICE_TEST_KILLS=2000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Exactness'
 
+# The response table with the programs of the debug build, and with the static ones where those were built.
+test-responses: debug
+	$(TEST_RESPONSES)
+	[ ! -x .build/static/release/sluice-lane ] || SLUICE_BIN_DIR="$$PWD/.build/static/release" $(TEST_RESPONSES)
+TEST_RESPONSES = $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Responses'
 # What the lane reads of heads: the collector alone, with libFuzzer of Swift's clang, and all of it with a real URLSession.
 FUZZ_RUNS ?= 200000
 fuzz-head:

@@ -1,0 +1,57 @@
+import SluiceInterface
+import TestKit
+import Testing
+
+extension Integration {
+    /// Raw responses, right and wrong, and what must come of each; curl stands beside as the oracle.
+    @Suite("Responses")
+    struct Responses {
+        @Test(
+            "the table says of each entry how it stands to curl"
+        )
+        func wellFormed() throws {
+            let table = try ResponseTable()
+            #expect(table.entries.count >= 120)
+            for entry in table.entries {
+                let succeeds = entry.outcomes.allSatisfy { OutcomeCode(rawValue: $0)?.state == .complete }
+                switch entry.oracle {
+                case .same: #expect(succeeds, "\(entry.name): curl cannot do the same as a failure")
+                case .fails: #expect(!succeeds, "\(entry.name): curl fails and Sluice does not: say why")
+                case .differs(let reason): #expect(!reason.isEmpty, "\(entry.name): no reason")
+                }
+                #expect(entry.wires.allSatisfy { Wire(rawValue: $0) != nil }, "\(entry.name): \(entry.wires)")
+            }
+        }
+
+        @Test(
+            "each response has the result that the table names, as with curl, and no lane dies of it",
+            arguments: Wire.available.filter { $0 != .http2 })
+        func table(_ wire: Wire) throws {
+            let scene = try ResponseScene(wire)
+            let entries = try ResponseTable().entries.filter { $0.wires.contains(wire.rawValue) }
+            try #require(!entries.isEmpty)
+            let turn = Monitor(0)
+            let mismatches = Monitor([[String]](repeating: [], count: entries.count))
+            let workers = (0..<ResponseScene.workers).map { _ in
+                TestThread {
+                    while true {
+                        let index = turn.update { turn in
+                            turn += 1
+                            return turn - 1
+                        }
+                        guard index < entries.count else { return }
+                        let found = scene.mismatches(of: entries[index])
+                        mismatches.update { $0[index] = found }
+                    }
+                }
+            }
+            for worker in workers { worker.join() }
+            for (entry, found) in zip(entries, mismatches.read({ $0 })) where !found.isEmpty {
+                Issue.record("\(wire): \(entry.name): \(found.joined(separator: "; "))")
+            }
+            let status = try scene.service.status()
+            #expect(status.lanes.died == 0, "lanes died")
+            #expect(status.jobs.complete + status.jobs.failed == entries.count, "\(status)")
+        }
+    }
+}
