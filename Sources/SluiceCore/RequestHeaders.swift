@@ -33,7 +33,7 @@ public struct RequestHeaders: Sendable, Equatable {
         }
         var seen: Set<String> = []
         for field in fields {
-            guard Self.isToken(field.name) else {
+            guard field.name.isToken else {
                 throw refuse(
                     "\(RequestURL.quote(field.name)) is not a field name (RFC 9110 §5.1)",
                     "use letters, digits and hyphens")
@@ -52,19 +52,5 @@ public struct RequestHeaders: Sendable, Equatable {
             }
         }
         self.fields = fields
-    }
-
-    /// Whether a text can be the name of a field (RFC 9110 §5.6.2).
-    static func isToken(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy(isTokenByte)
-    }
-
-    private static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
     }
 }

@@ -52,7 +52,7 @@ public struct Settings: Sendable, Equatable {
         /// How many redirects of one request are followed: 0 to 20, which is as far as URLSession goes.
         public var limit = 20
         /// Fields of a request that are not sent on to another origin, in lower case, beside those of
-        /// `RedirectPolicy.credentials`.
+        /// `CredentialRules.names`.
         public var credentialFields: [String] = []
 
         /// The defaults.
@@ -215,7 +215,7 @@ extension Settings.Redirects {
             ]
         }
         for name in credentialFields {
-            guard RequestHeaders.isToken(name) else {
+            guard name.isToken else {
                 return [
                     refuse(
                         "\(RequestURL.quote(name)) is not a field name (RFC 9110 §5.1)",

@@ -142,6 +142,7 @@ final class JobRecord {
     /// Takes over what is known of the body, for others to see.
     func describeBody() {
         contentLength = known?.length
+        contentEncoding = known?.coding
     }
 
     // MARK: Attempts

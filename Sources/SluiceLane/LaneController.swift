@@ -65,7 +65,8 @@ final class LaneController {
     private func take(_ order: LaneOrder, _ descriptors: inout ReceivedDescriptors) {
         guard job == nil, let sink = descriptors.take(0), let free = account(&descriptors),
             let marks = try? Watermarks(high: order.highWatermark, low: order.lowWatermark),
-            let requests = RequestMaker(order), let request = requests.request(to: requests.url, credentials: requests.credentials)
+            let requests = RequestMaker(order),
+            let request = requests.request(to: requests.url, credentials: requests.credentials)
         else { return refuse(order, "the order is not one that a lane can carry out") }
         do {
             // Before anything is looked at or written: whoever had it may still have been writing.

@@ -24,7 +24,9 @@ struct ProxyEnvironment: Sendable {
     func proxy(for origin: Origin) -> String? {
         // HTTP_PROXY does not count: in a CGI program it would be a request's header field.
         let names = origin.isSecure ? ["https_proxy", "HTTPS_PROXY"] : ["http_proxy"]
-        guard let proxy = first(names + ["all_proxy", "ALL_PROXY"]), !isExempt(origin.host) else { return nil }
+        guard let proxy = first(names + ["all_proxy", "ALL_PROXY"]), !isExempt(origin.host) else {
+            return nil
+        }
         return Self.withoutCredentials(proxy)
     }
 

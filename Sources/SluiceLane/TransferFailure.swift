@@ -56,7 +56,8 @@ struct TransferFailure {
         case NSURLErrorCannotFindHost: return nameNotResolved
         case NSURLErrorCannotConnectToHost: return connectionRefused
         case NSURLErrorTimedOut: return connectTimeout
-        case NSURLErrorNetworkConnectionLost: return connectionLost("closed the connection before it answered")
+        case NSURLErrorNetworkConnectionLost:
+            return connectionLost("closed the connection before it answered")
         case NSURLErrorBadServerResponse: return connectionLost("closed the connection without an answer")
         default: return beforeResponse(text: text)
         }

@@ -22,7 +22,9 @@ struct ClientFacts {
     func takesStrayBytes() throws {
         let (isIdle, isSent) = (try Gate(), try Gate())
         let origin = try BadOrigin { connection in
-            if connection.request.path == "/second" { return try connection.respond(body: Array("right".utf8)) }
+            if connection.request.path == "/second" {
+                return try connection.respond(body: Array("right".utf8))
+            }
             try connection.respond(body: Array("first".utf8))
             try connection.wait(for: isIdle)
             try connection.respond(body: Array("a stray".utf8))
@@ -79,8 +81,10 @@ struct ClientFacts {
         _ = try probe.outcome(origin.url())
         _ = try probe.outcome(origin.url(), headers: ["Accept-Language: ", "Connection: "])
         let requests = origin.requests
-        #expect(requests[0]["Accept-Language"] != nil && requests[0]["Connection"] != nil, "\(requests[0].raw)")
-        #expect(requests[1]["Accept-Language"] == nil && requests[1]["Connection"] == nil, "\(requests[1].raw)")
+        #expect(
+            requests[0]["Accept-Language"] != nil && requests[0]["Connection"] != nil, "\(requests[0].raw)")
+        #expect(
+            requests[1]["Accept-Language"] == nil && requests[1]["Connection"] == nil, "\(requests[1].raw)")
     }
 
     @Test("F31: each byte that comes as a chunk of its own costs hundreds")

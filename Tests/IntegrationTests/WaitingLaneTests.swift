@@ -8,7 +8,8 @@ extension Integration {
     @Suite("Waiting lanes")
     struct WaitingLanes {
         @Test(
-            "A lane that waits for a head uses no processor, on any wire, new or kept", arguments: Wire.available)
+            "A lane that waits for a head uses no processor, on any wire, new or kept",
+            arguments: Wire.available)
         func sleepsOverEveryWire(_ wire: Wire) throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1\n") { options in

@@ -13,7 +13,7 @@ struct PacketTests {
     private static func representation(_ version: Version = .weak) -> Representation {
         Representation(
             url: "https://h/ä?\u{0}", sendsHeaders: true, version: version, length: 1 << 40, framing: .length,
-            refusesRanges: true, digests: [digest])
+            refusesRanges: true, digests: [digest], coding: "gzip")
     }
 
     private static func reports() -> [LaneReport] {

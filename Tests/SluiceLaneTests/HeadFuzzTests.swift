@@ -29,7 +29,8 @@ struct HeadFuzzTests {
         ]
         private static let names = [
             "Content-Length", "Content-Type", "ETag", "Last-Modified", "Location", "Transfer-Encoding",
-            "Content-Encoding", "Content-Range", "WWW-Authenticate", "Set-Cookie", "Connection", "Retry-After",
+            "Content-Encoding", "Content-Range", "WWW-Authenticate", "Set-Cookie", "Connection",
+            "Retry-After",
             "Date", "Repr-Digest", "X", "X Y", "X\t", "\u{e9}", "", "Trailer", "Proxy-Authenticate",
             "Accept-Ranges",
         ]
