@@ -35,7 +35,7 @@ extension Representation {
             return false
         }
         guard length.map({ $0 >= 0 && $0 < ResponseRules.longestBody }) ?? true, digests.count <= 4,
-            digests.allSatisfy(\.isPlausible)
+            digests.allSatisfy(\.isPlausible), coding.map(ContentCoding.isPlausible) ?? true
         else { return false }
         return version.validator.map { validator in
             validator.text.utf8.count <= Validator.maximumLength

@@ -90,7 +90,7 @@ public struct LaneOrder: Sendable, Equatable {
 public enum LaneReport: Sendable, Equatable {
     /// The version of the packets. To be raised with every change of them: while the service is upgraded a daemon may
     /// start the lane of another build.
-    public static let wire = 2
+    public static let wire = 3
 
     /// The lane is warm: it can take its first order. It speaks this version of the wire.
     case ready(wire: Int)

@@ -220,10 +220,28 @@ extension Representation: PacketValue {
         writer.put(framing)
         writer.put(refusesRanges)
         writer.put(digests)
+        writer.put(coding)
     }
 
     /// All fields.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
+        try self.init(uncodedFrom: &reader)
+        coding = try reader.get()
+    }
+
+    /// All fields but the coding, and nothing else: what was written when no body was taken that is coded. Nil for
+    /// anything else.
+    init?(packetWithoutCoding packet: [UInt8]) {
+        var reader = PacketReader(packet)
+        do {
+            try self.init(uncodedFrom: &reader)
+            try reader.end()
+        } catch {
+            return nil
+        }
+    }
+
+    private init(uncodedFrom reader: inout PacketReader) throws(PacketReader.Malformed) {
         self.init(
             url: try reader.get(), sendsHeaders: try reader.get(), version: try reader.get(),
             length: try reader.get(), framing: try reader.get(), refusesRanges: try reader.get(),

@@ -30,12 +30,15 @@ public struct Ledger: Sendable {
     /// "sluice", version 1.
     private static let format: UInt64 = 0x0001_7375_6c69_6365
 
-    /// What a note begins with. Before there was a format it was JSON: jobs of such a service may be in the store.
-    private static let noteFormat: UInt8 = 1
+    /// What a note begins with. The first format had no coding, and before it a note was JSON: jobs of such services may
+    /// be in the store.
+    private static let noteFormat: UInt8 = 2
+    private static let noteFormatWithoutCoding: UInt8 = 1
 
     private static func decode(_ note: [UInt8]) -> Representation? {
         switch note.first {
         case noteFormat: Representation(packet: Array(note.dropFirst()))
+        case noteFormatWithoutCoding: Representation(packetWithoutCoding: Array(note.dropFirst()))
         case UInt8(ascii: "{"): try? JSONDecoder().decode(Representation.self, from: Data(note))
         default: nil
         }

@@ -33,7 +33,7 @@ public struct RequestHeaders: Sendable, Equatable {
         }
         var seen: Set<String> = []
         for field in fields {
-            guard !field.name.isEmpty, field.name.utf8.allSatisfy(Self.isTokenByte) else {
+            guard field.name.isToken else {
                 throw refuse(
                     "\(RequestURL.quote(field.name)) is not a field name (RFC 9110 §5.1)",
                     "use letters, digits and hyphens")
@@ -52,14 +52,5 @@ public struct RequestHeaders: Sendable, Equatable {
             }
         }
         self.fields = fields
-    }
-
-    private static func isTokenByte(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"):
-            true
-        default: "!#$%&'*+-.^_`|~".utf8.contains(byte)
-        }
     }
 }

@@ -14,27 +14,19 @@ public enum BodyFraming: String, Sendable, Codable, Equatable {
 
 /// What the head of a final response means for its job (RFC 9110 §15).
 public enum ResponseDecision: Sendable, Equatable {
-    /// The body that follows is the one that was asked for.
-    case accept(length: Int?, framing: BodyFraming)
+    /// The body that follows is the one that was asked for, coded as `ContentCoding.normalised` names it.
+    case accept(length: Int?, framing: BodyFraming, coding: String?)
     /// None of what follows may reach the consumer.
     case refuse(OutcomeCode, String)
 }
 
 /// The rules for taking a body, decided on the head alone, before a byte of the body is seen.
+///
+/// They look fields up by their names in lower case. A field that came several times is given to them as one, its values
+/// joined by a comma and a space in their order (RFC 9110 §5.3).
 public enum ResponseRules {
     /// No body is as long, in bytes: 64 PiB. Sums of many that are shorter still fit.
     public static let longestBody = 1 << 56
-
-    /// A coding of the content, or one of the transfer beside `chunked` (RFC 9112 §7). Both are taken off before the bytes
-    /// come to us, and a coded body that was cut looks whole afterwards.
-    static func foreignCoding(_ field: (String) -> String?) -> String? {
-        if let coding = field("content-encoding").fieldValue?.lowercased(), coding != "identity" {
-            return coding
-        }
-        let transfer = field("transfer-encoding").fieldValue?.lowercased() ?? ""
-        return transfer.split(separator: ",").compactMap { Optional(String($0)).fieldValue }
-            .first { $0 != "chunked" && $0 != "identity" }
-    }
 
     /// Judges a response to a request for a whole representation.
     ///
@@ -42,34 +34,89 @@ public enum ResponseRules {
     ///   - status: of the response.
     ///   - field: looks a field up by its name in lower case.
     ///   - maximumSize: the largest body that the job allows, in bytes.
-    public static func judge(status: Int, field: (String) -> String?, maximumSize: Int?)
-        -> ResponseDecision
-    {
+    ///   - identityOnly: the job takes no body that is coded.
+    public static func judge(
+        status: Int, field: (String) -> String?, maximumSize: Int?, identityOnly: Bool
+    ) -> ResponseDecision {
         guard (200...299).contains(status) else {
             return .refuse(.httpStatus, sentence(status: status))
         }
-        guard status != 206 else {
+        let part = status == 206 ? wholePart(field) : nil
+        guard status != 206 || part != nil else {
             return .refuse(.unexpectedPartial, "the server answered 206, but no range was asked for")
         }
-        if let coding = foreignCoding(field) {
+        let coding = ContentCoding.normalised(field("content-encoding"))
+        if identityOnly, let coding {
             return .refuse(.contentEncoded, "the body is encoded as \(RequestURL.quote(coding))")
         }
-        if status == 204 { return .accept(length: 0, framing: .none) }
-        if let transfer = field("transfer-encoding") {
-            // A Content-Length beside it does not count (RFC 9112 §6.3, case 3).
-            let isChunked = transfer.lowercased().split(separator: ",").last?.contains("chunked") == true
-            return .accept(length: nil, framing: isChunked ? .chunked : .unannounced)
+        let isChunked: Bool
+        switch TransferCoding(field("transfer-encoding")) {
+        case .none: isChunked = false
+        case .chunked: isChunked = true
+        case .refused(let code, let message): return .refuse(code, message)
         }
-        guard let announced = field("content-length") else {
-            return .accept(length: nil, framing: .unannounced)
+        if status == 204 { return .accept(length: 0, framing: .none, coding: nil) }
+        // A Content-Length beside a transfer coding does not count (RFC 9112 §6.3, case 3).
+        var length: Int?
+        if !isChunked, let announced = field("content-length") {
+            length = contentLength(announced)
+            guard length != nil else {
+                return .refuse(.protocolError, "the Content-Length is \(RequestURL.quote(announced))")
+            }
         }
-        guard let length = Int(announced), (0..<longestBody).contains(length) else {
-            return .refuse(.protocolError, "the Content-Length is \(RequestURL.quote(announced))")
+        if let part {
+            guard length ?? part == part else {
+                return .refuse(
+                    .unexpectedPartial,
+                    "the server answered 206 with all \(part) bytes, and announces \(length ?? 0)")
+            }
+            length = part
         }
-        if let maximumSize, length > maximumSize {
+        if let length, let maximumSize, length > maximumSize {
             return .refuse(.tooLarge, "the body has \(length) bytes; the job allows \(maximumSize)")
         }
-        return .accept(length: length, framing: .length)
+        let framing: BodyFraming = length != nil ? .length : isChunked ? .chunked : .unannounced
+        return .accept(length: length, framing: framing, coding: coding)
+    }
+
+    /// Reads the field Content-Length (RFC 9110 §8.6): decimal digits, or a list of the same number again and again.
+    ///
+    /// - Returns: nil where it has a sign, an empty element, different numbers, or one that is no body's.
+    public static func contentLength(_ text: String) -> Int? {
+        var length: Int?
+        for element in text.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+            guard let number = Int(digits: element.trimmingBlanks, atMost: longestBody - 1),
+                length == nil || length == number
+            else { return nil }
+            length = number
+        }
+        return length
+    }
+
+    /// Whether the server says that it serves no ranges: `Accept-Ranges: none` (RFC 9110 §14.3).
+    public static func refusesRanges(_ field: (String) -> String?) -> Bool {
+        guard let units = field("accept-ranges")?.asciiLowercased?.listElements.filter({ !$0.isEmpty }) else {
+            return false
+        }
+        return !units.isEmpty && units.allSatisfy { $0 == "none" }
+    }
+
+    /// The response's entity-tag, strong or weak, as it came, if it is one that can be sent back: of visible ASCII, and no
+    /// longer than a validator may be (RFC 9110 §8.8.3).
+    public static func entityTag(_ field: (String) -> String?) -> String? {
+        guard let tag = field("etag").fieldValue else { return nil }
+        let opaque = tag.utf8.starts(with: "W/".utf8) ? tag.utf8.dropFirst(2) : tag.utf8[...]
+        guard tag.utf8.count <= Validator.maximumLength, Version.isOpaqueTag(opaque) else { return nil }
+        return tag
+    }
+
+    /// The length of the whole, where the part that a 206 has is the whole (RFC 9110 §15.3.7).
+    static func wholePart(_ field: (String) -> String?) -> Int? {
+        guard let text = field("content-range"),
+            case .part(0, let last, let complete?)? = ContentRange(text), last + 1 == complete,
+            complete < longestBody
+        else { return nil }
+        return complete
     }
 
     /// What a body that has ended without an error amounts to.

@@ -95,8 +95,8 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
     /// - Returns: seconds from now on, a year at most, 0 for a date that has passed; nil for what is neither.
     public static func retryAfter(_ text: String, now: Int) -> Double? {
         let text = text.trimmingBlanks
-        if !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) {
-            return Double(text).map { min($0, longest) }
+        if !text.isEmpty, text.utf8.allSatisfy(\.isDigit) {
+            return Int(digits: text.utf8, atMost: Int(longest)).map(Double.init) ?? longest
         }
         return HTTPDate.parse(text).map { min(max(0, Double($0) - Double(now)), longest) }
     }

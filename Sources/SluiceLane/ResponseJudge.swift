@@ -32,24 +32,30 @@ struct ResponseJudge: Sendable {
         if status == 304, isConditional(sendsHeaders: sendsHeaders) {
             var facts = EndFacts(
                 Outcome(.unchanged, "the server says that nothing has changed (304)"), status: status)
-            facts.etag = Self.entityTag(field)
+            facts.etag = ResponseRules.entityTag(field)
             return .settle(facts, dropping: 0)
         }
-        switch ResponseRules.judge(status: status, field: field, maximumSize: order.maximumSize) {
+        // Foundation takes codings off, so the bytes of a coded body would not be those that the server sent.
+        let decision = ResponseRules.judge(
+            status: status, field: field, maximumSize: order.maximumSize, identityOnly: true)
+        switch decision {
         case .refuse(let code, let message):
             return refuse(code, message, status, now, field)
-        case .accept(let length, let framing):
-            let digests = status == 200 ? Self.digests(field) : []
+        case .accept(let length, let framing, let coding):
+            // A 206 that is taken here has all bytes of the representation, and its fields are about that one.
+            let isRepresentation = status == 200 || status == 206
+            let digests = isRepresentation ? Self.digests(field) : []
             let representation = Representation(
                 url: url, sendsHeaders: sendsHeaders,
                 // The fields of other answers may be about something else than the bytes that follow: those of 226 are
                 // about the instance, and the bytes are a delta to it (RFC 3229 §10.4.1).
-                version: status == 200 ? Self.version(field) : .unnamed, length: length, framing: framing,
-                refusesRanges: Self.refusesRanges(field), digests: digests)
+                version: isRepresentation ? Version(field: field) : .unnamed, length: length,
+                framing: framing,
+                refusesRanges: ResponseRules.refusesRanges(field), digests: digests, coding: coding)
             return .take(
                 BodyPlan(kind: .whole, length: length, framing: framing, digests: digests),
                 ResponseFacts(
-                    status: status, representation: representation, etag: Self.entityTag(field)))
+                    status: status, representation: representation, etag: ResponseRules.entityTag(field)))
         }
     }
 
@@ -99,10 +105,11 @@ struct ResponseJudge: Sendable {
             // A range was asked for, of this very version, and all came.
             if !order.asksForAll { representation.refusesRanges = true }
         }
-        if Self.refusesRanges(field) { representation.refusesRanges = true }
+        if ResponseRules.refusesRanges(field) { representation.refusesRanges = true }
         return .take(
             plan,
-            ResponseFacts(status: status, representation: representation, etag: Self.entityTag(field)))
+            ResponseFacts(
+                status: status, representation: representation, etag: ResponseRules.entityTag(field)))
     }
 
     private func refuse(
@@ -124,34 +131,11 @@ struct ResponseJudge: Sendable {
 
     // MARK: Fields
 
-    /// A date may be padded without end and still be one.
-    private static func version(_ field: (String) -> String?) -> Version {
-        let version = Version(field: field)
-        guard let validator = version.validator, validator.text.utf8.count > Validator.maximumLength else {
-            return version
-        }
-        return .weak
-    }
-
     private static func digests(_ field: (String) -> String?) -> [BodyDigest] {
         field("repr-digest").map(BodyDigest.inField) ?? []
     }
 
-    private static func refusesRanges(_ field: (String) -> String?) -> Bool {
-        field("accept-ranges")?.lowercased().filter { $0 != " " && $0 != "\t" } == "none"
-    }
-
     private static func length(_ field: (String) -> String?) -> Int? {
-        field("content-length").flatMap { Int($0) }
-    }
-
-    /// As it came, if it is one that can be sent back (RFC 9110 §8.8.3), of visible ASCII.
-    private static func entityTag(_ field: (String) -> String?) -> String? {
-        guard let tag = field("etag"), tag.utf8.count <= Validator.maximumLength else { return nil }
-        let opaque = tag.hasPrefix("W/") ? tag.dropFirst(2) : tag[...]
-        guard opaque.utf8.count >= 2, opaque.hasPrefix("\""), opaque.hasSuffix("\""),
-            opaque.utf8.dropFirst().dropLast().allSatisfy({ (0x21...0x7e).contains($0) && $0 != 0x22 })
-        else { return nil }
-        return tag
+        field("content-length").flatMap(ResponseRules.contentLength)
     }
 }

@@ -45,7 +45,7 @@ extension Integration.Continuation {
             "nothing, and another length", .rangeNotSatisfiable, "416 No",
             ["Content-Range: bytes */300001"]),
         Refusal("nothing, and no length", .rangeNotSatisfiable, "416 No", []),
-        Refusal("an encoded part", .contentEncoded, "206 P", [range, etag, "Content-Encoding: gzip"]),
+        Refusal("an encoded part", .resourceChanged, "206 P", [range, etag, "Content-Encoding: gzip"]),
         Refusal("a status that does not pass", .httpStatus, "404 No", [etag]),
     ]
 

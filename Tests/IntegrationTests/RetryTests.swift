@@ -107,7 +107,7 @@ extension Integration {
             origin.on("/ftp") { try $0.respond("302 Found", headers: ["Location: ftp://h/"]) }
             origin.on("/gzip") { try $0.respond(headers: ["Content-Encoding: gzip"], body: [31, 139]) }
             origin.on("/part") {
-                try $0.respond("206 P", headers: ["Content-Range: bytes 0-1/2"], body: [1, 2])
+                try $0.respond("206 P", headers: ["Content-Range: bytes 0-1/3"], body: [1, 2])
             }
             origin.on("/large") { try $0.respond(pattern: Self.pattern, count: 2000) }
             origin.on("/ssh") { connection in

@@ -265,4 +265,49 @@ struct LedgerTests {
                     url: "http://h/a", sendsHeaders: true,
                     version: .strong(Validator(kind: .etag, text: "\"a\"")), length: 5, framing: .length))
     }
+
+    @Test("what a lane has noted that took no coded bodies is read on")
+    func noteWithoutCoding() throws {
+        let page = try page()
+        let ledger = Ledger(new: page)
+        let known = Representation(
+            url: "http://h/a", sendsHeaders: true, version: .strong(Validator(kind: .etag, text: "\"a\"")),
+            length: 5, framing: .length,
+            digests: [BodyDigest(algorithm: .sha256, bytes: [UInt8](repeating: 7, count: 32))])
+        // The coding, which is absent here, is the last byte.
+        for (format, body) in [(UInt8(1), known.packet.dropLast()), (2, known.packet[...])] {
+            let note = [format] + body
+            #expect(page.storeNote(note))
+            page.store(UInt64(note.count), at: 8)
+            #expect(ledger.representation == known)
+        }
+        for (format, body) in [
+            (UInt8(2), known.packet.dropLast()), (1, known.packet[...]), (3, known.packet[...]),
+        ] {
+            let note = [format] + body
+            #expect(page.storeNote(note))
+            page.store(UInt64(note.count), at: 8)
+            #expect(ledger.representation == nil)
+        }
+    }
+
+    @Test("the coding of a body is noted, and believed only where it can be one")
+    func coding() throws {
+        let ledger = Ledger(new: try page())
+        var known = Representation(
+            url: "http://h/a", sendsHeaders: true, version: .weak, length: 5, framing: .length)
+        for coding in ["gzip", "gzip, br", ContentCoding.unreadable] {
+            known.coding = coding
+            ledger.setRepresentation(known)
+            #expect(ledger.representation == known)
+        }
+        for coding in [
+            "", "GZIP", "identity", "gzip,br", "a b", "x-gzip", "\u{1b}[2J",
+            String(repeating: "a", count: 65),
+        ] {
+            known.coding = coding
+            ledger.setRepresentation(known)
+            #expect(ledger.representation == nil, "\(coding)")
+        }
+    }
 }

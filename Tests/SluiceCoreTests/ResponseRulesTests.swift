@@ -4,10 +4,16 @@ import Testing
 
 @Suite("What a response means")
 struct ResponseRulesTests {
-    private func judge(_ status: Int, _ fields: [String: String] = [:], maximumSize: Int? = nil)
-        -> ResponseDecision
+    private func judge(
+        _ status: Int, _ fields: [String: String] = [:], maximumSize: Int? = nil, identityOnly: Bool = false
+    ) -> ResponseDecision {
+        ResponseRules.judge(
+            status: status, field: { fields[$0] }, maximumSize: maximumSize, identityOnly: identityOnly)
+    }
+
+    private func accepted(_ length: Int?, _ framing: BodyFraming, _ coding: String? = nil) -> ResponseDecision
     {
-        ResponseRules.judge(status: status, field: { fields[$0] }, maximumSize: maximumSize)
+        .accept(length: length, framing: framing, coding: coding)
     }
 
     private func refusal(_ decision: ResponseDecision) -> OutcomeCode? {
@@ -23,43 +29,168 @@ struct ResponseRulesTests {
         #expect(refusal(judge(status)) == .httpStatus)
     }
 
-    @Test("206 is not taken, and no content is no body")
+    @Test("no content is no body")
     func special() {
-        #expect(refusal(judge(206)) == .unexpectedPartial)
-        #expect(judge(204, ["content-length": "5"]) == .accept(length: 0, framing: .none))
+        #expect(judge(204, ["content-length": "5"]) == accepted(0, .none))
         // 205 must not have a body either, but is framed as if it could (RFC 9112 §6.3): what it says is checked.
-        #expect(judge(205, ["content-length": "0"]) == .accept(length: 0, framing: .length))
+        #expect(judge(205, ["content-length": "0"]) == accepted(0, .length))
         for status in [200, 201, 202, 203, 226, 299] {
-            #expect(judge(status, ["content-length": "5"]) == .accept(length: 5, framing: .length))
+            #expect(judge(status, ["content-length": "5"]) == accepted(5, .length))
         }
     }
 
-    @Test("encodings other than identity are not taken")
-    func encodings() {
-        for coding in ["gzip", "br", "deflate", "identity, gzip", "x"] {
-            #expect(refusal(judge(200, ["content-encoding": coding])) == .contentEncoded, "\(coding)")
-        }
-        for coding in ["identity", "Identity", ""] {
-            #expect(refusal(judge(200, ["content-encoding": coding])) == nil)
-        }
-        // Of the transfer, it is taken off likewise, and a cut body looks whole.
-        for coding in ["gzip, chunked", "gzip", "GZIP , chunked", "deflate", "x"] {
-            #expect(refusal(judge(200, ["transfer-encoding": coding])) == .contentEncoded, "\(coding)")
-        }
-    }
-
-    @Test("the framing: a transfer coding goes before a length, and neither is the connection's end")
-    func framing() {
-        #expect(judge(200, ["transfer-encoding": "chunked"]) == .accept(length: nil, framing: .chunked))
-        #expect(judge(200, ["transfer-encoding": "Chunked"]) == .accept(length: nil, framing: .chunked))
+    @Test(
+        "a part that nobody asked for is taken where it is the whole",
+        arguments: [
+            ["content-range": "bytes 0-11/12"], ["content-range": "bytes 0-11/12", "content-length": "12"],
+            ["content-range": " bytes 0-11/12\t", "content-length": "12, 12"],
+            ["content-range": "bytes 0-11/12", "transfer-encoding": "chunked", "content-length": "9"],
+            ["content-range": "bytes 0-11/12", "transfer-encoding": "chunked"],
+        ])
+    func wholePart(_ fields: [String: String]) {
+        #expect(judge(206, fields) == accepted(12, .length))
+        #expect(refusal(judge(206, fields, maximumSize: 11)) == .tooLarge)
         #expect(
-            judge(200, ["transfer-encoding": "chunked", "content-length": "5"])
-                == .accept(length: nil, framing: .chunked))
-        #expect(judge(200, ["transfer-encoding": "identity"]) == .accept(length: nil, framing: .unannounced))
-        #expect(judge(200) == .accept(length: nil, framing: .unannounced))
-        for length in ["", "-1", "x", "5, 5", "99999999999999999999"] {
-            #expect(refusal(judge(200, ["content-length": length])) == .protocolError, "\(length)")
+            judge(206, fields.merging(["content-encoding": "gzip"]) { $1 }) == accepted(12, .length, "gzip"))
+    }
+
+    @Test(
+        "any other part is refused",
+        arguments: [
+            [:], ["content-length": "12"], ["content-range": "bytes 0-11/*"],
+            ["content-range": "bytes 0-10/12"],
+            ["content-range": "bytes 1-11/12"], ["content-range": "bytes */12"],
+            ["content-range": "items 0-11/12"],
+            ["content-range": "bytes 0-11/12, bytes 0-11/12"],
+            ["content-type": "multipart/byteranges; boundary=x"],
+            ["content-range": "bytes 0-11/12", "content-length": "11"],
+            ["content-range": "bytes 0-72057594037927935/72057594037927936"],
+        ])
+    func part(_ fields: [String: String]) {
+        #expect(refusal(judge(206, fields)) == .unexpectedPartial)
+    }
+
+    @Test(
+        "a coded body is taken as it is, and a job that wants none refuses it",
+        arguments: [
+            ("gzip", "gzip"), (" GZip\t", "gzip"), ("br", "br"), ("x-gzip", "gzip"),
+            ("X-Compress", "compress"),
+            ("identity, gzip", "gzip"), ("gzip,br", "gzip, br"), ("gzip , , gzip", "gzip, gzip"),
+            ("utf-8", "utf-8"),
+            ("aws-chunked", "aws-chunked"),
+            (String(repeating: "a", count: 64), String(repeating: "a", count: 64)),
+            (String(repeating: "a", count: 65), ContentCoding.unreadable),
+            ("gzip br", ContentCoding.unreadable),
+            ("gzip;q=1", ContentCoding.unreadable), ("\"gzip\"", ContentCoding.unreadable),
+            ("gz\u{fffd}ip", ContentCoding.unreadable), ("\u{212a}", ContentCoding.unreadable),
+            (ContentCoding.unreadable, ContentCoding.unreadable), ("a\u{301}", ContentCoding.unreadable),
+            (String(repeating: "br,", count: 30_000), ContentCoding.unreadable),
+        ])
+    func contentCodings(_ field: String, _ coding: String) {
+        let fields = ["content-encoding": field, "content-length": "5"]
+        #expect(judge(200, fields) == accepted(5, .length, coding))
+        #expect(refusal(judge(200, fields, identityOnly: true)) == .contentEncoded)
+    }
+
+    @Test("no coding is none", arguments: ["identity", "Identity", "", " \t", ",", "identity, identity"])
+    func noContentCoding(_ field: String) {
+        for identityOnly in [false, true] {
+            let fields = ["content-encoding": field, "content-length": "5"]
+            #expect(judge(200, fields, identityOnly: identityOnly) == accepted(5, .length))
         }
+    }
+
+    @Test("the framing: chunks go before a length, and neither is the connection's end")
+    func framing() {
+        for coding in [
+            "chunked", "Chunked", "identity, chunked", " chunked\t", ",chunked,", "chunked, identity",
+        ] {
+            #expect(judge(200, ["transfer-encoding": coding]) == accepted(nil, .chunked), "\(coding)")
+            for length in ["5", "x", "5, 6"] {
+                #expect(
+                    judge(200, ["transfer-encoding": coding, "content-length": length])
+                        == accepted(nil, .chunked))
+            }
+        }
+        #expect(judge(200) == accepted(nil, .unannounced))
+    }
+
+    @Test(
+        "no transfer coding is none",
+        arguments: ["identity", "IDENTITY", "", " \t ", ",", "identity, identity"])
+    func noTransferCoding(_ coding: String) {
+        #expect(judge(200, ["transfer-encoding": coding]) == accepted(nil, .unannounced))
+        #expect(judge(200, ["transfer-encoding": coding, "content-length": "5"]) == accepted(5, .length))
+        #expect(refusal(judge(200, ["transfer-encoding": coding, "content-length": "x"])) == .protocolError)
+    }
+
+    @Test(
+        "other transfer codings are refused: they are taken off, and a cut body looks whole",
+        arguments: [
+            ("gzip, chunked", .contentEncoded), ("gzip", .contentEncoded),
+            ("GZIP , chunked", .contentEncoded),
+            ("deflate", .contentEncoded), ("x", .contentEncoded), ("chunked, gzip", .contentEncoded),
+            ("gzip;q=1", .contentEncoded), ("chunked, chunked", .protocolError),
+            ("chunked;a=b", .protocolError),
+            ("chunked chunked", .protocolError), ("chun\u{212a}ed", .protocolError),
+            ("gz\u{fffd}ip", .protocolError),
+            ("\"chunked\"", .protocolError), (";", .protocolError), ("chunked\0", .protocolError),
+        ] as [(String, OutcomeCode)])
+    func transferCodings(_ coding: String, _ code: OutcomeCode) {
+        #expect(refusal(judge(200, ["transfer-encoding": coding])) == code)
+        #expect(refusal(judge(200, ["transfer-encoding": coding, "content-length": "5"])) == code)
+    }
+
+    @Test(
+        "a length may have blanks around it, and be there again and again",
+        arguments: [
+            ("12", 12), (" 12", 12), ("12\t ", 12), ("12, 12", 12), ("12,12", 12), ("12 ,\t12 , 12", 12),
+            ("012", 12),
+            ("12, 0012", 12), ("0", 0), ("72057594037927935", 1 << 56 - 1),
+            (String(repeating: "0", count: 100_000) + "12", 12),
+        ])
+    func lengths(_ field: String, _ length: Int) {
+        #expect(judge(200, ["content-length": field]) == accepted(length, .length))
+        #expect(ResponseRules.contentLength(field) == length)
+    }
+
+    @Test(
+        "what is no length, or two, is refused, in a sentence",
+        arguments: [
+            "", " ", "-1", "+12", "x", "5, 6", "12, 13", "12,", ",12", "12, , 12", "12 12", "0x10", "1e3",
+            "12.0", "12;",
+            "99999999999999999999", "72057594037927936", "\u{661}\u{662}", "1\u{301}2", "12\u{fffd}", "12\0",
+            String(repeating: "9", count: 100_000), String(repeating: "5,", count: 50_000) + "6",
+        ])
+    func noLengths(_ field: String) {
+        guard case .refuse(let code, let message) = judge(200, ["content-length": field]) else {
+            Issue.record("\(field.prefix(50)) was taken")
+            return
+        }
+        #expect(code == .protocolError && message.utf8.count < 400)
+    }
+
+    @Test("a server that serves no ranges says so in one word")
+    func ranges() {
+        func refuses(_ value: String?) -> Bool {
+            ResponseRules.refusesRanges { $0 == "accept-ranges" ? value : nil }
+        }
+        for value in ["none", " None\t", "none, none"] { #expect(refuses(value), "\(value)") }
+        for value in [nil, "", ",", "bytes", "none, bytes", "no ne", "none\u{fffd}"] {
+            #expect(!refuses(value))
+        }
+        #expect(!refuses(String(repeating: "\u{301}", count: 100_000)))
+    }
+
+    @Test("an entity-tag that can be sent back is kept")
+    func entityTags() {
+        func tag(_ value: String?) -> String? { ResponseRules.entityTag { $0 == "etag" ? value : nil } }
+        #expect(tag(" \"a\"\t") == "\"a\"")
+        #expect(tag("W/\"a\"") == "W/\"a\"")
+        for value in [nil, "", "a", "w/\"a\"", "\"a b\"", "\"\u{fffd}\"", "\"", "W/", "\"a\", \"a\""] {
+            #expect(tag(value) == nil)
+        }
+        #expect(tag("\"" + String(repeating: "a", count: Validator.maximumLength) + "\"") == nil)
     }
 
     @Test("an announced length over the limit is refused before a byte comes")

@@ -131,7 +131,7 @@ struct RetryPolicyTests {
         "what is neither is nothing",
         arguments: [
             "", " ", "-1", "+1", "1.5", "1e3", "0x10", "inf", "nan", "٣", "5 s", "5,6", "soon", "1\0",
-            "\u{ff11}",
+            "\u{ff11}", "5\u{fffd}", "\u{fffd}", "5\u{301}",
         ])
     func nonsense(_ text: String) {
         #expect(RetryPolicy.retryAfter(text, now: Self.now) == nil)

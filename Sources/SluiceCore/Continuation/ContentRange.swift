@@ -10,27 +10,23 @@ public enum ContentRange: Sendable, Equatable {
 
     /// Reads the field; nil for another unit, and for what makes no sense.
     public init?(_ text: String) {
-        let words = text.split(separator: " ", omittingEmptySubsequences: true)
-        guard words.count == 2, words[0].lowercased() == "bytes" else { return nil }
-        let parts = words[1].split(separator: "/", omittingEmptySubsequences: false)
+        // Bytes, not characters: what combines with a blank or a digit is no part of this field.
+        let words = text.utf8[...].trimmingBlanks.split(separator: UInt8(ascii: " "))
+        guard words.count == 2, words[0].map(\.lowercased).elementsEqual("bytes".utf8) else { return nil }
+        let parts = words[1].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         guard parts.count == 2 else { return nil }
-        let complete = Self.number(parts[1])
-        guard complete != nil || parts[1] == "*" else { return nil }
-        if parts[0] == "*" {
+        let complete = Int(digits: parts[1], atMost: Self.largestLength)
+        guard complete != nil || parts[1].elementsEqual("*".utf8) else { return nil }
+        if parts[0].elementsEqual("*".utf8) {
             guard let complete else { return nil }
             self = .unsatisfied(complete: complete)
             return
         }
-        let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard ends.count == 2, let first = Self.number(ends[0]), let last = Self.number(ends[1]),
+        let ends = parts[0].split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+        guard ends.count == 2, let first = Int(digits: ends[0], atMost: Self.largestLength),
+            let last = Int(digits: ends[1], atMost: Self.largestLength),
             first <= last, last < complete ?? Self.largestLength
         else { return nil }
         self = .part(first: first, last: last, complete: complete)
-    }
-
-    private static func number(_ text: Substring) -> Int? {
-        guard !text.isEmpty, text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-        guard let number = Int(text), number <= largestLength else { return nil }
-        return number
     }
 }

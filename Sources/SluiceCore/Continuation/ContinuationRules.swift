@@ -47,11 +47,11 @@ public enum ContinuationRules {
             }
             return notThere(position, known, validator, field)
         }
-        if let coding = ResponseRules.foreignCoding(field) {
-            return .refuse(
-                .contentEncoded, "the rest of the body is encoded as \(RequestURL.quote(coding))")
+        if let refusal = codingRefusal(known, field) { return refusal }
+        // All of it was asked for, and came, whatever the status calls it.
+        if status == 200 || asksForAll && ResponseRules.wholePart(field) != nil {
+            return whole(status, position, known, validator, field)
         }
-        if status == 200 { return whole(position, known, validator, field) }
         guard !asksForAll else {
             return .refuse(.unexpectedPartial, "the server answered 206, but no range was asked for")
         }
@@ -61,7 +61,10 @@ public enum ContinuationRules {
     private static func part(
         _ position: Int, _ known: Representation, _ validator: Validator, _ field: (String) -> String?
     ) -> ContinuationDecision {
-        if field("content-type").fieldValue?.lowercased().hasPrefix("multipart/byteranges") == true {
+        let type = "multipart/byteranges".utf8
+        if field("content-type").fieldValue?.utf8.prefix(type.count).map(\.lowercased).elementsEqual(type)
+            == true
+        {
             return .refuse(.multipartRange, "the server sent several parts where one was asked for")
         }
         guard let text = field("content-range"),
@@ -83,8 +86,8 @@ public enum ContinuationRules {
                 .lengthChanged, "the part ends with byte \(last), and the body has \(length) bytes")
         }
         let remaining = last - first + 1
-        if let announced = field("content-length"), field("transfer-encoding") == nil,
-            Int(announced.trimmingBlanks) != remaining
+        if let announced = field("content-length"), TransferCoding(field("transfer-encoding")) == .none,
+            ResponseRules.contentLength(announced) != remaining
         {
             return .refuse(
                 .wrongRange,
@@ -94,13 +97,16 @@ public enum ContinuationRules {
     }
 
     private static func whole(
-        _ position: Int, _ known: Representation, _ validator: Validator, _ field: (String) -> String?
+        _ status: Int, _ position: Int, _ known: Representation, _ validator: Validator,
+        _ field: (String) -> String?
     ) -> ContinuationDecision {
         if let refusal = versionRefusal(validator, field) { return refusal }
-        switch ResponseRules.judge(status: 200, field: field, maximumSize: nil) {
+        let decision = ResponseRules.judge(
+            status: status, field: field, maximumSize: nil, identityOnly: false)
+        switch decision {
         case .refuse(let code, let message):
             return .refuse(code, message)
-        case .accept(let length, let framing):
+        case .accept(let length, let framing, _):
             if let length, let before = known.length, length != before {
                 return .refuse(
                     .lengthChanged, "the body has \(length) bytes now and had \(before), in the same version")
@@ -135,6 +141,25 @@ public enum ContinuationRules {
                 "the server says that the body has \(complete) bytes; \(position) have been delivered")
         }
         return .isComplete
+    }
+
+    /// Another coding of the body has other bytes, also where a careless server gives all of them one strong entity-tag.
+    /// It is another representation, so the outcome is the one of that. A field that is missing means that there is no
+    /// coding: a server may leave it out of a 206, but then nothing tells whether it did.
+    private static func codingRefusal(_ known: Representation, _ field: (String) -> String?)
+        -> ContinuationDecision?
+    {
+        if case .refused(let code, let message) = TransferCoding(field("transfer-encoding")) {
+            return .refuse(code, message)
+        }
+        let now = ContentCoding.normalised(field("content-encoding"))
+        guard now == known.coding else {
+            return .refuse(
+                .resourceChanged,
+                "the server sends the body in another coding now: \(now.map { RequestURL.quote($0) } ?? "none")"
+                    + " instead of \(known.coding.map { RequestURL.quote($0) } ?? "none")")
+        }
+        return nil
     }
 
     private static func versionRefusal(_ validator: Validator, _ field: (String) -> String?)

@@ -16,11 +16,14 @@ public struct Representation: Codable, Sendable, Equatable {
     public var refusesRanges: Bool
     /// What the origin says about the digest of the whole: to be compared with every byte from the first one on.
     public var digests: [BodyDigest]
+    /// How its bytes are coded, as `ContentCoding.normalised` names it; nil where they are not. Length and digests are of
+    /// the coded bytes, which are what the consumer gets.
+    public var coding: String?
 
     /// A representation.
     public init(
         url: String, sendsHeaders: Bool, version: Version, length: Int?, framing: BodyFraming,
-        refusesRanges: Bool = false, digests: [BodyDigest] = []
+        refusesRanges: Bool = false, digests: [BodyDigest] = [], coding: String? = nil
     ) {
         self.url = url
         self.sendsHeaders = sendsHeaders
@@ -29,12 +32,16 @@ public struct Representation: Codable, Sendable, Equatable {
         self.framing = framing
         self.refusesRanges = refusesRanges
         self.digests = digests
+        self.coding = coding
     }
 
     /// Why a body of this kind cannot go on where it broke off; nil where it can.
     public var obstacle: (code: OutcomeCode, reason: String)? {
         if framing == .unannounced {
             return (.notResumable, "its end is known from nothing but the end of the connection")
+        }
+        if coding == ContentCoding.unreadable {
+            return (.notResumable, "nothing can be made of its Content-Encoding")
         }
         switch version {
         case .strong: return nil

@@ -49,7 +49,9 @@ public enum Version: Codable, Sendable, Equatable {
         }
         let modified = field("last-modified").fieldValue
         // A weak entity-tag says that the bytes may change without it; a date beside it does not mend that.
-        if etag == nil, let modified, let changed = HTTPDate.parse(modified),
+        // A date can be padded without end, and still be one.
+        if etag == nil, let modified, modified.utf8.count <= Validator.maximumLength,
+            let changed = HTTPDate.parse(modified),
             let made = field("date").flatMap({ HTTPDate.parse($0.trimmingBlanks) }), made - changed >= 1
         {
             self = .strong(Validator(kind: .lastModified, text: modified))
@@ -66,29 +68,14 @@ public enum Version: Codable, Sendable, Equatable {
         }
     }
 
-    /// `"…"` without W/ (RFC 9110 §8.8.3), of visible ASCII: anything else could not be sent back as it came.
+    /// `"…"` without W/ (RFC 9110 §8.8.3).
     private static func isStrong(etag: String) -> Bool {
-        etag.utf8.count >= 2 && etag.utf8.count <= Validator.maximumLength && etag.hasPrefix("\"")
-            && etag.hasSuffix("\"")
-            && etag.utf8.dropFirst().dropLast().allSatisfy { (0x21...0x7e).contains($0) && $0 != 0x22 }
+        etag.utf8.count <= Validator.maximumLength && isOpaqueTag(etag.utf8[...])
     }
-}
 
-extension String? {
-    /// A field's value without the blanks around it; nil also where nothing is left: such a field says nothing.
-    var fieldValue: String? {
-        guard let value = self?.trimmingBlanks, !value.isEmpty else { return nil }
-        return value
-    }
-}
-
-extension String {
-    /// Without spaces and tabs at both ends: they are not part of a field's value (RFC 9110 §5.5).
-    var trimmingBlanks: String {
-        let isText: (UInt8) -> Bool = { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\t") }
-        guard let first = utf8.firstIndex(where: isText), let last = utf8.lastIndex(where: isText) else {
-            return ""
-        }
-        return String(self[first...last])
+    /// Visible ASCII in double quotes: anything else could not be sent back as it came.
+    static func isOpaqueTag(_ text: Substring.UTF8View) -> Bool {
+        text.count >= 2 && text.first == UInt8(ascii: "\"") && text.last == UInt8(ascii: "\"")
+            && text.dropFirst().dropLast().allSatisfy { (0x21...0x7e).contains($0) && $0 != 0x22 }
     }
 }

@@ -48,6 +48,14 @@ struct ContinuationRulesTests {
         #expect(judge(206, fields) == .goOn(remaining: 15, length: 20, framing: .length))
     }
 
+    @Test(
+        "the length of a part may be there twice, and have blanks around it",
+        arguments: ["15, 15", " 15\t", "15,015"])
+    func repeatedLength(_ length: String) {
+        let fields = Self.part.merging(["content-length": length]) { $1 }
+        #expect(judge(206, fields) == .goOn(remaining: 15, length: 20, framing: .length))
+    }
+
     @Test("a chunked part is as long as its Content-Range says, whatever length is announced beside it")
     func chunkedPart() {
         var fields = Self.part
@@ -122,7 +130,7 @@ struct ContinuationRulesTests {
 
     @Test(
         "a part with another length than its range is refused",
-        arguments: ["14", "16", "x", "", "-15", "15, 15"])
+        arguments: ["14", "16", "x", "", "-15", "+15", "15, 16", "15,", "0xf"])
     func contradiction(_ length: String) {
         var fields = Self.part
         fields["content-length"] = length
@@ -144,6 +152,21 @@ struct ContinuationRulesTests {
     @Test("a part where the whole was asked for is refused")
     func unasked() {
         #expect(refusal(judge(206, Self.part, asksForAll: true)) == .unexpectedPartial)
+    }
+
+    @Test("a part that is the whole is the whole that was asked for")
+    func wholePart() {
+        var fields = ["etag": "\"v1\"", "content-range": "bytes 0-19/20"]
+        #expect(judge(206, fields, asksForAll: true) == .startOver(length: 20, framing: .length))
+        fields["content-length"] = "20"
+        #expect(judge(206, fields, asksForAll: true) == .startOver(length: 20, framing: .length))
+        fields["content-length"] = "19"
+        #expect(refusal(judge(206, fields, asksForAll: true)) == .unexpectedPartial)
+        fields["content-length"] = nil
+        fields["etag"] = "\"v2\""
+        #expect(refusal(judge(206, fields, asksForAll: true)) == .resourceChanged)
+        fields = ["etag": "\"v1\"", "content-range": "bytes 0-20/21"]
+        #expect(refusal(judge(206, fields, asksForAll: true)) == .lengthChanged)
     }
 
     // MARK: Which version
@@ -233,12 +256,49 @@ struct ContinuationRulesTests {
         #expect(refusal(judge(404, [:], url: "http://h/sorry")) == .httpStatus)
     }
 
-    @Test("an encoded answer has other bytes", arguments: ["gzip", "br", "identity, gzip", "x", "GZIP"])
+    @Test(
+        "another coding has other bytes, whatever the entity-tag says",
+        arguments: ["gzip", "br", "identity, gzip", "x", "GZIP", "é", "a b"])
+    func otherCoding(_ coding: String) {
+        let whole = ["etag": "\"v1\"", "content-length": "20"]
+        for (status, fields) in [(206, Self.part), (200, whole)] {
+            #expect(
+                refusal(judge(status, fields.merging(["content-encoding": coding]) { $1 }))
+                    == .resourceChanged
+            )
+            for began in ["deflate", "gzip, gzip", ContentCoding.unreadable] {
+                var known = Self.known()
+                known.coding = began
+                let now = fields.merging(["content-encoding": coding]) { $1 }
+                #expect(refusal(judge(status, now, known: known)) != nil)
+                #expect(refusal(judge(status, fields, known: known)) != nil, "and so has none")
+            }
+        }
+    }
+
+    @Test("a coded body goes on in the same coding, however it is written")
+    func sameCoding() {
+        var known = Self.known()
+        known.coding = "gzip"
+        for coding in ["gzip", "GZip", "x-gzip", " gzip\t", "identity, gzip", ",gzip"] {
+            let fields = Self.part.merging(["content-encoding": coding]) { $1 }
+            #expect(judge(206, fields, known: known) == .goOn(remaining: 15, length: 20, framing: .length))
+            let whole = ["etag": "\"v1\"", "content-length": "20", "content-encoding": coding]
+            #expect(judge(200, whole, known: known) == .startOver(length: 20, framing: .length))
+            #expect(
+                refusal(judge(206, fields.merging(["etag": "\"v2\""]) { $1 }, known: known))
+                    == .resourceChanged)
+        }
+        known.coding = ContentCoding.unreadable
+        #expect(known.obstacle?.code == .notResumable && !known.isParkable)
+        #expect(
+            refusal(judge(206, Self.part.merging(["content-encoding": "é"]) { $1 }, known: known))
+                == .notResumable)
+    }
+
+    @Test("a transfer that is coded is refused", arguments: ["gzip", "br", "identity, gzip", "x", "GZIP"])
     func encoded(_ coding: String) {
         for (status, fields) in [(206, Self.part), (200, ["etag": "\"v1\"", "content-length": "20"])] {
-            #expect(
-                refusal(judge(status, fields.merging(["content-encoding": coding]) { $1 })) == .contentEncoded
-            )
             #expect(
                 refusal(judge(status, fields.merging(["transfer-encoding": coding]) { $1 }))
                     == .contentEncoded

@@ -34,7 +34,7 @@ struct VersionTests {
             "W/\"abc\"", "W/\"\"", "w/\"abc\"", "W/", "abc", "\"abc", "abc\"", "\"", "'abc'", "\"a\"b\"",
             "\"a\" \"b\"",
             "\"a\", \"b\"", "\"a b\"", "\"a\tb\"", "\"a\u{7f}\"", "\"é\"", "\"a\u{301}\"", "\"\u{301}a\"",
-            "\"\u{212a}\"",
+            "\"\u{212a}\"", "\"a\u{fffd}\"", "\u{fffd}\"a\"", "\"a\", \"a\"",
             "\"a\0\"", "\"a\r\n\"", "*", "“abc”",
             "\"" + String(repeating: "a", count: Validator.maximumLength - 1) + "\"",
         ])
@@ -65,6 +65,13 @@ struct VersionTests {
         #expect(version(["last-modified": Self.changed, "date": "soon"]) == .weak)
         #expect(version(["last-modified": "once", "date": Self.changed]) == .weak)
         #expect(version(["last-modified": "0", "date": Self.changed]) == .weak)
+        let padded =
+            "Sun," + String(repeating: " ", count: Validator.maximumLength) + "06 Nov 1994 08:49:37 GMT"
+        for damaged in [padded, Self.changed + "\u{fffd}", "é" + Self.changed] {
+            #expect(version(["last-modified": damaged, "date": Self.aSecondLater]) == .weak)
+        }
+        #expect(
+            version(["last-modified": "\t\(Self.changed) ", "date": " \t\(Self.aSecondLater)\t"]) == strong)
         #expect(strong.validator?.fieldName == "last-modified")
     }
 
