@@ -47,7 +47,7 @@ BENCH_VENV := .build/bench-venv
 PYPI_PACKAGES := varlink==31.0.0
 
 # Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
-DEBIAN_BUILD := pkg-config libsystemd-dev libcurl4 libxml2
+DEBIAN_BUILD := pkg-config libidn2-dev libsystemd-dev libcurl4 libxml2
 # What `make deb` needs beside that.
 DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \

@@ -43,6 +43,7 @@ let package = Package(
     targets: [
         .systemLibrary(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CIdn2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
         .target(name: "CUnix"),
         .target(name: "CDispatchYield"),
         .target(name: "CReceiveBuffer"),
@@ -57,7 +58,7 @@ let package = Package(
         .target(
             name: "SluiceCore",
             dependencies: [
-                "CUnix", "UnixSockets", "SluiceInterface", system,
+                "CIdn2", "CUnix", "UnixSockets", "SluiceInterface", system,
                 .product(name: "RawStructuredFieldValues", package: "swift-http-structured-headers"),
             ], swiftSettings: strict),
         .target(

@@ -42,9 +42,9 @@ extension Integration.Failures {
         @Test(
             "a redirect to another scheme, to nowhere, or to what is no URL, is refused",
             arguments: [
-                "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/", "javascript:1", "http:///x", "//",
+                "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/", "javascript:1", "http:x", "//",
                 "http://",
-                "http://u:p@127.0.0.1/", "http://127.0.0.1:99999/", "http://[::1]/",
+                "http://u:p@127.0.0.1/", "http://127.0.0.1:99999/", "http://[::1%25lo]/",
             ])
         func refused(_ location: String) throws {
             let scene = try Scene()

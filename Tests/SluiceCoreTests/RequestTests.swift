@@ -102,24 +102,4 @@ struct RequestTests {
             #expect(marks.high == high && marks.low < high)
         }
     }
-
-    @Test(
-        "a redirect's target is resolved, made sendable, and judged",
-        arguments: [
-            ("https://h/a/b", "c", "https://h/a/c"), ("https://h/a/b", "https://other/x", "https://other/x"),
-            ("http://h/", "https://h/x", "https://h/x"), ("http://h/", "/a b", "http://h/a%20b"),
-            ("http://h/", "/é", "http://h/%C3%A9"), ("http://h/", "//g/x", "http://g/x"),
-            ("http://h/", "", "http://h/"),
-            ("https://h/", "http://h/", nil), ("http://h/", "ftp://h/", nil),
-            ("http://h/", "http://u@h/", nil),
-            ("http://h/", "/%zz", nil), ("http://h/", "http://", nil),
-        ] as [(String, String, String?)])
-    func redirects(_ base: String, _ location: String, _ target: String?) throws {
-        let url = try RequestURL(base)
-        if let target {
-            #expect(try url.redirected(to: location).text == target)
-        } else {
-            #expect(throws: RequestError.self) { try url.redirected(to: location) }
-        }
-    }
 }
