@@ -87,7 +87,21 @@ struct WireNoiseTests {
             _ = try? DigestRequest(text)
             _ = ResponseRules.judge(
                 status: Int.random(in: 200...299, using: &generator), field: { fields[$0] },
-                maximumSize: 1 << 20)
+                maximumSize: 1 << 20, identityOnly: Bool.random(using: &generator))
+            if let coding = ContentCoding.normalised(text) {
+                #expect(coding.utf8.count <= ContentCoding.maximumLength && ContentCoding.isPlausible(coding))
+            }
+            var jar = CookieJar()
+            if let url = try? RequestURL("http://h.example/") {
+                jar.store([text, "a=" + text], from: url, now: 0)
+                let field = jar.header(for: url, now: 1, merging: text) ?? ""
+                #expect(
+                    jar.isEmpty
+                        || field.utf8.allSatisfy { $0 >= 0x20 || $0 == 0x09 || text.utf8.contains($0) })
+                if let target = try? url.redirected(to: [Array(text.utf8)], allowingDowngrade: true) {
+                    #expect((try? RequestURL(target.text)) == target, "\(text)")
+                }
+            }
         }
     }
 }
