@@ -31,9 +31,8 @@ extension EndFacts {
 extension Representation {
     func isPlausible(asked: RequestURL? = nil) -> Bool {
         // Byte for byte: other texts count as equal to Swift.
-        guard asked?.text.utf8.elementsEqual(url.utf8) == true || (try? RequestURL(url))?.text == url else {
-            return false
-        }
+        func isText(of place: RequestURL?) -> Bool { place?.text.utf8.elementsEqual(url.utf8) == true }
+        guard isText(of: asked) || isText(of: try? RequestURL(url)) else { return false }
         guard length.map({ $0 >= 0 && $0 < ResponseRules.longestBody }) ?? true, digests.count <= 4,
             digests.allSatisfy(\.isPlausible), coding.map(ContentCoding.isPlausible) ?? true
         else { return false }
