@@ -111,12 +111,27 @@ public final class ConnectProxy: Sendable {
         var sent = 0
         while sent < count {
             let result = buffer.withUnsafeBytes {
-                send(to, $0.baseAddress.map { $0 + sent }, count - sent, CInt(MSG_NOSIGNAL))
+                send(
+                    to, $0.baseAddress.map { $0 + sent }, count - sent,
+                    CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
             }
             if result < 0, errno == EINTR { continue }
+            if result < 0, errno == EAGAIN {
+                guard waitForRoom(to) else { return nil }
+                continue
+            }
             guard result > 0 else { return nil }
             sent += result
         }
         return count
+    }
+
+    /// - Returns: false where the peer has said that it sends no more: it wants no more either, and may never read.
+    private static func waitForRoom(_ socket: CInt) -> Bool {
+        // POLLRDHUP, which Glibc shows to _GNU_SOURCE alone.
+        let ended: Int16 = 0x2000
+        var entry = pollfd(fd: socket, events: Int16(POLLOUT) | ended, revents: 0)
+        while poll(&entry, 1, -1) < 0 {}
+        return entry.revents & (ended | Int16(POLLERR) | Int16(POLLHUP)) == 0
     }
 }
