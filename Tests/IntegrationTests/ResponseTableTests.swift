@@ -1,4 +1,5 @@
 import SluiceInterface
+import SystemPackage
 import TestKit
 import Testing
 
@@ -46,12 +47,25 @@ extension Integration {
                 }
             }
             for worker in workers { worker.join() }
-            for (entry, found) in zip(entries, mismatches.read({ $0 })) where !found.isEmpty {
-                Issue.record("\(wire): \(entry.name): \(found.joined(separator: "; "))")
+            let lines = zip(entries, mismatches.read { $0 }).compactMap { entry, found in
+                found.isEmpty ? nil : "\(wire): \(entry.name): \(found.joined(separator: "; "))"
             }
+            for line in lines { Issue.record("\(line)") }
+            try Self.report(lines, wire)
             let status = try scene.service.status()
             #expect(status.lanes.died == 0, "lanes died")
             #expect(status.jobs.complete + status.jobs.failed == entries.count, "\(status)")
+        }
+
+        /// Writes the mismatches to a file of their own too: the log of a test run is long.
+        private static func report(_ lines: [String], _ wire: Wire) throws {
+            let file = try FileDescriptor.open(
+                Sources.path(".build/responses-\(wire).txt"), .writeOnly, options: [.create, .truncate],
+                permissions: .ownerReadWrite)
+            try file.closeAfter {
+                _ = try file.writeAll(
+                    "\(lines.count) with \(Products.directory)\n\(lines.joined(separator: "\n"))\n".utf8)
+            }
         }
     }
 }

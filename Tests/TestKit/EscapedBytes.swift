@@ -64,9 +64,20 @@ public struct EscapedBytes: Sendable {
                     throw TestFailure("how many times is not a number")
                 }
                 let unit = try read(until: UInt8(ascii: ")"))
-                return Array(repeatElement(unit, count: count).joined())
+                return Self.repeated(unit, count)
             default: throw TestFailure("there is no escape \\\(letter.map(String.init) ?? "")")
             }
+        }
+
+        /// By doubling: a debug build takes seconds for a megabyte that is joined.
+        private static func repeated(_ unit: [UInt8], _ count: Int) -> [UInt8] {
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(unit.count * count)
+            if count > 0 { bytes += unit }
+            while bytes.count < unit.count * count {
+                bytes += bytes[..<min(bytes.count, unit.count * count - bytes.count)]
+            }
+            return bytes
         }
 
         private mutating func word(until end: Character) throws -> [UInt8] {

@@ -1,8 +1,8 @@
-/// Raw responses, and what must come of each: `Tests/Responses/responses.txt`, whose head explains how it is written.
+/// Raw responses, and what must come of each: `Tests/Responses/responses.txt`, whose head explains the notation.
 public struct ResponseTable: Sendable {
     /// What a server does with one request.
     public struct Answer: Sendable {
-        /// The request targets that are right, `*` for any. The case of letters does not count: `%c3` is `%C3`.
+        /// The request targets that are right, `*` for any. Case does not count: `%c3` is `%C3`.
         public var targets: [String]
         /// What it does, one after the other.
         public var steps: [Step] = []

@@ -26,6 +26,8 @@ final class TestService: Sendable {
         var retries = 0
         /// For sluiced, beside the socket and the settings.
         var arguments: [String] = []
+        /// Added to its environment.
+        var environment: [String: String] = [:]
     }
 
     static let nobody: UInt32 = 65534
@@ -65,7 +67,8 @@ final class TestService: Sendable {
         }
         let pair = try UnixSocket.streamPair()
         program = try Program(
-            command[0], Array(command.dropFirst()), environment: Self.environment(),
+            command[0], Array(command.dropFirst()),
+            environment: Self.environment().merging(options.environment) { $1 },
             control: pair.second.rawValue)
         lifeline = try pair.first.duplicate()
         try awaitReady()
