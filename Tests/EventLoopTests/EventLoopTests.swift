@@ -8,7 +8,7 @@ import UnixSockets
 
 /// The daemon's one thread. Each test runs the loop on its own thread and stops it from a handler, so no test
 /// waits for more than the timers it sets.
-@Suite("The event loop")
+@Suite("The event loop", .withoutForks)
 struct EventLoopTests {
     /// What handlers did, in order; only the loop's thread and, after `run`, the test touch it.
     private final class Journal {

@@ -69,23 +69,30 @@ final class Probe: Sendable {
         _ name: String, within duration: Duration = Deadline.usual,
         where condition: (Event) -> Bool = { _ in true }
     ) throws -> Event {
+        try next(name, until: Deadline(duration), where: condition)
+    }
+
+    private func next(_ name: String, until deadline: Deadline, where condition: (Event) -> Bool) throws
+        -> Event
+    {
         let old: Event? = missed.withLock { events in
             events.firstIndex { $0.name == name && condition($0) }.map { events.remove(at: $0) }
         }
         if let old { return old }
-        let deadline = Deadline(duration)
-        while let line = try program.line(within: deadline.remaining) {
+        while let line = try program.line(until: deadline) {
             let event = Event(line)
             if event.name == name, condition(event) { return event }
             missed.withLock { $0.append(event) }
         }
-        throw TestFailure("the probe ended before '\(name)': \(try program.wait(within: .seconds(5)))")
+        throw TestFailure("the probe ended before '\(name)': \(try program.wait())")
     }
 
     /// Whether an event of a name comes within the time. False is a statement about a duration: keep it
     /// short.
-    func sees(_ name: String, within duration: Duration) -> Bool {
-        (try? next(name, within: duration)) != nil
+    func sees(
+        _ name: String, within duration: Duration, where condition: (Event) -> Bool = { _ in true }
+    ) -> Bool {
+        (try? next(name, until: Deadline(exactly: duration), where: condition)) != nil
     }
 
     /// Fetches and waits for the completion.

@@ -34,17 +34,17 @@ extension Integration {
                 nginx.httpURL(path), expecting: Self.pattern, pace: .stopAt(10 * Self.mebibyte))
             try watcher.send(
                 "\(Ingest.interfaceName).Watch", Ingest.WatchParameters(id: job.id), mode: .more,
-                deadline: 5000)
+                deadline: Deadline.ofCall)
             try job.reader.waitForCount(10 * Self.mebibyte)
             #expect(try job.lane() == lane, "the lane that knows the origin was not taken")
             try nginx.waitUntilBlocked(calm: .seconds(1))
-            let stalled = try job.waitFor(.stalled, within: .seconds(5))
+            let stalled = try job.waitFor(.stalled)
             let sent = try TCPTable.established(localPort: nginx.httpPort)
             var most = 0
-            let end = Deadline(.seconds(10))
+            let end = Deadline(exactly: .seconds(10))
             while !end.hasPassed {
                 most = max(most, try memory(service, lane))
-                _ = waitFor(0, on: -1, until: Deadline(.milliseconds(250)))
+                letPass(.milliseconds(250))
             }
             let later = try job.now()
             #expect(later.state == .stalled)
@@ -82,11 +82,11 @@ extension Integration {
             let watcher = try service.client()
             try watcher.send(
                 "\(Ingest.interfaceName).Watch", Ingest.WatchParameters(id: job.id, intervalSeconds: 0.1),
-                mode: .more, deadline: 5000)
+                mode: .more, deadline: Deadline.ofCall)
             var states: [JobState] = []
             var delivered = 0
             while true {
-                let reply = try watcher.next(deadline: 10_000)
+                let reply = try watcher.next(deadline: Deadline.ofCall)
                 let now = try reply.decode(as: Ingest.JobReply.self).job
                 #expect(now.bytesDelivered >= delivered)
                 delivered = now.bytesDelivered
@@ -111,7 +111,7 @@ extension Integration {
             let job = try wires.service.fetch(
                 wires.url(path, over: wire), expecting: Self.pattern, pace: .stopAt(10 * Self.mebibyte))
             try job.reader.waitForCount(10 * Self.mebibyte)
-            try job.waitFor(.stalled, within: .seconds(5))
+            try job.waitFor(.stalled)
             try wires.nginx.waitUntilBlocked(port: wires.port(wire), calm: .seconds(1))
             let growth = try memory(wires.service, lane) - before
             #expect(growth < 3 * Self.mebibyte, "\(growth) bytes over \(wire)")
@@ -135,8 +135,8 @@ extension Integration {
             }
             try job.reader.waitForCount(Self.mebibyte)
             // A job is called stalled as soon as nothing moves, which may be before so much has come.
-            try eventually("the gate closes", within: .seconds(20)) { try job.now().gateClosures >= 1 }
-            let stalled = try job.waitFor(.stalled, within: .seconds(5))
+            try eventually("the gate closes") { try job.now().gateClosures >= 1 }
+            let stalled = try job.waitFor(.stalled)
             #expect(stalled.highWatermark == high)
             #expect(stalled.lowWatermark == low)
             // One receive buffer of libcurl's comes when the gate has just not closed yet.

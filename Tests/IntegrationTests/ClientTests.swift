@@ -26,7 +26,7 @@ extension Integration {
         }
 
         private func run(
-            _ service: TestService, _ arguments: [String], within duration: Duration = .seconds(60)
+            _ service: TestService, _ arguments: [String], within duration: Duration = Deadline.long
         ) throws -> ProgramResult {
             try start(service, arguments).wait(within: duration)
         }
@@ -45,7 +45,7 @@ extension Integration {
             variables["URL"] = url
             let piped = try Program.run(
                 "/bin/bash", ["-c", "set -o pipefail; \"$CTL\" fetch --quiet \"$URL\" | sha256sum"],
-                environment: variables, within: .seconds(90)
+                environment: variables, within: Deadline.long
             ).successful()
             #expect(piped.output.hasPrefix(expected))
 
@@ -63,7 +63,7 @@ extension Integration {
             let read = try Program.run(
                 "/bin/bash",
                 ["-c", "set -o pipefail; \"$CTL\" fetch --quiet \"$URL\" -- \"$READER\" | sha256sum"],
-                environment: variables, within: .seconds(90)
+                environment: variables, within: Deadline.long
             ).successful()
             #expect(read.output.hasPrefix(expected))
             #expect(try service.status().jobs.complete == 3)
@@ -188,7 +188,7 @@ extension Integration {
                 service, ["fetch", nginx.httpURL(path)], standardOutput: pipe.writeEnd.rawValue)
             try eventually("bytes have come") { try service.status().bytesDelivered > 0 }
             program.signal(signal)
-            #expect(try program.wait(within: .seconds(10)).exit == .exited(status))
+            #expect(try program.wait().exit == .exited(status))
             let job = try service.call("List", as: Ingest.ListReply.self).jobs.first
             #expect(job?.state == .cancelled, "\(String(describing: job))")
         }
@@ -214,8 +214,8 @@ extension Integration {
             let watcher = try start(service, ["watch", job.id])
             _ = try watcher.line { $0.contains("connecting") }
             _ = try run(service, ["cancel", job.id]).successful()
-            #expect(try waiter.wait(within: .seconds(10)).exit == .exited(14))
-            #expect(try watcher.wait(within: .seconds(10)).output.contains("cancelled"))
+            #expect(try waiter.wait().exit == .exited(14))
+            #expect(try watcher.wait().output.contains("cancelled"))
         }
 
         @Test("where no service listens fetch runs one of its own, which leaves nothing behind")
@@ -252,8 +252,8 @@ extension Integration {
             let lanes = try services.flatMap { try Processes.children(of: $0) }
             #expect(!lanes.isEmpty, "\(services)")
             program.signal(SIGINT)
-            #expect(try program.wait(within: .seconds(10)).exit == .exited(130))
-            try eventually("the service and its lanes are gone", within: .seconds(5)) {
+            #expect(try program.wait().exit == .exited(130))
+            try eventually("the service and its lanes are gone") {
                 !(services + lanes).contains { Processes.runs($0) }
             }
         }
@@ -272,7 +272,7 @@ extension Integration {
             let lanes = try services.flatMap { try Processes.children(of: $0) }
             program.signal(SIGKILL)
             _ = try program.wait()
-            try eventually("the service and its lanes are gone", within: .seconds(5)) {
+            try eventually("the service and its lanes are gone") {
                 !(services + lanes).contains { Processes.runs($0) }
             }
         }

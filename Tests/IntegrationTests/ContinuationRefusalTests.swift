@@ -125,16 +125,19 @@ extension Integration.Continuation {
 
     @Test("a body that ends with the connection is not continued")
     func unannounced() throws {
+        let isDelivered = try Gate()
         let origin = try BadOrigin.numbered { connection, _ in
             try connection.sendHead(headers: [Self.etag, "Connection: close"])
             try connection.send(Self.pattern, 0..<300_000)
             // By RST: a FIN would be the end of the body.
-            _ = try connection.pause(.milliseconds(200))
+            try connection.wait(for: isDelivered)
             connection.reset()
         }
         let service = try TestService(Self.retries)
-        let job = try service.fetch(origin.url(), expecting: Self.pattern)
-            .finish(failing: .notResumable)
+        let fetched = try service.fetch(origin.url(), expecting: Self.pattern)
+        try fetched.reader.waitForCount(1)
+        isDelivered.open()
+        let job = try fetched.finish(failing: .notResumable)
         #expect(job.bytesDelivered <= 300_000)
         #expect(origin.requests.count == 1)
     }

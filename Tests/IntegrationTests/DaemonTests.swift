@@ -48,7 +48,7 @@ extension Integration {
             #expect(access(socket, F_OK) == 0)
             let second = try start([], socket: socket)
             second.signal(SIGTERM)
-            #expect(try second.wait(within: .seconds(10)).exit == .exited(0))
+            #expect(try second.wait().exit == .exited(0))
             #expect(access(socket, F_OK) != 0)
         }
 
@@ -84,7 +84,7 @@ extension Integration {
             #expect(stat(directory.file("socket"), &status) == 0)
             #expect(status.st_mode & 0o777 == 0o660)
             program.signal(SIGINT)
-            #expect(try program.wait(within: .seconds(10)).exit == .exited(0))
+            #expect(try program.wait().exit == .exited(0))
         }
 
         @Test("a command line that cannot be understood is answered under the program's own name")
@@ -108,7 +108,7 @@ extension Integration {
             let socket = directory.file("socket")
             let file = try directory.write(settings, to: "sluiced.toml")
             let result = try run(
-                ["--config", file, "--socket", socket, "--lane", "/bin/false"], within: .seconds(30))
+                ["--config", file, "--socket", socket, "--lane", "/bin/false"])
             #expect(result.exit == .exited(69))
             #expect(
                 result.errors.contains(
@@ -130,7 +130,7 @@ extension Integration {
             let lane = try directory.write("#!/bin/sh\nprintf '\(ready)' >&3\nexec sleep 20\n", to: "lane")
             chmod(lane, 0o755)
             let result = try run(
-                ["--socket", directory.file("socket"), "--lane", lane], within: .seconds(30))
+                ["--socket", directory.file("socket"), "--lane", lane])
             #expect(result.exit == .exited(69))
             #expect(
                 result.errors.contains(
@@ -159,8 +159,10 @@ extension Integration {
             service.stop()
             #expect(!service.program.isRunning)
             #expect(try job.reader.waitForEnd().count == 0)
-            try eventually("the lanes are gone", within: .seconds(1)) {
-                !lanes.contains { Processes.runs($0) }
+            try judge("the lanes' end", takesLessThan: .seconds(1), attempts: 1) {
+                try elapsed {
+                    try eventually("the lanes are gone") { !lanes.contains { Processes.runs($0) } }
+                }
             }
             #expect(access(service.socket, F_OK) != 0)
         }

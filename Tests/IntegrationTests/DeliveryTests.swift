@@ -90,7 +90,7 @@ extension Integration {
             let service = try TestService()
             let job = try service.fetch(origin.url(), expecting: Self.pattern)
             // The origin goes on only when the consumer has the first part.
-            try job.reader.waitForCount(3, within: .seconds(5))
+            try job.reader.waitForCount(3)
             #expect(try job.now().bytesDelivered == 3)
             next.open()
             try job.finishComplete(8)
@@ -102,7 +102,7 @@ extension Integration {
             let path = try wires.nginx.serve("large", Self.pattern, count: 1 << 30)
             let expected = try SHA256Sum.of(file: "\(wires.nginx.root)/large")
             let job = try wires.service.fetch(wires.nginx.httpURL(path), expecting: nil, hashing: true)
-            #expect(try job.reader.waitForDigest(within: .seconds(60)) == expected)
+            #expect(try job.reader.waitForDigest(within: Deadline.long) == expected)
             try job.finishComplete(1 << 30)
         }
 

@@ -23,11 +23,11 @@ extension Integration.Parking {
             consumers.append(consumer)
         }
         // Much longer than it takes to park: they hold on.
-        _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(500)))
+        letPass(.milliseconds(500))
         for consumer in consumers { #expect(try consumer.now().state == .stalled) }
         let third = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
         try third.read(1000)
-        let ended = try scene.service.wait(consumers[0].id, within: .seconds(5))
+        let ended = try scene.service.wait(consumers[0].id)
         #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
         _ = try consumers[0].readToEnd()
         #expect(consumers[0].count == ended.bytesDelivered)
@@ -47,7 +47,7 @@ extension Integration.Parking {
         try consumer.read(1000)
         let waiting = try scene.service.fetch(scene.nginx.httpURL("/small"), expecting: Self.pattern)
         try waiting.finishComplete(1000)
-        let ended = try scene.service.wait(consumer.id, within: .seconds(5))
+        let ended = try scene.service.wait(consumer.id)
         #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
     }
 
@@ -59,7 +59,7 @@ extension Integration.Parking {
             try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
         }
         for consumer in consumers { try consumer.waitFor(.stalled) }
-        _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(500)))
+        letPass(.milliseconds(500))
         for consumer in consumers {
             #expect(try consumer.now().state == .stalled)
             #expect(try consumer.readToEnd().outcome?.code == .complete)
@@ -87,7 +87,7 @@ extension Integration.Parking {
         }
         let first = try begin()
         try first.waitFor(.stalled)
-        _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(400)))
+        letPass(.milliseconds(400))
         #expect(try first.now().state == .stalled && first.now().attempts == 1)
         let second = try begin()
         // The share is one lane: the older one goes.

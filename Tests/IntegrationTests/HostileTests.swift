@@ -102,7 +102,7 @@ extension Integration {
             service.stop()
             #expect(try service.status().processID == Int(successor.processID))
             successor.signal(SIGTERM)
-            #expect(try successor.wait(within: .seconds(10)).exit == .exited(0))
+            #expect(try successor.wait().exit == .exited(0))
             #expect(access(service.socket, F_OK) != 0)
         }
 
@@ -124,13 +124,13 @@ extension Integration {
 
         @Test("thousands of calls that want no answer hold up nobody")
         func oneway() throws {
-            let service = try TestService()
-            let flood = try RawConnection(service)
-            let call = #"{"method":"io.sluice.Ingest.List","oneway":true}"#
-            try flood.send(Array(String(repeating: call + "\0", count: 4000).utf8))
-            let start = ContinuousClock.now
-            _ = try service.status()
-            #expect(start.duration(to: .now) < .seconds(2))
+            try judge("an answer beside a flood of calls", takesLessThan: .seconds(2)) {
+                let service = try TestService()
+                let flood = try RawConnection(service)
+                let call = #"{"method":"io.sluice.Ingest.List","oneway":true}"#
+                try flood.send(Array(String(repeating: call + "\0", count: 4000).utf8))
+                return try elapsed { _ = try service.status() }
+            }
         }
 
         @Test("ended jobs behind one that waits are forgotten")
@@ -146,7 +146,7 @@ extension Integration {
                 parameters.headers = [HeaderField(name: "X-Long", value: String(repeating: "x", count: 8000))]
                 for _ in 0..<count {
                     let reply = try client.callWithDescriptors(
-                        "\(Ingest.interfaceName).Fetch", parameters, deadline: 20_000)
+                        "\(Ingest.interfaceName).Fetch", parameters, deadline: Deadline.ofCall)
                     _ = reply.takeDescriptor(0)
                 }
                 try eventually("they have ended") { try service.status().jobs.queued == 1 }

@@ -29,10 +29,10 @@ extension Integration {
                 if isUsed { try service.fetch(url).finishComplete(100_000) }
                 // What a start or a job leaves behind, such as threads that wait for more work, goes within seconds.
                 // Whatever wakes once a second never leaves such a gap.
-                try eventually("three seconds without a wake-up", within: .seconds(60)) {
+                try eventually("three seconds without a wake-up", within: Deadline.long) {
                     let processes = [service.processID] + (try Processes.children(of: service.processID))
                     guard let before = try? waits(processes) else { return false }
-                    usleep(3_000_000)
+                    letPass(.seconds(3))
                     return try waits(processes) == before
                 }
             }

@@ -35,20 +35,25 @@ extension Integration {
             let service = try TestService("gate.stalled_after_seconds = 0.2", unprivileged: unprivileged)
             let size = 256 << 20
             let path = try nginx.serve("file", Self.pattern, count: size)
-            var alone = try speed(service, nginx.httpURL(path), size: size)
+            let first = try speed(service, nginx.httpURL(path), size: size)
             let others = try (0..<64).map { _ in
                 try service.fetch(nginx.httpURL(path), expecting: Self.pattern, pace: .stopAt(0))
             }
-            try eventually("64 jobs are stalled", within: .seconds(30), every: .milliseconds(50)) {
+            try eventually("64 jobs are stalled", every: .milliseconds(50)) {
                 try service.status().jobs.stalled == 64
             }
-            var beside = try speed(service, nginx.httpURL(path), size: size)
             // Other programs share the machine: a service beside this one, with nothing else to do, tells what there is to
-            // be had just now.
-            for _ in 0..<3 where beside < 0.7 * alone {
-                let reference = try TestService(unprivileged: unprivileged)
-                alone = try speed(reference, nginx.httpURL(path), size: size)
-                beside = try speed(service, nginx.httpURL(path), size: size)
+            // be had just now, where it is less than at first.
+            var reference: Double? = first
+            let (alone, beside) = try judge("the speed beside 64 stalled jobs", attempts: 4) {
+                let beside = try speed(service, nginx.httpURL(path), size: size)
+                if let alone = reference, beside >= 0.7 * alone { return (alone, beside) }
+                reference = nil
+                let other = try TestService(unprivileged: unprivileged)
+                let alone = try speed(other, nginx.httpURL(path), size: size)
+                return (alone, max(beside, try speed(service, nginx.httpURL(path), size: size)))
+            } by: { alone, beside in
+                beside >= 0.7 * alone
             }
             let status = try service.status()
             #expect(status.pipeBytes <= status.pipeBudget, "\(status)")
@@ -57,12 +62,11 @@ extension Integration {
             print(
                 "figure: \(unprivileged ? "as nobody" : "as root"): alone \(Int(alone / 1e6)) MB/s, beside 64 "
                     + "stalled jobs \(Int(beside / 1e6)) MB/s, ratio \((ratio * 100).rounded() / 100)")
-            #expect(ratio >= 0.7, "\(beside) of \(alone) bytes per second")
             // Nobody's body has suffered: one of them is read to its end.
             others[0].reader.release()
             try others[0].finishComplete(size)
             for job in others.dropFirst() { job.reader.cancel() }
-            try eventually("the jobs of the consumers that went have ended", within: .seconds(20)) {
+            try eventually("the jobs of the consumers that went have ended") {
                 let jobs = try service.status().jobs
                 return jobs.stalled + jobs.streaming + jobs.connecting + jobs.queued == 0
             }

@@ -10,7 +10,7 @@ extension Integration {
     struct Lanes {
         static let pattern = Pattern(seed: 21)
 
-        private func idle(_ service: TestService, _ count: Int, within duration: Duration = .seconds(5))
+        private func idle(_ service: TestService, _ count: Int, within duration: Duration = Deadline.usual)
             throws
         {
             try eventually("\(count) lanes are idle", within: duration) {
@@ -223,7 +223,7 @@ extension Integration {
             }
             let service = try TestService("lanes.minimum = 1\nlanes.idle_seconds = 0.1")
             func settled() throws -> Int {
-                try eventually("one lane is left", within: .seconds(5)) {
+                try eventually("one lane is left") {
                     let lanes = try service.status().lanes
                     return try lanes.idle == 1 && lanes.busy + lanes.starting == 0
                         && Processes.children(of: service.processID).count == 1
@@ -273,7 +273,7 @@ extension Integration {
             try directory.write("#!/bin/sh\nexit 3\n", to: "lane", mode: 0o755)
             for process in try Processes.children(of: service.processID) { kill(process, SIGKILL) }
             let job = try service.fetch("http://127.0.0.1:1/", expecting: Self.pattern)
-                .finish(failing: .laneUnavailable, delivered: 0, within: .seconds(20))
+                .finish(failing: .laneUnavailable, delivered: 0)
             #expect(job.outcome?.message.contains("lane") == true)
             #expect(try service.status().jobs.failed == 1)
         }

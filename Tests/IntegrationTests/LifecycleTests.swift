@@ -75,7 +75,7 @@ extension Integration {
             func isFree(sourceLocation: SourceLocation = #_sourceLocation) throws {
                 for blocker in blockers { blocker.reader.cancel() }
                 blockers = []
-                try eventually("the lanes are free", within: .seconds(5)) {
+                try eventually("the lanes are free") {
                     let status = try wires.service.status()
                     return status.lanes.busy == 0 && status.jobs.queued + status.jobs.connecting == 0
                 }
@@ -86,17 +86,20 @@ extension Integration {
         func consumerGone(_ wire: Wire) throws {
             let scene = try Scene()
             for moment in Moment.allCases {
-                let job = try scene.job(at: moment, over: wire)
-                let start = ContinuousClock.now
-                job.reader.cancel()
-                let closed = start.duration(to: .now)
-                let ended = try scene.wires.service.wait(job.id, within: .seconds(5))
-                let time = start.duration(to: .now)
-                #expect(ended.outcome?.code == .consumerGone, "\(moment): \(ended)")
-                #expect(ended.state == .failed)
-                #expect(ended.bytesDelivered >= job.reader.count, "\(moment)")
-                #expect(time < .seconds(1), "\(moment) over \(wire) took \(time), \(closed) to close")
-                try scene.isFree()
+                try judge("the end while \(moment) over \(wire)", takesLessThan: .seconds(1)) {
+                    let job = try scene.job(at: moment, over: wire)
+                    var ended: Job?
+                    let time = try elapsed {
+                        job.reader.cancel()
+                        ended = try scene.wires.service.wait(job.id)
+                    }
+                    let end = try #require(ended)
+                    #expect(end.outcome?.code == .consumerGone, "\(moment): \(end)")
+                    #expect(end.state == .failed)
+                    #expect(end.bytesDelivered >= job.reader.count, "\(moment)")
+                    try scene.isFree()
+                    return time
+                }
             }
             #expect(try scene.wires.service.status().lanes.died == 0)
         }
@@ -107,20 +110,22 @@ extension Integration {
         func cancel(_ wire: Wire) throws {
             let scene = try Scene()
             for moment in Moment.allCases {
-                let job = try scene.job(at: moment, over: wire)
-                let start = ContinuousClock.now
-                let ended = try scene.wires.service.cancel(job.id)
-                let time = start.duration(to: .now)
-                print("figure: cancel while \(moment) over \(wire): \(Int(time.asSeconds * 1e6)) µs")
-                #expect(ended.outcome?.code == .cancelled, "\(moment): \(ended)")
-                #expect(ended.state == .cancelled)
-                #expect(time < .seconds(1), "\(moment) over \(wire) took \(time)")
-                job.reader.release()
-                let report = try job.reader.waitForEnd()
-                #expect(report.count == ended.bytesDelivered, "\(moment) over \(wire)")
-                // A second time changes nothing.
-                #expect(try scene.wires.service.cancel(job.id) == ended)
-                try scene.isFree()
+                try judge("cancel while \(moment) over \(wire)", takesLessThan: .seconds(1)) {
+                    let job = try scene.job(at: moment, over: wire)
+                    var cancelled: Job?
+                    let time = try elapsed { cancelled = try scene.wires.service.cancel(job.id) }
+                    let ended = try #require(cancelled)
+                    print("figure: cancel while \(moment) over \(wire): \(Int(time.asSeconds * 1e6)) µs")
+                    #expect(ended.outcome?.code == .cancelled, "\(moment): \(ended)")
+                    #expect(ended.state == .cancelled)
+                    job.reader.release()
+                    let report = try job.reader.waitForEnd()
+                    #expect(report.count == ended.bytesDelivered, "\(moment) over \(wire)")
+                    // A second time changes nothing.
+                    #expect(try scene.wires.service.cancel(job.id) == ended)
+                    try scene.isFree()
+                    return time
+                }
             }
             #expect(try scene.wires.service.status().lanes.died == 0)
         }
@@ -149,7 +154,7 @@ extension Integration {
             try job.reader.waitForCount(1 << 20)
             let lane = try job.lane()
             kill(lane, SIGSTOP)
-            let ended = try wires.service.cancel(job.id, within: .seconds(5))
+            let ended = try wires.service.cancel(job.id)
             #expect(ended.outcome?.code == .cancelled)
             job.reader.release()
             #expect(try job.reader.waitForEnd().count == ended.bytesDelivered)
@@ -168,22 +173,27 @@ extension Integration {
             let waiter = try service.client()
             try waiter.send(
                 "\(Ingest.interfaceName).Wait", Ingest.JobParameters(id: job.id), mode: .single,
-                deadline: 5000)
+                deadline: Deadline.ofCall)
             _ = try service.status()
             let lanes = try Processes.children(of: service.processID)
             #expect(lanes.count == 2)
-            let start = ContinuousClock.now
-            service.program.signal(SIGTERM)
-            let ended = try waiter.next(deadline: 5000).decode(as: Ingest.JobReply.self).job
-            #expect(ended.outcome?.code == .serviceStopped)
-            job.reader.release()
-            #expect(try job.reader.waitForEnd().count == ended.bytesDelivered)
-            let result = try service.program.wait(within: .seconds(10))
-            #expect(result.exit == .exited(0), "\(result)")
-            #expect(start.duration(to: .now) < .seconds(4))
+            try judge("the end of the service", takesLessThan: .seconds(4), attempts: 1) {
+                try elapsed {
+                    service.program.signal(SIGTERM)
+                    let ended = try waiter.next(deadline: Deadline.ofCall).decode(as: Ingest.JobReply.self)
+                        .job
+                    #expect(ended.outcome?.code == .serviceStopped)
+                    job.reader.release()
+                    #expect(try job.reader.waitForEnd().count == ended.bytesDelivered)
+                    let result = try service.program.wait()
+                    #expect(result.exit == .exited(0), "\(result)")
+                }
+            }
             #expect(access(service.socket, F_OK) != 0, "the socket file is still there")
-            try eventually("the lanes are gone", within: .seconds(1)) {
-                !lanes.contains { Processes.runs($0) }
+            try judge("the lanes' end", takesLessThan: .seconds(1), attempts: 1) {
+                try elapsed {
+                    try eventually("the lanes are gone") { !lanes.contains { Processes.runs($0) } }
+                }
             }
         }
 
@@ -195,9 +205,11 @@ extension Integration {
             let lanes = try Processes.children(of: service.processID)
             #expect(lanes.count == 2)
             service.program.signal(SIGKILL)
-            _ = try service.program.wait(within: .seconds(5))
-            try eventually("the lanes are gone", within: .seconds(1)) {
-                !lanes.contains { Processes.runs($0) }
+            _ = try service.program.wait()
+            try judge("the lanes' end", takesLessThan: .seconds(1), attempts: 1) {
+                try elapsed {
+                    try eventually("the lanes are gone") { !lanes.contains { Processes.runs($0) } }
+                }
             }
             job.reader.release()
             // The consumer sees an end, and what it has is right.

@@ -15,7 +15,7 @@ extension Integration {
         /// The first reply: the job's id and its pipe.
         private func begin(_ url: String, on client: VarlinkClient) throws -> (id: String, body: CInt) {
             try client.send(Self.method, Ingest.FetchParameters(url: url), mode: .more)
-            let reply = try client.next(deadline: 20_000)
+            let reply = try client.next(deadline: Deadline.ofCall)
             let continues = reply.continues
             #expect(continues)
             let fetch = try reply.decode(as: Ingest.FetchReply.self)
@@ -32,7 +32,7 @@ extension Integration {
 
         /// The second reply: the job, when it has ended.
         private func end(_ id: String, on client: VarlinkClient) throws -> Job {
-            let reply = try client.next(deadline: 20_000)
+            let reply = try client.next(deadline: Deadline.ofCall)
             let (continues, descriptors) = (reply.continues, reply.descriptorCount)
             #expect(!continues)
             #expect(descriptors == 0)
@@ -51,14 +51,14 @@ extension Integration {
             for size in [0, 10_240, 3 << 20] {
                 let path = try wires.nginx.serve("\(size)", Self.pattern, count: size)
                 let (id, body) = try begin(wires.url(path, over: .http), on: client)
-                let report = try reader(body).waitForEnd(within: .seconds(20))
+                let report = try reader(body).waitForEnd()
                 let job = try end(id, on: client)
                 #expect(job.outcome?.code == .complete)
                 #expect(job.bytesDelivered == size)
                 #expect(report.count == size)
             }
             let (id, body) = try begin(wires.url("/nothing", over: .http), on: client)
-            let report = try reader(body).waitForEnd(within: .seconds(20))
+            let report = try reader(body).waitForEnd()
             #expect(try end(id, on: client).outcome?.code == .httpStatus)
             #expect(report.count == 0)
         }
@@ -72,12 +72,12 @@ extension Integration {
             let service = try TestService()
             let client = try service.client()
             try client.send(Self.method, Ingest.FetchParameters(url: "ftp://nowhere"), mode: .more)
-            #expect(throws: VarlinkClientError.self) { _ = try client.next(deadline: 20_000) }
+            #expect(throws: VarlinkClientError.self) { _ = try client.next(deadline: Deadline.ofCall) }
             let (id, body) = try begin(origin.url("/"), on: client)
             try client.send("\(Ingest.interfaceName).Status", NoParameters(), mode: .single)
             #expect(try end(id, on: client).outcome?.code == .complete)
-            _ = try client.next(deadline: 20_000).decode(as: Ingest.StatusReply.self)
-            #expect(try reader(body).waitForEnd(within: .seconds(20)).count == 10)
+            _ = try client.next(deadline: Deadline.ofCall).decode(as: Ingest.StatusReply.self)
+            #expect(try reader(body).waitForEnd().count == 10)
         }
 
         @Test("may lose its connection: the job goes on")
@@ -93,7 +93,7 @@ extension Integration {
             // The service has seen the end of that connection before it tells of the connections that are left.
             try eventually("the connection is gone") { try service.status().connections == 1 }
             gate.open()
-            #expect(try reader(body).waitForEnd(within: .seconds(20)).count == 10)
+            #expect(try reader(body).waitForEnd().count == 10)
             #expect(try service.wait(id).outcome?.code == .complete)
         }
 
@@ -111,7 +111,7 @@ extension Integration {
             service.stop()
             gate.open()
             #expect(try end(id, on: client).outcome?.code == .serviceStopped)
-            #expect(try reader.waitForEnd(within: .seconds(20)).count == 0)
+            #expect(try reader.waitForEnd().count == 0)
         }
     }
 }

@@ -10,7 +10,7 @@ extension Integration {
         private func varlink(_ arguments: String...) throws -> String {
             let python = Program.inheritedEnvironment()["SLUICE_TEST_PYTHON"] ?? "python3"
             let program = try Program("/usr/bin/env", [python, "-m", "varlink.cli"] + arguments)
-            let result = try program.wait(within: .seconds(30))
+            let result = try program.wait()
             guard result.exit == .exited(0) else {
                 throw TestFailure(
                     "varlink.cli failed: \(result.errors); PyPI's varlink is needed: make venv, and "

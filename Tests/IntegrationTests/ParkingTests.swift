@@ -94,12 +94,12 @@ extension Integration {
             for left in [full - 4096, full / 2, mark + 1] {
                 try consumer.read(try consumer.waiting() - left)
                 // Long enough for ten looks of the service's.
-                _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(120)))
+                letPass(.milliseconds(120))
                 let now = try consumer.now()
                 #expect(now.state == .parked && now.attempts == attempts, "\(left) left of \(full): \(now)")
             }
             try consumer.read(1)
-            try eventually("it goes on", within: .seconds(5)) { try consumer.now().attempts == attempts + 1 }
+            try eventually("it goes on") { try consumer.now().attempts == attempts + 1 }
             #expect(try consumer.readToEnd().outcome?.code == .complete)
             #expect(consumer.count == Self.size)
         }
@@ -120,7 +120,7 @@ extension Integration {
             let scene = try Scene()
             let consumer = try scene.parked()
             consumer.close()
-            let ended = try scene.service.wait(consumer.id, within: .seconds(5))
+            let ended = try scene.service.wait(consumer.id)
             #expect(ended.outcome?.code == .consumerGone, "\(ended)")
             #expect(try scene.service.status().jobs.parked == 0)
         }
@@ -129,7 +129,7 @@ extension Integration {
         func deadline() throws {
             let scene = try Scene()
             let consumer = try scene.parked { $0.deadlineSeconds = 1 }
-            let ended = try scene.service.wait(consumer.id, within: .seconds(5))
+            let ended = try scene.service.wait(consumer.id)
             #expect(ended.outcome?.code == .deadlineExceeded, "\(ended)")
             _ = try consumer.readToEnd()
             #expect(consumer.count == ended.bytesDelivered)
@@ -186,7 +186,7 @@ extension Integration {
         func fits() throws {
             let scene = try Scene(size: 60_000)
             let consumer = try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern)
-            #expect(try scene.service.wait(consumer.id, within: .seconds(5)).outcome?.code == .complete)
+            #expect(try scene.service.wait(consumer.id).outcome?.code == .complete)
             #expect(try consumer.readToEnd().attempts == 1)
             #expect(consumer.count == 60_000)
         }
@@ -219,7 +219,7 @@ extension Integration {
                 #expect(queued.bytesDelivered == consumer.count && queued.bytesBuffered == 0, "\(queued)")
             }
             first.close()
-            #expect(try scene.service.wait(first.id, within: .seconds(5)).outcome?.code == .consumerGone)
+            #expect(try scene.service.wait(first.id).outcome?.code == .consumerGone)
             close(busy.body)
             let ended = try second.readToEnd()
             #expect(ended.outcome?.code == .complete && ended.attempts == 2, "\(ended)")
@@ -247,7 +247,7 @@ extension Integration {
             // Those that stop, and no others, wait for their consumers in the end: unless what is left fits into a pipe.
             var counts = Ingest.JobCounts()
             try eventually(
-                "all others are done, seed \(dice.seed): \(counts)", within: .seconds(30),
+                "all others are done, seed \(dice.seed): \(counts)",
                 every: .milliseconds(20)
             ) {
                 counts = try scene.service.status().jobs
@@ -276,10 +276,10 @@ extension Integration {
             _ = try scene.service.status()
             scene.service.program.signal(SIGTERM)
             for client in clients {
-                let job = try client.next(deadline: 10_000).decode(as: Ingest.JobReply.self).job
+                let job = try client.next(deadline: Deadline.ofCall).decode(as: Ingest.JobReply.self).job
                 #expect(job.outcome?.code == .serviceStopped, "\(job)")
             }
-            #expect(try scene.service.program.wait(within: .seconds(5)).exit == .exited(0))
+            #expect(try scene.service.program.wait().exit == .exited(0))
         }
 
         @Test("Watch tells of the parking and of what follows, in order")
@@ -289,11 +289,11 @@ extension Integration {
             let watcher = try scene.service.client()
             try watcher.send(
                 "\(Ingest.interfaceName).Watch", Ingest.WatchParameters(id: consumer.id), mode: .more,
-                deadline: 5000)
+                deadline: Deadline.ofCall)
             var states: [JobState] = []
             var delivered = 0
             while true {
-                let reply = try watcher.next(deadline: 10_000)
+                let reply = try watcher.next(deadline: Deadline.ofCall)
                 let now = try reply.decode(as: Ingest.JobReply.self).job
                 #expect(now.bytesDelivered >= delivered && now.bytesReceived >= now.bytesDelivered, "\(now)")
                 delivered = now.bytesDelivered
@@ -318,24 +318,28 @@ extension Integration {
             for _ in 0..<50 {
                 consumers.append(try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern))
             }
-            try eventually("all are parked", within: .seconds(30), every: .milliseconds(50)) {
+            try eventually("all are parked", every: .milliseconds(50)) {
                 try scene.service.status().jobs.parked == 50
             }
             let daemon = scene.service.processID
             // A lane or two may have been ended just now.
             try eventually("it is quiet") {
                 let before = try Self.wakeUps(daemon)
-                _ = TestKit.waitFor(0, on: -1, until: Deadline(.milliseconds(300)))
+                letPass(.milliseconds(300))
                 return try Self.wakeUps(daemon) - before <= 3
             }
-            let before = (wakeUps: try Self.wakeUps(daemon), ticks: try Self.ticks(daemon))
-            // The time is what is measured.
-            _ = TestKit.waitFor(0, on: -1, until: Deadline(.seconds(2)))
-            let wakeUps = try Self.wakeUps(daemon) - before.wakeUps
-            let ticks = try Self.ticks(daemon) - before.ticks
-            print("figure: \(wakeUps) wake-ups and \(ticks) ticks in 2 s of 50 parked jobs")
-            // One a second is libdispatch's own.
-            #expect(wakeUps <= 8 && ticks <= 1)
+            try judge("wake-ups and ticks in 2 s of 50 parked jobs") {
+                let before = (wakeUps: try Self.wakeUps(daemon), ticks: try Self.ticks(daemon))
+                // The time is what is measured.
+                letPass(.seconds(2))
+                let wakeUps = try Self.wakeUps(daemon) - before.wakeUps
+                let ticks = try Self.ticks(daemon) - before.ticks
+                print("figure: \(wakeUps) wake-ups and \(ticks) ticks in 2 s of 50 parked jobs")
+                return (wakeUps, ticks)
+            } by: { wakeUps, ticks in
+                // One a second is libdispatch's own.
+                wakeUps <= 8 && ticks <= 1
+            }
             for consumer in consumers.prefix(5) {
                 #expect(try consumer.readToEnd().outcome?.code == .complete)
                 #expect(consumer.count == Self.size)

@@ -28,8 +28,9 @@ extension Integration {
             }
             let watcher = try stranger.client()
             try watcher.send(
-                "io.sluice.Ingest.Watch", Ingest.WatchParameters(id: job.id), mode: .more, deadline: 5000)
-            #expect(throws: unknown) { _ = try watcher.next(deadline: 5000) }
+                "io.sluice.Ingest.Watch", Ingest.WatchParameters(id: job.id), mode: .more,
+                deadline: Deadline.ofCall)
+            #expect(throws: unknown) { _ = try watcher.next(deadline: Deadline.ofCall) }
             #expect(try stranger.call("List", as: Ingest.ListReply.self).jobs.isEmpty)
             #expect(try owner.call("List", as: Ingest.ListReply.self).jobs.map(\.id) == [job.id])
             #expect(try service.call("List", as: Ingest.ListReply.self).jobs.map(\.userID) == [4001])
@@ -44,9 +45,11 @@ extension Integration {
             let owner = OtherUser(4001, service)
             let stranger = OtherUser(4002, service)
             let client = try owner.client()
-            try client.send("io.sluice.Ingest.Watch", Ingest.WatchParameters(), mode: .more, deadline: 5000)
+            try client.send(
+                "io.sluice.Ingest.Watch", Ingest.WatchParameters(), mode: .more, deadline: Deadline.ofCall)
             let root = try service.client()
-            try root.send("io.sluice.Ingest.Watch", Ingest.WatchParameters(), mode: .more, deadline: 5000)
+            try root.send(
+                "io.sluice.Ingest.Watch", Ingest.WatchParameters(), mode: .more, deadline: Deadline.ofCall)
             let theirs = try stranger.fetch(origin.url(), expecting: Self.pattern)
             try theirs.finishComplete(100)
             let own = try owner.fetch(origin.url(), expecting: Self.pattern)
@@ -54,7 +57,7 @@ extension Integration {
             func ids(_ client: VarlinkClient, until last: String) throws -> Set<String> {
                 var ids: Set<String> = []
                 while true {
-                    let job = try client.next(deadline: 5000).decode(as: Ingest.JobReply.self).job
+                    let job = try client.next(deadline: Deadline.ofCall).decode(as: Ingest.JobReply.self).job
                     ids.insert(job.id)
                     if job.id == last, job.state.isFinal { return ids }
                 }
@@ -72,7 +75,7 @@ extension Integration {
             let connection = try service.client().upgrade(
                 "io.sluice.Ingest.Fetch", Ingest.FetchParameters(url: origin.url()),
                 as: Ingest.FetchReply.self,
-                deadline: 5000)
+                deadline: Deadline.ofCall)
             let id = connection.reply.id
             #expect(connection.reply.bodyFileDescriptor == nil)
             #expect(Self.pattern.mismatch(connection.received) == nil)
@@ -94,13 +97,13 @@ extension Integration {
             func upgrade() throws -> (String, CInt) {
                 let connection = try service.client().upgrade(
                     "io.sluice.Ingest.Fetch", Ingest.FetchParameters(url: nginx.httpURL(path)),
-                    as: Ingest.FetchReply.self, deadline: 5000)
+                    as: Ingest.FetchReply.self, deadline: Deadline.ofCall)
                 return (connection.reply.id, try connection.socket.duplicate().release())
             }
             let (id, socket) = try upgrade()
             try eventually("the job is stalled") { try service.show(id).state == .stalled }
             close(socket)
-            let ended = try service.wait(id, within: .seconds(5))
+            let ended = try service.wait(id)
             #expect(ended.outcome?.code == .consumerGone, "\(ended)")
             let (second, other) = try upgrade()
             try eventually("the job is stalled") { try service.show(second).state == .stalled }

@@ -168,7 +168,7 @@ extension Integration.Failures {
                 $0.connectTimeoutSeconds = 3
             }
             let lane = try job.lane()
-            let ended = try job.finish(within: .seconds(30))
+            let ended = try job.finish()
             #expect(ended.outcome?.code != .complete || ended.bytesDelivered == 100, "\(ended)")
             let memory = (try? MemoryProbe(processID: lane).privatePages) ?? 0
             print(
@@ -188,7 +188,7 @@ extension Integration.Failures {
             }
             let job = try scene.service.fetch(origin.url(), expecting: Self.pattern) {
                 $0.connectTimeoutSeconds = 5
-            }.finish(within: .seconds(20))
+            }.finish()
             #expect(job.state == .failed, "\(job)")
             #expect(job.bytesDelivered == 0)
             print(

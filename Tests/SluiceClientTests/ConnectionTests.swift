@@ -40,7 +40,7 @@ import Varlink
         let body = try connection.fetch(Ingest.FetchParameters(url: "http://h/"))
         let watch = try SluiceConnection(connectedTo: service.path).watch(body.id, interval: 0.1)
         #expect(try watch.next()?.state == .streaming)
-        #expect(try connection.cancel(body.id, deadline: 10_000).outcome?.code == .cancelled)
+        #expect(try connection.cancel(body.id, deadline: Deadline.ofCall).outcome?.code == .cancelled)
         #expect(try watch.next()?.state == .cancelled)
         #expect(try watch.next() == nil)
         #expect(watch.hasEnded)

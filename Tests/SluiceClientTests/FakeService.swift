@@ -249,7 +249,7 @@ final class FakeService: Sendable {
             pollfd(fd: wake.signal.descriptor.rawValue, events: Int16(POLLIN), revents: 0),
             pollfd(fd: third, events: Int16(POLLIN), revents: 0),
         ]
-        while poll(&entries, 3, 20_000) < 0, errno == EINTR {}
+        while poll(&entries, 3, -1) < 0, errno == EINTR {}
         return entries[1].revents != 0 || CInt(entries[0].revents) & POLLERR != 0
     }
 

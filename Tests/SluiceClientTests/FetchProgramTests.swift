@@ -128,7 +128,7 @@ import Varlink
         #expect(rmdir(directory.path) == 0)
     }
 
-    @Test("an end of file without an outcome is no success", .timeLimit(.minutes(1)))
+    @Test("an end of file without an outcome is no success")
     func vanished() throws {
         let directory = try TemporaryDirectory()
         let service = try FakeService(.init(body: Self.body, ending: .vanish))

@@ -294,7 +294,7 @@ import Varlink
         ) { _ in
             pauses += 1
             // In the place of the program's own pause between two tries.
-            usleep(1000)
+            letPass(.milliseconds(1))
         } onLoss: {
             losses += 1
         }

@@ -123,7 +123,7 @@ struct JobRequestTests {
         let longest = "\"" + String(repeating: "a", count: JobRequest.maximumIfNoneMatch - 2) + "\""
         #expect(try request { $0.ifNoneMatch = longest }.ifNoneMatch == longest)
         refused("ifNoneMatch") { $0.ifNoneMatch = longest + " " }
-        let took = ContinuousClock().measure {
+        let took = ProcessorTime.of {
             refused("ifNoneMatch") { $0.ifNoneMatch = String(repeating: "\"a\",", count: 60_000) }
         }
         #expect(took < .seconds(5), "\(took)")

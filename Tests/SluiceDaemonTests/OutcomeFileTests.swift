@@ -6,7 +6,7 @@ import Testing
 
 @testable import SluiceDaemon
 
-@Suite("The outcomes that outlast the service")
+@Suite("The outcomes that outlast the service", .withoutForks)
 struct OutcomeFileTests {
     let directory: TemporaryDirectory
     var path: String { directory.file("outcomes.jsonl") }

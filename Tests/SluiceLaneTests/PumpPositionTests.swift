@@ -126,7 +126,7 @@ struct PumpPositionTests {
         }
         session.join()
         bench.pump.originEnded()
-        try eventually("the rest goes", within: .seconds(20)) {
+        try eventually("the rest goes") {
             _ = bench.pump.pushAll()
             return reader.count == 700_000
         }

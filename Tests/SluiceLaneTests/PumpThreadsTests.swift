@@ -22,7 +22,7 @@ struct PumpThreadsTests {
                 var turn = 0
                 while !isOver.read({ $0 }) {
                     // Ticks and hand-overs by turns, as they come: the pump has to bear any order.
-                    _ = bench.events.wait(until: Deadline(.milliseconds(1))) { $0.count > handled }
+                    _ = bench.events.wait(until: Deadline(exactly: .milliseconds(1))) { $0.count > handled }
                     let events = bench.events.read { $0 }
                     for case .gathered in events[handled...] { bench.pump.pushGathered() }
                     handled = events.count

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import TestKit
 import Testing
 import UnixSockets
 
@@ -126,7 +127,7 @@ struct JournalTests {
         #expect(journal.messages() == ["M=dropped 1000\n", "M=c\n", "M=d\n"])
     }
 
-    @Test("a journal that is made anew is found again, and does not hold anybody up either")
+    @Test("a journal that is made anew is found again, and does not hold anybody up either", .withoutForks)
     func remade() throws {
         let journal = try DatagramSocket()
         let filler = try DatagramSocket()

@@ -1,6 +1,7 @@
 import CUnix
 import Foundation
 import SystemPackage
+import TestKit
 import UnixSockets
 
 /// The program under Tests/SystemdProbe, run as a child with an environment of its own.
@@ -40,7 +41,7 @@ enum Probe {
         output.writeEnd = try idle.first.duplicate()
         errors.writeEnd = try idle.first.duplicate()
         // What the probe says fits into a pipe, so one may be read after the other.
-        let exit = try child.wait(milliseconds: 20_000)
+        let exit = try child.wait(milliseconds: Int32(Deadline.ofCall))
         if exit == nil { child.signal(SIGKILL) }
         return Result(
             output: text(output.readEnd.rawValue), errors: text(errors.readEnd.rawValue), exit: exit)

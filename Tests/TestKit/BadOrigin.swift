@@ -73,8 +73,9 @@ public final class BadOrigin: Sendable {
     ///
     /// - Throws: `TestFailure` past the deadline.
     public func waitForRequests(_ count: Int, within duration: Duration = Deadline.usual) throws {
-        guard core.state.wait(until: Deadline(duration), { $0.requests.count >= count }) else {
-            throw TestFailure("\(requests.count) requests instead of \(count) within \(duration)")
+        let deadline = Deadline(duration)
+        guard core.state.wait(until: deadline, { $0.requests.count >= count }) else {
+            throw TestFailure("\(requests.count) requests instead of \(count) within \(deadline.waited)")
         }
     }
 
@@ -82,8 +83,9 @@ public final class BadOrigin: Sendable {
     ///
     /// - Throws: `TestFailure` past the deadline.
     public func waitUntilIdle(within duration: Duration = Deadline.usual) throws {
-        guard core.state.wait(until: Deadline(duration), { $0.sockets.isEmpty }) else {
-            throw TestFailure("\(openConnections) connections are still open after \(duration)")
+        let deadline = Deadline(duration)
+        guard core.state.wait(until: deadline, { $0.sockets.isEmpty }) else {
+            throw TestFailure("\(openConnections) connections are still open after \(deadline.waited)")
         }
     }
 
@@ -91,8 +93,9 @@ public final class BadOrigin: Sendable {
     ///
     /// - Throws: `TestFailure` past the deadline.
     public func waitForBytes(_ count: Int, within duration: Duration = Deadline.usual) throws {
-        guard core.state.wait(until: Deadline(duration), { $0.bytesSent >= count }) else {
-            throw TestFailure("\(bytesSent) bytes sent instead of \(count) within \(duration)")
+        let deadline = Deadline(duration)
+        guard core.state.wait(until: deadline, { $0.bytesSent >= count }) else {
+            throw TestFailure("\(bytesSent) bytes sent instead of \(count) within \(deadline.waited)")
         }
     }
 
@@ -108,7 +111,7 @@ public final class BadOrigin: Sendable {
             let before = bytesSent
             if !core.state.wait(until: Deadline(calm), { $0.bytesSent != before }) { return before }
         }
-        throw TestFailure("the origin still sends after \(duration)")
+        throw TestFailure("the origin still sends after \(deadline.waited)")
     }
 
     /// Closes all connections and the listener, and waits for the threads. Safe to call twice.

@@ -91,7 +91,7 @@ public final class CuttingRelay: Sendable {
                 state.isStopped = true
                 for socket in state.sockets.values.joined() { shutdown(socket, CInt(SHUT_RDWR)) }
             }
-            _ = state.wait(until: Deadline(.seconds(10))) { $0.threads == 0 }
+            _ = state.wait(until: Deadline()) { $0.threads == 0 }
         }
 
         private func acceptAll() {

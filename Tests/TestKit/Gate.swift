@@ -25,7 +25,7 @@ public final class Gate: Sendable {
     }
 
     /// Whether it has been opened.
-    public var isOpen: Bool { waitFor(CInt(POLLIN), on: event.rawValue, until: Deadline(.zero)) }
+    public var isOpen: Bool { waitFor(CInt(POLLIN), on: event.rawValue, until: Deadline(exactly: .zero)) }
 
     /// Waits to be let through.
     ///

@@ -53,9 +53,17 @@ public final class Monitor<Value>: @unchecked Sendable {
         var end = deadline.monotonic
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
-        while try !condition(value) {
-            if pthread_cond_timedwait(changed, mutex, &end) == ETIMEDOUT { return try condition(value) }
+        while true {
+            while try !condition(value) {
+                if pthread_cond_timedwait(changed, mutex, &end) == ETIMEDOUT { break }
+            }
+            if try condition(value) { return true }
+            // This may take a moment, and move the deadline.
+            pthread_mutex_unlock(mutex)
+            let isOver = deadline.hasPassed
+            end = deadline.monotonic
+            pthread_mutex_lock(mutex)
+            if isOver { return try condition(value) }
         }
-        return true
     }
 }

@@ -47,7 +47,7 @@ public final class Nginx: Sendable {
                 "/usr/sbin/nginx",
                 ["-p", directory.path, "-c", directory.file("nginx.conf"), "-e", "error.log"])
             let used = options.certificate == nil ? ports.prefix(1) : ports[...]
-            try eventually("nginx accepts connections or ends", within: .seconds(10)) {
+            try eventually("nginx accepts connections or ends") {
                 !program.isRunning || used.allSatisfy { Loopback.answers(host: options.host, port: $0) }
             }
             if program.isRunning {
@@ -101,6 +101,7 @@ public final class Nginx: Sendable {
     public func stop(gracefully: Bool = false) {
         guard program.isRunning else { return }
         program.signal(gracefully ? SIGQUIT : SIGTERM)
+        // It drops what it has at a SIGTERM, and waits for its clients at a SIGQUIT.
         _ = try? program.wait(within: .seconds(3))
         program.kill()
     }

@@ -143,7 +143,8 @@ public struct OriginConnection: ~Copyable {
     ///
     /// - Throws: `TestFailure` where the origin is stopped meanwhile.
     public func pause(_ duration: Duration) throws {
-        guard !waitFor(CInt(POLLIN), on: origin.stopGate.descriptor, until: Deadline(duration)) else {
+        guard !waitFor(CInt(POLLIN), on: origin.stopGate.descriptor, until: Deadline(exactly: duration))
+        else {
             throw TestFailure("the origin was stopped")
         }
     }

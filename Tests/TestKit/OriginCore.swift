@@ -46,7 +46,7 @@ final class OriginCore: Sendable {
             state.isStopped = true
             for socket in state.sockets.values { shutdown(socket, CInt(SHUT_RDWR)) }
         }
-        _ = state.wait(until: Deadline(.seconds(10))) { $0.threads == 0 }
+        _ = state.wait(until: Deadline()) { $0.threads == 0 }
     }
 
     func record(_ request: HTTPHead) { state.update { $0.requests.append(request) } }

@@ -84,7 +84,7 @@ public final class Program: Sendable {
     public static func run(
         _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil,
         standardInput: CInt = -1,
-        within duration: Duration = .seconds(30)
+        within duration: Duration = Deadline.usual
     ) throws -> ProgramResult {
         let program = try Program(path, arguments, environment: environment, standardInput: standardInput)
         return try program.wait(within: duration)
@@ -122,7 +122,11 @@ public final class Program: Sendable {
     ///
     /// - Throws: `TestFailure` past the deadline, with what the program said on standard error.
     public func line(within duration: Duration = Deadline.usual) throws -> String? {
-        let deadline = Deadline(duration)
+        try line(until: Deadline(duration))
+    }
+
+    /// The same, up to a deadline that is shared with others.
+    public func line(until deadline: Deadline) throws -> String? {
         while true {
             let found: String?? = state.withLock { state in
                 if let newline = state.pending.firstIndex(of: UInt8(ascii: "\n")) {
@@ -137,7 +141,7 @@ public final class Program: Sendable {
             }
             if let found { return found }
             guard waitFor(CInt(POLLIN), on: outputPipe.rawValue, until: deadline) else {
-                throw TestFailure("\(path) said nothing for \(duration); errors: \(errors)")
+                throw TestFailure("\(path) said nothing for \(deadline.waited); errors: \(errors)")
             }
             readAvailable()
         }
@@ -150,7 +154,7 @@ public final class Program: Sendable {
         within duration: Duration = Deadline.usual, where condition: (String) -> Bool
     ) throws -> String {
         let deadline = Deadline(duration)
-        while let line = try line(within: deadline.remaining) {
+        while let line = try line(until: deadline) {
             if condition(line) { return line }
         }
         throw TestFailure("\(path) ended its output early; errors: \(errors)")
@@ -159,7 +163,7 @@ public final class Program: Sendable {
     /// Waits for its end. A program that outlives the deadline is killed.
     ///
     /// - Throws: `TestFailure` past the deadline.
-    public func wait(within duration: Duration = .seconds(30)) throws -> ProgramResult {
+    public func wait(within duration: Duration = Deadline.usual) throws -> ProgramResult {
         let deadline = Deadline(duration)
         while true {
             readAvailable()
@@ -173,7 +177,7 @@ public final class Program: Sendable {
             }
             if deadline.hasPassed {
                 kill()
-                throw TestFailure("\(path) still ran after \(duration); errors: \(errors)")
+                throw TestFailure("\(path) still ran after \(deadline.waited); errors: \(errors)")
             }
             var entries = [
                 pollfd(fd: process.pidfd.rawValue, events: Int16(POLLIN), revents: 0),

@@ -38,7 +38,7 @@ public final class SHA256Sum: Sendable {
     }
 
     /// The sum of all that can be read from a descriptor (a file from its position on, a pipe to its end).
-    public static func of(descriptor: CInt, within duration: Duration = .seconds(60)) throws -> String {
+    public static func of(descriptor: CInt, within duration: Duration = Deadline.long) throws -> String {
         let program = try Program("/usr/bin/sha256sum", standardInput: descriptor)
         return String(try program.wait(within: duration).successful().output.prefix(64))
     }

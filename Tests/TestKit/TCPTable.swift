@@ -51,7 +51,7 @@ public enum TCPTable {
                 last = now
                 since = .now
             }
-            return since.duration(to: .now) >= calm
+            return since.duration(to: .now) >= calm * Busyness.now(age: .seconds(5))
         }
     }
 }

@@ -32,13 +32,16 @@ public final class TemporaryDirectory: Sendable {
         return file(name)
     }
 
-    /// Writes a small file inside and returns its path.
+    /// Writes a small file inside and returns its path. It may be a program: no child of another test has it open for
+    /// writing, which would make its execve(2) fail with ETXTBSY.
     @discardableResult
     public func write(_ text: String, to name: String, mode: UInt32 = 0o644) throws -> String {
-        let descriptor = try FileDescriptor.open(
-            file(name), .writeOnly, options: [.create, .truncate],
-            permissions: FilePermissions(rawValue: CModeT(mode)))
-        try descriptor.closeAfter { _ = try descriptor.writeAll(text.utf8) }
+        try withoutForks {
+            let descriptor = try FileDescriptor.open(
+                file(name), .writeOnly, options: [.create, .truncate],
+                permissions: FilePermissions(rawValue: CModeT(mode)))
+            try descriptor.closeAfter { _ = try descriptor.writeAll(text.utf8) }
+        }
         return file(name)
     }
 

@@ -81,17 +81,18 @@ public final class ThreadedReader: Sendable {
     /// Closes the read end and waits until it is closed. Safe to call twice.
     public func cancel() {
         cancelled.open()
-        _ = state.wait(until: Deadline(.seconds(10))) { $0.isFinished }
+        _ = state.wait(until: Deadline()) { $0.isFinished }
     }
 
     /// Waits until at least so many bytes have been read.
     ///
     /// - Throws: `TestFailure` past the deadline, or where the end comes first.
-    public func waitForCount(_ count: Int, within duration: Duration = .seconds(30)) throws {
-        _ = state.wait(until: Deadline(duration)) { $0.report.count >= count || $0.isFinished }
+    public func waitForCount(_ count: Int, within duration: Duration = Deadline.usual) throws {
+        let deadline = Deadline(duration)
+        _ = state.wait(until: deadline) { $0.report.count >= count || $0.isFinished }
         let seen = self.count
         guard seen >= count else {
-            throw TestFailure("read \(seen) bytes instead of \(count) within \(duration)")
+            throw TestFailure("read \(seen) bytes instead of \(count) within \(deadline.waited)")
         }
     }
 
@@ -99,20 +100,21 @@ public final class ThreadedReader: Sendable {
     ///
     /// - Throws: `TestFailure` past the deadline, and where a byte was not the expected one.
     @discardableResult
-    public func waitForEnd(within duration: Duration = .seconds(60)) throws -> Report {
-        _ = state.wait(until: Deadline(duration)) { $0.isFinished }
+    public func waitForEnd(within duration: Duration = Deadline.long) throws -> Report {
+        let deadline = Deadline(duration)
+        _ = state.wait(until: deadline) { $0.isFinished }
         let report = self.report
         if let place = report.firstMismatch {
             throw TestFailure("wrong byte at offset \(place) of \(report.count)")
         }
         guard report.atEnd else {
-            throw TestFailure("no end of file after \(duration), \(report.count) bytes read")
+            throw TestFailure("no end of file after \(deadline.waited), \(report.count) bytes read")
         }
         return report
     }
 
     /// Waits for the end of file and returns the SHA-256 of what was read; once.
-    public func waitForDigest(within duration: Duration = .seconds(60)) throws -> String {
+    public func waitForDigest(within duration: Duration = Deadline.long) throws -> String {
         try waitForEnd(within: duration)
         guard let sum else { throw TestFailure("this reader was not asked to hash") }
         return try sum.finish()
@@ -168,7 +170,8 @@ public final class ThreadedReader: Sendable {
                 guard waitForEither(released.descriptor, cancelled.descriptor) else { return nil }
                 return capacity
             case .slow(let piece, let pause):
-                if count > 0, waitFor(CInt(POLLIN), on: cancelled.descriptor, until: Deadline(pause)) {
+                if count > 0, waitFor(CInt(POLLIN), on: cancelled.descriptor, until: Deadline(exactly: pause))
+                {
                     return nil
                 }
                 return min(piece, capacity)

@@ -6,7 +6,7 @@ import Testing
 import UnixSockets
 
 /// What the design takes for granted about memory files and locks.
-@Suite("The kernel's promises about memory files and locks")
+@Suite("The kernel's promises about memory files and locks", .withoutForks)
 struct KernelPromisesOfFiles {
     @Test("a sealed memory file neither shrinks nor grows, and can still be written")
     func seals() throws {

@@ -7,7 +7,7 @@ import Testing
 import UnixSockets
 
 /// What the design takes for granted about `pipe(7)` and `splice(2)`.
-@Suite("The kernel's promises about pipes")
+@Suite("The kernel's promises about pipes", .withoutForks)
 struct KernelPromisesOfPipes {
     private static let page = 4096
 
@@ -36,7 +36,7 @@ struct KernelPromisesOfPipes {
         #expect(cunix_epoll_wait(epoll.rawValue, &event, 1, 0) == 0)
         #expect(fill(pipe.writeEnd.rawValue) == 65536)
         let writeEnd = keepWriteEnd(of: pipe)
-        #expect(cunix_epoll_wait(epoll.rawValue, &event, 1, 1000) == 1)
+        #expect(cunix_epoll_wait(epoll.rawValue, &event, 1, Int32(Deadline.ofCall)) == 1)
         #expect(event.events & UInt32(CUNIX_EPOLLERR) != 0)
         #expect(event.token == 7)
         _ = consume writeEnd

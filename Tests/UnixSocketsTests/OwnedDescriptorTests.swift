@@ -6,7 +6,7 @@ import UnixSockets
 
 /// One descriptor, one owner. Ends are observed through a pipe, as numbers are reused by tests that run
 /// beside.
-@Suite("Owned descriptors")
+@Suite("Owned descriptors", .withoutForks)
 struct OwnedDescriptorTests {
     private func isHungUp(_ readEnd: CInt) -> Bool {
         var entry = pollfd(fd: readEnd, events: 0, revents: 0)

@@ -6,7 +6,7 @@ import Testing
 import UnixSockets
 
 /// Descriptor passing.
-@Suite("Messages with descriptors")
+@Suite("Messages with descriptors", .withoutForks)
 struct SocketMessageTests {
     private func send(_ text: String, _ descriptors: [CInt] = [], to socket: borrowing OwnedDescriptor) throws
         -> Int

@@ -33,7 +33,7 @@ struct SpawnedProcessTests {
         let process = try SpawnedProcess(
             path: "/bin/sh", arguments: ["-c", "echo out; echo err >&2"], environment: [],
             standardOutput: two.writeEnd.rawValue, standardError: one.writeEnd.rawValue)
-        #expect(try process.wait(milliseconds: 10_000) == .exited(0))
+        #expect(try process.wait(milliseconds: Int32(Deadline.ofCall)) == .exited(0))
         var bytes = [UInt8](repeating: 0, count: 10)
         #expect(read(two.readEnd.rawValue, &bytes, 10) == 4)
         #expect(String(decoding: bytes[..<4], as: UTF8.self) == "out\n")
@@ -75,11 +75,11 @@ struct SpawnedProcessTests {
             path: "/bin/sleep", arguments: ["1000"], environment: [], newSession: true)
         #expect(getsid(new.processID) == new.processID)
         new.signal(SIGKILL)
-        #expect(try new.wait(milliseconds: 10_000) == .signalled(SIGKILL))
+        #expect(try new.wait(milliseconds: Int32(Deadline.ofCall)) == .signalled(SIGKILL))
         let same = try SpawnedProcess(path: "/bin/sleep", arguments: ["1000"], environment: [])
         #expect(getsid(same.processID) == getsid(0))
         same.signal(SIGTERM)
-        #expect(try same.wait(milliseconds: 10_000) == .signalled(SIGTERM))
+        #expect(try same.wait(milliseconds: Int32(Deadline.ofCall)) == .signalled(SIGTERM))
     }
 
     @Test("an end is seen through the pidfd, is collected once, and later signals reach nobody")

@@ -6,7 +6,7 @@ import Testing
 import UnixSockets
 
 /// Where the daemon listens.
-@Suite("Listening on a Unix socket")
+@Suite("Listening on a Unix socket", .withoutForks)
 struct UnixSocketTests {
     private let directory: TemporaryDirectory
     private var path: String { directory.file("socket") }

@@ -1,3 +1,4 @@
+import TestKit
 import Testing
 import UnixSockets
 import Varlink
@@ -18,7 +19,7 @@ import Varlink
         let client = try server.connect()
         for text in ["one", "zwei", "\u{0}", String(repeating: "long", count: 100_000)] {
             let reply = try client.call(
-                Echo.method("Echo"), ["text": text], as: Echo.Text.self, deadline: 10_000)
+                Echo.method("Echo"), ["text": text], as: Echo.Text.self, deadline: Deadline.ofCall)
             #expect(reply.text == text)
         }
     }
@@ -61,11 +62,11 @@ import Varlink
         defer { server.stop() }
         let client = try server.connect()
         #expect(throws: invalid(name)) {
-            try client.call(Echo.method("Echo"), parameters, as: JSONValue.self, deadline: 10_000)
+            try client.call(Echo.method("Echo"), parameters, as: JSONValue.self, deadline: Deadline.ofCall)
         }
         // The connection is as good as before.
         let reply = try client.call(
-            Echo.method("Echo"), ["text": "x"], as: Echo.Text.self, deadline: 10_000)
+            Echo.method("Echo"), ["text": "x"], as: Echo.Text.self, deadline: Deadline.ofCall)
         #expect(reply.text == "x")
     }
 
@@ -84,7 +85,7 @@ import Varlink
         defer { server.stop() }
         let client = try server.connect()
         #expect(throws: error("org.varlink.service.\(name)", parameters)) {
-            try client.call(method, as: JSONValue.self, deadline: 10_000)
+            try client.call(method, as: JSONValue.self, deadline: Deadline.ofCall)
         }
     }
 
@@ -102,7 +103,7 @@ import Varlink
         defer { server.stop() }
         let client = try server.connect()
         #expect(throws: error(name, parameters)) {
-            try client.call(Echo.method("Fail"), ["how": how], as: JSONValue.self, deadline: 10_000)
+            try client.call(Echo.method("Fail"), ["how": how], as: JSONValue.self, deadline: Deadline.ofCall)
         }
     }
 
@@ -112,11 +113,12 @@ import Varlink
         defer { server.stop() }
         let client = try server.connect()
         #expect(throws: error("org.varlink.service.ExpectedMore")) {
-            try client.call(Echo.method("Count"), Echo.From(from: 3), as: Echo.Number.self, deadline: 10_000)
+            try client.call(
+                Echo.method("Count"), Echo.From(from: 3), as: Echo.Number.self, deadline: Deadline.ofCall)
         }
         try client.send(Echo.method("Count"), Echo.From(from: 1000), mode: .more)
         for number in stride(from: 1000, through: 0, by: -1) {
-            let reply = try client.next(deadline: 10_000)
+            let reply = try client.next(deadline: Deadline.ofCall)
             let (received, continues) = (try reply.decode(as: Echo.Number.self).number, reply.continues)
             #expect(received == number)
             #expect(continues == (number > 0))
@@ -135,7 +137,7 @@ import Varlink
         try client.send(Echo.method("Fail"), ["how": "forgotten"], mode: .oneway)
         try client.send(Echo.method("Nothing"), mode: .oneway)
         let reply = try client.call(
-            Echo.method("Echo"), ["text": "loud"], as: Echo.Text.self, deadline: 10_000)
+            Echo.method("Echo"), ["text": "loud"], as: Echo.Text.self, deadline: Deadline.ofCall)
         #expect(reply.text == "loud")
     }
 
@@ -182,7 +184,8 @@ import Varlink
         let server = try TestServer()
         defer { server.stop() }
         let client = try server.connect()
-        let info = try client.call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: 10_000)
+        let info = try client.call(
+            "org.varlink.service.GetInfo", as: JSONValue.self, deadline: Deadline.ofCall)
         #expect(
             info == [
                 "vendor": "Vendor", "product": "Product", "version": "1", "url": "https://example.org",
@@ -191,13 +194,13 @@ import Varlink
         for interface in ["org.example.echo", "org.varlink.service"] {
             let reply = try client.call(
                 "org.varlink.service.GetInterfaceDescription", ["interface": interface],
-                as: [String: String].self, deadline: 10_000)
+                as: [String: String].self, deadline: Deadline.ofCall)
             #expect(try InterfaceDescription(reply["description"] ?? "").name == interface)
         }
         #expect(throws: error("org.varlink.service.InterfaceNotFound", ["interface": "a.b"])) {
             try client.call(
                 "org.varlink.service.GetInterfaceDescription", ["interface": "a.b"], as: JSONValue.self,
-                deadline: 10_000)
+                deadline: Deadline.ofCall)
         }
     }
 
@@ -212,7 +215,8 @@ import Varlink
             }
         }
         defer { server.stop() }
-        _ = try server.connect().call(Echo.method("Missing"), as: NoParameters.self, deadline: 10_000)
+        _ = try server.connect().call(
+            Echo.method("Missing"), as: NoParameters.self, deadline: Deadline.ofCall)
         let pair = try UnixSocket.streamPair()
         #expect(try peers.take() == PeerCredentials(of: pair.first))
     }

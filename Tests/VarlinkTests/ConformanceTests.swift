@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import TestKit
 import Testing
 import UnixSockets
 import Varlink
@@ -60,7 +61,7 @@ import Varlink
             path: path, arguments: arguments, environment: environment, standardOutput: output,
             standardError: output)
         close(output)
-        var status = try process.wait(milliseconds: 30_000)
+        var status = try process.wait(milliseconds: Int32(Deadline.ofCall))
         if status == nil {
             process.signal(SIGKILL)
             status = try process.wait()
@@ -81,12 +82,8 @@ import Varlink
             process.signal(SIGKILL)
             _ = try? process.wait()
         }
-        let begin = ContinuousClock.now
-        while (try? UnixSocket.connect(path: socket)) == nil {
-            try #require(begin.duration(to: .now) < .seconds(20), "\(path) does not listen")
-            // Somebody else's program says nothing when it listens.
-            usleep(5000)
-        }
+        // Another project's program says nothing when it listens.
+        try eventually("\(path) listens") { (try? UnixSocket.connect(path: socket)) != nil }
         try body(socket)
     }
 
@@ -162,29 +159,27 @@ import Varlink
         try withService(
             "/bin/sh", { ["-c", "ulimit -n 12; exec \"$0\" \"$1\"", program, $0] }
         ) { socket in
+            // Stays open, so that the number of descriptors changes with the clients alone.
+            let first = try UnixSocket.connect(path: socket)
+            let processID = try PeerCredentials(of: first).processID
             var served: [VarlinkClient] = []
-            var waiting: VarlinkClient?
-            while waiting == nil {
+            while try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/fd").count < 12 {
                 try #require(served.count < 20, "the limit does not show")
                 let client = try VarlinkClient(connectedTo: socket)
                 try client.send("org.varlink.service.GetInfo", mode: .single)
-                var entry = pollfd(fd: client.rawDescriptor, events: Int16(POLLIN), revents: 0)
-                if poll(&entry, 1, 500) == 1 { served.append(client) } else { waiting = client }
+                try #require(waitFor(POLLIN, on: client.rawDescriptor, until: Deadline()))
+                served.append(client)
             }
             #expect(!served.isEmpty)
-            let processID = try processID(of: socket)
+            let waiting = try VarlinkClient(connectedTo: socket)
+            try waiting.send("org.varlink.service.GetInfo", mode: .single)
             let before = try processorTicks(processID)
-            var entry = pollfd(fd: waiting?.rawDescriptor ?? -1, events: Int16(POLLIN), revents: 0)
-            #expect(poll(&entry, 1, 1000) == 0)
+            #expect(!waitFor(POLLIN, on: waiting.rawDescriptor, until: Deadline(exactly: .seconds(1))))
             // In hundredths of a second, of which there were a hundred.
             #expect(try processorTicks(processID) - before < 20)
             served = []
-            _ = try waiting?.next(deadline: 10_000)
+            _ = try waiting.next(deadline: Deadline.ofCall)
         }
-    }
-
-    private func processID(of socket: String) throws -> Int32 {
-        try PeerCredentials(of: UnixSocket.connect(path: socket)).processID
     }
 
     /// What the process has used of the processor (`proc_pid_stat(5)`, utime and stime).

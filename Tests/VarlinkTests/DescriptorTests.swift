@@ -1,4 +1,5 @@
 import Glibc
+import TestKit
 import Testing
 import UnixSockets
 import Varlink
@@ -59,7 +60,7 @@ import Varlink
             _ = write(pipe.writeEnd.rawValue, [UInt8](repeating: 1, count: size), size)
             var reply = try client.callWithDescriptors(
                 Echo.method("Swap"), Swap(inputFileDescriptor: 0), descriptors: [pipe.readEnd.rawValue],
-                deadline: 10_000)
+                deadline: Deadline.ofCall)
             let swapped = try reply.decode(as: Swapped.self)
             #expect(swapped.size == size)
             let output = try take(&reply, swapped.outputFileDescriptor)
@@ -71,7 +72,8 @@ import Varlink
         }
         #expect(throws: VarlinkClientError.self) {
             try client.call(
-                Echo.method("Swap"), Swap(inputFileDescriptor: 0), as: Swapped.self, deadline: 10_000)
+                Echo.method("Swap"), Swap(inputFileDescriptor: 0), as: Swapped.self, deadline: Deadline.ofCall
+            )
         }
     }
 
@@ -90,8 +92,7 @@ import Varlink
         try answeredAll(server)
         var messages: [(replies: Int, descriptors: Int)] = []
         while messages.reduce(0, { $0 + $1.replies }) < 6 {
-            var entry = pollfd(fd: client.socket.rawValue, events: Int16(POLLIN), revents: 0)
-            try #require(poll(&entry, 1, 10_000) == 1)
+            try #require(waitFor(POLLIN, on: client.socket.rawValue, until: Deadline()))
             messages.append(try receiveOnce(client))
         }
         for message in messages where message.descriptors > 0 {
@@ -121,7 +122,8 @@ import Varlink
     /// be sent is.
     private func answeredAll(_ server: TestServer) throws {
         for _ in 0..<2 {
-            _ = try server.connect().call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: 10_000)
+            _ = try server.connect().call(
+                "org.varlink.service.GetInfo", as: JSONValue.self, deadline: Deadline.ofCall)
         }
     }
 
@@ -142,8 +144,9 @@ import Varlink
         let pipe = try Pipe()
         let copy = try pipe.readEnd.duplicate()
         _ = try client.call(
-            Echo.method("Swap"), Swap(), as: Swapped.self, descriptors: [copy.rawValue], deadline: 10_000)
-        _ = try client.call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: 10_000)
+            Echo.method("Swap"), Swap(), as: Swapped.self, descriptors: [copy.rawValue],
+            deadline: Deadline.ofCall)
+        _ = try client.call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: Deadline.ofCall)
         try closeReaders(copy, pipe.readEnd.rawValue)
         // With every reader gone a write fails.
         #expect(write(pipe.writeEnd.rawValue, [1], 1) == -1)
@@ -161,7 +164,8 @@ import Varlink
         let server = try server()
         defer { server.stop() }
         let client = try server.connect()
-        let upgraded = try client.upgrade(Echo.method("Upgrade"), as: Echo.Text.self, deadline: 10_000)
+        let upgraded = try client.upgrade(
+            Echo.method("Upgrade"), as: Echo.Text.self, deadline: Deadline.ofCall)
         #expect(upgraded.reply.text == "go on")
         _ = write(upgraded.socket.rawValue, Array("hello.".utf8), 6)
         var buffer = [UInt8](repeating: 0, count: 10)

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TestKit
 import Testing
 import UnixSockets
 import Varlink
@@ -15,7 +16,7 @@ import Varlink
     /// A second client finds the service as it should be.
     private func expectService(_ server: TestServer) throws {
         let reply = try server.connect().call(
-            Echo.method("Echo"), ["text": "well"], as: Echo.Text.self, deadline: 10_000)
+            Echo.method("Echo"), ["text": "well"], as: Echo.Text.self, deadline: Deadline.ofCall)
         #expect(reply.text == "well")
     }
 
@@ -84,11 +85,11 @@ import Varlink
         let server = try TestServer(limits: limits)
         defer { server.stop() }
         let client = try RawClient(server.path)
-        let begin = ContinuousClock.now
-        while server.dropped.isEmpty, begin.duration(to: .now) < .seconds(10) {
+        let deadline = Deadline()
+        while server.dropped.isEmpty, !deadline.hasPassed {
             do { try client.send(" ") } catch { break }
             // The pace of the trickle.
-            usleep(5000)
+            letPass(.milliseconds(5))
         }
         #expect(try server.dropped.take() == .unfinishedMessage)
     }
@@ -100,11 +101,11 @@ import Varlink
         let server = try TestServer(limits: limits)
         defer { server.stop() }
         let lazy = try server.connect()
-        try lazy.send(Echo.method("Count"), Echo.From(from: 50_000), mode: .more, deadline: 10_000)
+        try lazy.send(Echo.method("Count"), Echo.From(from: 50_000), mode: .more, deadline: Deadline.ofCall)
         #expect(try server.dropped.take() == .unreadReplies)
         try expectService(server)
         #expect(throws: VarlinkClientError.self) {
-            for _ in 0..<50_001 { _ = try lazy.next(deadline: 10_000) }
+            for _ in 0..<50_001 { _ = try lazy.next(deadline: Deadline.ofCall) }
         }
     }
 
@@ -123,12 +124,15 @@ import Varlink
         defer { server.stop() }
         let lazy = try server.connect()
         for _ in 0..<20 {
-            try lazy.send(Echo.method("Large"), Echo.Size(size: 1_000_000), mode: .single, deadline: 10_000)
+            try lazy.send(
+                Echo.method("Large"), Echo.Size(size: 1_000_000), mode: .single, deadline: Deadline.ofCall)
         }
         for _ in 0..<20 { try expectService(server) }
         #expect(count.value == 1)
         for _ in 0..<20 {
-            #expect(try lazy.next(deadline: 10_000).decode(as: Echo.Text.self).text.utf8.count == 1_000_000)
+            #expect(
+                try lazy.next(deadline: Deadline.ofCall).decode(as: Echo.Text.self).text.utf8.count
+                    == 1_000_000)
         }
         #expect(count.value == 20)
     }
@@ -148,13 +152,16 @@ import Varlink
         defer { server.stop() }
         let clients = try (0..<40).map { _ in try server.connect() }
         for client in clients {
-            try client.send(Echo.method("Large"), Echo.Size(size: 0), mode: .single, deadline: 10_000)
+            try client.send(
+                Echo.method("Large"), Echo.Size(size: 0), mode: .single, deadline: Deadline.ofCall)
         }
         // All of them are this test's own user's: the server's loop is asked what it knows.
         for _ in 0..<20 { _ = try server.onLoop { $0.connectionCount } }
         #expect(count.value <= 3)
         for client in clients {
-            #expect(try client.next(deadline: 10_000).decode(as: Echo.Text.self).text.utf8.count == 1_000_000)
+            #expect(
+                try client.next(deadline: Deadline.ofCall).decode(as: Echo.Text.self).text.utf8.count
+                    == 1_000_000)
         }
         #expect(count.value == 40)
         try expectService(server)
@@ -169,7 +176,8 @@ import Varlink
         defer { server.stop() }
         let lazy = try (0..<3).map { _ in try server.connect() }
         for client in lazy {
-            try client.send(Echo.method("Large"), Echo.Size(size: 1_000_000), mode: .single, deadline: 10_000)
+            try client.send(
+                Echo.method("Large"), Echo.Size(size: 1_000_000), mode: .single, deadline: Deadline.ofCall)
         }
         try expectService(server)
         #expect(try server.dropped.take() == .unreadReplies)
@@ -177,26 +185,32 @@ import Varlink
 
     @Test("on descriptors under way: a client that does not read has a few, and then gets them all")
     func descriptorsUnderWay() throws {
-        let count = Counter()
-        let server = try TestServer { service in
-            try Echo.configure(service)
-            try service.handle(Echo.method("Swap")) { call in
-                count.add()
-                let pipe = try Pipe()
-                call.reply(["outputFileDescriptor": call.push(pipe.readEnd), "size": 0])
-            }
-        }
-        defer { server.stop() }
-        let lazy = try RawClient(server.path)
-        let call = #"{"method":"org.example.echo.Swap","parameters":{}}"# + "\0"
-        try lazy.send(String(repeating: call, count: 400))
-        for _ in 0..<20 { try expectService(server) }
-        #expect(count.value == 8)
-        let begin = ContinuousClock.now
-        for _ in 0..<400 { #expect(try lazy.receive()?.contains("outputFileDescriptor") == true) }
         // Who reads is looked at soon, each of fifty times: not with longer and longer pauses.
-        #expect(begin.duration(to: .now) < .seconds(2))
-        #expect(count.value == 400)
+        try judge("fifty times eight replies with descriptors", takesLessThan: .seconds(2)) {
+            let count = Counter()
+            let server = try TestServer { service in
+                try Echo.configure(service)
+                try service.handle(Echo.method("Swap")) { call in
+                    count.add()
+                    let pipe = try Pipe()
+                    call.reply(["outputFileDescriptor": call.push(pipe.readEnd), "size": 0])
+                }
+            }
+            defer { server.stop() }
+            let lazy = try RawClient(server.path)
+            let call = #"{"method":"org.example.echo.Swap","parameters":{}}"# + "\0"
+            try lazy.send(String(repeating: call, count: 400))
+            for _ in 0..<20 { try expectService(server) }
+            #expect(count.value == 8)
+            let took = try elapsed {
+                for _ in 0..<400 {
+                    let reply = try lazy.receive()
+                    #expect(reply?.contains("outputFileDescriptor") == true)
+                }
+            }
+            #expect(count.value == 400)
+            return took
+        }
     }
 
     @Test("on unread replies is no limit on what a client that reads gets")
@@ -208,7 +222,8 @@ import Varlink
         let client = try server.connect()
         for _ in 0..<5 {
             let reply = try client.call(
-                Echo.method("Large"), Echo.Size(size: 2_900_000), as: Echo.Text.self, deadline: 10_000)
+                Echo.method("Large"), Echo.Size(size: 2_900_000), as: Echo.Text.self,
+                deadline: Deadline.ofCall)
             #expect(reply.text.utf8.count == 2_900_000)
         }
     }
@@ -225,7 +240,8 @@ import Varlink
         defer { server.stop() }
         var clients = try (0..<3).map { _ in try server.connect() }
         for client in clients {
-            _ = try client.call(Echo.method("Echo"), ["text": "in"], as: Echo.Text.self, deadline: 10_000)
+            _ = try client.call(
+                Echo.method("Echo"), ["text": "in"], as: Echo.Text.self, deadline: Deadline.ofCall)
         }
         // Many more than are kept waiting for their errors to be read.
         let refused = try (0..<200).map { _ in try RawClient(server.path) }
@@ -236,7 +252,7 @@ import Varlink
         }
         #expect(throws: VarlinkClientError.error(name: Echo.method("Overloaded"), parameters: [:])) {
             try server.connect().call(
-                Echo.method("Echo"), ["text": "out"], as: Echo.Text.self, deadline: 10_000)
+                Echo.method("Echo"), ["text": "out"], as: Echo.Text.self, deadline: Deadline.ofCall)
         }
         // A place that is free again is given again.
         clients.removeLast()

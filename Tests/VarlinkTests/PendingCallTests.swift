@@ -1,5 +1,6 @@
 import EventLoop
 import Synchronization
+import TestKit
 import Testing
 import UnixSockets
 import Varlink
@@ -36,7 +37,8 @@ import Varlink
         try held.arrived.take()
         // Somebody else is not held up.
         let other = try server.connect()
-        _ = try other.call(Echo.method("Echo"), ["text": "other"], as: Echo.Text.self, deadline: 10_000)
+        _ = try other.call(
+            Echo.method("Echo"), ["text": "other"], as: Echo.Text.self, deadline: Deadline.ofCall)
         #expect(held.arrived.isEmpty)
         try server.onLoop { _ in held.calls.removeFirst().reply(Echo.Text(text: "first")) }
         #expect(try client.nextText() == "first")
@@ -111,13 +113,15 @@ import Varlink
         try client.send(Echo.method("Hold"), mode: .single)
         try held.arrived.take()
         try server.onLoop { _ in held.calls.removeAll() }
-        let error = #expect(throws: VarlinkClientError.self) { _ = try client.next(deadline: 10_000) }
+        let error = #expect(throws: VarlinkClientError.self) {
+            _ = try client.next(deadline: Deadline.ofCall)
+        }
         guard case .error(name: "io.systemd.System", _) = error else {
             Issue.record("\(String(describing: error))")
             return
         }
         let reply = try client.call(
-            Echo.method("Echo"), ["text": "on"], as: Echo.Text.self, deadline: 10_000)
+            Echo.method("Echo"), ["text": "on"], as: Echo.Text.self, deadline: Deadline.ofCall)
         #expect(reply.text == "on")
     }
 
@@ -148,7 +152,7 @@ import Varlink
         try server.onLoop { _ in held.calls[0].reply(Echo.Text(text: "goodbye")) }
         try closed.take()
         #expect(try client.nextText() == "goodbye")
-        #expect(throws: VarlinkClientError.disconnected) { _ = try client.next(deadline: 10_000) }
+        #expect(throws: VarlinkClientError.disconnected) { _ = try client.next(deadline: Deadline.ofCall) }
         #expect(throws: VarlinkClientError.self) { try server.connect() }
     }
 
@@ -166,6 +170,6 @@ import Varlink
         try server.onLoop { service in service.close { closed.put(()) } }
         try closed.take()
         #expect(try held.gone.take())
-        #expect(throws: VarlinkClientError.disconnected) { _ = try client.next(deadline: 10_000) }
+        #expect(throws: VarlinkClientError.disconnected) { _ = try client.next(deadline: Deadline.ofCall) }
     }
 }

@@ -52,3 +52,20 @@ void ctestkit_thread_becomes_itself(void);
 // A blocking, connected Unix stream socket (close-on-exec), as another user would have it: the peer sees `user` in
 // SO_PEERCRED. Only for root. Credentials are a thread's in the kernel, and glibc's setresuid(2) is not.
 int ctestkit_connect_unix_as(const char *path, uid_t user);
+
+// ---- forks (forks.c) -------------------------------------------------------
+
+struct ctestkit_hold;
+// Waits until no program is being started, and lets new starts wait, but for those of this thread. Holds do not wait
+// for each other.
+struct ctestkit_hold *ctestkit_forks_hold(void);
+// Lets programs start again. Any thread may do it; safe to call twice.
+void ctestkit_forks_release(struct ctestkit_hold *hold);
+
+// ---- a known piece of work (forks.c) ---------------------------------------
+
+// Nanoseconds that some computing takes now: a few milliseconds of one processor.
+int64_t ctestkit_time_computing(void);
+// Nanoseconds from the start of /bin/true to its end; waiting for one's turn (ctestkit_forks_hold) is not counted.
+// -1 where it cannot be started.
+int64_t ctestkit_time_starting(void);

@@ -24,14 +24,15 @@ struct OtherUser {
     func call<Reply: Decodable>(
         _ method: String, _ parameters: some Encodable = NoParameters(), as type: Reply.Type
     ) throws -> Reply {
-        try client().call("\(Ingest.interfaceName).\(method)", parameters, as: type, deadline: 20_000)
+        try client().call(
+            "\(Ingest.interfaceName).\(method)", parameters, as: type, deadline: Deadline.ofCall)
     }
 
     /// Asks for a body and begins to read it.
     func fetch(_ url: String, expecting pattern: Pattern, pace: ThreadedReader.Pace = .full) throws -> TestJob
     {
         let reply = try client().callWithDescriptors(
-            "\(Ingest.interfaceName).Fetch", Ingest.FetchParameters(url: url), deadline: 20_000)
+            "\(Ingest.interfaceName).Fetch", Ingest.FetchParameters(url: url), deadline: Deadline.ofCall)
         let fetch = try reply.decode(as: Ingest.FetchReply.self)
         guard let index = fetch.bodyFileDescriptor, let body = reply.takeDescriptor(index) else {
             throw TestFailure("a reply without a pipe")

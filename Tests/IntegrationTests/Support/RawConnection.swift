@@ -18,9 +18,8 @@ struct RawConnection: ~Copyable {
     ///
     /// - Returns: false where the service has closed the connection.
     @discardableResult
-    func send(_ bytes: [UInt8], within duration: Duration = Deadline.usual) throws -> Bool {
+    func send(_ bytes: [UInt8], until deadline: Deadline = Deadline()) throws -> Bool {
         var sent = 0
-        let deadline = Deadline(duration)
         while sent < bytes.count {
             guard waitFor(CInt(POLLOUT), on: socket.rawValue, until: deadline) else { return true }
             let count = bytes[sent...].withUnsafeBytes {
@@ -47,7 +46,7 @@ struct RawConnection: ~Copyable {
                 return String(decoding: unread[..<end], as: UTF8.self)
             }
             guard waitFor(CInt(POLLIN), on: socket.rawValue, until: deadline) else {
-                throw TestFailure("the service says nothing for \(duration)")
+                throw TestFailure("the service says nothing for \(deadline.waited)")
             }
             var chunk = [UInt8](repeating: 0, count: 65536)
             let count = recv(socket.rawValue, &chunk, chunk.count, 0)

@@ -31,7 +31,7 @@ final class SteppedConsumer {
     ) throws {
         let connection = try service.client().upgrade(
             "\(Ingest.interfaceName).Fetch", Ingest.FetchParameters(url: url), as: Ingest.FetchReply.self,
-            deadline: 5000)
+            deadline: Deadline.ofCall)
         id = connection.reply.id
         count = connection.received.count
         guard pattern.mismatch(connection.received) == nil else { throw TestFailure("wrong bytes") }
@@ -63,7 +63,7 @@ final class SteppedConsumer {
     }
 
     /// Reads exactly so many bytes.
-    func read(_ wanted: Int, within duration: Duration = .seconds(20)) throws {
+    func read(_ wanted: Int, within duration: Duration = Deadline.usual) throws {
         let end = count + wanted
         let deadline = Deadline(duration)
         while count < end {
@@ -74,7 +74,7 @@ final class SteppedConsumer {
     }
 
     /// Reads to the end of file, and waits for the job's.
-    func readToEnd(within duration: Duration = .seconds(30)) throws -> Job {
+    func readToEnd(within duration: Duration = Deadline.usual) throws -> Job {
         let deadline = Deadline(duration)
         while try readSome(atMost: .max, deadline) > 0 {}
         return try service.wait(id, within: duration)

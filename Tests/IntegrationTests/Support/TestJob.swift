@@ -42,7 +42,7 @@ final class TestJob: Sendable {
 
     /// Waits for the end of the job and of its pipe. The consumer has what the job says it has, and all of it right.
     func finish(
-        within duration: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation
+        within duration: Duration = Deadline.long, sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Job {
         let job: Job
         do {
@@ -60,7 +60,7 @@ final class TestJob: Sendable {
     /// Waits for the end, which has to be a whole body of so many bytes.
     @discardableResult
     func finishComplete(
-        _ count: Int, within duration: Duration = .seconds(60),
+        _ count: Int, within duration: Duration = Deadline.long,
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Job {
         let job = try finish(within: duration, sourceLocation: sourceLocation)
@@ -74,7 +74,7 @@ final class TestJob: Sendable {
     /// Waits for the end, which has to be this failure, told in words.
     @discardableResult
     func finish(
-        failing code: OutcomeCode, delivered: Int? = nil, within duration: Duration = .seconds(30),
+        failing code: OutcomeCode, delivered: Int? = nil, within duration: Duration = Deadline.usual,
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Job {
         let job = try finish(within: duration, sourceLocation: sourceLocation)

@@ -100,12 +100,12 @@ final class TestService: Sendable {
     /// Ends it as a client's end would, and waits. Safe to call twice.
     func stop() {
         shutdown(lifeline.rawValue, CInt(SHUT_RDWR))
-        _ = try? program.wait(within: .seconds(15))
+        _ = try? program.wait()
     }
 
     private func awaitReady() throws {
         var byte: UInt8 = 0
-        guard waitFor(CInt(POLLIN), on: lifeline.rawValue, until: Deadline(.seconds(20))),
+        guard waitFor(CInt(POLLIN), on: lifeline.rawValue, until: Deadline()),
             recv(lifeline.rawValue, &byte, 1, 0) == 1
         else { throw TestFailure("sluiced did not become ready: \(log)") }
     }
@@ -118,11 +118,11 @@ final class TestService: Sendable {
     /// Calls a method on a connection of its own.
     func call<Reply: Decodable>(
         _ method: String, _ parameters: some Encodable = NoParameters(), as type: Reply.Type,
-        within duration: Duration = .seconds(20)
+        within duration: Duration = Deadline.usual
     ) throws -> Reply {
         try client().call(
             "\(Ingest.interfaceName).\(method)", parameters, as: type,
-            deadline: Int(duration.wholeMilliseconds))
+            deadline: Deadline.ofCall(duration))
     }
 
     func status() throws -> Ingest.StatusReply { try call("Status", as: Ingest.StatusReply.self) }
@@ -135,7 +135,7 @@ final class TestService: Sendable {
         try call("Cancel", Ingest.JobParameters(id: id), as: Ingest.JobReply.self, within: duration).job
     }
 
-    func wait(_ id: String, within duration: Duration = .seconds(60)) throws -> Job {
+    func wait(_ id: String, within duration: Duration = Deadline.long) throws -> Job {
         try call("Wait", Ingest.JobParameters(id: id), as: Ingest.JobReply.self, within: duration).job
     }
 
@@ -146,7 +146,7 @@ final class TestService: Sendable {
         var parameters = Ingest.FetchParameters(url: url)
         change(&parameters)
         let reply = try client().callWithDescriptors(
-            "\(Ingest.interfaceName).Fetch", parameters, deadline: 20_000)
+            "\(Ingest.interfaceName).Fetch", parameters, deadline: Deadline.ofCall)
         let fetch = try reply.decode(as: Ingest.FetchReply.self)
         guard let index = fetch.bodyFileDescriptor, let body = reply.takeDescriptor(index) else {
             throw TestFailure("a reply without a pipe")

@@ -22,7 +22,7 @@ final class Tmux: Sendable {
         try run(["new-session", "-d", "-x", "\(columns)", "-y", "\(lines)", "/bin/sh"])
         // A prompt that is known, and that is not in the line that sets it.
         try type("PS1='rea''dy> '; clear")
-        try eventually("the shell is ready", within: .seconds(20), every: .milliseconds(50)) {
+        try eventually("the shell is ready", every: .milliseconds(50)) {
             try self.lines()[0] == "ready>"
         }
     }
@@ -75,7 +75,7 @@ final class Tmux: Sendable {
 
     /// Waits until the screen is as it should be.
     func see(
-        _ what: String, within duration: Duration = .seconds(15), _ condition: ([String]) -> Bool
+        _ what: String, within duration: Duration = Deadline.usual, _ condition: ([String]) -> Bool
     ) throws {
         var seen: [String] = []
         do {
@@ -85,7 +85,7 @@ final class Tmux: Sendable {
             }
         } catch {
             throw TestFailure(
-                "\(what) is not to be seen within \(duration):\n\(seen.joined(separator: "\n"))")
+                "\(what) is not to be seen:\n\(seen.joined(separator: "\n"))")
         }
     }
 }

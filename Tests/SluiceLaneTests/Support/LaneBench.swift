@@ -55,7 +55,7 @@ final class LaneBench: Sendable {
     var all: [LaneReport] { reports.read { $0 } }
 
     func waitFor(
-        _ what: String, within duration: Duration = .seconds(20), _ wanted: (LaneReport) -> Bool
+        _ what: String, within duration: Duration = Deadline.usual, _ wanted: (LaneReport) -> Bool
     ) throws {
         guard reports.wait(until: Deadline(duration), { $0.contains(where: wanted) }) else {
             throw TestFailure("the lane did not say \(what): \(reports.read { $0 })")
@@ -77,7 +77,7 @@ final class LaneBench: Sendable {
     }
 
     /// What the lane said of the end, once it is idle again.
-    func end(within duration: Duration = .seconds(20)) throws -> EndFacts {
+    func end(within duration: Duration = Deadline.usual) throws -> EndFacts {
         try waitFor("idle", within: duration) {
             if case .ended(_, _, isIdle: true, _) = $0 { true } else { $0 == .idle }
         }

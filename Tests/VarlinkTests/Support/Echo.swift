@@ -1,4 +1,5 @@
 import EventLoop
+import TestKit
 import Varlink
 
 /// The interface that the tests talk to.
@@ -105,6 +106,6 @@ extension VarlinkCall {
 
 extension VarlinkClient {
     func nextText() throws -> String {
-        try next(deadline: 10_000).decode(as: Echo.Text.self).text
+        try next(deadline: Deadline.ofCall).decode(as: Echo.Text.self).text
     }
 }

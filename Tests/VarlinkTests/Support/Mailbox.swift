@@ -1,5 +1,6 @@
 import Dispatch
 import Synchronization
+import TestKit
 
 /// What one thread tells another; the other waits for it, up to a deadline.
 final class Mailbox<Item: Sendable>: Sendable {
@@ -13,8 +14,11 @@ final class Mailbox<Item: Sendable>: Sendable {
         count.signal()
     }
 
-    func take(within seconds: Double = 10) throws -> Item {
-        guard count.wait(timeout: .now() + seconds) == .success else { throw TimedOut() }
+    func take() throws -> Item {
+        let deadline = Deadline()
+        while count.wait(timeout: .now() + .milliseconds(Int(deadline.milliseconds))) != .success {
+            if deadline.hasPassed { throw TimedOut() }
+        }
         return items.withLock { $0.removeFirst() }
     }
 

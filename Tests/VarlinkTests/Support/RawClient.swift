@@ -1,5 +1,6 @@
 import Glibc
 import SystemPackage
+import TestKit
 import UnixSockets
 
 /// A client that sends what it likes.
@@ -13,7 +14,7 @@ final class RawClient {
         socket = try UnixSocket.connect(path: path)
     }
 
-    /// Sends without waiting for longer than ten seconds.
+    /// Sends without waiting for longer than the usual deadline.
     func send(_ text: String, descriptors: [CInt] = []) throws {
         try send(Array(text.utf8), descriptors: descriptors)
     }
@@ -49,7 +50,6 @@ final class RawClient {
     }
 
     private func wait(for events: CInt) throws {
-        var entry = pollfd(fd: socket.rawValue, events: Int16(events), revents: 0)
-        guard poll(&entry, 1, 10_000) == 1 else { throw TimedOut() }
+        guard waitFor(events, on: socket.rawValue, until: Deadline()) else { throw TimedOut() }
     }
 }

@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import Glibc
+import TestKit
 import UnixSockets
 import Varlink
 
@@ -62,11 +63,9 @@ final class TestServer: @unchecked Sendable {
 
     /// Waits until this many connections are left.
     func waitForConnections(_ count: Int) throws {
-        for _ in 0..<10_000 where try onLoop({ $0.connectionCount }) != count {
-            // Each turn of the loop is an event of its own to wait for; nothing else tells.
-            usleep(1000)
+        try eventually("\(count) connections are left", every: .milliseconds(1)) {
+            try onLoop { $0.connectionCount } == count
         }
-        guard try onLoop({ $0.connectionCount }) == count else { throw Mailbox<Void>.TimedOut() }
     }
 
     func stop() {
