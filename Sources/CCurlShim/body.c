@@ -48,33 +48,50 @@ void body_forget(const struct transfer *transfer)
 // Foundation keeps the body of a redirect in memory, outside of the gate.
 static size_t drop(struct transfer *transfer, size_t length)
 {
-    transfer->redirect_bytes += length;
-    if (transfer->redirect_bytes <= REDIRECT_BYTES)
+    if (transfer->received <= REDIRECT_BYTES)
         return length;
     // The connection goes, and the result is corrected (result.c).
-    transfer->redirect_was_cut = true;
+    transfer->was_cut = true;
     return 0;
+}
+
+static size_t pass_on(struct transfer *transfer, char *bytes, size_t length)
+{
+    if (gathered_for != transfer || length > GATHERED_BYTES - gathered_length)
+        body_flush();
+    if (transfer->write_failed)
+        return 0;
+    if (length >= GATHERED_BYTES)
+        return transfer->on_write(bytes, 1, length, transfer->write_data);
+    if (length > 0) {
+        gathered_for = transfer;
+        memcpy(gathered + gathered_length, bytes, length);
+        gathered_length += length;
+    }
+    return length;
 }
 
 size_t body_receive(char *bytes, size_t size, size_t count, void *data)
 {
     struct transfer *transfer = data;
     size_t length = size * count;
-    // A body without a head stops the process in Foundation.
-    if (!transfer->has_head)
+    // A body without a head stops the process in Foundation. It is the first line of something that is not HTTP, or
+    // of HTTP/0.9.
+    if (!transfer->has_head) {
+        head_refuse(&transfer->head, bytes, length);
+        transfer->is_malformed = true;
         return 0;
+    }
+    transfer->received += length;
     if (transfer->is_redirect)
         return drop(transfer, length);
-    if (gathered_for != transfer || length > GATHERED_BYTES - gathered_length)
-        body_flush();
-    if (transfer->write_failed)
+    if (pass_on(transfer, bytes, length) != length)
         return 0;
-    if (length >= GATHERED_BYTES)
-        return transfer->on_write(bytes, size, count, transfer->write_data);
-    if (length > 0) {
-        gathered_for = transfer;
-        memcpy(gathered + gathered_length, bytes, length);
-        gathered_length += length;
+    // libcurl overlooks a length beside "Transfer-Encoding: identity", or with a blank before its colon, and would
+    // wait for the end of the connection.
+    if (transfer->ends_at >= 0 && transfer->received >= (size_t)transfer->ends_at) {
+        transfer->was_cut = true;
+        return 0;
     }
     return length;
 }

@@ -27,8 +27,13 @@ void head_reset(struct head *head)
     head->length = head->count = head->received = head->offending_length = 0;
 }
 
-static enum head_event refuse(struct head *head, const char *line, size_t length)
+enum head_event head_refuse(struct head *head, const char *line, size_t length)
 {
+    const char *end = memchr(line, '\n', length);
+    if (end != NULL)
+        length = (size_t)(end - line);
+    if (length > 0 && line[length - 1] == '\r')
+        length--;
     head->offending_length = length < HEAD_OFFENDING_BYTES ? length : HEAD_OFFENDING_BYTES;
     memcpy(head->offending, line, head->offending_length);
     return HEAD_MALFORMED;
@@ -120,7 +125,7 @@ static bool read_status_line(struct head *head, const char *line, size_t length)
 static enum head_event add_fold(struct head *head, const char *line, size_t length)
 {
     if (head->count == 0)
-        return refuse(head, line, length);
+        return head_refuse(head, line, length);
     while (length > 0 && is_padding(*line)) {
         line++;
         length--;
@@ -131,6 +136,7 @@ static enum head_event add_fold(struct head *head, const char *line, size_t leng
         return HEAD_NO_MEMORY;
     // The last field's value is the last in `bytes`.
     struct head_field *field = &head->fields[head->count - 1];
+    field->is_odd = true;
     if (field->value_length > 0)
         head->bytes[head->length++] = ' ';
     append_value(head, line, length);
@@ -142,7 +148,7 @@ static enum head_event add_field(struct head *head, const char *line, size_t len
 {
     const char *colon = memchr(line, ':', length);
     if (colon == NULL)
-        return refuse(head, line, length);
+        return head_refuse(head, line, length);
     size_t name_length = (size_t)(colon - line);
     while (name_length > 0 && is_blank(line[name_length - 1]))
         name_length--;
@@ -155,12 +161,13 @@ static enum head_event add_field(struct head *head, const char *line, size_t len
         value++;
     size_t value_length = (size_t)(end - value);
     if (head->count == HEAD_MAXIMUM_FIELDS)
-        return refuse(head, line, length);
+        return head_refuse(head, line, length);
     if (!reserve_bytes(head, name_length + value_length) || !reserve_field(head))
         return HEAD_NO_MEMORY;
     struct head_field *field = &head->fields[head->count++];
     field->name = (uint32_t)head->length;
     field->name_length = (uint32_t)name_length;
+    field->is_odd = line[name_length] != ':';
     append_name(head, line, name_length);
     field->value = (uint32_t)head->length;
     field->value_length = (uint32_t)value_length;
@@ -181,7 +188,7 @@ static enum head_event end_of_head(struct head *head)
 enum head_event head_add_line(struct head *head, const char *line, size_t length)
 {
     if (length > HEAD_MAXIMUM_BYTES - head->received)
-        return refuse(head, line, length);
+        return head_refuse(head, line, length);
     head->received += length;
     bool is_fold = length > 0 && is_blank(*line);
     while (length > 0 && (line[length - 1] == '\n' || line[length - 1] == '\r'))
@@ -190,7 +197,7 @@ enum head_event head_add_line(struct head *head, const char *line, size_t length
     while (length > 0 && is_padding(line[length - 1]))
         length--;
     if (head->status == 0)
-        return read_status_line(head, line, length) ? HEAD_MORE : refuse(head, line, length);
+        return read_status_line(head, line, length) ? HEAD_MORE : head_refuse(head, line, length);
     if (is_empty)
         return end_of_head(head);
     return is_fold ? add_fold(head, line, length) : add_field(head, line, length);
@@ -211,4 +218,78 @@ const struct head_field *head_find(const struct head *head, const char *name, si
             return field;
     }
     return NULL;
+}
+
+bool head_hides_coding(const struct head *head)
+{
+    const struct head_field *field;
+    for (size_t i = 0; (field = head_find(head, "transfer-encoding", i)) != NULL; i++)
+        if (field->is_odd)
+            return true;
+    return false;
+}
+
+bool head_is_chunked(const struct head *head)
+{
+    static const char chunked[] = "chunked";
+    const struct head_field *field, *last = NULL;
+    for (size_t i = 0; (field = head_find(head, "transfer-encoding", i)) != NULL; i++)
+        if (field->value_length > 0)
+            last = field;
+    size_t length = sizeof chunked - 1;
+    if (last == NULL || last->value_length < length)
+        return false;
+    const char *end = head->bytes + last->value + last->value_length - length;
+    for (size_t i = 0; i < length; i++)
+        if (lower(end[i]) != chunked[i])
+            return false;
+    return true;
+}
+
+long head_content_length(const struct head *head)
+{
+    const long largest = 1L << 56;
+    long length = -1;
+    const struct head_field *field;
+    for (size_t i = 0; (field = head_find(head, "content-length", i)) != NULL; i++) {
+        const char *text = head->bytes + field->value, *end = text + field->value_length;
+        while (true) {
+            while (text < end && is_blank(*text))
+                text++;
+            if (text == end || !is_digit(*text))
+                return -1;
+            long number = 0;
+            for (; text < end && is_digit(*text); text++) {
+                number = 10 * number + (*text - '0');
+                if (number >= largest)
+                    return -1;
+            }
+            while (text < end && is_blank(*text))
+                text++;
+            if (length >= 0 && length != number)
+                return -1;
+            length = number;
+            if (text == end)
+                break;
+            if (*text++ != ',')
+                return -1;
+        }
+    }
+    return length;
+}
+
+void head_blame(struct head *head, const char *name)
+{
+    const struct head_field *field = head_find(head, name, 0);
+    if (field == NULL)
+        return;
+    head_refuse(head, head->bytes + field->name, field->name_length);
+    const char *parts[] = { ": ", head->bytes + field->value };
+    size_t lengths[] = { 2, field->value_length };
+    for (size_t i = 0; i < 2; i++) {
+        size_t room = HEAD_OFFENDING_BYTES - head->offending_length;
+        size_t length = lengths[i] < room ? lengths[i] : room;
+        memcpy(head->offending + head->offending_length, parts[i], length);
+        head->offending_length += length;
+    }
 }

@@ -19,6 +19,9 @@ enum { HEAD_OFFENDING_BYTES = 80 };
 struct head_field {
     // Offsets into `bytes`.
     uint32_t name, name_length, value, value_length;
+    // It came with blanks before its colon, or over several lines: libcurl
+    // does not take it for what it is here.
+    bool is_odd;
 };
 
 struct head {
@@ -60,6 +63,23 @@ void head_free(struct head *head);
 
 // Takes the next line, with or without its line end.
 enum head_event head_add_line(struct head *head, const char *line, size_t length);
+
+// The length that Content-Length announces: one number, or the same again and
+// again (RFC 9110 §8.6); -1 where there is none, or none that counts.
+long head_content_length(const struct head *head);
+
+// Whether there is a Transfer-Encoding that libcurl has not read as it is read
+// here: what follows might be taken apart by one side and not by the other.
+bool head_hides_coding(const struct head *head);
+
+// Makes the first line of these bytes the offending one; HEAD_MALFORMED.
+enum head_event head_refuse(struct head *head, const char *line, size_t length);
+
+// Makes the first field of this name the offending line.
+void head_blame(struct head *head, const char *name);
+
+// Whether the last coding of the transfer is `chunked` (RFC 9112 §6.1).
+bool head_is_chunked(const struct head *head);
 
 // The number-th field of this name, from 0 on, compared without regard to
 // ASCII case; NULL where there are not so many.

@@ -15,8 +15,10 @@ _Static_assert(sizeof(void *) == 8 && sizeof(long) == 8, "an argument of curl_ea
 enum {
     OK = 0,
     ERROR_FAILED_INIT = 2,
+    ERROR_PARTIAL_FILE = 18,
     ERROR_WRITE = 23,
     ERROR_GOT_NOTHING = 52,
+    ERROR_RECEIVE = 56,
 };
 
 // CURLoption: numbers below 10000 take a long, 10000 a pointer, 20000 a
@@ -29,6 +31,7 @@ enum {
     OPTION_HTTP_CONTENT_DECODING = 158,
     OPTION_TCP_KEEPALIVE = 213,
     OPTION_SUPPRESS_CONNECT_HEADERS = 265,
+    OPTION_HTTP09_ALLOWED = 285,
     OPTION_QUICK_EXIT = 322,
     OPTION_WRITEDATA = 10001,
     OPTION_HEADERDATA = 10029,
@@ -56,6 +59,7 @@ enum {
     INFO_NUM_CONNECTS = 0x200000 + 26,
     INFO_HTTP_VERSION = 0x200000 + 46,
     INFO_CONTENT_LENGTH_DOWNLOAD = 0x300000 + 15,
+    INFO_CONTENT_LENGTH_DOWNLOAD_T = 0x600000 + 15,
 };
 
 // CURL_POLL_*, the events that libcurl wants to hear of.

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "next.h"
 #include "transfer.h"
 
 static bool leads_elsewhere(const struct head *head)
@@ -36,6 +37,35 @@ static bool show_head(struct transfer *transfer)
     return show(transfer, "HTTP/1.1 200 -\r\n") && show(transfer, "\r\n");
 }
 
+// Where the body ends, if libcurl does not know; -1 otherwise.
+static long overlooked_end(const struct transfer *transfer)
+{
+    int64_t known = -1;
+    next_functions()->easy_getinfo(transfer->easy, INFO_CONTENT_LENGTH_DOWNLOAD_T, &known);
+    if (known >= 0 || head_is_chunked(&transfer->head))
+        return -1;
+    return head_content_length(&transfer->head);
+}
+
+static bool take_head(struct transfer *transfer)
+{
+    struct head *head = &transfer->head;
+    if (head_hides_coding(head)) {
+        head_blame(head, "transfer-encoding");
+        transfer->is_malformed = true;
+        return false;
+    }
+    transfer->has_head = true;
+    transfer->is_redirect = leads_elsewhere(head);
+    if (!transfer->is_redirect)
+        transfer->ends_at = overlooked_end(transfer);
+    if (!show_head(transfer))
+        return false;
+    // Nothing will come that could be the end.
+    transfer->was_cut = transfer->ends_at == 0 && head->status != 204 && head->status != 304;
+    return !transfer->was_cut;
+}
+
 size_t lines_receive(char *bytes, size_t size, size_t count, void *data)
 {
     struct transfer *transfer = data;
@@ -48,9 +78,7 @@ size_t lines_receive(char *bytes, size_t size, size_t count, void *data)
     case HEAD_INTERIM:
         return length;
     case HEAD_FINAL:
-        transfer->has_head = true;
-        transfer->is_redirect = leads_elsewhere(&transfer->head);
-        return show_head(transfer) ? length : 0;
+        return take_head(transfer) ? length : 0;
     case HEAD_MALFORMED:
         transfer->is_malformed = true;
         return 0;

@@ -123,6 +123,8 @@ static void set_options(easy_handle *easy)
     set(easy, OPTION_DNS_CACHE_TIMEOUT, 0);
     // A name that is still being looked up does not hold up the end of its transfer.
     set(easy, OPTION_QUICK_EXIT, 1);
+    // What is not HTTP at all then comes as a body, is refused there, and can be named.
+    set(easy, OPTION_HTTP09_ALLOWED, 1);
     if (wanted.http1_only)
         set(easy, OPTION_HTTP_VERSION, HTTP_VERSION_1_1);
 }

@@ -9,7 +9,10 @@
 // without a head Foundation stops the process.
 static int correct(const struct transfer *transfer, int result)
 {
-    if (transfer->redirect_was_cut && result == ERROR_WRITE)
+    if (transfer->was_cut && result == ERROR_WRITE)
+        return OK;
+    // Where it leads is in the head: what became of the body does not matter.
+    if (transfer->is_redirect && (result == ERROR_PARTIAL_FILE || result == ERROR_RECEIVE))
         return OK;
     if (result == OK && !transfer->has_head)
         return ERROR_GOT_NOTHING;

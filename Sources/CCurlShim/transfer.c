@@ -32,8 +32,9 @@ void transfer_begin(struct transfer *transfer)
     body_forget(transfer);
     head_reset(&transfer->head);
     transfer->has_head = transfer->is_malformed = false;
-    transfer->is_redirect = transfer->redirect_was_cut = false;
-    transfer->redirect_bytes = 0;
+    transfer->is_redirect = transfer->was_cut = false;
+    transfer->received = 0;
+    transfer->ends_at = -1;
     transfer->write_failed = false;
     transfer->is_connected = transfer->is_reused = false;
     transfer->peer[0] = '\0';

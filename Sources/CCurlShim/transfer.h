@@ -24,8 +24,13 @@ struct transfer {
     bool is_malformed;
     // The response leads elsewhere, and nothing of its body is of interest.
     bool is_redirect;
-    size_t redirect_bytes;
-    bool redirect_was_cut;
+    // Bytes of the body that have come.
+    size_t received;
+    // The body has so many bytes, and libcurl would wait for more; -1 where
+    // libcurl knows its end.
+    long ends_at;
+    // The transfer was broken off here, after all that counts had come.
+    bool was_cut;
     // Foundation has refused what was gathered for it.
     bool write_failed;
     // Of the connection, from the moment at which the request was sent.

@@ -83,7 +83,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     case noValidator
     /// It named one that does not promise equal bytes (RFC 9110 §8.8.1).
     case weakValidator
-    /// A body of this kind is never continued: its length was not announced, or it came decoded.
+    /// A body of this kind is never continued: only the connection's end tells its own, or its coding cannot be told.
     case notResumable
     /// The origin has another version now, or sends the client to another place.
     case resourceChanged
@@ -105,7 +105,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
 
     // Our own trouble.
 
-    /// The lane process died; the response of the origin may be the cause.
+    /// The lane process died, or was killed because it did not answer the service.
     case laneDied
     /// No lane could be started.
     case laneUnavailable
@@ -142,7 +142,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .tlsWrongHost: "use the name that the certificate is for"
         case .tlsUntrusted: "let the administrator add the authority to this machine's trusted certificates"
         case .tlsFailed: nil
-        case .protocolError: "the server's owner has to mend it; docs/limits.md lists what is not understood"
+        case .protocolError: "the server's owner has to mend it; docs/limits.md lists what is not taken"
         case .httpStatus:
             "check the URL, and whether it needs credentials (--header); after 429 or 5xx try again later"
         case .tooManyRedirects:
@@ -166,7 +166,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .tooSlow: "fetch again, or allow a lower speed (--min-speed)"
         case .deadlineExceeded: "allow more time (--deadline)"
         case .laneDied:
-            "known causes: chunked trailers, a cut-off head or an absurd length; see docs/limits.md"
+            "fetch again; if it happens again with this URL, report it: no answer of a server should do that"
         case .laneUnavailable: "look into the service's journal"
         case .deliveryUncertain: "fetch again, and report this: it should never happen"
         }

@@ -166,7 +166,7 @@ struct TransferFailure {
     private func malformed(_ line: [UInt8]) -> Outcome {
         Outcome(
             .protocolError,
-            "the head of \(host)'s answer has a line that could not be understood: “\(Self.escaped(line))”")
+            "the answer of \(host) has a line that could not be understood: “\(Self.escaped(line))”")
     }
 
     /// What libcurl says of a connection that ended before the head of a response was there. The later ones: in a TLS

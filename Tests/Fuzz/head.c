@@ -44,7 +44,7 @@ static void check(const struct head *head)
 
 static void look_for(const struct head *head)
 {
-    static const char *const names[] = { "location", "content-length", "etag", "x" };
+    static const char *const names[] = { "location", "content-length", "transfer-encoding", "x" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         size_t number = 0;
         const struct head_field *field, *before = NULL;
@@ -55,6 +55,11 @@ static void look_for(const struct head *head)
         }
         CHECK(number <= head->count);
     }
+    long length = head_content_length(head);
+    CHECK(length >= -1 && length < 1L << 56);
+    CHECK(length < 0 || head_find(head, "content-length", 0) != NULL);
+    bool has_coding = head_find(head, "transfer-encoding", 0) != NULL;
+    CHECK(has_coding || (!head_hides_coding(head) && !head_is_chunked(head)));
 }
 
 int LLVMFuzzerTestOneInput(const unsigned char *bytes, size_t size)

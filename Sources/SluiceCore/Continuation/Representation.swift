@@ -4,7 +4,7 @@ public import SluiceInterface
 public struct Representation: Codable, Sendable, Equatable {
     /// Where it came from, after all redirects. Another place is another representation, whatever its validator says.
     public var url: String
-    /// The caller's fields were sent there too: no redirect had led to another origin.
+    /// The caller's credentials were sent there too: no redirect had led to another origin (`CredentialRules`).
     public var sendsHeaders: Bool
     /// Which version it is.
     public var version: Version
