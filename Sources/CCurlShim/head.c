@@ -84,13 +84,15 @@ static void append_name(struct head *head, const char *text, size_t length)
     head->length += length;
 }
 
-// "HTTP/1.1 200 OK", with any number of blanks, and with or without what is
-// behind the code.  libcurl has seen to it that it begins with HTTP.
+// "HTTP/1.1 200 OK" in either case, with any number of blanks, and with or
+// without what is behind the code.
 static bool read_status_line(struct head *head, const char *line, size_t length)
 {
     const char *end = line + length;
-    if (length < 4 || memcmp(line, "HTTP", 4) != 0)
-        return false;
+    static const char name[] = "http";
+    for (size_t i = 0; i < 4; i++)
+        if (length <= i || lower(line[i]) != name[i])
+            return false;
     line += 4;
     int version = 10;
     if (line < end && *line == '/') {

@@ -6,7 +6,7 @@ internal import SluiceInterface
 enum TransferCoding: Equatable {
     /// There is none: no field, an empty one, or `identity`, which servers of long ago send.
     case none
-    /// `chunked`, once, and nothing else.
+    /// `chunked`, and nothing else.
     case chunked
     /// Another one, or one that makes no sense.
     case refused(OutcomeCode, String)
@@ -30,9 +30,8 @@ enum TransferCoding: Equatable {
                 name.isToken && name != "chunked"
                 ? .refused(.contentEncoded, "the transfer is encoded as \(shown)")
                 : .refused(.protocolError, "the Transfer-Encoding is \(shown)")
-        } else if codings.count > 1 {
-            self = .refused(.protocolError, "the transfer is chunked \(codings.count) times")
         } else {
+            // It must not be applied more than once (§6.1), so a second mention, by a proxy most likely, means the same.
             self = codings.isEmpty ? .none : .chunked
         }
     }

@@ -274,11 +274,7 @@ final class LaneController {
             case .later(let nanoseconds):
                 awaitHead(job, after: .nanoseconds(Int64(clamping: nanoseconds)))
             case .connectIsOverdue:
-                end(
-                    job,
-                    Outcome(
-                        .connectTimeout,
-                        "no connection to \(job.transfer.host) within \(limits.connect) s"))
+                end(job, job.transfer.connectOverdue)
             case .headIsOverdue:
                 end(
                     job,

@@ -30,6 +30,9 @@ final class Transfer: Sendable {
         var connections: [InetSockets.Identity]
     }
 
+    /// libcurl has the same limit for the connection and knows more of what it waits for, so it goes first; in seconds.
+    private static let connectGrace = 1.0
+
     private struct State {
         var url: RequestURL
         /// What goes along to where redirects lead.
@@ -58,7 +61,7 @@ final class Transfer: Sendable {
             State(
                 url: requests.url, credentials: requests.credentials,
                 patience: OriginPatience(
-                    connect: order.timeouts.connect, head: order.timeouts.head,
+                    connect: order.timeouts.connect + Self.connectGrace, head: order.timeouts.head,
                     now: Monotonic.nanoseconds())))
     }
 
@@ -80,6 +83,17 @@ final class Transfer: Sendable {
     /// The host that is asked now.
     var host: String {
         state.withLock { $0.url.origin.host }
+    }
+
+    /// What it means that there is no connection in time.
+    var connectOverdue: Outcome {
+        let (origin, limit) = (state.withLock { $0.url.origin }, order.timeouts.connect)
+        if let proxy = ProxyEnvironment.current.proxy(for: origin) {
+            return Outcome(
+                .proxyUnreachable,
+                "no connection to \(origin.host) by way of the proxy \(proxy) within \(limit) s")
+        }
+        return Outcome(.connectTimeout, "no connection to \(origin.host) within \(limit) s")
     }
 
     // MARK: Redirects

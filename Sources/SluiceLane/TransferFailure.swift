@@ -48,6 +48,9 @@ struct TransferFailure {
     ///   - length: of the body, where it is known.
     func outcome(for error: any Error, hasResponse: Bool, received: Int, length: Int?) -> Outcome {
         let text = Self.readable(Array(error.localizedDescription.utf8))
+        if (error as NSError).code == NSURLErrorHTTPTooManyRedirects {
+            return Outcome(.tooManyRedirects, "the server redirected more than 20 times")
+        }
         if hasResponse {
             return inBody(code: (error as NSError).code, text: text, received: received, length: length)
         }
@@ -106,6 +109,8 @@ struct TransferFailure {
         case Code.couldNotConnect:
             return Outcome(.connectFailed, "no connection to \(host) could be made (\(text))")
         case Code.gotNothing: return connectionLost("closed the connection without an answer")
+        case Code.receiveError where text.contains("Too large response headers"):
+            return notUnderstood(text)
         case Code.sendError, Code.receiveError, Code.partialFile:
             return connectionLost("closed the connection before it answered")
         case Code.http2, Code.http2Stream:
@@ -126,8 +131,8 @@ struct TransferFailure {
                 .proxyRefused,
                 "the proxy \(proxy) refused the connection to \(host): it answered \(end.proxyStatus)")
         }
-        // Behind an accepted CONNECT everything is the origin's doing.
-        guard end.proxyStatus == 0 else { return nil }
+        // Behind an accepted CONNECT everything is the origin's doing, and TLS's own code tells of it.
+        guard end.proxyStatus == 0 || end.code == Code.receiveError else { return nil }
         switch end.code {
         case Code.couldNotResolveProxy:
             return Outcome(.proxyUnreachable, "the name of the proxy \(proxy) could not be resolved")

@@ -54,9 +54,7 @@ struct TestKitTimeTests {
         }
     }
 
-    @Test(
-        "a program of another thread starts when the forks are held no longer, one of the same thread at once"
-    )
+    @Test("a program of another thread starts after a hold, one of the same thread at once")
     func waits() throws {
         let started = try Gate()
         let starting = withoutForks {

@@ -166,14 +166,12 @@ extension Integration {
             #expect(try nginx.accessLog().allSatisfy { $0.contains("\"-\"") }, "a part was asked for")
         }
 
-        @Test("an origin that kills lanes every time fails its job in the end, and holds up nobody's")
+        @Test("a job whose lanes die every time fails in the end, and holds up nobody's")
         func murderer() throws {
             let origin = try BadOrigin()
             origin.on("/kills") { connection in
-                try connection.sendHead(
-                    headers: ["Transfer-Encoding: chunked", "Trailer: X-Sum", "ETag: \"a\""])
-                try connection.sendChunk(Self.pattern.bytes(0..<5000))
-                try connection.send("0\r\nX-Sum: 1\r\n\r\n")
+                try connection.sendHead(headers: ["Content-Length: 100000", "ETag: \"a\""])
+                try connection.send(Self.pattern.bytes(0..<5000))
                 connection.waitForClose()
             }
             origin.on("/good") { try $0.respond(pattern: Self.pattern, count: 100_000) }
@@ -181,14 +179,18 @@ extension Integration {
                 "lanes.minimum = 1\nlanes.maximum = 2\nretries.retries = 10\nretries.base_seconds = 0\n")
             let bad = try service.fetch(origin.url("/kills"), expecting: Self.pattern)
             var good = 0
-            while try !bad.now().state.isFinal {
+            while case let job = try bad.now(), !job.state.isFinal {
+                // No answer of a server stops a lane any more, so the test does.
+                if job.state == .streaming, let lane = job.laneProcessID, lane > 1 {
+                    kill(Int32(lane), SIGKILL)
+                }
                 try service.fetch(origin.url("/good"), expecting: Self.pattern)
                     .finishComplete(100_000)
                 good += 1
             }
             let ended = try bad.finish(failing: .laneDied)
             #expect(ended.attempts == 11, "\(ended)")
-            #expect(ended.bytesDelivered <= 5000)
+            #expect(ended.bytesDelivered <= 55_000)
             #expect(ended.attemptLog.allSatisfy { $0.code == .laneDied })
             #expect(good >= 3, "only \(good) other jobs were done meanwhile")
             #expect(try service.status().lanes.died == 11)

@@ -217,10 +217,7 @@ extension Integration {
         func daemonDescriptors() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             origin.on("/404") { try $0.respond("404 No") }
-            origin.on("/trailers") { connection in
-                try connection.send(
-                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: 1\r\n\r\n")
-            }
+            origin.on("/silent") { $0.waitForClose() }
             let service = try TestService("lanes.minimum = 1\nlanes.idle_seconds = 0.1")
             func settled() throws -> Int {
                 try eventually("one lane is left") {
@@ -240,7 +237,9 @@ extension Integration {
                 _ = try service.wait(job.id)
             }
             for _ in 0..<3 {
-                _ = try service.fetch(origin.url("/trailers"), expecting: nil).finish(failing: .laneDied)
+                let job = try service.fetch(origin.url("/silent"), expecting: nil)
+                kill(try job.lane(), SIGKILL)
+                _ = try job.finish(failing: .laneDied)
             }
             try eventually("as many descriptors as before") { try settled() <= before }
         }

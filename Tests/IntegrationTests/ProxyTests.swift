@@ -161,7 +161,7 @@ extension Integration {
             }
             let job = try scene.fails(["proxyRefused"], attempts: 1)
             #expect(job.outcome?.message.contains(status.prefix(3)) == true, "\(job)")
-            #expect(job.httpStatus == nil, "it is no status of the origin's: \(job)")
+            #expect(job.httpStatus == Int(status.prefix(3)), "\(job)")
         }
 
         @Test(

@@ -229,6 +229,7 @@ struct ContinuationTests {
             let order = try LaneOrder.test(origin.url("/old"), position: Self.position, known: known) {
                 $0.headers = [
                     HeaderField(name: "X-Mine", value: "1"),
+                    HeaderField(name: "Authorization", value: "Bearer s3cret"),
                     HeaderField(name: "If-Modified-Since", value: "Sun, 06 Nov 1994 08:49:37 GMT"),
                 ]
                 $0.ifNoneMatch = "\"v0\""
@@ -236,7 +237,8 @@ struct ContinuationTests {
             #expect(try lane.run(order, of: job).outcome.code == .complete)
             let request = try #require(origin.requests.last)
             #expect(request.target == "/file")
-            #expect(request["X-Mine"] == (sendsHeaders ? "1" : nil))
+            #expect(request["X-Mine"] == "1")
+            #expect(request["Authorization"] == (sendsHeaders ? "Bearer s3cret" : nil))
             #expect(request["If-None-Match"] == nil)
             #expect(request["If-Modified-Since"] == nil)
             #expect(request["Accept-Encoding"] == "identity")

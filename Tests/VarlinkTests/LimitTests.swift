@@ -112,7 +112,7 @@ import Varlink
     @Test("on unread replies: while one waits no other call of the client is carried out, and then each is")
     func heldBack() throws {
         let count = Counter()
-        let server = try TestServer { service in
+        let server = try TestServer(limits: .patient) { service in
             try Echo.configure(service)
             try service.handle(Echo.method("Large")) { call in
                 count.add()
@@ -140,7 +140,7 @@ import Varlink
     @Test("on unread replies of one user: calls wait until some are read")
     func heldBackUser() throws {
         let count = Counter()
-        var limits = VarlinkLimits()
+        var limits = VarlinkLimits.patient
         limits.maximumUnreadReplyBytesPerUser = 1_500_000
         let server = try TestServer(limits: limits) { service in
             try Echo.configure(service)
@@ -215,7 +215,7 @@ import Varlink
 
     @Test("on unread replies is no limit on what a client that reads gets")
     func slowReader() throws {
-        var limits = VarlinkLimits()
+        var limits = VarlinkLimits.patient
         limits.maximumUnreadReplyBytes = 3_000_000
         let server = try TestServer(limits: limits)
         defer { server.stop() }

@@ -77,6 +77,15 @@ final class TestServer: @unchecked Sendable {
     }
 }
 
+extension VarlinkLimits {
+    /// For clients that read late, and on a busy machine very late.
+    static var patient: VarlinkLimits {
+        var limits = VarlinkLimits()
+        limits.flushTimeout = .seconds(600)
+        return limits
+    }
+}
+
 /// A directory that nobody else uses.
 func temporaryDirectory() throws -> String {
     var template = Array("/tmp/varlink-test-XXXXXX".utf8CString)
