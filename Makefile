@@ -62,7 +62,7 @@ SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
     $(filter-out %.py tools/tests,$(wildcard tools/*)) $(wildcard Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
 
 .PHONY: help build debug fmt check check-style check-tools check-units check-catalog check-man check-completions \
-    check-install completions fuzz-head test test-unit test-responses test-heads test-kills test-system test-package \
+    check-install completions fuzz-head test test-unit test-responses test-heads test-closes test-kills test-system test-package \
     build-static deb \
     torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
 
@@ -80,6 +80,7 @@ help:
 	@echo 'test-kills   2,000 lane kills at full speed of jobs that end with their lanes, and 2,000 of jobs that go on; minutes'
 	@echo 'fuzz-head    arbitrary lines to the collector of response heads, under sanitizers; FUZZ_RUNS=100000'
 	@echo 'test-heads   100,000 odd heads through a real lane; minutes'
+	@echo 'test-closes  10,000 bodies over each wire whose readers close early; minutes'
 	@echo 'torture      everything at once and at random, under a real systemd: JOBS=5000 SECONDS=1200 SEED=number;'
 	@echo '             NUMBERS="17 23" for these jobs alone. A short one is part of test-system'
 	@echo 'test-package the Debian package on a minimal Debian: installed, upgraded in mid-transfer, purged; needs root'
@@ -187,6 +188,10 @@ fuzz-head:
 test-heads: debug
 	SLUICE_TEST_HEADS=100000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'HeadFuzzTests'
 
+# Readers that close early, over all wires: no lane may die of the end of a transfer.
+test-closes: debug
+	SLUICE_TEST_CLOSES=10000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*EarlyClose'
+
 test-system: debug
 	RERUN=$(RERUN) FLAKY=$(FLAKY) UNJUDGED=$(UNJUDGED) Tests/System/run $(ONLY)
 
@@ -280,7 +285,7 @@ MAN_PAGES = $(wildcard man/*.[1-8])
 BASH_COMPLETIONS = $(wildcard completions/*.bash completions/bash/*)
 ZSH_COMPLETIONS = $(wildcard completions/_* completions/zsh/_*)
 FISH_COMPLETIONS = $(wildcard completions/*.fish completions/fish/*.fish)
-DOCUMENTS = README.md NEWS.md docs/administration.md docs/interface.md docs/limits.md docs/design.md
+DOCUMENTS = README.md NEWS.md docs/administration.md docs/interface.md docs/limits.md docs/foundation.md docs/design.md
 
 # Each file that is installed, as SOURCE:PLACE:MODE; SOURCE ends with .in where places have to be filled in. install
 # and uninstall both go by this list. Beside it there are the settings, which stay, and the Swift runtime.

@@ -82,6 +82,7 @@ def write_document(results: Results, template: Path, document: Path) -> None:
             neighbours=cases("f"),
             memory=cases("g"),
             idle=cases("i"),
+            waiting=cases("j"),
             machine=_pairs(results.machine),
             versions=_pairs(results.versions),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..bench import Bench
 from ..results import CaseResult
-from . import idle, jobs, latency, memory, neighbours, parallel, throughput
+from . import idle, jobs, latency, memory, neighbours, parallel, throughput, waiting
 
 CASES: dict[str, Callable[[Bench], list[CaseResult]]] = {
     "a": lambda bench: throughput.run(bench, tls=False),
@@ -17,4 +17,5 @@ CASES: dict[str, Callable[[Bench], list[CaseResult]]] = {
     "f": neighbours.run,
     "g": memory.run,
     "i": idle.run,
+    "j": waiting.run,
 }

@@ -12,5 +12,5 @@ public enum SocketPath {
 /// The version that every program of the package reports.
 public enum SluiceVersion {
     /// As in NEWS.md (semver.org).
-    public static let current = "0.3.0"
+    public static let current = "0.4.0"
 }
