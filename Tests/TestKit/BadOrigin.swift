@@ -23,9 +23,11 @@ public final class BadOrigin: Sendable {
 
     /// Listens, and serves what `on` says; another path gets a 404.
     ///
-    /// - Parameter host: `127.0.0.1`, `127.0.0.2` for another origin, or `::1`.
-    public init(host: String = "127.0.0.1") throws {
-        core = try OriginCore(host: host)
+    /// - Parameters:
+    ///   - host: `127.0.0.1`, `127.0.0.2` for another origin, or `::1`.
+    ///   - port: 0 for one that the kernel chooses.
+    public init(host: String = "127.0.0.1", port: UInt16 = 0) throws {
+        core = try OriginCore(host: host, port: port)
         self.host = host
         port = try core.port()
         core.start()

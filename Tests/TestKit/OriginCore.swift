@@ -22,9 +22,9 @@ final class OriginCore: Sendable {
     let stopGate: Gate
     private let listener: OwnedDescriptor
 
-    init(host: String) throws(Errno) {
+    init(host: String, port: UInt16) throws(Errno) {
         stopGate = try Gate()
-        listener = OwnedDescriptor(adopting: try valueOrErrno(ctestkit_listen(host, 0, 512)))
+        listener = OwnedDescriptor(adopting: try valueOrErrno(ctestkit_listen(host, port, 512)))
         try setNonblocking(listener.rawValue)
     }
 

@@ -10,6 +10,8 @@ public struct TCPConnection: Sendable, Hashable {
     public let sendQueue: Int
     /// Bytes received but not yet read.
     public let receiveQueue: Int
+    /// The timer that runs: 2 is that of keep-alive probes (proc(5)).
+    public let timer: UInt8
 }
 
 /// The kernel's view of TCP connections over IPv4 of this network namespace.
@@ -18,7 +20,7 @@ public enum TCPTable {
     public static func all() throws -> [TCPConnection] {
         try readText("/proc/net/tcp").split(separator: "\n").dropFirst().compactMap { line in
             let fields = line.split(separator: " ")
-            guard fields.count > 4 else { return nil }
+            guard fields.count > 5 else { return nil }
             func hex<Number: FixedWidthInteger>(_ text: Substring?, _: Number.Type) -> Number {
                 text.flatMap { Number($0, radix: 16) } ?? 0
             }
@@ -27,7 +29,8 @@ public enum TCPTable {
                 localPort: hex(fields[1].split(separator: ":").last, UInt16.self),
                 remotePort: hex(fields[2].split(separator: ":").last, UInt16.self),
                 state: hex(fields[3], UInt8.self),
-                sendQueue: hex(queues.first, Int.self), receiveQueue: hex(queues.last, Int.self))
+                sendQueue: hex(queues.first, Int.self), receiveQueue: hex(queues.last, Int.self),
+                timer: hex(fields[5].split(separator: ":").first, UInt8.self))
         }
     }
 
@@ -42,12 +45,14 @@ public enum TCPTable {
         localPort port: UInt16, calm: Duration = .milliseconds(300),
         within duration: Duration = Deadline.usual
     ) throws {
-        var last: [TCPConnection] = []
+        // Which timer runs is no movement.
+        var last: [[Int]] = []
         var since = ContinuousClock.now
         try eventually("the server on port \(port) is held back", within: duration, every: .milliseconds(20))
         {
-            let now = try established(localPort: port).sorted { $0.remotePort < $1.remotePort }
-            if now != last || !now.contains(where: { $0.sendQueue > 0 }) {
+            let connections = try established(localPort: port).sorted { $0.remotePort < $1.remotePort }
+            let now = connections.map { [Int($0.remotePort), $0.sendQueue, $0.receiveQueue] }
+            if now != last || !connections.contains(where: { $0.sendQueue > 0 }) {
                 last = now
                 since = .now
             }

@@ -25,13 +25,22 @@ public enum Trust {
     public static func command(
         _ path: String, _ arguments: [String], authority: String
     ) throws -> (path: String, arguments: [String]) {
+        try command(path, arguments, with: authority, over: systemBundle)
+    }
+
+    /// The program and arguments that run a program with one file in the place of another.
+    ///
+    /// - Throws: `TestFailure` where namespaces are not to be had.
+    public static func command(
+        _ path: String, _ arguments: [String], with file: String, over place: String
+    ) throws -> (path: String, arguments: [String]) {
         let probe = try Program.run("/usr/bin/unshare", ["-m", "/bin/true"])
         let flags = probe.exit == .exited(0) ? ["-m"] : ["-rm"]
         guard isAvailable else {
             throw TestFailure("this test needs a mount namespace of its own: run the tests as root")
         }
-        let script = "mount --bind \"$1\" \(systemBundle) && shift && exec \"$@\""
-        return ("/usr/bin/unshare", flags + ["/bin/sh", "-c", script, "sh", authority, path] + arguments)
+        let script = "mount --bind \"$1\" \(place) && shift && exec \"$@\""
+        return ("/usr/bin/unshare", flags + ["/bin/sh", "-c", script, "sh", file, path] + arguments)
     }
 
     /// Where libcurl looks by default.

@@ -1,0 +1,78 @@
+import Glibc
+import SluiceInterface
+import TestKit
+import Testing
+
+extension Integration {
+    /// Which addresses are reached, and what becomes of those that are not.
+    @Suite("Addresses")
+    struct Addresses {
+        static let pattern = Pattern(seed: 6)
+
+        @Test("an IPv6 literal is fetched, also where a redirect leads there")
+        func literals() throws {
+            let origin = try BadOrigin(host: "::1")
+            origin.onOther { try $0.respond(pattern: Self.pattern, count: 1000) }
+            let redirecting = try BadOrigin { connection in
+                try connection.respond(
+                    "302 Found", headers: ["Location: http://[0:0::1]:\(origin.port)/there"])
+            }
+            let service = try TestService()
+            try service.fetch(origin.url("/here"), expecting: Self.pattern).finishComplete(1000)
+            try service.fetch(redirecting.url(), expecting: Self.pattern).finishComplete(1000)
+            #expect(origin.requests.map(\.target) == ["/here", "/there"])
+            #expect(Set(origin.requests.compactMap { $0["Host"] }) == ["[::1]:\(origin.port)"])
+        }
+
+        /// A service that finds names in a file of the test's.
+        private func service(_ hosts: String, retries: Int = 0) throws -> (TestService, TemporaryDirectory) {
+            let directory = try TemporaryDirectory("sluice-hosts")
+            var options = TestService.Options()
+            options.hosts = try directory.write(hosts, to: "hosts")
+            options.settings = "retries.retries = \(retries)\nretries.base_seconds = 0.3\n"
+            return (try TestService(options), directory)
+        }
+
+        @Test("a dead first address costs no attempt", .enabled(if: Trust.isAvailable))
+        func deadAddress() throws {
+            // A listener whose queue is full answers no connect(2), as a host does that is not there.
+            let dead = try SilentListener(host: "127.0.0.2")
+            let origin = try BadOrigin(host: "127.0.0.3", port: dead.port)
+            origin.onOther { try $0.respond(pattern: Self.pattern, count: 1000) }
+            let (service, directory) = try service("127.0.0.2 two.test\n127.0.0.3 two.test\n")
+            let job = try service.fetch("http://two.test:\(dead.port)/", expecting: Self.pattern) {
+                $0.connectTimeoutSeconds = 4
+            }.finishComplete(1000)
+            #expect(job.attempts == 1)
+            withExtendedLifetime(directory) {}
+        }
+
+        @Test("another attempt asks for the address again", .enabled(if: Trust.isAvailable))
+        func asksAgain() throws {
+            let origin = try BadOrigin(host: "127.0.0.3")
+            origin.onOther { try $0.respond(pattern: Self.pattern, count: 1000) }
+            // Nothing listens on this port there.
+            let (service, directory) = try service("127.0.0.2 moves.test\n", retries: 50)
+            let job = try service.fetch("http://moves.test:\(origin.port)/", expecting: Self.pattern)
+            try eventually("an attempt has failed") { try job.now().attempts > 1 }
+            // In place: the service has the file, and not its name.
+            let file = try #require(fopen(directory.file("hosts"), "w"))
+            fputs("127.0.0.3 moves.test\n", file)
+            fclose(file)
+            let ended = try job.finishComplete(1000)
+            #expect(ended.attemptLog.first?.code == .connectionRefused)
+        }
+
+        @Test("the kernel looks after a connection on which nothing comes")
+        func keepsAlive() throws {
+            let origin = try BadOrigin { $0.waitForClose() }
+            let service = try TestService()
+            let job = try service.fetch(origin.url())
+            try origin.waitForRequests(1)
+            try eventually("the keep-alive timer runs") {
+                try TCPTable.all().contains { $0.remotePort == origin.port && $0.state == 1 && $0.timer == 2 }
+            }
+            _ = try service.cancel(job.id)
+        }
+    }
+}
