@@ -82,10 +82,13 @@ size_t body_receive(char *bytes, size_t size, size_t count, void *data)
         transfer->is_malformed = true;
         return 0;
     }
+    size_t before = transfer->received, wanted = length;
     transfer->received += length;
     if (transfer->is_redirect)
         return drop(transfer, length);
-    if (pass_on(transfer, bytes, length) != length)
+    if (transfer->ends_at >= 0 && wanted > (size_t)transfer->ends_at - before)
+        wanted = (size_t)transfer->ends_at - before;
+    if (pass_on(transfer, bytes, wanted) != wanted)
         return 0;
     // libcurl overlooks a length beside "Transfer-Encoding: identity", or with a blank before its colon, and would
     // wait for the end of the connection.

@@ -231,21 +231,21 @@ bool head_hides_coding(const struct head *head)
     return false;
 }
 
-bool head_is_chunked(const struct head *head)
+bool head_may_be_chunked(const struct head *head)
 {
     static const char chunked[] = "chunked";
-    const struct head_field *field, *last = NULL;
+    const size_t length = sizeof chunked - 1;
+    const struct head_field *field;
     for (size_t i = 0; (field = head_find(head, "transfer-encoding", i)) != NULL; i++)
-        if (field->value_length > 0)
-            last = field;
-    size_t length = sizeof chunked - 1;
-    if (last == NULL || last->value_length < length)
-        return false;
-    const char *end = head->bytes + last->value + last->value_length - length;
-    for (size_t i = 0; i < length; i++)
-        if (lower(end[i]) != chunked[i])
-            return false;
-    return true;
+        for (size_t start = 0; start + length <= field->value_length; start++) {
+            const char *text = head->bytes + field->value + start;
+            size_t same = 0;
+            while (same < length && lower(text[same]) == chunked[same])
+                same++;
+            if (same == length)
+                return true;
+        }
+    return false;
 }
 
 long head_content_length(const struct head *head)

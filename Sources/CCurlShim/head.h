@@ -78,8 +78,9 @@ enum head_event head_refuse(struct head *head, const char *line, size_t length);
 // Makes the first field of this name the offending line.
 void head_blame(struct head *head, const char *name);
 
-// Whether the last coding of the transfer is `chunked` (RFC 9112 §6.1).
-bool head_is_chunked(const struct head *head);
+// Whether `chunked` is mentioned in any Transfer-Encoding: libcurl may take the
+// body for chunked, wherever it stands in the list.
+bool head_may_be_chunked(const struct head *head);
 
 // The number-th field of this name, from 0 on, compared without regard to
 // ASCII case; NULL where there are not so many.

@@ -39,6 +39,7 @@ bool ccurlshim_result(struct ccurlshim_result *result)
     result->is_http2 = transfer->http_version == 3;
     result->is_connected = transfer->is_connected;
     result->is_reused = transfer->is_reused;
+    result->is_kept = transfer->is_kept;
     memcpy(result->peer, transfer->peer, sizeof result->peer);
     if (transfer->is_malformed) {
         result->offending = transfer->head.offending;

@@ -15,15 +15,18 @@ _Static_assert(sizeof(void *) == 8 && sizeof(long) == 8, "an argument of curl_ea
 enum {
     OK = 0,
     ERROR_FAILED_INIT = 2,
+    ERROR_HTTP2 = 16,
     ERROR_PARTIAL_FILE = 18,
     ERROR_WRITE = 23,
     ERROR_GOT_NOTHING = 52,
     ERROR_RECEIVE = 56,
+    ERROR_HTTP2_STREAM = 92,
 };
 
 // CURLoption: numbers below 10000 take a long, 10000 a pointer, 20000 a
 // function.
 enum {
+    OPTION_NOPROGRESS = 43,
     OPTION_HTTP_VERSION = 84,
     OPTION_DNS_CACHE_TIMEOUT = 92,
     OPTION_BUFFERSIZE = 98,
@@ -59,6 +62,7 @@ enum {
     INFO_NUM_CONNECTS = 0x200000 + 26,
     INFO_HTTP_VERSION = 0x200000 + 46,
     INFO_CONTENT_LENGTH_DOWNLOAD = 0x300000 + 15,
+    INFO_ACTIVESOCKET = 0x500000 + 44,
     INFO_CONTENT_LENGTH_DOWNLOAD_T = 0x600000 + 15,
 };
 

@@ -42,7 +42,7 @@ static long overlooked_end(const struct transfer *transfer)
 {
     int64_t known = -1;
     next_functions()->easy_getinfo(transfer->easy, INFO_CONTENT_LENGTH_DOWNLOAD_T, &known);
-    if (known >= 0 || head_is_chunked(&transfer->head))
+    if (known >= 0 || head_may_be_chunked(&transfer->head))
         return -1;
     return head_content_length(&transfer->head);
 }

@@ -103,6 +103,8 @@ static void take_over_callbacks(struct transfer *transfer)
     set(easy, OPTION_WRITEDATA, (long)transfer);
     set(easy, OPTION_XFERINFOFUNCTION, (long)on_progress);
     set(easy, OPTION_XFERINFODATA, (long)transfer);
+    // Foundation turns it off for each request.
+    set(easy, OPTION_NOPROGRESS, 0);
     set(easy, OPTION_PREREQFUNCTION, (long)on_connected);
     set(easy, OPTION_PREREQDATA, (long)transfer);
 }

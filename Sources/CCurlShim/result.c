@@ -12,7 +12,9 @@ static int correct(const struct transfer *transfer, int result)
     if (transfer->was_cut && result == ERROR_WRITE)
         return OK;
     // Where it leads is in the head: what became of the body does not matter.
-    if (transfer->is_redirect && (result == ERROR_PARTIAL_FILE || result == ERROR_RECEIVE))
+    bool broke_off = result == ERROR_PARTIAL_FILE || result == ERROR_RECEIVE || result == ERROR_HTTP2
+        || result == ERROR_HTTP2_STREAM;
+    if (transfer->is_redirect && broke_off)
         return OK;
     if (result == OK && !transfer->has_head)
         return ERROR_GOT_NOTHING;

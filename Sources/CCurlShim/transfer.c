@@ -39,6 +39,7 @@ void transfer_begin(struct transfer *transfer)
     transfer->is_connected = transfer->is_reused = false;
     transfer->peer[0] = '\0';
     transfer->result = -1;
+    transfer->is_kept = false;
     transfer->os_error = transfer->connect_status = transfer->http_version = 0;
     current = transfer;
 }
@@ -65,6 +66,9 @@ void transfer_note_result(struct transfer *transfer, int result)
     transfer->os_error = number(transfer->easy, INFO_OS_ERRNO);
     transfer->connect_status = number(transfer->easy, INFO_HTTP_CONNECTCODE);
     transfer->http_version = number(transfer->easy, INFO_HTTP_VERSION);
+    int socket = -1;
+    transfer->is_kept = next_functions()->easy_getinfo(transfer->easy, INFO_ACTIVESOCKET, &socket) == OK
+        && socket >= 0;
     const char *peer = NULL;
     if (next_functions()->easy_getinfo(transfer->easy, INFO_PRIMARY_IP, &peer) == OK && peer != NULL) {
         strncpy(transfer->peer, peer, sizeof transfer->peer - 1);

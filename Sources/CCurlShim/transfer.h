@@ -39,6 +39,9 @@ struct transfer {
     char peer[46];
     // Once it is over.
     int result, os_error, connect_status, http_version;
+    // libcurl keeps its connection for the next one: what ended the transfer
+    // was not the connection's end.
+    bool is_kept;
 };
 
 // The state of a handle; NULL where there is no memory for one.

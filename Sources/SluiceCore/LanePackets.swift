@@ -252,15 +252,17 @@ extension Representation: PacketValue {
         writer.put(refusesRanges)
         writer.put(digests)
         writer.put(coding)
+        writer.put(needsCookies)
     }
 
     /// All fields.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         try self.init(uncodedFrom: &reader)
         coding = try reader.get()
+        needsCookies = try reader.get()
     }
 
-    /// All fields but the coding, and nothing else: what was written when no body was taken that is coded. Nil for
+    /// All fields but the coding and the cookies, and nothing else: what was written before there were such. Nil for
     /// anything else.
     init?(packetWithoutCoding packet: [UInt8]) {
         var reader = PacketReader(packet)

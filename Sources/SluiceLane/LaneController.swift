@@ -85,7 +85,7 @@ final class LaneController {
             let job = LaneJob(order: order, pump: pump, transfer: transfer, lock: lock)
             try watchSink(job, for: [])
             self.job = job
-            awaitHead(job, after: .seconds(order.timeouts.connect))
+            awaitHead(job, after: .seconds(min(order.timeouts.connect, order.timeouts.head)))
             RequestProgress.prepare(connectSeconds: order.timeouts.connect, http1Only: order.http1Only)
             session.begin(transfer, request)
         } catch let refusal as LedgerLock.Refusal {
@@ -272,7 +272,9 @@ final class LaneController {
             let limits = job.order.timeouts
             switch job.transfer.lookAtPatience() {
             case .later(let nanoseconds):
-                awaitHead(job, after: .nanoseconds(Int64(clamping: nanoseconds)))
+                // A connection that comes about meanwhile, or a redirect, does not wake this thread.
+                let due = Duration.nanoseconds(Int64(clamping: nanoseconds))
+                awaitHead(job, after: min(due, .seconds(min(limits.connect, limits.head))))
             case .connectIsOverdue:
                 end(job, job.transfer.connectOverdue)
             case .headIsOverdue:

@@ -157,9 +157,13 @@ final class Pump: Sendable {
         } while state.withLock({ $0.awaitsRoom() })
     }
 
-    /// The origin is at work, though nothing of what it sends is for the consumer.
-    func originIsActive() {
-        state.withLock { $0.originActive = Monotonic.nanoseconds() }
+    /// The origin is at work, though so many bytes of what it sends are not for the consumer.
+    func skip(_ bytes: Int) {
+        guard bytes > 0 else { return }
+        state.withLock { state in
+            state.originActive = Monotonic.nanoseconds()
+            state.skipped += bytes
+        }
     }
 
     /// How long the origin had to wait before the gate last opened after a long time, if that was just now.
@@ -309,7 +313,7 @@ final class Pump: Sendable {
     struct OriginPace {
         /// How long the gate has been open since the pump was made, in ns.
         var openTime: UInt64
-        /// Bytes of the body that have come so far.
+        /// Bytes that have come so far, those that the consumer had before among them.
         var received: Int
         /// It is the consumer's turn now.
         var isHeldBack: Bool
@@ -320,7 +324,8 @@ final class Pump: Sendable {
         state.withLock { state in
             guard !state.originHasEnded, !state.isEnded else { return nil }
             return OriginPace(
-                openTime: state.openTime(at: Monotonic.nanoseconds()), received: state.received,
+                openTime: state.openTime(at: Monotonic.nanoseconds()),
+                received: state.received + state.skipped,
                 isHeldBack: state.gate.isClosed)
         }
     }

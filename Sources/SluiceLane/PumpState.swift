@@ -34,6 +34,8 @@ struct PumpState {
     /// Bytes that have gone into the staging pipe since the job began.
     var filled: Int
     var received: Int
+    /// Bytes of this attempt that the consumer had before.
+    var skipped = 0
     var isEnded = false
     /// The session's thread waits for room, or is about to.
     private(set) var isAwaited = false

@@ -42,7 +42,8 @@ enum RequestProgress {
         }
         return RequestEnd(
             code: Int(result.code), systemError: result.os_error, proxyStatus: Int(result.connect_status),
-            isConnected: result.is_connected, offendingLine: offending)
+            isConnected: result.is_connected, outlivesBody: result.is_http2 && result.is_kept,
+            offendingLine: offending)
     }
 }
 
@@ -56,6 +57,8 @@ struct RequestEnd: Sendable, Equatable {
     var proxyStatus: Int
     /// A connection to the origin was there.
     var isConnected: Bool
+    /// It speaks HTTP/2, and is kept for the next request: the body's end was not the connection's.
+    var outlivesBody: Bool
     /// The beginning of the header line that could not be understood.
     var offendingLine: [UInt8]?
 }

@@ -19,6 +19,8 @@ struct ResponseJudge: Sendable {
     let order: LaneOrder
     /// The bytes of a coded body come as the server sent them (`ResponseHead.isExact`).
     let takesCodings: Bool
+    /// The request had cookies that a redirect had set; the rest would be asked for without them.
+    let needsCookies: Bool
 
     /// - Parameters:
     ///   - url: where the response came from.
@@ -53,7 +55,8 @@ struct ResponseJudge: Sendable {
                 // about the instance, and the bytes are a delta to it (RFC 3229 §10.4.1).
                 version: isRepresentation ? Version(field: field) : .unnamed, length: length,
                 framing: framing,
-                refusesRanges: ResponseRules.refusesRanges(field), digests: digests, coding: coding)
+                refusesRanges: ResponseRules.refusesRanges(field), digests: digests, coding: coding,
+                needsCookies: needsCookies)
             return .take(
                 BodyPlan(kind: .whole, length: length, framing: framing, digests: digests),
                 ResponseFacts(

@@ -187,7 +187,10 @@ final class Transfer: Sendable {
             if let refusal = pointless(head) {
                 return .settle(EndFacts(refusal.outcome, status: head.status), dropping: 0)
             }
-            let verdict = ResponseJudge(order: order, takesCodings: head.isExact).judge(
+            let judge = ResponseJudge(
+                order: order, takesCodings: head.isExact,
+                needsCookies: state.cookies.header(for: state.url, now: time(nil)) != nil)
+            let verdict = judge.judge(
                 status: head.status, url: state.url.text, sendsCredentials: !state.credentials.areDropped,
                 now: time(nil), field: head.field)
             if case .take(let plan, let facts) = verdict {
@@ -220,11 +223,8 @@ final class Transfer: Sendable {
             return parts
         }
         guard let parts else { return }
-        if parts.wanted.isEmpty {
-            pump.originIsActive()
-        } else {
-            pump.deliver(parts.wanted)
-        }
+        pump.skip(parts.announced.count - parts.wanted.count)
+        if !parts.wanted.isEmpty { pump.deliver(parts.wanted) }
         if parts.hasExcess, let excess = state.withLock({ $0.body?.plan.excess }) { settle(excess) }
     }
 
@@ -272,13 +272,18 @@ final class Transfer: Sendable {
             return EndFacts(
                 Outcome(.protocolError, "the transfer ended without a response"), status: state.status)
         }
-        // The connection that brings the body is one of these. Where all of them are open after its end, none of them was
-        // what ended it: HTTP/2 did.
-        let endIsProven =
-            body.plan.framing == .unannounced && !body.connections.isEmpty
-            && body.connections.allSatisfy(InetSockets.isEstablished)
+        let endIsProven = body.plan.framing == .unannounced && outlivesBody(body)
         return Self.facts(
             body, body.plan.atEnd(seen: body.window.seen, endIsProven: endIsProven), status: state.status)
+    }
+
+    /// Whether the connection that brought a body is there after its end: then something else was what ended it, which
+    /// only HTTP/2 has.
+    private func outlivesBody(_ body: Body) -> Bool {
+        if let end = RequestProgress.end() { return end.outlivesBody }
+        // It is one of these, and all of them are open. Where URLSession has closed one and the kernel has not heard of it
+        // this is wrong; nothing better shows without the shim.
+        return !body.connections.isEmpty && body.connections.allSatisfy(InetSockets.isEstablished)
     }
 
     private static func facts(_ body: Body, _ outcome: Outcome, status: Int?) -> EndFacts {

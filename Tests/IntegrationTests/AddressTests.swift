@@ -28,7 +28,7 @@ extension Integration {
         private func service(_ hosts: String, retries: Int = 0) throws -> (TestService, TemporaryDirectory) {
             let directory = try TemporaryDirectory("sluice-hosts")
             var options = TestService.Options()
-            options.hosts = try directory.write(hosts, to: "hosts")
+            options.replacing = (try directory.write(hosts, to: "hosts"), "/etc/hosts")
             options.settings = "retries.retries = \(retries)\nretries.base_seconds = 0.3\n"
             return (try TestService(options), directory)
         }
@@ -61,6 +61,32 @@ extension Integration {
             fclose(file)
             let ended = try job.finishComplete(1000)
             #expect(ended.attemptLog.first?.code == .connectionRefused)
+        }
+
+        @Test(
+            "a job can be ended while its name is looked up, and keeps its lane",
+            .enabled(if: Trust.isAvailable && geteuid() == 0))
+        func endsLookUp() throws {
+            // Name servers have port 53 and no other; this one never answers.
+            let server = try SilentNameServer(host: "127.0.0.5")
+            let directory = try TemporaryDirectory("sluice-resolver")
+            var options = TestService.Options()
+            options.replacing = (
+                try directory.write(
+                    "nameserver 127.0.0.5\noptions timeout:30 attempts:5\n", to: "resolv.conf"),
+                "/etc/resolv.conf"
+            )
+            options.settings = "lanes.minimum = 1\nlanes.maximum = 1\nlanes.end_seconds = 20\n"
+            let service = try TestService(options)
+            let job = try service.fetch("http://name.test/") { $0.connectTimeoutSeconds = 300 }
+            try server.waitForQuestion()
+            let lane = try job.lane()
+            _ = try service.cancel(job.id)
+            try eventually("the lane is idle again", within: .seconds(10)) {
+                try service.status().lanes.idle == 1
+            }
+            #expect(try Processes.children(of: service.processID) == [lane])
+            withExtendedLifetime(directory) {}
         }
 
         @Test("the kernel looks after a connection on which nothing comes")

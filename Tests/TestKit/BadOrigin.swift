@@ -29,7 +29,7 @@ public final class BadOrigin: Sendable {
     public init(host: String = "127.0.0.1", port: UInt16 = 0) throws {
         core = try OriginCore(host: host, port: port)
         self.host = host
-        port = try core.port()
+        self.port = try core.port()
         core.start()
     }
 

@@ -90,6 +90,8 @@ struct ccurlshim_result {
     bool is_connected;
     // It had been there before.
     bool is_reused;
+    // libcurl keeps it for the next request, after the end of this one.
+    bool is_kept;
     // The address that was connected to, or tried last; a proxy's where there
     // is one.
     char peer[46];

@@ -19,11 +19,19 @@ public struct Representation: Codable, Sendable, Equatable {
     /// How its bytes are coded, as `ContentCoding.normalised` names it; nil where they are not. Length and digests are of
     /// the coded bytes, which are what the consumer gets.
     public var coding: String?
+    /// Absent in what was stored before there was such a thing.
+    private var hasCookies: Bool?
+    /// It was asked for with cookies that a redirect of the job had set, and no attempt begins with.
+    public var needsCookies: Bool {
+        get { hasCookies ?? false }
+        set { hasCookies = newValue ? true : nil }
+    }
 
     /// A representation.
     public init(
         url: String, sendsHeaders: Bool, version: Version, length: Int?, framing: BodyFraming,
-        refusesRanges: Bool = false, digests: [BodyDigest] = [], coding: String? = nil
+        refusesRanges: Bool = false, digests: [BodyDigest] = [], coding: String? = nil,
+        needsCookies: Bool = false
     ) {
         self.url = url
         self.sendsHeaders = sendsHeaders
@@ -33,6 +41,7 @@ public struct Representation: Codable, Sendable, Equatable {
         self.refusesRanges = refusesRanges
         self.digests = digests
         self.coding = coding
+        hasCookies = needsCookies ? true : nil
     }
 
     /// Why a body of this kind cannot go on where it broke off; nil where it can.
@@ -42,6 +51,9 @@ public struct Representation: Codable, Sendable, Equatable {
         }
         if coding == ContentCoding.unreadable {
             return (.notResumable, "nothing can be made of its Content-Encoding")
+        }
+        if needsCookies {
+            return (.notResumable, "it was sent for cookies that a redirect had set")
         }
         switch version {
         case .strong: return nil

@@ -21,8 +21,8 @@ final class TestService: Sendable {
         var unprivileged = false
         /// The CA file that its lanes trust instead of the system's.
         var authority: String?
-        /// The file that is /etc/hosts for it.
-        var hosts: String?
+        /// A file, and the place of the machine's file that it is for the service.
+        var replacing: (file: String, place: String)?
         /// Attempts that may fail before a job does: none, unless that is what the test is about. Not
         /// used where `settings` speaks of retries.
         var retries = 0
@@ -67,10 +67,9 @@ final class TestService: Sendable {
             let trusting = try Trust.command(command[0], Array(command.dropFirst()), authority: authority)
             command = [trusting.path] + trusting.arguments
         }
-        if let hosts = options.hosts {
-            let looking = try Trust.command(
-                command[0], Array(command.dropFirst()), with: hosts, over: "/etc/hosts")
-            command = [looking.path] + looking.arguments
+        if let (file, place) = options.replacing {
+            let other = try Trust.command(command[0], Array(command.dropFirst()), with: file, over: place)
+            command = [other.path] + other.arguments
         }
         let pair = try UnixSocket.streamPair()
         program = try Program(
