@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-#include "CCurlShim.h"
-#include "next.h"
 #include "transfer.h"
 
 enum { GATHERED_BYTES = 64 << 10 };
@@ -97,13 +95,4 @@ size_t body_receive(char *bytes, size_t size, size_t count, void *data)
         return 0;
     }
     return length;
-}
-
-__attribute__((visibility("default"))) int curl_multi_socket_action(
-    multi_handle *multi, int descriptor, int events, int *running)
-{
-    note_call(CCURLSHIM_MULTI_SOCKET_ACTION);
-    int result = next_functions()->multi_socket_action(multi, descriptor, events, running);
-    body_flush();
-    return result;
 }

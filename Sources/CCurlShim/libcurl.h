@@ -69,6 +69,9 @@ enum {
 // CURL_POLL_*, the events that libcurl wants to hear of.
 enum { POLL_NOTHING = 0, POLL_INPUT = 1, POLL_OUTPUT = 2, POLL_REMOVE = 4 };
 
+// CURL_SOCKET_TIMEOUT.
+enum { NO_SOCKET = -1 };
+
 // CURLUPART_HOST.
 enum { URL_PART_HOST = 5 };
 

@@ -27,6 +27,7 @@ static void look_up(void)
     FIND(multi_info_read, "curl_multi_info_read");
     FIND(url_get, "curl_url_get");
 #undef FIND
+    *(void **)&functions.multi_socket_all = dlsym(RTLD_NEXT, "curl_multi_socket_all");
     functions.are_complete = is_complete;
 }
 

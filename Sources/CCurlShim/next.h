@@ -15,7 +15,9 @@ struct next_functions {
     int (*multi_socket_action)(multi_handle *, int descriptor, int events, int *running);
     struct multi_message *(*multi_info_read)(multi_handle *, int *left);
     int (*url_get)(void *url, int part, char **text, unsigned flags);
-    // All of them have been found.  Where one is missing nothing is corrected.
+    // NULL in a libcurl that has dropped it: it is deprecated.
+    int (*multi_socket_all)(multi_handle *, int *running);
+    // All the others have been found.  Where one is missing nothing is corrected.
     bool are_complete;
 };
 

@@ -27,6 +27,11 @@ struct transfer *transfer_of(easy_handle *easy)
 
 struct transfer *transfer_current(void) { return current; }
 
+bool transfer_is_connecting(void)
+{
+    return current != NULL && !current->is_connected && current->result < 0;
+}
+
 void transfer_begin(struct transfer *transfer)
 {
     body_forget(transfer);

@@ -47,6 +47,9 @@ struct transfer {
 // The state of a handle; NULL where there is no memory for one.
 struct transfer *transfer_of(easy_handle *easy);
 
+// Whether a request has been begun that has no connection yet.
+bool transfer_is_connecting(void);
+
 // The handle whose request was last begun; NULL where there is none, or it has
 // been freed.
 struct transfer *transfer_current(void);

@@ -307,15 +307,16 @@ struct LedgerTests {
             url: "http://h/a", sendsHeaders: true, version: .strong(Validator(kind: .etag, text: "\"a\"")),
             length: 5, framing: .length,
             digests: [BodyDigest(algorithm: .sha256, bytes: [UInt8](repeating: 7, count: 32))])
-        // The coding, which is absent here, is the last byte.
-        for (format, body) in [(UInt8(1), known.packet.dropLast()), (2, known.packet[...])] {
+        // The coding, which is absent here, and whether there were cookies are the last two bytes.
+        for (format, body) in [(UInt8(1), known.packet.dropLast(2)), (2, known.packet[...])] {
             let note = [format] + body
             #expect(page.storeNote(note))
             page.store(UInt64(note.count), at: 8)
             #expect(ledger.representation == known)
         }
         for (format, body) in [
-            (UInt8(2), known.packet.dropLast()), (1, known.packet[...]), (3, known.packet[...]),
+            (UInt8(2), known.packet.dropLast()), (1, known.packet.dropLast()), (1, known.packet[...]),
+            (3, known.packet[...]),
         ] {
             let note = [format] + body
             #expect(page.storeNote(note))
