@@ -11,6 +11,7 @@
 // FactsTests F21 notices.
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "CCurlShim.h"
 #include "next.h"
@@ -31,6 +32,40 @@ struct watcher {
 
 static struct watcher *watchers;
 
+// The sockets that libcurl has had watched, open or not: a lane looks at its
+// kept connections before each job, and there are few.
+enum { REMEMBERED = 64 };
+static int remembered[REMEMBERED];
+static int remembered_count;
+// There were more: nothing is known any more.
+static bool has_overflown;
+
+static void remember(int descriptor)
+{
+    for (int i = 0; i < remembered_count; i++)
+        if (remembered[i] == descriptor)
+            return;
+    if (remembered_count == REMEMBERED)
+        has_overflown = true;
+    else
+        remembered[remembered_count++] = descriptor;
+}
+
+int ccurlshim_sockets(int *descriptors, int size)
+{
+    if (has_overflown || remembered_count > size || watchers == NULL)
+        return -1;
+    memcpy(descriptors, remembered, (size_t)remembered_count * sizeof *descriptors);
+    return remembered_count;
+}
+
+void ccurlshim_forget_socket(int descriptor)
+{
+    for (int i = 0; i < remembered_count; i++)
+        if (remembered[i] == descriptor)
+            remembered[i--] = remembered[--remembered_count];
+}
+
 static struct watcher *watcher_of(multi_handle *multi)
 {
     for (struct watcher *watcher = watchers; watcher != NULL; watcher = watcher->following)
@@ -48,6 +83,8 @@ static struct watcher *watcher_of(multi_handle *multi)
 static int on_socket(easy_handle *easy, int descriptor, int events, void *data, void *assigned)
 {
     struct watcher *watcher = data;
+    if (events != POLL_REMOVE)
+        remember(descriptor);
     if (descriptor < 0 || descriptor >= DESCRIPTORS)
         return watcher->callback(easy, descriptor, events, watcher->data, assigned);
     unsigned char before = watcher->events[descriptor];

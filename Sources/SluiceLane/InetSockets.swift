@@ -1,3 +1,4 @@
+internal import CCurlShim
 internal import CUnix
 internal import Glibc
 
@@ -27,10 +28,28 @@ enum InetSockets {
     /// nobody asked for, the rest of a body behind its announced length, a 408 that says goodbye. A session ticket or
     /// a frame of HTTP/2 may wait as well; then a good connection is lost, which costs a new one.
     static func dropUnusable() {
-        for socket in all() where hasSomethingToRead(socket.descriptor) {
-            shutdown(socket.descriptor, CInt(SHUT_RDWR))
-            discardInput(socket.descriptor)
+        for socket in kept() ?? all().map(\.descriptor) where hasSomethingToRead(socket) {
+            // The number may have gone to something else: a pipe, or the socket to the daemon.
+            guard isInternetSocket(socket) else {
+                ccurlshim_forget_socket(socket)
+                continue
+            }
+            shutdown(socket, CInt(SHUT_RDWR))
+            discardInput(socket)
         }
+    }
+
+    /// What may be kept connections, as the shim knows: for each job to look through `/proc` would be half of the system
+    /// calls that a small body costs. Nil where the shim does not know.
+    private static func kept() -> [CInt]? {
+        var sockets = [CInt](repeating: -1, count: 64)
+        let count = ccurlshim_sockets(&sockets, CInt(sockets.count))
+        return count < 0 ? nil : Array(sockets.prefix(Int(count)))
+    }
+
+    private static func isInternetSocket(_ descriptor: CInt) -> Bool {
+        let domain = cunix_socket_domain(descriptor)
+        return domain == AF_INET || domain == AF_INET6
     }
 
     private static func hasSomethingToRead(_ descriptor: CInt) -> Bool {
@@ -49,8 +68,7 @@ enum InetSockets {
     /// The connections there are.
     static func all() -> [Identity] {
         descriptors().compactMap { descriptor in
-            let domain = cunix_socket_domain(descriptor)
-            guard domain == AF_INET || domain == AF_INET6 else { return nil }
+            guard isInternetSocket(descriptor) else { return nil }
             var status = stat()
             guard fstat(descriptor, &status) == 0 else { return nil }
             return Identity(descriptor: descriptor, inode: UInt64(status.st_ino))

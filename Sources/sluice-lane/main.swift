@@ -24,8 +24,13 @@ func checkShim() -> Never {
         ("curl_multi_socket_action", CCURLSHIM_MULTI_SOCKET_ACTION),
         ("curl_multi_info_read", CCURLSHIM_MULTI_INFO_READ), ("curl_url_get", CCURLSHIM_URL_GET),
     ]
-    let calls = ccurlshim_calls()
-    let missing = functions.filter { calls & CUnsignedInt($0.1) == 0 }.map(\.0)
+    func missing() -> [String] {
+        let calls = ccurlshim_calls()
+        return functions.filter { calls & CUnsignedInt($0.1) == 0 }.map(\.0)
+    }
+    // URLSession frees a handle some time after its task has ended: up to 5 s are waited for that.
+    for _ in 0..<500 where !missing().isEmpty { usleep(10_000) }
+    let missing = missing()
     guard missing.isEmpty else {
         print("URLSession is not corrected: Foundation does not call \(missing.joined(separator: ", "))")
         exit(1)

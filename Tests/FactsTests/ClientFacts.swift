@@ -40,6 +40,20 @@ struct ClientFacts {
             "\(revisit("F22", "a stray response is noticed: InetSockets.dropUnusable can go: \(outcome)"))")
     }
 
+    @Test("F23: a proxy's answer to CONNECT is the response, though the origin never answered")
+    func takesAProxysAnswer() throws {
+        let proxy = try BadOrigin { connection in
+            try connection.send("HTTP/1.1 200 Connection established\r\nX-Proxy: yes\r\n\r\n")
+            connection.waitForClose()
+        }
+        let probe = try Probe(environment: ["https_proxy": proxy.url("")])
+        try probe.fetch("https://origin.invalid/")
+        let response = try probe.next("response")
+        #expect(
+            response["header:x-proxy"] == "yes",
+            "\(revisit("F23", "the answer to CONNECT is not shown: \(response)"))")
+    }
+
     @Test(
         "F24: heads that every other client takes are failures",
         arguments: [

@@ -12,8 +12,8 @@
 // is corrected at all, and the lane behaves as URLSession does; `sluice-lane
 // --check-shim` tells.
 //
-// All functions but ccurlshim_prepare, ccurlshim_abort and the two counters are
-// for the session's thread, in a callback of URLSession's.
+// Where nothing else is said, a function is for the session's thread, in a
+// callback of URLSession's.
 #pragma once
 
 #include <stdbool.h>
@@ -59,6 +59,15 @@ void ccurlshim_prepare(const struct ccurlshim_options *options);
 // Makes the transfer that is under way, and what it is redirected to, end as
 // soon as libcurl next looks at it.  Any thread.
 void ccurlshim_abort(void);
+
+// The sockets that libcurl has had watched so far: those of kept connections are
+// among them, and numbers that have been closed or given to something else.
+// Returns how many; -1 where that is not known, or does not fit.  Not while a
+// transfer is under way.
+int ccurlshim_sockets(int *descriptors, int size);
+
+// Takes a number out of them that is no connection's any more.
+void ccurlshim_forget_socket(int descriptor);
 
 // Whether the head of a final response is there, for ccurlshim_field.
 bool ccurlshim_has_head(void);
