@@ -24,8 +24,8 @@ enum InetSockets {
 
     /// Takes away, between two transfers, each connection on which something waits to be read, or that has ended.
     ///
-    /// libcurl would take what waits for the answer to the next request (curl issue 10690): a second response that
-    /// nobody asked for, the rest of a body behind its announced length, a 408 that says goodbye. A session ticket or
+    /// libcurl would take what waits for the answer to the next request (curl issue 10690): a second response
+    /// without a request, the rest of a body behind its announced length, a 408 that says goodbye. A session ticket or
     /// a frame of HTTP/2 may wait as well; then a good connection is lost, which costs a new one.
     static func dropUnusable() {
         for socket in kept() ?? all().map(\.descriptor) where hasSomethingToRead(socket) {

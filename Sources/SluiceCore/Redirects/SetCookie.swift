@@ -59,7 +59,7 @@ struct SetCookie {
         return bytes[first...last]
     }
 
-    /// Max-Age: digits, perhaps behind a minus (RFC 6265 §5.2.2). A number that is too large is as good as for ever.
+    /// Max-Age: digits, perhaps behind a minus (RFC 6265 §5.2.2). A number that is too large never expires.
     private static func seconds(_ value: ArraySlice<UInt8>) -> Int? {
         let isNegative = value.first == UInt8(ascii: "-")
         let digits = isNegative ? value.dropFirst() : value
