@@ -41,7 +41,7 @@ extension Integration {
             origin.onOther { try $0.respond(pattern: Self.pattern, count: 1000) }
             let (service, directory) = try service("127.0.0.2 two.test\n127.0.0.3 two.test\n")
             let job = try service.fetch("http://two.test:\(dead.port)/", expecting: Self.pattern) {
-                $0.connectTimeoutSeconds = 4
+                $0.connectTimeoutSeconds = 8
             }.finishComplete(1000)
             #expect(job.attempts == 1)
             withExtendedLifetime(directory) {}
