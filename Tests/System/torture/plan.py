@@ -143,8 +143,8 @@ def trouble(seed, plan, request):
 
 # What a job that is never tried in vain again may end with, by what the origin does to it.
 WHEREVER = {
-    "complete", "connectionRefused", "connectFailed", "connectTimeout", "headTimeout", "connectionLost", "truncated", "stallTimeout",
-    "httpStatus", "laneDied", "originGaveUp",
+    "complete", "connectionRefused", "connectFailed", "connectTimeout", "headTimeout", "connectionLost", "truncated",
+    "stallTimeout", "httpStatus", "laneDied", "originGaveUp",
 }
 BY_TRAIT = {
     "no-validator": {"noValidator", "notResumable", "consumerTooSlow"},
