@@ -26,8 +26,8 @@ new_job() {
     [ -n "$ID" ]
 }
 state() { [ "$(sluicectl show --json "$ID" | jq -r .state)" = "$1" ]; }
-export repository
-export -f fail eventually as message_id logged job new_job state
+export repository slowness_at_start
+export -f fail eventually measure_slowness milliseconds as message_id logged job new_job state
 
 # example PAGE NUMBER: in the page's own directory, `here`.
 example() {
