@@ -46,8 +46,9 @@ struct HeadFuzzTests {
         /// The bytes of a response; some are cut, some are damaged.
         mutating func response() -> [UInt8] {
             var text = pick(Self.statusLines) + pick(Self.lineEnds)
-            for _ in 0..<below(7) {
-                if below(12) == 0 { text += " " }
+            for number in 0..<below(7) {
+                // Not before the first field: behind a redirect libcurl 7.88 dies of it (docs/limits.md).
+                if number > 0, below(12) == 0 { text += " " }
                 text += pick(Self.names) + (below(15) == 0 ? "" : below(8) == 0 ? " :" : ":")
                 text += (below(4) == 0 ? "" : " ") + pick(Self.values) + pick(Self.lineEnds)
             }
@@ -90,7 +91,9 @@ struct HeadFuzzTests {
                 }
             } catch {
                 let head = String(decoding: last.read { $0 }, as: UTF8.self).debugDescription
-                Issue.record("seed \(seed), head \(number): \(error)\n\(head)")
+                let end = lane.program.isRunning ? "it runs" : "it has ended"
+                Issue.record(
+                    "seed \(seed), head \(number): \(error), \(end): \(lane.program.errors)\n\(head)")
                 return
             }
         }
