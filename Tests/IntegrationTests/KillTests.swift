@@ -180,7 +180,7 @@ extension Integration {
             let bad = try service.fetch(origin.url("/kills"), expecting: Self.pattern)
             var good = 0
             while case let job = try bad.now(), !job.state.isFinal {
-                // No answer of a server stops a lane any more, so the test does.
+                // The test does what servers could do once.
                 if job.state == .streaming, let lane = job.laneProcessID, lane > 1 {
                     kill(Int32(lane), SIGKILL)
                 }
@@ -190,7 +190,7 @@ extension Integration {
             }
             let ended = try bad.finish(failing: .laneDied)
             #expect(ended.attempts == 11, "\(ended)")
-            #expect(ended.bytesDelivered <= 55_000)
+            #expect(ended.bytesDelivered <= 5000)
             #expect(ended.attemptLog.allSatisfy { $0.code == .laneDied })
             #expect(good >= 3, "only \(good) other jobs were done meanwhile")
             #expect(try service.status().lanes.died == 11)
