@@ -5,7 +5,7 @@
 // status line, trailers), and acts on fields by itself: it follows a Location
 // that it resolves wrongly (F18) and asks for credentials in a way that hangs
 // (F11).  So it gets a head that says only what it has to know: there is a
-// response, or a redirect.  The lane reads the head as it came, and decides.
+// response.  The lane reads the head as it came, and decides.
 //
 // It can go when URLSession takes the heads of Tests/Responses by itself.
 #include "lines.h"
@@ -31,9 +31,6 @@ static bool show(struct transfer *transfer, const char *line)
 
 static bool show_head(struct transfer *transfer)
 {
-    if (transfer->is_redirect)
-        return show(transfer, "HTTP/1.1 302 -\r\n") && show(transfer, "Location: /\r\n")
-            && show(transfer, "\r\n");
     return show(transfer, "HTTP/1.1 200 -\r\n") && show(transfer, "\r\n");
 }
 

@@ -183,16 +183,24 @@ final class LaneController {
             } else {
                 stopTransfer(job)
             }
+        case .redirected(let request):
+            // It may have been ended meanwhile.
+            if job.accountIsClosed { return sessionIsDone(job) }
+            session.begin(job.transfer, request)
         case .completed(let facts):
             job.result = facts
             job.patience?.cancel()
-            job.sweep?.cancel()
-            job.sessionIsDone = true
-            // Else it is still to be delivered, and what says that it was says this as well.
-            guard job.accountIsClosed else { return }
-            letGo(of: job)
-            channel.send(.idle)
+            sessionIsDone(job)
         }
+    }
+
+    private func sessionIsDone(_ job: LaneJob) {
+        job.sweep?.cancel()
+        job.sessionIsDone = true
+        // Else it is still to be delivered, and what says that it was says this as well.
+        guard job.accountIsClosed else { return }
+        letGo(of: job)
+        channel.send(.idle)
     }
 
     private func watchSink(_ job: LaneJob, for readiness: Readiness) throws(Errno) {

@@ -75,7 +75,9 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         _ session: URLSession, task: URLSessionTask, willPerformHTTPRedirection response: HTTPURLResponse,
         newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
     ) {
-        completionHandler(transfer(of: task)?.redirect(response: response))
+        // The lane makes a request of its own, once this task is over (docs/foundation.md, "Redirects").
+        transfer(of: task)?.receive(head: response)
+        completionHandler(nil)
     }
 
     func urlSession(
@@ -100,6 +102,6 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
     }
 
     func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
-        transfer(of: task)?.completed(error: error, response: task.response)
+        transfer(of: task)?.completed(error: error)
     }
 }

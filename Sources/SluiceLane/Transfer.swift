@@ -17,7 +17,9 @@ final class Transfer: Sendable {
         case responded(ResponseFacts)
         /// The job's outcome is known, and no more bytes are delivered. What follows may be dropped, so many bytes.
         case settled(EndFacts, dropping: Int?)
-        /// URLSession is done with the task.
+        /// URLSession is done with a redirect: this request comes next.
+        case redirected(URLRequest)
+        /// URLSession is done with the task, and no other one follows.
         case completed(EndFacts)
     }
 
@@ -34,12 +36,9 @@ final class Transfer: Sendable {
     private static let connectGrace = 1.0
 
     private struct State {
-        var url: RequestURL
-        /// What goes along to where redirects lead.
-        var credentials: CredentialRules
-        /// What redirects have set, for this job alone.
-        var cookies = CookieJar()
-        var redirects = 0
+        var chain: RedirectChain
+        /// The chain with the redirect that is being received, and the request that it asks for.
+        var next: (chain: RedirectChain, request: URLRequest)?
         var status: Int?
         var body: Body?
         var isSettled = false
@@ -59,7 +58,7 @@ final class Transfer: Sendable {
         self.notify = notify
         state = Mutex(
             State(
-                url: requests.url, credentials: requests.credentials,
+                chain: RedirectChain(requests),
                 patience: OriginPatience(
                     connect: order.timeouts.connect + Self.connectGrace, head: order.timeouts.head,
                     now: Monotonic.nanoseconds())))
@@ -82,12 +81,12 @@ final class Transfer: Sendable {
 
     /// The host that is asked now.
     var host: String {
-        state.withLock { $0.url.origin.host }
+        state.withLock { $0.chain.url.origin.host }
     }
 
     /// What it means that there is no connection in time.
     var connectOverdue: Outcome {
-        let (origin, limit) = (state.withLock { $0.url.origin }, order.timeouts.connect)
+        let (origin, limit) = (state.withLock { $0.chain.url.origin }, order.timeouts.connect)
         if let proxy = ProxyEnvironment.current.proxy(for: origin) {
             return Outcome(
                 .proxyUnreachable,
@@ -96,83 +95,12 @@ final class Transfer: Sendable {
         return Outcome(.connectTimeout, "no connection to \(origin.host) within \(limit) s")
     }
 
-    // MARK: Redirects
-
-    /// Where a redirect leads, or nil for: not there.
-    func redirect(response: HTTPURLResponse) -> URLRequest? {
-        let now = time(nil)
-        let decision = state.withLock { state -> Result<URLRequest, RefusedRedirect>? in
-            guard !state.isSettled else { return nil }
-            let head = ResponseHead(response)
-            state.status = head.status
-            return follow(head, &state, now: now)
-        }
-        switch decision {
-        case .success(let request)?:
-            return request
-        case .failure(let refusal)?:
-            settle(refusal.outcome)
-            return nil
-        case nil:
-            return nil
-        }
-    }
-
-    private func follow(_ head: ResponseHead, _ state: inout State, now: Int)
-        -> Result<URLRequest, RefusedRedirect>
-    {
-        if order.position > 0 { return .failure(Self.movedRest(state.status)) }
-        state.redirects += 1
-        guard state.redirects <= order.redirects.limit else {
-            return .failure(
-                RefusedRedirect(
-                    .tooManyRedirects, "the server redirected more than \(order.redirects.limit) times"))
-        }
-        do throws(RequestError) {
-            let target = try state.url.redirected(
-                to: head.bytes("location"), allowingDowngrade: order.redirects.allowsDowngrade)
-            state.cookies.store(head.values("set-cookie"), from: state.url, now: now)
-            state.credentials.follow(from: state.url.origin, to: target.origin)
-            state.url = target
-            state.patience.redirected(at: Monotonic.nanoseconds())
-            let request = requests.request(
-                to: target, credentials: state.credentials, cookies: state.cookies, now: now)
-            guard let request else {
-                return .failure(RefusedRedirect(.redirectRefused, "the redirect's target is not a URL"))
-            }
-            return .success(request)
-        } catch {
-            return .failure(RefusedRedirect(.redirectRefused, "a redirect was refused: \(error.reason)"))
-        }
-    }
-
-    /// What is at another place is another representation, whatever its validator says.
-    private static func movedRest(_ status: Int?) -> RefusedRedirect {
-        RefusedRedirect(
-            .resourceChanged,
-            "the server answered \(status ?? 0): the rest of the body would be at another place")
-    }
-
-    /// Why a redirect that says not where to is not followed; nil for a response that is none.
-    private func pointless(_ head: ResponseHead) -> RefusedRedirect? {
-        guard [301, 302, 303, 307, 308].contains(head.status) else { return nil }
-        return order.position > 0
-            ? Self.movedRest(head.status)
-            : RefusedRedirect(.redirectRefused, "the redirect has no Location")
-    }
-
-    private struct RefusedRedirect: Error {
-        let outcome: Outcome
-
-        init(_ code: OutcomeCode, _ message: String) {
-            outcome = Outcome(code, message)
-        }
-    }
-
     // MARK: The response
 
-    /// Decides on the head of the final response. Nothing of the body has been delivered yet, and URLSession does not
-    /// care for an answer: `receive` has to know.
+    /// Decides on the head of a response. Nothing of the body has been delivered yet, and URLSession does not care for an
+    /// answer: `receive` has to know.
+    ///
+    /// A redirect's comes twice where Foundation is shown that it is one.
     func receive(head response: URLResponse) {
         guard let response = response as? HTTPURLResponse else {
             settle(Outcome(.protocolError, "the answer is not HTTP"))
@@ -183,16 +111,22 @@ final class Transfer: Sendable {
         guard head.status >= 200 else { return }
         let verdict = state.withLock { state -> Verdict? in
             state.status = head.status
-            guard !state.isSettled else { return nil }
-            if let refusal = pointless(head) {
-                return .settle(EndFacts(refusal.outcome, status: head.status), dropping: 0)
+            guard !state.isSettled, state.next == nil else { return nil }
+            let (chain, now) = (state.chain, time(nil))
+            if RedirectChain.isRedirect(head) {
+                do throws(RedirectChain.Refusal) {
+                    state.next = try follow(head, chain, now: now)
+                    return nil
+                } catch {
+                    return .settle(EndFacts(error.outcome, status: head.status), dropping: 0)
+                }
             }
             let judge = ResponseJudge(
                 order: order, takesCodings: head.isExact,
-                needsCookies: state.cookies.header(for: state.url, now: time(nil)) != nil)
+                needsCookies: chain.cookies.header(for: chain.url, now: now) != nil)
             let verdict = judge.judge(
-                status: head.status, url: state.url.text, sendsCredentials: !state.credentials.areDropped,
-                now: time(nil), field: head.field)
+                status: head.status, url: chain.url.text, sendsCredentials: !chain.credentials.areDropped,
+                now: now, field: head.field)
             if case .take(let plan, let facts) = verdict {
                 if order.position == 0 { pump.announce(facts.representation) }
                 state.body = body(plan)
@@ -204,6 +138,18 @@ final class Transfer: Sendable {
         case .settle(let facts, let length)?: settle(facts, dropping: length)
         case nil: break
         }
+    }
+
+    private func follow(_ head: ResponseHead, _ chain: RedirectChain, now: Int) throws(RedirectChain.Refusal)
+        -> (RedirectChain, URLRequest)
+    {
+        let next = try chain.following(head, order: order, now: now)
+        let request = requests.request(
+            to: next.url, credentials: next.credentials, cookies: next.cookies, now: now)
+        guard let request else {
+            throw RedirectChain.Refusal(.redirectRefused, "the redirect's target is not a URL")
+        }
+        return (next, request)
     }
 
     private func body(_ plan: BodyPlan) -> Body {
@@ -230,14 +176,15 @@ final class Transfer: Sendable {
 
     // MARK: The end
 
-    /// URLSession is done.
-    ///
-    /// - Parameter response: the last one. Of a redirect without a Location Foundation tells in no other way.
-    func completed(error: (any Error)?, response: URLResponse?) {
+    /// URLSession is done with a task.
+    func completed(error: (any Error)?) {
+        if error == nil, let request = state.withLock({ Self.goOn(&$0) }) {
+            return notify(.redirected(request))
+        }
         let received = pump.received
         let hold = error == nil ? nil : pump.recentHold()
         let (facts, isSettled) = state.withLock { state in
-            (end(&state, error, response, received, hold), state.isSettled)
+            (end(state, error, received, hold), state.isSettled)
         }
         notify(.completed(facts))
         // What has been settled is on its way to the lane's thread, which closes the account: it must not be closed
@@ -245,15 +192,19 @@ final class Transfer: Sendable {
         if !isSettled { pump.originEnded() }
     }
 
-    private func end(
-        _ state: inout State, _ error: (any Error)?, _ response: URLResponse?, _ received: Int,
-        _ hold: Duration?
-    ) -> EndFacts {
+    private static func goOn(_ state: inout State) -> URLRequest? {
+        guard !state.isSettled, let next = state.next.take() else { return nil }
+        state.chain = next.chain
+        state.patience.redirected(at: Monotonic.nanoseconds())
+        return next.request
+    }
+
+    private func end(_ state: State, _ error: (any Error)?, _ received: Int, _ hold: Duration?) -> EndFacts {
         if let error {
             let end = RequestProgress.end()
+            let origin = state.chain.url.origin
             let failure = TransferFailure(
-                origin: state.url.origin, end: end,
-                proxy: ProxyEnvironment.current.proxy(for: state.url.origin),
+                origin: origin, end: end, proxy: ProxyEnvironment.current.proxy(for: origin),
                 connectLimit: order.timeouts.connect)
             let outcome = failure.outcome(
                 for: error, hasResponse: state.body != nil, received: received,
@@ -263,12 +214,6 @@ final class Transfer: Sendable {
                 status: outcome.code == .proxyRefused ? end?.proxyStatus : state.status)
         }
         guard let body = state.body else {
-            if let response = response as? HTTPURLResponse, case let head = ResponseHead(response),
-                let refusal = pointless(head)
-            {
-                state.status = head.status
-                return EndFacts(refusal.outcome, status: state.status)
-            }
             return EndFacts(
                 Outcome(.protocolError, "the transfer ended without a response"), status: state.status)
         }
