@@ -1,0 +1,16 @@
+import Synchronization
+import Testing
+
+@testable import SluiceLane
+
+/// What the shim tells of requests.
+@Suite("The progress of a request", .serialized)
+struct RequestProgressTests {
+    @Test("The connection of a lane's 100,000th request costs no more to tell than its first")
+    func tellsForEver() {
+        let count = Atomic(0)
+        RequestProgress.whenConnected { count.add(1, ordering: .relaxed) }
+        for _ in 0..<100_000 { RequestProgress.connected() }
+        #expect(count.load(ordering: .relaxed) == 100_000)
+    }
+}
