@@ -243,6 +243,34 @@ ssize_t cunix_receive(int fd, void *bytes, size_t length, int *fds, size_t *coun
     return n;
 }
 
+ssize_t cunix_receive_bytes(int fd, void *bytes, size_t length, bool *holds_descriptors)
+{
+    // A look first, without room for descriptors: the kernel then says whether there are some, and keeps them.
+    struct iovec piece = {bytes, length};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
+    *holds_descriptors = false;
+    ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
+    if (n <= 0)
+        return n;
+    if (message.msg_flags & MSG_CTRUNC) {
+        *holds_descriptors = true;
+        return 0;
+    }
+    // No more than was seen: more may have come, with descriptors.
+    return recv(fd, bytes, (size_t)n, MSG_DONTWAIT);
+}
+
+bool cunix_has_unread(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+int cunix_set_send_buffer(int fd, int bytes)
+{
+    return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
 int cunix_unreceived_by_peer(int fd)
 {
     int n = 0;

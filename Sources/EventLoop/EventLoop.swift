@@ -54,6 +54,8 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     private var watches: [UInt64: Watch] = [:]
     private var timers = TimerHeap()
     private var nextToken: UInt64 = 1
+    /// How many turns `run` has begun: for those who share out the time of one. Belongs to the loop's thread.
+    public private(set) var turn: UInt64 = 0
     private static let wakeUpToken: UInt64 = 0
 
     /// A loop without a thread; `run` lends it one.
@@ -117,6 +119,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         defer { thread.store(0, ordering: .relaxed) }
         var events = [cunix_event](repeating: cunix_event(), count: 64)
         while drainInbox() {
+            turn &+= 1
             let now = ContinuousClock.now
             let count = cunix_epoll_wait(
                 epoll.rawValue, &events, CInt(events.count), timers.millisecondsToNext(from: now))

@@ -102,13 +102,44 @@ public final class SluiceConnection {
         try job("Cancel", id, deadline: milliseconds)
     }
 
-    /// The caller's jobs (root: everybody's), the oldest first.
+    /// The caller's jobs (root: everybody's), the oldest first. Asks page by page, so it is not of one moment.
     ///
-    /// - Parameter active: only those that have not ended.
+    /// - Parameters:
+    ///   - active: only those that have not ended.
+    ///   - userID: only this user's.
+    ///   - states: only those in one of these states; nil for all.
+    ///   - limit: the first so many; nil for all.
     /// - Throws: `.serviceTrouble`.
-    public func list(active: Bool = false) throws(SluiceError) -> [Job] {
-        let parameters = Ingest.ListParameters(active: active ? true : nil)
-        return try call("List", parameters, as: Ingest.ListReply.self).jobs
+    public func list(
+        active: Bool = false, userID: Int? = nil, states: [JobState]? = nil, limit: Int? = nil
+    ) throws(SluiceError) -> [Job] {
+        var jobs: [Job] = []
+        try eachPage(active: active, userID: userID, states: states, limit: limit) { page in
+            jobs += page
+            return true
+        }
+        return jobs
+    }
+
+    /// The same, page by page as they come.
+    ///
+    /// - Parameter body: gets jobs; returns whether to go on.
+    /// - Throws: `.serviceTrouble`.
+    public func eachPage(
+        active: Bool = false, userID: Int? = nil, states: [JobState]? = nil, limit: Int? = nil,
+        _ body: ([Job]) -> Bool
+    ) throws(SluiceError) {
+        var parameters = Ingest.ListParameters(active: active ? true : nil, userID: userID, states: states)
+        var left = limit ?? .max
+        while left > 0 {
+            // A service of version 0.4 knows nothing of pages: it is asked as it expects, and answers with all.
+            if left < 100 { parameters.limit = left }
+            let reply = try call("List", parameters, as: Ingest.ListReply.self)
+            let jobs = reply.jobs.prefix(left)
+            left -= jobs.count
+            guard body(Array(jobs)), let next = reply.next else { return }
+            parameters.after = next
+        }
     }
 
     /// What the service says about itself.

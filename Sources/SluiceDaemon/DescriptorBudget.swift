@@ -13,6 +13,12 @@ struct DescriptorBudget: Equatable {
     /// The control socket, the process, the account that it has kept, and one in spare.
     static let forLane = 5
 
+    /// What root may have beyond the limits: whoever has to look after the service gets in, whatever others do.
+    static let reservedConnections = 32
+    /// Jobs likewise.
+    static let reservedJobs = 8
+    private static let forRoot = reservedConnections + reservedJobs * forJob + forLane
+
     /// What the kernel allows.
     let limit: Int
 
@@ -41,12 +47,12 @@ struct DescriptorBudget: Equatable {
     }
 
     private func need(jobs: Int, lanes: Int, connections: Int) -> Int {
-        jobs * Self.forJob + lanes * Self.forLane + connections + Self.forItself
+        jobs * Self.forJob + lanes * Self.forLane + connections + Self.forItself + Self.forRoot
     }
 
-    /// Whether there is room for so much.
-    func covers(jobs: Int, lanes: Int, connections: Int) -> Bool {
-        need(jobs: jobs, lanes: lanes, connections: connections) <= limit
+    /// Whether there is room for so much, and for what is kept for root unless it is root who asks.
+    func covers(jobs: Int, lanes: Int, connections: Int, isRoot: Bool = false) -> Bool {
+        need(jobs: jobs, lanes: lanes, connections: connections) - (isRoot ? Self.forRoot : 0) <= limit
     }
 
     /// Whether there is room for all that the settings allow.

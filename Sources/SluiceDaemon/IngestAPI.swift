@@ -91,11 +91,8 @@ final class IngestAPI {
         try handle("Wait") { [unowned self] call in wait(call, for: try job(call)) }
         try handle("Watch") { [unowned self] in try watch($0) }
         try handle("List") { [unowned self] call in
-            let isActive = try call.parameters(as: Ingest.ListParameters.self).active ?? false
-            let user = call.peer.userID
-            let jobs = scheduler.jobs
-            call.reply(
-                Ingest.ListReply(jobs: isActive ? jobs.visibleActive(to: user) : jobs.visible(to: user)))
+            let page = scheduler.jobs.page(try selection(call))
+            call.reply(Ingest.ListReply(jobs: page.jobs, next: page.next))
         }
         try handle("Show") { [unowned self] call in
             call.reply(Ingest.JobReply(job: try job(call).snapshot()))
@@ -123,10 +120,32 @@ final class IngestAPI {
         try find(call.parameters(as: Ingest.JobParameters.self).id, call)
     }
 
+    private func selection(_ call: VarlinkCall) throws -> JobSelection {
+        let parameters = try call.parameters(as: Ingest.ListParameters.self)
+        var selection = JobSelection(asker: call.peer.userID)
+        if let id = parameters.userID {
+            guard let user = UInt32(exactly: id) else {
+                throw VarlinkServiceError.invalidParameter("userID")
+            }
+            selection.userID = user
+        }
+        if let limit = parameters.limit {
+            guard JobSelection.limits.contains(limit) else {
+                throw VarlinkServiceError.invalidParameter("limit")
+            }
+            selection.limit = limit
+        }
+        selection.activeOnly = parameters.active ?? false
+        selection.states = parameters.states.map(Set.init)
+        selection.after = parameters.after ?? -1
+        return selection
+    }
+
     /// A job of somebody else does not exist, as far as a user can tell.
     private func find(_ id: String, _ call: VarlinkCall) throws(IngestError) -> KnownJob {
         guard let job = scheduler.jobs.find(id, for: call.peer.userID) else {
-            throw .noSuchJob(String(id.prefix(64)))
+            // Whatever was sent, and no more of it than an id may have.
+            throw .noSuchJob(String(decoding: id.utf8.prefix(64), as: UTF8.self))
         }
         return job
     }
@@ -178,14 +197,17 @@ final class IngestAPI {
     private func admit(_ peer: PeerCredentials) throws(IngestError) {
         if isStopping { throw .stopping }
         let jobs = scheduler.jobs
-        guard jobs.activeCount < settings.limits.jobs else { throw .tooManyJobs(settings.limits.jobs) }
+        let reserve = peer.userID == 0 ? DescriptorBudget.reservedJobs : 0
+        guard jobs.activeCount < settings.limits.jobs + reserve else {
+            throw .tooManyJobs(settings.limits.jobs)
+        }
         guard jobs.activeCount(of: peer.userID) < settings.limits.jobsPerUser else {
             throw .tooManyJobs(settings.limits.jobsPerUser)
         }
         guard
             descriptors.covers(
                 jobs: jobs.activeCount + 1, lanes: scheduler.pool.count + 1,
-                connections: service?.connectionCount ?? 0)
+                connections: service?.connectionCount ?? 0, isRoot: peer.userID == 0)
         else {
             throw .resourcesExhausted(
                 "it may have \(descriptors.limit) open files (LimitNOFILE=), and needs them for what it has")

@@ -1,3 +1,4 @@
+internal import CUnix
 public import EventLoop
 public import Logging
 public import SluiceCore
@@ -133,6 +134,12 @@ public actor IngestDaemon {
         service.onAcceptFailure = { [log] errno in
             log.trouble(.acceptFailed, "no connection can be accepted", "\(errno)")
         }
+        service.onMemoryFreed = { cunix_give_memory_back() }
+        let disposal = SocketDisposal(
+            loop: loop, executable: configuration.laneExecutable,
+            environment: configuration.laneEnvironment, log: log)
+        service.onUnreadSocket = { disposal.take($0) }
+        scheduler.onForeignSocket = { [unowned service] in service.letGo(of: $0) }
         let api = IngestAPI(
             scheduler: scheduler, subscriptions: subscriptions, descriptors: descriptors, settings: settings,
             log: log)
@@ -287,7 +294,11 @@ public actor IngestDaemon {
         limits.maximumConnections = descriptors.connections(settings)
         limits.maximumConnectionsPerUser = descriptors.connectionsPerUser(settings)
         limits.maximumMessageSize = 256 << 10
+        limits.maximumValuesPerMessage = 1024
         limits.maximumUnreadReplyBytes = 16 << 20
+        limits.reservedConnections = DescriptorBudget.reservedConnections
+        // No method takes one.
+        limits.maximumDescriptorsPerMessage = 0
         limits.overloadError = IngestError.tooManyConnections(limit: limits.maximumConnections)
         limits.userOverloadError = IngestError.tooManyConnections(limit: limits.maximumConnectionsPerUser)
         return limits

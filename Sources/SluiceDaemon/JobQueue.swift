@@ -37,6 +37,14 @@ struct JobQueue {
         return nil
     }
 
+    /// Has this user be the next, if it has a job that waits.
+    mutating func prefer(_ user: UInt32) -> Bool {
+        guard lines[user] != nil else { return false }
+        turns.removeAll { $0 == user }
+        turns.prepend(user)
+        return next()?.owner.userID == user
+    }
+
     /// Takes out the job that `next` gave; it is the next user's turn.
     mutating func removeNext() {
         guard let user = turns.first, let job = lines[user]?.jobs.first else { return }

@@ -20,16 +20,23 @@ enum KnownJob {
 
 /// All jobs that the service knows: those that have not ended, and as many of the others as it may remember.
 struct JobTable {
-    private struct Ended {
+    /// A job's place among all.
+    private struct Entry {
         var sequence: Int
-        var job: Job
+        var id: String
     }
+
+    /// What ended jobs of one user may take besides their number, in bytes: a job has a URL, which may be long.
+    static let rememberedBytesPerUser = 4 << 20
 
     private var active: [String: JobRecord] = [:]
     private var activeCounts: [UInt32: Int] = [:]
-    private var ended: [String: Ended] = [:]
+    private var ended: [String: Job] = [:]
     /// The ended ones of each user, the oldest first.
     private var endedOrder: [UInt32: FIFO<String>] = [:]
+    private var endedBytes: [UInt32: Int] = [:]
+    /// The jobs of each user, by sequence; with some that have been forgotten.
+    private var order: [UInt32: [Entry]] = [:]
     private var created = 0
 
     /// Jobs that have not ended.
@@ -57,27 +64,90 @@ struct JobTable {
         created += 1
         active[job.id] = job
         activeCounts[job.owner.userID, default: 0] += 1
+        note(job.id, job.sequence, of: job.owner.userID)
+    }
+
+    /// Whether a text could be an id. To look any other one up may cost very much: strings are compared in a normal form.
+    static func isID(_ text: String) -> Bool {
+        text.utf8.count <= 32 && text.utf8.allSatisfy { $0 < 0x80 }
     }
 
     /// The job of this id, if this user may know of it.
     func find(_ id: String, for userID: UInt32) -> KnownJob? {
+        guard Self.isID(id) else { return nil }
         if let job = active[id] { return userID == 0 || job.owner.userID == userID ? .active(job) : nil }
-        guard let job = ended[id]?.job else { return nil }
+        guard let job = ended[id] else { return nil }
         return userID == 0 || job.userID == Int(userID) ? .ended(job) : nil
     }
 
-    /// What a user may see, the oldest first.
-    func visible(to userID: UInt32) -> [Job] {
-        var jobs = active(visibleTo: userID).map { (sequence: $0.sequence, job: $0.snapshot()) }
-        for entry in ended.values where userID == 0 || entry.job.userID == Int(userID) {
-            jobs.append((entry.sequence, entry.job))
+    /// A part of what a user may see, the oldest first.
+    ///
+    /// Costs as much as the page is long, whatever there is besides: at most `maximumScan` jobs are looked at.
+    func page(_ selection: JobSelection) -> JobPage {
+        var lines = selection.users(among: order.keys).map { user in
+            (
+                entries: order[user] ?? [],
+                index: Self.firstIndex(in: order[user] ?? [], after: selection.after)
+            )
         }
-        return jobs.sorted { $0.sequence < $1.sequence }.map(\.job)
+        var page = JobPage()
+        var bytes = 0
+        for _ in 0..<JobSelection.maximumScan {
+            var oldest: Int?
+            for (number, line) in lines.enumerated() where line.index < line.entries.count {
+                if let other = oldest,
+                    lines[other].entries[lines[other].index].sequence
+                        < line.entries[line.index].sequence
+                {
+                    continue
+                }
+                oldest = number
+            }
+            guard let oldest else {
+                page.next = nil
+                return page
+            }
+            let entry = lines[oldest].entries[lines[oldest].index]
+            guard page.jobs.count < selection.limit, bytes < JobSelection.maximumBytes else { return page }
+            lines[oldest].index += 1
+            page.next = entry.sequence
+            guard let job = job(entry, selection) else { continue }
+            bytes += job.weight
+            page.jobs.append(job)
+        }
+        return page
     }
 
-    /// What a user may see and has not ended, the oldest first.
-    func visibleActive(to userID: UInt32) -> [Job] {
-        active(visibleTo: userID).sorted { $0.sequence < $1.sequence }.map { $0.snapshot() }
+    private func job(_ entry: Entry, _ selection: JobSelection) -> Job? {
+        let job: Job
+        if let record = active[entry.id] {
+            if let states = selection.states, !states.contains(record.machine.publicState) { return nil }
+            return record.snapshot()
+        } else if !selection.activeOnly, let ended = ended[entry.id] {
+            job = ended
+        } else {
+            return nil
+        }
+        return selection.states?.contains(job.state) ?? true ? job : nil
+    }
+
+    /// The first entry behind a sequence number, by bisection.
+    private static func firstIndex(in entries: [Entry], after sequence: Int) -> Int {
+        var (low, high) = (0, entries.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if entries[middle].sequence <= sequence { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// Adds to the list of a user's jobs. What has been forgotten stays in it until that is half of it.
+    private mutating func note(_ id: String, _ sequence: Int, of user: UInt32) {
+        order[user, default: []].append(Entry(sequence: sequence, id: id))
+        let known = activeCounts[user, default: 0] + (endedOrder[user]?.count ?? 0)
+        if let count = order[user]?.count, count > 64 + 2 * known {
+            order[user]?.removeAll { active[$0.id] == nil && ended[$0.id] == nil }
+        }
     }
 
     /// Those that have not ended.
@@ -100,22 +170,26 @@ struct JobTable {
         active[job.id] = nil
         activeCounts[user, default: 1] -= 1
         if activeCounts[user] == 0 { activeCounts[user] = nil }
-        remember(snapshot, sequence: job.sequence, limit: limit)
+        remember(snapshot, of: user, limit: limit)
     }
 
     /// A job had ended before the service was started.
     mutating func remember(_ job: Job, limit: Int) {
-        remember(job, sequence: created, limit: limit)
-        created += 1
-    }
-
-    private mutating func remember(_ job: Job, sequence: Int, limit: Int) {
         // Our own user ids are 32 bits wide; a file may say anything.
         let user = UInt32(truncatingIfNeeded: job.userID)
-        ended[job.id] = Ended(sequence: sequence, job: job)
+        note(job.id, created, of: user)
+        created += 1
+        remember(job, of: user, limit: limit)
+    }
+
+    private mutating func remember(_ job: Job, of user: UInt32, limit: Int) {
+        ended[job.id] = job
         endedOrder[user, default: FIFO()].append(job.id)
-        while let count = endedOrder[user]?.count, count > limit, let oldest = endedOrder[user]?.first {
-            ended[oldest] = nil
+        endedBytes[user, default: 0] += job.weight
+        while let count = endedOrder[user]?.count, let oldest = endedOrder[user]?.first,
+            count > limit || endedBytes[user, default: 0] > Self.rememberedBytesPerUser
+        {
+            endedBytes[user, default: 0] -= ended.removeValue(forKey: oldest)?.weight ?? 0
             endedOrder[user]?.removeFirst()
         }
     }

@@ -155,6 +155,25 @@ final class LanePool {
         return nil
     }
 
+    /// Whether all lanes are taken, and root has none: then it may have one more.
+    var keepsReserve: Bool {
+        !isClosed && live.count >= settings.maximum && live.count <= settings.maximum + 1
+            && live.count { $0.activity != .starting && $0.affinity?.userID == 0 } == 0
+    }
+
+    /// Takes the lane that is kept for root, or starts it: then `available` will come.
+    func takeReserved(origin: Origin) -> LaneProcess? {
+        let own = live.filter { $0.affinity?.userID == 0 }
+        if let lane = own.first(where: { if case .idle = $0.activity { true } else { false } }) {
+            lane.activity = .busy
+            lane.affinity = LaneProcess.Affinity(userID: 0, origin: origin)
+            return lane
+        }
+        guard own.isEmpty, live.count == settings.maximum else { return nil }
+        _ = startOne(for: LaneProcess.Affinity(userID: 0, origin: origin))
+        return nil
+    }
+
     /// A lane that could not be given its order, or has ended it.
     func giveBack(_ lane: LaneProcess) {
         guard !lane.hasEnded else { return }
@@ -201,13 +220,14 @@ final class LanePool {
         scheduleIdleCheck()
     }
 
-    private func startOne() -> Bool {
+    private func startOne(for affinity: LaneProcess.Affinity? = nil) -> Bool {
         guard pause == nil, !isStopping else { return false }
         do {
             let lane = try LaneProcess(
                 executable: executable, environment: environment, loop: loop,
                 onReport: { [weak self] lane, report in self?.heard(lane, report) },
                 onExit: { [weak self] lane, exit in self?.ended(lane, exit) })
+            lane.affinity = affinity
             lanes[ObjectIdentifier(lane)] = lane
             starts += 1
             loop.after(Self.startTime) { [weak lane] in

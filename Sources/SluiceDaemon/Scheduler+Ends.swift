@@ -153,6 +153,7 @@ extension Scheduler {
         job.ended = ended
         // The outcome is safe before the consumer can see an end of file and ask for it.
         store.finished(job, ended)
+        if !job.sinkIsPipe, let socket = job.sink.take() { onForeignSocket?(socket) }
         job.sink = nil
         jobs.ended(job, as: ended.job, remember: settings.limits.rememberedJobsPerUser)
         log.finished(job, settled)

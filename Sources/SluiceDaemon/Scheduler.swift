@@ -16,6 +16,8 @@ final class Scheduler {
     var onWarm: () -> Void = {}
     /// No lane can be started, and none ever was.
     var onNeverWarm: (String) -> Void = { _ in }
+    /// Gets a client's connection that was a job's sink: to be closed as the others are.
+    var onForeignSocket: ((consuming OwnedDescriptor) -> Void)?
 
     var jobs = JobTable()
     var totals = Ingest.JobCounts()
@@ -94,7 +96,10 @@ final class Scheduler {
 
     /// Puts a job at the end of the queue, with the place its body goes to.
     func enqueue(_ job: JobRecord, sink: consuming OwnedDescriptor, isPipe: Bool) {
-        guard job.machine.outcome == nil else { return }
+        guard job.machine.outcome == nil else {
+            if !isPipe { onForeignSocket?(sink) }
+            return
+        }
         accept(job, sink: sink, isPipe: isPipe)
         if let limit = job.request.timeouts.deadline {
             job.deadlineUptimeUsec = job.createdUptimeUsec + Int(limit * 1e6)
@@ -217,10 +222,16 @@ final class Scheduler {
         while let job = queue.next() {
             guard
                 let lane = pool.take(userID: job.owner.userID, origin: job.origin, waiting: queue.count)
-            else { return }
+            else { break }
             queue.removeNext()
             run(job, in: lane)
         }
+        // What is kept for root.
+        guard pool.keepsReserve, queue.prefer(0), let job = queue.next(),
+            let lane = pool.takeReserved(origin: job.origin)
+        else { return }
+        queue.removeNext()
+        run(job, in: lane)
     }
 
     private func run(_ job: JobRecord, in lane: LaneProcess) {

@@ -151,8 +151,16 @@ extension Ingest {
         method Watch(id: ?string, intervalSeconds: ?float) -> (job: Job)
 
         # The caller's jobs, oldest first: those that have not ended and, unless active is true, as many of the others as
-        # the service remembers.
-        method List(active: ?bool) -> (jobs: []Job)
+        # the service remembers; only those of one user, or in some states, where that is asked for. They come in pages of
+        # at most limit (1 to 500; 100 if left out), which may have fewer: next is there as long as there is more, and is
+        # what after has to be for the next page.
+        method List(
+          active: ?bool,
+          userID: ?int,
+          states: ?[]State,
+          limit: ?int,
+          after: ?int
+        ) -> (jobs: []Job, next: ?int)
 
         # One job.
         method Show(id: string) -> (job: Job)

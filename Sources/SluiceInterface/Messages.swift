@@ -234,10 +234,25 @@ public enum Ingest {
     public struct ListParameters: Codable, Sendable, Equatable {
         /// Only jobs that have not ended.
         public var active: Bool?
+        /// Only jobs of this user.
+        public var userID: Int?
+        /// Only jobs in one of these states.
+        public var states: [JobState]?
+        /// At most so many in one reply.
+        public var limit: Int?
+        /// Go on behind a page: its `next`.
+        public var after: Int?
 
         /// Asks for all jobs, or for those that have not ended.
-        public init(active: Bool? = nil) {
+        public init(
+            active: Bool? = nil, userID: Int? = nil, states: [JobState]? = nil, limit: Int? = nil,
+            after: Int? = nil
+        ) {
             self.active = active
+            self.userID = userID
+            self.states = states
+            self.limit = limit
+            self.after = after
         }
     }
 
@@ -245,10 +260,13 @@ public enum Ingest {
     public struct ListReply: Codable, Sendable, Equatable {
         /// The oldest first.
         public var jobs: [Job]
+        /// Where the next page begins; nil for the last one.
+        public var next: Int?
 
         /// A reply.
-        public init(jobs: [Job]) {
+        public init(jobs: [Job], next: Int? = nil) {
             self.jobs = jobs
+            self.next = next
         }
     }
 

@@ -85,6 +85,47 @@ public enum SocketMessage {
         try valueOrErrno(cunix_unreceived_by_peer(socket.rawValue)) == 0
     }
 
+    /// What `receiveBytes` found.
+    public enum Bytes: Sendable, Equatable {
+        /// So many were received; 0 means that the peer has closed.
+        case received(Int)
+        /// Next is something with descriptors, which stays where it is.
+        case descriptorsWait
+    }
+
+    /// Receives bytes of a stream, and never a descriptor.
+    ///
+    /// To receive a descriptor is to have to close it, and close(2) waits for as long as its sender likes: of a TCP socket with
+    /// SO_LINGER and unsent data, of a file on a FUSE that does not answer. Nor may such bytes be dropped by whoever must not
+    /// wait, since the kernel closes what came with them.
+    ///
+    /// - Throws: `Errno.connectionReset`, `Errno.wouldBlock`.
+    public static func receiveBytes(
+        into buffer: UnsafeMutableRawBufferPointer, from socket: borrowing OwnedDescriptor
+    ) throws(Errno) -> Bytes {
+        var holdsDescriptors = false
+        while true {
+            let received = cunix_receive_bytes(
+                socket.rawValue, buffer.baseAddress, buffer.count, &holdsDescriptors)
+            if received < 0, errno == EINTR { continue }
+            let count = Int(try valueOrErrno(received))
+            return holdsDescriptors ? .descriptorsWait : .received(count)
+        }
+    }
+
+    /// Whether a stream socket has bytes that were not received: descriptors may be among them.
+    public static func hasUnread(_ socket: borrowing OwnedDescriptor) -> Bool {
+        cunix_has_unread(socket.rawValue)
+    }
+
+    /// Limits what the kernel keeps of what a socket has sent and its peer has not received (`socket(7)`, SO_SNDBUF).
+    ///
+    /// - Parameter bytes: the kernel takes twice as much, for what it needs beside them.
+    public static func limitUnreceived(_ bytes: Int, of socket: borrowing OwnedDescriptor) {
+        // Fails for what is no socket alone.
+        _ = cunix_set_send_buffer(socket.rawValue, CInt(clamping: bytes))
+    }
+
     /// Receives what is there: part of a stream, or one packet.
     ///
     /// - Parameter dontWait: fail with `Errno.wouldBlock` rather than wait, whatever O_NONBLOCK says.

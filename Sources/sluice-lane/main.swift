@@ -41,8 +41,20 @@ func checkShim() -> Never {
     exit(0)
 }
 
+/// Ends as soon as the daemon has closed the other end of the control socket, with what the daemon has sent by then and
+/// nobody has received: sockets that are not to be closed where somebody waits (`SocketDisposal`).
+func discard() -> Never {
+    var control = pollfd(fd: 3, events: 0, revents: 0)
+    while control.revents & Int16(POLLHUP | POLLERR | POLLNVAL) == 0 {
+        guard poll(&control, 1, -1) >= 0 || errno == EINTR else { break }
+    }
+    _exit(0)
+}
+
 if CommandLine.arguments.dropFirst() == ["--check-shim"] {
     checkShim()
+} else if CommandLine.arguments.dropFirst() == ["--discard"] {
+    discard()
 } else {
     serve()
 }

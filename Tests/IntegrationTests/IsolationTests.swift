@@ -32,7 +32,9 @@ extension Integration {
             arguments: Unprivileged.isAvailable ? [true, false] : [false])
         func sixtyFive(unprivileged: Bool) throws {
             let nginx = try Nginx()
-            let service = try TestService("gate.stalled_after_seconds = 0.2", unprivileged: unprivileged)
+            let service = try TestService(
+                // On a slow machine the measuring takes longer than consumers are waited for.
+                "gate.stalled_after_seconds = 0.2\nparking.after_seconds = 3600", unprivileged: unprivileged)
             let size = 256 << 20
             let path = try nginx.serve("file", Self.pattern, count: size)
             let first = try speed(service, nginx.httpURL(path), size: size)

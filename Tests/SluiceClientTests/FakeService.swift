@@ -155,9 +155,13 @@ final class FakeService: Sendable {
             }
             try service.handle(name("Cancel")) { [unowned self] in try cancel($0) }
             try service.handle(name("List")) { [unowned self] call in
-                let isActive = try call.parameters(as: Ingest.ListParameters.self).active ?? false
-                let all = jobs.all.map(\.job)
-                call.reply(Ingest.ListReply(jobs: isActive ? all.filter { $0.outcome == nil } : all))
+                let asked = try call.parameters(as: Ingest.ListParameters.self)
+                let all = jobs.all.map(\.job).filter { asked.active != true || $0.outcome == nil }
+                // Pages of two, so that whoever asks has to ask for the next.
+                let first = min(asked.after ?? 0, all.count)
+                let last = min(first + min(asked.limit ?? 2, 2), all.count)
+                call.reply(
+                    Ingest.ListReply(jobs: Array(all[first..<last]), next: last < all.count ? last : nil))
             }
             try service.handle(name("Status")) { call in
                 call.reply(

@@ -129,7 +129,9 @@ struct DescriptionTests {
         try agrees(
             Ingest.WatchParameters(id: "a", intervalSeconds: 0.5), interface.methods["Watch"]?.parameters)
         try agrees(Ingest.WatchParameters(), interface.methods["Watch"]?.parameters, isFull: false)
-        try agrees(Ingest.ListParameters(active: true), interface.methods["List"]?.parameters)
+        try agrees(
+            Ingest.ListParameters(active: true, userID: 7, states: [.failed], limit: 1, after: 2),
+            interface.methods["List"]?.parameters)
         try agrees(Ingest.ListParameters(), interface.methods["List"]?.parameters, isFull: false)
         for name in ["Status", "Metrics"] { #expect(interface.methods[name]?.parameters.isEmpty == true) }
     }
@@ -143,7 +145,10 @@ struct DescriptionTests {
         for name in ["Wait", "Watch", "Show", "Cancel"] {
             try agrees(Ingest.JobReply(job: Self.job()), interface.methods[name]?.replies)
         }
-        try agrees(Ingest.ListReply(jobs: [Self.job(), Self.job()]), interface.methods["List"]?.replies)
+        try agrees(
+            Ingest.ListReply(jobs: [Self.job(), Self.job()], next: 1), interface.methods["List"]?.replies)
+        try agrees(
+            Ingest.ListReply(jobs: [Self.job()]), interface.methods["List"]?.replies, isFull: false)
         try agrees(
             Ingest.StatusReply(
                 version: "1", processID: 1, startedUsec: 1, status: "idle", jobs: Ingest.JobCounts(),

@@ -96,12 +96,6 @@ import UnixSockets
         #expect(decoder.isEmpty)
     }
 
-    @Test("counts brackets, but not those in strings")
-    func depth() {
-        #expect(MessageCoding.depth(of: Array(#"{"a": ["]]}{[\"[", {}]}"#.utf8)) == 3)
-        #expect(MessageCoding.depth(of: Array(#""\\" [[]]"#.utf8)) == 2)
-    }
-
     @Test("keeps every JSON value as it is")
     func values() throws {
         let value: JSONValue = [

@@ -106,6 +106,13 @@ ssize_t cunix_send(int fd, const void *bytes, size_t length, const int *fds, siz
 // descriptors.
 ssize_t cunix_receive(int fd, void *bytes, size_t length, int *fds, size_t *count,
                       bool *truncated, bool dont_wait);
+// Receives bytes of a stream without waiting, up to those that descriptors came
+// with: these and all behind them stay where they are, *holds_descriptors says
+// so, and 0 is returned where nothing is before them.
+ssize_t cunix_receive_bytes(int fd, void *bytes, size_t length, bool *holds_descriptors);
+// Whether a stream has bytes that were not received.
+bool cunix_has_unread(int fd);
+int cunix_set_send_buffer(int fd, int bytes);  // SO_SNDBUF
 // ioctl SIOCOUTQ: 0 once the peer of a Unix-domain stream socket has received
 // all that was sent, else something greater (memory, not bytes); -1 with errno.
 int cunix_unreceived_by_peer(int fd);

@@ -7,9 +7,19 @@ public enum JobTable {
     /// - Parameters:
     ///   - nowUsec: now, in µs since 1970, as the jobs' own times.
     ///   - width: of the terminal; nil cuts nothing.
-    public static func render(_ jobs: [Job], nowUsec: Int, width: Int? = nil) -> String {
+    ///   - userName: names the user of a job, for a column of its own; nil for none.
+    public static func render(
+        _ jobs: [Job], nowUsec: Int, width: Int? = nil, userName: ((Int) -> String)? = nil
+    ) -> String {
         var rows = [["ID", "STATE", "BYTES", "SIZE", "RATE", "AGE", "URL"]]
         for job in jobs { rows.append(row(job, nowUsec)) }
+        if let userName {
+            // Before the URL, which is cut at the end.
+            rows[0].insert("USER", at: 6)
+            for (index, job) in jobs.enumerated() {
+                rows[index + 1].insert(Terminal.printable(userName(job.userID)), at: 6)
+            }
+        }
         let columns = rows[0].count
         let widths = (0..<columns).map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { row in

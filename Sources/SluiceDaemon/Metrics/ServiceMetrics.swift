@@ -25,7 +25,7 @@ enum Refusal: String, CaseIterable {
         case .tooManyConnectionsOfUser: self = .tooManyConnectionsOfUser
         case .messageTooLarge: self = .messageTooLarge
         case .tooManyDescriptors: self = .tooManyDescriptors
-        case .malformedMessage: self = .malformedMessage
+        case .malformedMessage, .tooManyValues, .unsafeText: self = .malformedMessage
         case .unfinishedMessage: self = .unfinishedMessage
         case .unreadReplies, .unreadAtClose: self = .unreadReplies
         }

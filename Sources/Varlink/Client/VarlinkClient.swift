@@ -218,6 +218,7 @@ public final class VarlinkClient {
 
     private func reply(from message: IncomingMessage) throws(VarlinkClientError) -> VarlinkReply {
         do {
+            try MessageScan.check(message.bytes)
             let head = try MessageCoding.decode(ReplyHead.self, from: message.bytes)
             guard let name = head.error else {
                 return VarlinkReply(message, continues: head.continues ?? false)

@@ -114,9 +114,6 @@ public struct NoParameters: Codable, Sendable, Equatable {
 }
 
 enum MessageCoding {
-    /// How deep arrays and objects may be nested in a message. The decoder recurses; a peer must not choose how deep.
-    static let maximumDepth = 64
-
     /// The JSON of a value.
     ///
     /// - Throws: `EncodingError`, for instance for a number that is not finite.
@@ -134,46 +131,15 @@ enum MessageCoding {
         try encode(envelope) + [0]
     }
 
-    /// - Throws: `DecodingError`, also for a text that is nested too deeply.
+    /// Decodes bytes that have passed `MessageScan`.
+    ///
+    /// - Throws: `DecodingError`.
     static func decode<Envelope: Decodable>(
         _ type: Envelope.Type, from bytes: [UInt8], declaration: Declaration? = nil
     ) throws -> Envelope {
-        guard depth(of: bytes) <= maximumDepth else {
-            throw DecodingError.dataCorrupted(
-                .init(codingPath: [], debugDescription: "nested more than \(maximumDepth) deep"))
-        }
         let decoder = JSONDecoder()
         if let declaration { decoder.userInfo[Declaration.key] = declaration }
         return try decoder.decode(type, from: Data(bytes))
-    }
-
-    /// How deep brackets are nested outside of strings. Exact for valid JSON, and no less for what is not.
-    static func depth(of bytes: [UInt8]) -> Int {
-        var depth = 0
-        var deepest = 0
-        var isInString = false
-        var isEscaped = false
-        for byte in bytes {
-            if isInString {
-                if isEscaped {
-                    isEscaped = false
-                } else if byte == UInt8(ascii: "\\") {
-                    isEscaped = true
-                } else if byte == UInt8(ascii: "\"") {
-                    isInString = false
-                }
-                continue
-            }
-            switch byte {
-            case UInt8(ascii: "\""): isInString = true
-            case UInt8(ascii: "["), UInt8(ascii: "{"):
-                depth += 1
-                deepest = max(deepest, depth)
-            case UInt8(ascii: "]"), UInt8(ascii: "}"): depth -= 1
-            default: break
-            }
-        }
-        return deepest
     }
 
     /// Where a message could not be decoded: the dotted path of the field, without the envelope's `parameters`.

@@ -73,6 +73,9 @@ struct MessageDecoder {
     /// Whether bytes wait, be they a part of a message or more.
     var isEmpty: Bool { head == buffer.count }
 
+    /// The memory that is taken, in bytes.
+    var capacity: Int { buffer.capacity > Self.idleCapacity ? buffer.capacity : 0 }
+
     /// Takes what one `recvmsg` has brought.
     mutating func append(
         _ bytes: UnsafeRawBufferPointer, descriptors: consuming ReceivedDescriptors = ReceivedDescriptors()

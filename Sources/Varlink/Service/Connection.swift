@@ -39,18 +39,21 @@ final class Connection {
     private weak var call: VarlinkCall?
     private var closesAfterCall = false
     private var peerHasFinished = false
+    private var peerHasGone = false
     /// Whether its calls wait until this client, or another one of the same user, has read replies.
     private var isHeldBack = false
+    /// Whether its bytes wait until other calls of the same user are whole.
+    private var isStarved = false
+    /// A whole call that is not carried out yet.
+    private var next: IncomingMessage?
+    private var waitsForTurn = false
+    private var hasTurn = false
     /// The unsent bytes that the service knows of.
     private var reportedBytes = 0
+    /// The bytes of unfinished calls that the service knows of.
+    private var reportedCapacity = 0
     /// When the client last took something of what waits.
     private(set) var lastProgress = ContinuousClock.now
-    /// As many calls of one client are carried out before the others have their turn, and none after so long. (Calls that are
-    /// answered at once, and oneway ones, can be several.)
-    private static let messagesPerTurn = 16
-    private static let turnTime = Duration.milliseconds(2)
-
-    private var mayHaveMore = false
     private var isAdvancing = false
     private var isAdvanceScheduled = false
     private var socketIsFull = false
@@ -58,6 +61,9 @@ final class Connection {
     private var flushTimer: Timer?
     private var receptionTimer: Timer?
     private var receptionDelay = Connection.firstReceptionDelay
+
+    /// What is received where the user has no more room, in bytes: enough for a small call.
+    private static let smallPiece = 4096
 
     /// How soon to look whether the client has received what is before a reply with descriptors; doubles each time.
     private static let firstReceptionDelay = Duration.milliseconds(1)
@@ -140,7 +146,19 @@ final class Connection {
         var queue = ReplyQueue()
         queue.append(Self.encode(error), descriptors: nil)
         _ = queue.send(to: socket)
+        abandon()
+    }
+
+    /// Ends a connection that was never started.
+    func abandon() {
         phase = .ended
+        closeSocket()
+    }
+
+    private func closeSocket() {
+        var closed = OwnedDescriptor(adopting: -1)
+        swap(&closed, &socket)
+        service.letGo(of: closed)
     }
 
     private static func encode(_ error: some VarlinkErrorProtocol) -> [UInt8] {
@@ -158,8 +176,12 @@ final class Connection {
         let isGone = !readiness.isDisjoint(with: [.failed, .hungUp])
         switch phase {
         case .reading:
-            // Also from a client that has gone: it may have left oneway calls. Not where it has not read its replies.
-            if isGone, isHeldBack {
+            if isGone { peerHasGone = true }
+            // Also from a client that has gone: it may have left oneway calls. Not where it has not read its replies, or has
+            // begun a call.
+            if waitsForTurn {
+                break
+            } else if isGone, isHeldBack || isStarved {
                 fail(nil)
             } else if isGone || !readiness.isDisjoint(with: [.readable, .peerFinished]) {
                 receive()
@@ -174,12 +196,51 @@ final class Connection {
     }
 
     private func receive() {
-        let discards = if case .closing = phase { true } else { false }
+        if case .closing = phase { return discard() }
+        // One whose call is not whole waits; a small one gets through.
+        isStarved = !decoder.isEmpty && !service.mayReceive(self)
+        if isStarved { return }
+        let room = decoder.isEmpty && !service.mayReceive(self) ? Self.smallPiece : Int.max
+        if service.limits.maximumDescriptorsPerMessage == 0 { receiveBytes(room) } else { receiveMessage() }
+        reportUnfinished()
+    }
+
+    /// A client that still sends what nobody reads: until it closes, or for as long as the timer says.
+    private func discard() {
+        do {
+            switch try SocketMessage.receiveBytes(into: service.scratch.buffer, from: socket) {
+            case .received(0): peerHasFinished = true
+            case .received: break
+            // It may have closed as well, or not: the answer is sent, and what is left is not for us to look at.
+            case .descriptorsWait: peerHasFinished = true
+            }
+        } catch {
+            if error != .wouldBlock { fail(nil) }
+        }
+    }
+
+    private func receiveBytes(_ room: Int) {
+        let buffer = UnsafeMutableRawBufferPointer(rebasing: service.scratch.buffer.prefix(room))
+        do {
+            switch try SocketMessage.receiveBytes(into: buffer, from: socket) {
+            case .descriptorsWait:
+                reject(.tooManyDescriptors)
+            case .received(let count):
+                if count == 0 { peerHasFinished = true }
+                try decoder.append(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
+            }
+        } catch let error as Errno {
+            if error != .wouldBlock { fail(nil) }
+        } catch {
+            reject(.tooManyDescriptors)
+        }
+    }
+
+    private func receiveMessage() {
         do {
             let scratch = service.scratch
             var message = try SocketMessage.receive(into: scratch.buffer, from: socket, dontWait: true)
             if message.count == 0 { peerHasFinished = true }
-            if discards { return }
             if message.isTruncated { return reject(.tooManyDescriptors) }
             var descriptors = ReceivedDescriptors()
             swap(&descriptors, &message.descriptors)
@@ -213,10 +274,6 @@ final class Connection {
         }
         isAdvancing = false
         updateWatch()
-        if mayHaveMore {
-            mayHaveMore = false
-            scheduleAdvance()
-        }
     }
 
     private func scheduleAdvance() {
@@ -230,25 +287,28 @@ final class Connection {
 
     private func process() {
         do {
-            var turn = Self.messagesPerTurn
-            let end = ContinuousClock.now + Self.turnTime
             isHeldBack = false
-            while case .reading = phase {
+            while case .reading = phase, !waitsForTurn {
                 isHeldBack = !mayTakeCall()
-                guard !isHeldBack, let message = try decoder.next() else { break }
+                if isHeldBack { break }
+                if next == nil { next = try decoder.next() }
+                guard let message = next else { break }
                 messageTimer?.cancel()
                 messageTimer = nil
-                dispatch(message)
-                turn -= 1
-                if turn == 0 || ContinuousClock.now > end {
-                    mayHaveMore = true
+                guard hasTurn || service.mayCarryOutCall(self) else {
+                    waitsForTurn = true
                     break
                 }
+                hasTurn = false
+                next = nil
+                dispatch(message)
             }
+            hasTurn = false
         } catch {
             reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)
         }
-        guard case .reading = phase, !mayHaveMore, !isHeldBack else { return }
+        reportUnfinished()
+        guard case .reading = phase, !waitsForTurn, !isHeldBack else { return }
         if peerHasFinished {
             // What is left is half a call that will never be whole.
             phase = .closing(lingers: false)
@@ -275,9 +335,17 @@ final class Connection {
         return service.mayTakeCall(self)
     }
 
-    /// Takes calls again, after `VarlinkService.mayTakeCall` had held them back.
+    /// Goes on, after `VarlinkService.mayTakeCall` or `mayReceive` had held it back.
     func resume() {
+        isStarved = false
         scheduleAdvance()
+    }
+
+    /// Carries out one call, which has waited for that.
+    func takeTurn() {
+        waitsForTurn = false
+        hasTurn = true
+        advance()
     }
 
     /// Drops a client that has read nothing of what waits for it since then.
@@ -289,11 +357,18 @@ final class Connection {
     private func dispatch(_ message: IncomingMessage) {
         let head: CallHead
         do {
+            try MessageScan.check(
+                message.bytes, maximumValues: service.limits.maximumValuesPerMessage)
             head = try MessageCoding.decode(CallHead.self, from: message.bytes)
+        } catch MessageScan.Fault.tooManyValues {
+            return reject(.tooManyValues)
+        } catch MessageScan.Fault.combiningCharacters(let field) {
+            return reject(.unsafeText(field: field))
         } catch {
             let field = (error as? DecodingError).flatMap(MessageCoding.path(of:))
             return reject(.malformedMessage(field: field))
         }
+        if peerHasGone, !(head.oneway ?? false) { return fail(nil) }
         let call = VarlinkCall(head: head, message: message, connection: self, service: service)
         if !call.isOneway {
             phase = .calling
@@ -307,9 +382,14 @@ final class Connection {
         messageTimer?.cancel()
         messageTimer = nil
         _ = decoder.takeRest()
+        next = nil
         phase = .closing(lingers: true)
         startFlushTimer(service.limits.flushTimeout)
-        let parameter = if case .malformedMessage(let field?) = reason { field } else { "message" }
+        let parameter =
+            switch reason {
+            case .malformedMessage(let field?), .unsafeText(let field?): field
+            default: "message"
+            }
         send(Self.encode(VarlinkServiceError.invalidParameter(parameter)))
         service.onClientDropped?(peer, reason)
     }
@@ -352,6 +432,13 @@ final class Connection {
         service.unsentBytesChanged(of: peer.userID, by: change)
     }
 
+    private func reportUnfinished() {
+        let change = decoder.capacity - reportedCapacity
+        guard change != 0 else { return }
+        reportedCapacity = decoder.capacity
+        service.unfinishedBytesChanged(of: peer.userID, by: change)
+    }
+
     private func startFlushTimer(_ time: Duration) {
         flushTimer?.cancel()
         flushTimer = service.loop.after(time) {
@@ -380,7 +467,7 @@ final class Connection {
     private func end(_ reason: VarlinkDropReason?) {
         let call = keptCall
         leave()
-        socket = OwnedDescriptor(adopting: -1)
+        closeSocket()
         call?.disconnect()
         if let reason { service.onClientDropped?(peer, reason) }
     }
@@ -392,6 +479,7 @@ final class Connection {
         leave()
         var taken = OwnedDescriptor(adopting: -1)
         swap(&taken, &socket)
+        SocketMessage.limitUnreceived(service.limits.unreceivedBytes.upperBound, of: taken)
         call.forgetConnection()
         handler(taken, rest)
     }
@@ -405,6 +493,8 @@ final class Connection {
         queue = ReplyQueue()
         reportUnsent()
         _ = decoder.takeRest()
+        next = nil
+        reportUnfinished()
         service.remove(self)
     }
 
@@ -412,7 +502,8 @@ final class Connection {
         guard let watch else { return }
         var wanted: Readiness = socketIsFull ? [.writable] : []
         switch phase {
-        case .reading: if !isHeldBack { wanted.formUnion([.readable, .peerFinished]) }
+        case .reading:
+            if !isHeldBack, !isStarved, !waitsForTurn { wanted.formUnion([.readable, .peerFinished]) }
         case .closing(lingers: true): if !peerHasFinished { wanted.insert(.readable) }
         case .calling, .upgrading, .closing(lingers: false), .failed, .ended: break
         }

@@ -45,6 +45,11 @@ public final class VarlinkService {
     public var onHandlerFailure: ((String, any Error) -> Void)?
     /// Called when `accept(2)` has failed; accepting goes on 100 ms later.
     public var onAcceptFailure: ((Errno) -> Void)?
+    /// Gets the socket of a connection that has ended, and that holds something unread. With that may be descriptors, which
+    /// close(2) closes too, and so can take as long as their sender likes. Without it the socket is closed at once.
+    public var onUnreadSocket: ((consuming OwnedDescriptor) -> Void)?
+    /// Called when the memory of many calls that had begun has become free.
+    public var onMemoryFreed: (() -> Void)?
 
     let loop: EventLoop
     let scratch = ScratchBuffer()
@@ -53,8 +58,17 @@ public final class VarlinkService {
     private var listeners: [Listener] = []
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var connectionsOfUser: [UInt32: Int] = [:]
-    private var unsentBytesOfUser: [UInt32: Int] = [:]
-    private var heldBackOfUser: [UInt32: [Connection]] = [:]
+    /// Replies that were not read.
+    private var unread: UserBudget
+    /// Calls that have begun and not ended.
+    private var unfinished: UserBudget
+    /// The most that was unfinished since memory was given back.
+    private var peak = 0
+    private var turns = CallTurns()
+    private var turnsAreScheduled = false
+    /// The turn of the loop in which calls were carried out last, and how long they took in it.
+    private var loopTurn: UInt64 = 0
+    private var timeInTurn = Duration.zero
     private var refused: [ObjectIdentifier: Connection] = [:]
     private var onClosed: [() -> Void] = []
     private var isClosing = false
@@ -62,12 +76,19 @@ public final class VarlinkService {
     /// How many clients that were refused may be around at once, each until it has read the reason or until
     /// `VarlinkLimits.flushTimeout`. Past it they are told with a single try and closed.
     static let maximumRefused = 64
+    /// How long calls may take in one turn of the loop, but for the last one of them.
+    private static let timeForCalls = Duration.milliseconds(2)
+    /// So much has to be unfinished before its memory is worth giving back.
+    private static let worthGivingBack = 4 << 20
 
     /// A service without interfaces but `org.varlink.service`.
     public init(loop: EventLoop, info: ServiceInfo, limits: VarlinkLimits = VarlinkLimits()) {
         self.loop = loop
         self.info = info
         self.limits = limits
+        unread = UserBudget(limit: limits.maximumUnreadReplyBytesPerUser, total: .max)
+        unfinished = UserBudget(
+            limit: limits.maximumUnfinishedBytesPerUser, total: limits.maximumUnfinishedBytes)
         addServiceInterface()
     }
 
@@ -97,7 +118,7 @@ public final class VarlinkService {
     }
 
     func declaration(of method: String) -> (interface: InterfaceDescription?, method: VarlinkMethod?) {
-        guard let dot = method.lastIndex(of: ".") else { return (nil, nil) }
+        guard Self.isName(method), let dot = method.lastIndex(of: ".") else { return (nil, nil) }
         let interface = interfaces[String(method[..<dot])]
         return (interface, interface?.methods[String(method[method.index(after: dot)...])])
     }
@@ -140,7 +161,10 @@ public final class VarlinkService {
 
     private func admit(_ socket: consuming OwnedDescriptor) {
         // Who it is comes before a byte is read; somebody of whom the kernel cannot say it is nobody to talk to.
-        guard let peer = try? PeerCredentials(of: socket) else { return }
+        guard let peer = try? PeerCredentials(of: socket) else { return letGo(of: socket) }
+        let share = limits.unreceivedBytesPerUser / (connectionsOfUser[peer.userID, default: 0] + 1)
+        let bounds = limits.unreceivedBytes
+        SocketMessage.limitUnreceived(min(max(share, bounds.lowerBound), bounds.upperBound), of: socket)
         let reason = reasonToRefuse(peer)
         let connection = Connection(socket, peer: peer, service: self)
         let id = ObjectIdentifier(connection)
@@ -149,6 +173,7 @@ public final class VarlinkService {
             if reason == nil || refused.count < Self.maximumRefused { try connection.start() }
         } catch {
             onAcceptFailure?(error)
+            connection.abandon()
             return
         }
         if let reason {
@@ -167,7 +192,8 @@ public final class VarlinkService {
     }
 
     private func reasonToRefuse(_ peer: PeerCredentials) -> VarlinkDropReason? {
-        if connections.count >= limits.maximumConnections { return .tooManyConnections }
+        let reserve = peer.userID == 0 ? limits.reservedConnections : 0
+        if connections.count >= limits.maximumConnections + reserve { return .tooManyConnections }
         if connectionsOfUser[peer.userID, default: 0] >= limits.maximumConnectionsPerUser {
             return .tooManyConnectionsOfUser
         }
@@ -191,31 +217,81 @@ public final class VarlinkService {
     /// `resume` when it is so.
     func mayTakeCall(_ connection: Connection) -> Bool {
         let user = connection.peer.userID
-        guard unsentBytesOfUser[user, default: 0] > limits.maximumUnreadReplyBytesPerUser else { return true }
-        var held = heldBackOfUser[user, default: []]
-        if held.isEmpty { watchHeldBack(user) }
-        if !held.contains(where: { $0 === connection }) { held.append(connection) }
-        heldBackOfUser[user] = held
+        if unread.hasRoom(user) { return true }
+        if unread.wait(connection) { watchHeldBack(user) }
         return false
     }
 
     func unsentBytesChanged(of user: UInt32, by change: Int) {
-        let bytes = unsentBytesOfUser[user, default: 0] + change
-        unsentBytesOfUser[user] = bytes == 0 ? nil : bytes
-        guard bytes <= limits.maximumUnreadReplyBytesPerUser else { return }
-        for connection in heldBackOfUser.removeValue(forKey: user) ?? [] { connection.resume() }
+        for connection in unread.change(user, by: change) { connection.resume() }
+    }
+
+    /// Whether so little of this client's user has begun that more may be received; if not, the connection is told to
+    /// `resume` when it is so.
+    func mayReceive(_ connection: Connection) -> Bool {
+        if unfinished.hasRoom(connection.peer.userID) { return true }
+        _ = unfinished.wait(connection)
+        return false
+    }
+
+    func unfinishedBytesChanged(of user: UInt32, by change: Int) {
+        for connection in unfinished.change(user, by: change) { connection.resume() }
+        peak = max(peak, unfinished.sum)
+        guard peak >= Self.worthGivingBack, unfinished.sum < peak / 8 else { return }
+        peak = 0
+        // What is about to be freed has to be free by then.
+        loop.after(.zero) { [weak self] in self?.onMemoryFreed?() }
+    }
+
+    /// Closes a client's socket without waiting: one that holds something unread goes to `onUnreadSocket`.
+    public func letGo(of socket: consuming OwnedDescriptor) {
+        // From here on nothing more comes.
+        UnixSocket.shutDown(socket)
+        guard let onUnreadSocket, SocketMessage.hasUnread(socket) else { return }
+        onUnreadSocket(socket)
     }
 
     /// Nobody waits for ever for others who do not read.
     private func watchHeldBack(_ user: UInt32) {
         let begin = ContinuousClock.now
         loop.after(limits.flushTimeout) { [weak self] in
-            guard let self, heldBackOfUser[user] != nil else { return }
+            guard let self, unread.isAwaited(by: user) else { return }
             for connection in connections.values where connection.peer.userID == user {
                 connection.drop(idleSince: begin)
             }
-            if heldBackOfUser[user] != nil { watchHeldBack(user) }
+            if unread.isAwaited(by: user) { watchHeldBack(user) }
         }
+    }
+
+    // MARK: Turns
+
+    /// Whether a call may be carried out at once: where nothing waits for its turn, and this turn of the loop has time left.
+    /// If not, the connection is told `takeTurn` when it has one.
+    func mayCarryOutCall(_ connection: Connection) -> Bool {
+        if loopTurn != loop.turn {
+            loopTurn = loop.turn
+            timeInTurn = .zero
+        }
+        if turns.isEmpty, timeInTurn < Self.timeForCalls { return true }
+        turns.append(connection)
+        scheduleTurns()
+        return false
+    }
+
+    private func scheduleTurns() {
+        guard !turnsAreScheduled else { return }
+        turnsAreScheduled = true
+        loop.after(.zero) { [weak self] in self?.runTurns() }
+    }
+
+    private func runTurns() {
+        turnsAreScheduled = false
+        let end = ContinuousClock.now + Self.timeForCalls
+        while let connection = turns.next() {
+            connection.takeTurn()
+            if ContinuousClock.now > end { break }
+        }
+        if !turns.isEmpty { scheduleTurns() }
     }
 
     private func callClosed() {
@@ -225,6 +301,8 @@ public final class VarlinkService {
     }
 
     func handle(_ call: VarlinkCall) {
+        let begin = ContinuousClock.now
+        defer { timeInTurn += ContinuousClock.now - begin }
         do {
             try handler(for: call.method)(call)
         } catch let error as any VarlinkErrorProtocol {
@@ -235,7 +313,15 @@ public final class VarlinkService {
         }
     }
 
+    /// How long the name of a method may be, in bytes. To look up a text costs more than to see that it is too long.
+    private static let maximumNameLength = 255
+
+    static func isName(_ text: String) -> Bool {
+        text.utf8.count <= maximumNameLength && text.utf8.allSatisfy { $0 < 0x80 }
+    }
+
     private func handler(for method: String) throws(VarlinkServiceError) -> Handler {
+        guard Self.isName(method) else { throw .invalidParameter("method") }
         if let handler = handlers[method] { return handler }
         guard let dot = method.lastIndex(of: ".") else { throw .invalidParameter("method") }
         let (interface, declared) = declaration(of: method)
@@ -243,7 +329,9 @@ public final class VarlinkService {
         throw declared == nil ? .methodNotFound(method) : .methodNotImplemented(method)
     }
 
-    func description(of interface: String) -> String? { interfaces[interface]?.text }
+    func description(of interface: String) -> String? {
+        Self.isName(interface) ? interfaces[interface]?.text : nil
+    }
 
     var interfaceNames: [String] { interfaces.keys.sorted() }
 }

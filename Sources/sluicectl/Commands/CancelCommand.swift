@@ -1,5 +1,6 @@
 import ArgumentParser
 import SluiceClient
+import SluiceInterface
 
 /// `sluicectl cancel`
 struct CancelCommand: ParsableCommand {
@@ -8,14 +9,31 @@ struct CancelCommand: ParsableCommand {
         discussion: """
             Returns when they have ended. A job that had ended before stays as it is, which is no error. With --json \
             each job is printed on a line.
+
+            --all ends all of your jobs (root: everybody's), --user those of one user; jobs that come meanwhile are not \
+            among them.
             """)
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions
-    @Argument(help: "The jobs' ids.", completion: JobCompletion.ids(.running)) var ids: [String]
+    @OptionGroup var selection: SelectionOptions
+    @Flag(help: "All jobs that have not ended.") var all = false
+    @Argument(help: "The jobs' ids.", completion: JobCompletion.ids(.running)) var ids: [String] = []
+
+    func validate() throws {
+        let many = all || selection.user != nil
+        if many, !ids.isEmpty {
+            throw ValidationError("give ids, or --all or --user: not both")
+        }
+        if !many, ids.isEmpty {
+            throw ValidationError("say which jobs are to end: ids, --all or --user")
+        }
+    }
 
     func run() throws {
         let connection = try service.finder.connect()
+        var ids = ids
+        if ids.isEmpty { ids = try connection.list(active: true, userID: selection.userID()).map(\.id) }
         var status = ExitStatus.complete
         for id in ids {
             do {
