@@ -133,9 +133,9 @@ extension LaneReport: PacketValue {
         switch try reader.get(Int.self) {
         case Kind.ready:
             let wire = try reader.get(Int.self)
-            // Versions up to 3 say no more.
+            // A lane of another version may send its number alone.
             self = .ready(
-                wire: wire, confinement: wire > 3 ? LaneConfinement(rawValue: try reader.get()) : [])
+                wire: wire, confinement: wire == Self.wire ? LaneConfinement(rawValue: try reader.get()) : [])
         case Kind.responded: self = .responded(serial: try reader.get(), try reader.get())
         case Kind.stalled: self = .stalled(serial: try reader.get())
         case Kind.flowing: self = .flowing(serial: try reader.get())
