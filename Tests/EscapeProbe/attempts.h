@@ -54,6 +54,9 @@ static bool opens_of(pid_t process, const char *name, int flags)
     return opens(path, flags);
 }
 
+// Where it is not allowed it fails with EPERM, or as if there were no such call.
+static bool is_known(long result) { return result >= 0 || (errno != EPERM && errno != ENOSYS); }
+
 // A descriptor that was to be had only where the kernel allows it.
 static bool is_opened(long fd)
 {
@@ -78,11 +81,11 @@ static bool sets_limit(pid_t process)
            && syscall(SYS_prlimit64, process, RLIMIT_NOFILE, &limit, NULL) == 0;
 }
 
-static bool sets_priority(int which, pid_t process)
+static bool sets_priority(pid_t process)
 {
     errno = 0;
-    int now = getpriority(which, (id_t)process);
-    return syscall(SYS_setpriority, which, process, errno == 0 ? now : 0) == 0;
+    int now = getpriority(PRIO_PROCESS, (id_t)process);
+    return syscall(SYS_setpriority, PRIO_PROCESS, process, errno == 0 ? now : 0) == 0;
 }
 
 static bool sets_scheduler(pid_t process)
@@ -174,9 +177,10 @@ static void try_others(pid_t other, escape_say *say)
     say("set another's parameters", syscall(SYS_sched_setparam, other, &none) == 0);
     say("set another's schedule", sets_schedule(other));
     say("set another's processors", sets_processors(other));
-    say("set another's priority", sets_priority(PRIO_PROCESS, other));
-    say("set a user's priority", sets_priority(PRIO_USER, 0));
-    say("set a group's priority", sets_priority(PRIO_PGRP, 0));
+    say("set another's priority", sets_priority(other));
+    // Of a user and a group that are not there: what it set would hold for all of their processes.
+    say("set a user's priority", is_known(syscall(SYS_setpriority, PRIO_USER, INT32_MAX - 1, 0)));
+    say("set a group's priority", is_known(syscall(SYS_setpriority, PRIO_PGRP, INT32_MAX - 1, 0)));
     say("set another's disk priority", syscall(SYS_ioprio_set, 1, other, 2 << 13 | 4) == 0);
     say("move another's pages", syscall(SYS_move_pages, other, 0, NULL, NULL, NULL, 0) == 0);
     say("move all of another's pages", syscall(SYS_migrate_pages, other, 8, &nodes, &nodes) >= 0);
@@ -319,9 +323,6 @@ static bool has_memory(int first, int then)
         munmap(page, 4096);
     return can;
 }
-
-// Where it is not allowed it fails with EPERM, or as if there were no such call.
-static bool is_known(long result) { return result >= 0 || (errno != EPERM && errno != ENOSYS); }
 
 static bool grows_pipe(void)
 {
