@@ -4,20 +4,16 @@
 // kernel that it runs.
 #define _GNU_SOURCE
 #include "CUnix.h"
+#include "Confine.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sched.h>
+#include <linux/capability.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -71,13 +67,15 @@ static void allow_directory_of(int ruleset, const char *path)
     allow(ruleset, real, FS_READ_FILE | FS_READ_DIR);
 }
 
-static bool restrict_files(void)
+static bool restrict_files(long newest)
 {
     // What the resolver, the trust store, OpenSSL and the dynamic loader read.
     static const char *const directories[] = {
         "/etc", "/usr", "/lib", "/lib64", "/proc", "/sys/devices/system/cpu", "/run/systemd/resolve", "/run/resolvconf",
         "/run/NetworkManager", "/run/connman", "/run/netconfig"};
     long version = syscall(LANDLOCK_CREATE, NULL, 0, LANDLOCK_VERSION);
+    if (version > newest)
+        version = newest;
     if (version < 1)
         return false;
     struct landlock_ruleset rules = {.fs = (1ULL << 13) - 1};
@@ -112,73 +110,6 @@ static bool restrict_files(void)
     return done;
 }
 
-// ---- system calls: seccomp(2) ---------------------------------------------
-
-#if defined(__x86_64__)
-#define NATIVE_ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_ARCHITECTURE AUDIT_ARCH_AARCH64
-#endif
-
-#ifdef NATIVE_ARCHITECTURE
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define IF_EQUAL(value, then) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, 1), then
-#define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
-#define REFUSE(error) RETURN(SECCOMP_RET_ERRNO | (error))
-#define REFUSED(call) IF_EQUAL(__NR_##call, REFUSE(EPERM))
-
-// Both machines have the low half of an argument first.
-static struct sock_filter filter[] = {
-    LOAD(arch),
-    IF_EQUAL(NATIVE_ARCHITECTURE, BPF_STMT(BPF_JMP | BPF_JA, 1)),
-    RETURN(SECCOMP_RET_KILL_PROCESS),
-    LOAD(nr),
-#ifdef __x86_64__
-    // x32, the other way to all system calls.
-    BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000U, 0, 1),
-    REFUSE(ENOSYS),
-    REFUSED(fork),
-    REFUSED(vfork),
-#endif
-    // No other program, and no other process.
-    REFUSED(execve),
-    REFUSED(execveat),
-    REFUSED(ptrace),
-    REFUSED(process_vm_readv),
-    REFUSED(process_vm_writev),
-    REFUSED(pidfd_getfd),
-    REFUSED(unshare),
-    REFUSED(setns),
-    // Nobody connects to a lane, and it does not go round this filter.
-    REFUSED(listen),
-    REFUSED(io_uring_setup),
-    // Its arguments lie in memory, where a filter cannot see them; the C library takes clone then.
-    IF_EQUAL(__NR_clone3, REFUSE(ENOSYS)),
-    // Threads alone.
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 4),
-    LOAD(args[0]),
-    BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1),
-    RETURN(SECCOMP_RET_ALLOW),
-    REFUSE(EPERM),
-    // Sockets to the network, and to the kernel for getaddrinfo(3); none with a path, such as the service's own.
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_socket, 0, 5),
-    LOAD(args[0]),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 3, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 2, 0),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_NETLINK, 1, 0),
-    REFUSE(EAFNOSUPPORT),
-    RETURN(SECCOMP_RET_ALLOW),
-};
-
-static bool restrict_calls(void)
-{
-    struct sock_fprog program = {.len = sizeof filter / sizeof *filter, .filter = filter};
-    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
-}
-#else
-static bool restrict_calls(void) { return false; }
-#endif
-
 // ---- all of it ------------------------------------------------------------
 
 // The kernel looks for a victim among the lanes before it looks at the daemon, which has the jobs of all.
@@ -192,7 +123,17 @@ static void be_first_to_go(void)
     close(fd);
 }
 
-int cunix_confine_lane(unsigned descriptors)
+// A service that root runs has lanes of root's.
+static void drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+    syscall(SYS_capset, &header, none);
+}
+
+void cunix_hide_from_user(void) { prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+int cunix_confine_lane(unsigned descriptors, int newest_landlock)
 {
     int done = 0;
     struct rlimit limit;
@@ -201,9 +142,10 @@ int cunix_confine_lane(unsigned descriptors)
         cunix_set_limit(RLIMIT_NOFILE, descriptors);
     cunix_set_limit(RLIMIT_CORE, 0);
     // RLIMIT_CORE says nothing to a core_pattern(5) that is a program.
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    cunix_hide_from_user();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
-        if (restrict_files())
+        drop_capabilities();
+        if (restrict_files(newest_landlock))
             done |= CUNIX_CONFINED_FILES;
         if (restrict_calls())
             done |= CUNIX_CONFINED_CALLS;

@@ -105,10 +105,10 @@ public struct LaneOrder: Sendable, Equatable {
 public enum LaneReport: Sendable, Equatable {
     /// The version of the packets. To be raised with every change of them: while the service is upgraded a daemon may
     /// start the lane of another build.
-    public static let wire = 3
+    public static let wire = 4
 
-    /// The lane is warm: it can take its first order. It speaks this version of the wire.
-    case ready(wire: Int)
+    /// The lane is warm: it can take its first order. It speaks this version of the wire, and has locked itself in so far.
+    case ready(wire: Int, confinement: LaneConfinement)
     /// The head of an acceptable response is there.
     case responded(serial: Int, ResponseFacts)
     /// The gate has been closed for a while.

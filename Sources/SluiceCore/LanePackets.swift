@@ -100,9 +100,10 @@ extension LaneReport: PacketValue {
     /// Which one, and what it has.
     public func write(to writer: inout PacketWriter) {
         switch self {
-        case .ready(let wire):
+        case .ready(let wire, let confinement):
             writer.put(Kind.ready)
             writer.put(wire)
+            writer.put(confinement.rawValue)
         case .responded(let serial, let facts):
             writer.put(Kind.responded)
             writer.put(serial)
@@ -130,7 +131,11 @@ extension LaneReport: PacketValue {
     /// Which one, and what it has.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         switch try reader.get(Int.self) {
-        case Kind.ready: self = .ready(wire: try reader.get())
+        case Kind.ready:
+            let wire = try reader.get(Int.self)
+            // A lane of another version may send its number alone.
+            self = .ready(
+                wire: wire, confinement: wire == Self.wire ? LaneConfinement(rawValue: try reader.get()) : [])
         case Kind.responded: self = .responded(serial: try reader.get(), try reader.get())
         case Kind.stalled: self = .stalled(serial: try reader.get())
         case Kind.flowing: self = .flowing(serial: try reader.get())

@@ -10,7 +10,7 @@ struct DescriptorBudget: Equatable {
     static let forItself = 64
     /// The pipe's write end, the ledger, the staging pipe, the record, and one in spare.
     static let forJob = 5
-    /// The control socket, the process, the account that it has kept, and one in spare.
+    /// The control socket, the process, its standard error, and the account that it has kept.
     static let forLane = 5
 
     /// What root may have beyond the limits: whoever has to look after the service gets in, whatever others do.

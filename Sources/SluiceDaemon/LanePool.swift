@@ -1,3 +1,4 @@
+internal import CUnix
 internal import EventLoop
 internal import SluiceCore
 internal import SluiceInterface
@@ -71,6 +72,7 @@ final class LanePool {
     private var lastWait: Timer?
     private var isStopping = false
     private var hasStarted = false
+    private var knowsConfinement = false
     /// Why no lane can be started, as far as is known.
     private var breakdown: String?
 
@@ -224,7 +226,7 @@ final class LanePool {
         guard pause == nil, !isStopping else { return false }
         do {
             let lane = try LaneProcess(
-                executable: executable, environment: environment, loop: loop,
+                executable: executable, environment: environment, loop: loop, log: log,
                 onReport: { [weak self] lane, report in self?.heard(lane, report) },
                 onExit: { [weak self] lane, exit in self?.ended(lane, exit) })
             lane.affinity = affinity
@@ -242,7 +244,7 @@ final class LanePool {
 
     private func heard(_ lane: LaneProcess, _ report: LaneReport) {
         switch report {
-        case .ready(let wire):
+        case .ready(let wire, let confinement):
             guard lane.activity == .starting else { return }
             guard wire == LaneReport.wire else {
                 lane.fault = "it is of another version than the service, which is to be restarted"
@@ -253,6 +255,7 @@ final class LanePool {
             breakdown = nil
             lane.activity = .idle(since: .now)
             log.laneStarted(lane.processID)
+            if !confinement.isSuperset(of: .full) { isLessConfined(confinement) }
             if warmCount >= settings.minimum { reportWarm() }
             scheduleIdleCheck()
             events?.available()
@@ -260,6 +263,16 @@ final class LanePool {
             // Only from a lane that has an order: what others say has no meaning.
             if lane.activity == .busy { events?.report(lane, report) }
         }
+    }
+
+    /// Before it has heard from a stranger: told once, for all lanes have the same kernel.
+    private func isLessConfined(_ confinement: LaneConfinement) {
+        guard !knowsConfinement else { return }
+        knowsConfinement = true
+        log.lanesLessConfined(confinement.missing)
+        // Landlock keeps a lane from looking into the daemon. Without it the daemon has to be closed itself, to all of
+        // its user, debuggers and core dumps included.
+        if !confinement.contains(.files) { cunix_hide_from_user() }
     }
 
     private func ended(_ lane: LaneProcess, _ exit: ProcessExit) {

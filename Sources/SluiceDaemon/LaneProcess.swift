@@ -46,6 +46,7 @@ final class LaneProcess {
 
     private let process: SpawnedProcess
     private let channel: OwnedDescriptor
+    private let words: LaneWords
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: maximumReport, alignment: 8)
     private var channelWatch: Watch?
     private var exitWatch: Watch?
@@ -61,16 +62,20 @@ final class LaneProcess {
     ///   - onExit: once, after the last report, when the process has been reaped: it will never write again.
     /// - Throws: what spawning said.
     init(
-        executable: String, environment: [String], loop: EventLoop,
+        executable: String, environment: [String], loop: EventLoop, log: ServiceLog,
         onReport: @escaping (LaneProcess, LaneReport) -> Void,
         onExit: @escaping (LaneProcess, ProcessExit) -> Void
     ) throws(Errno) {
         let pair = try UnixSocket.seqpacketPair()
+        let pipe = try Pipe()
         process = try SpawnedProcess(
-            path: executable, environment: environment, standardError: 2, control: pair.second.rawValue,
+            path: executable, environment: environment, standardError: pipe.writeEnd.rawValue,
+            control: pair.second.rawValue,
             // A signal to our process group is for us: lanes go when we do.
             newSession: true)
-        processID = process.processID
+        let processID = process.processID
+        self.processID = processID
+        words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { log.laneSays(processID, $0) }
         channel = pair.first
         self.loop = loop
         self.onReport = onReport
@@ -183,6 +188,7 @@ final class LaneProcess {
         exitWatch?.cancel()
         retirement?.cancel()
         hasEnded = true
+        words.finish()
         // What it said before it ended counts; a retired lane has nothing to say.
         if !isRetired { receive() }
         channelWatch?.cancel()

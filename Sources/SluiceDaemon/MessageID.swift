@@ -49,6 +49,10 @@ public enum MessageID: String, Sendable, CaseIterable {
     case laneStarted = "e89c38915096453d903a527b42379581"
     /// A lane process ended that was not asked to.
     case laneDied = "4a6dc916b468410fa9f63e49839e59a2"
+    /// A lane process wrote to its standard error.
+    case laneSays = "6e3b5e29b4f2420283134c5e2937d0ed"
+    /// The kernel lacks a part of what lanes lock themselves in with.
+    case lanesLessConfined = "dc0891c700234c598029d15ae869ac0a"
     /// A lane process could not be started, or ended before it was ready.
     case laneCannotStart = "781e6d1623164669b2811714df106081"
     /// No lane can be started.

@@ -177,6 +177,19 @@ struct ServiceLog {
             about: .lanes)
     }
 
+    func lanesLessConfined(_ missing: [String]) {
+        write(
+            .warning, .lanesLessConfined, "lanes are confined less than they can be",
+            ["SLUICE_REASON": "the kernel does not offer \(missing.joined(separator: " and "))"])
+    }
+
+    /// - Parameter line: untrusted, as all that a lane says; what writes the log makes one line of it.
+    func laneSays(_ processID: Int32, _ line: String) {
+        write(
+            .warning, .laneSays, "lane says", ["SLUICE_LANE": "\(processID)", "SLUICE_TEXT": "\(line)"],
+            about: .lanes)
+    }
+
     func laneReplaced(_ processID: Int32) {
         write(
             .warning, .laneReplaced, "lane replaced: it did not end its transfer in time",

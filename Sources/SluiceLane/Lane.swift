@@ -1,6 +1,7 @@
 internal import CUnix
 internal import EventLoop
 internal import Glibc
+internal import SluiceCore
 internal import SystemPackage
 public import UnixSockets
 
@@ -29,14 +30,15 @@ public enum Lane {
         // Each piece that a consumer takes wakes its lane. If the lane ran at once it would take the processor from that
         // consumer, for one piece; a little later there is more to do at a time. With 64 bodies at once that is a ninth.
         cunix_schedule_as_batch()
-        // What a server sends can stop the process (F6), and one day perhaps take it over. So it leaves behind all that
-        // fetching does not need, the daemon's socket and files first. A kernel that lacks a part of it gives the rest.
-        _ = cunix_confine_lane(descriptors)
         _ = cunix_set_limit(CInt(CUNIX_RLIMIT_DATA), (1 << 30) + memoryReserve)
+        // What a server sends can stop the process (F6), and one day perhaps take it over. So it leaves behind all that
+        // fetching does not need, the daemon's socket and files first. A kernel that lacks a part of it gives the rest,
+        // and the daemon is told.
+        let confinement = LaneConfinement(cunix_confine_lane(descriptors, CInt(CUNIX_ANY_LANDLOCK)))
         do {
             let loop = try EventLoop()
             let lane = try LaneController(loop: loop, channel: ControlChannel(socket: control))
-            try lane.start()
+            try lane.start(confinement)
             loop.run()
         } catch {
             let line = "sluice-lane: cannot start: \(error)\n"
@@ -44,5 +46,14 @@ public enum Lane {
             exit(1)
         }
         exit(0)
+    }
+}
+
+extension LaneConfinement {
+    /// From what `cunix_confine_lane` returns.
+    fileprivate init(_ bits: CInt) {
+        self = []
+        if bits & CInt(CUNIX_CONFINED_FILES) != 0 { insert(.files) }
+        if bits & CInt(CUNIX_CONFINED_CALLS) != 0 { insert(.calls) }
     }
 }

@@ -35,9 +35,9 @@ final class LaneController {
         room = try RoomWait()
     }
 
-    func start() throws(Errno) {
+    func start(_ confinement: LaneConfinement) throws(Errno) {
         _ = try loop.watch(channel.socket, for: .readable) { [self] _ in receiveCommands() }
-        channel.send(.ready(wire: LaneReport.wire))
+        channel.send(.ready(wire: LaneReport.wire, confinement: confinement))
     }
 
     // MARK: The daemon's commands

@@ -32,7 +32,8 @@ struct PacketTests {
             + OutcomeCode.allCases.map {
                 .ended(serial: 1, EndFacts(Outcome($0, "so")), isIdle: false, keepsAccount: true)
             } + [
-                .ready(wire: LaneReport.wire), .stalled(serial: 1), .flowing(serial: -2), .held(serial: 3),
+                .ready(wire: LaneReport.wire, confinement: .files),
+                .stalled(serial: 1), .flowing(serial: -2), .held(serial: 3),
                 .released(serial: 4),
                 .keepsUp(serial: 5), .ended(serial: 6, end, isIdle: true, keepsAccount: false), .idle,
             ]
@@ -68,12 +69,15 @@ struct PacketTests {
     func version() {
         let ended = LaneReport.ended(
             serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
-        #expect(LaneReport.wire == 3)
+        #expect(LaneReport.wire == 4)
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
         // Kind, serial; the code and the sentence, each behind its length; four fields that are absent; two that are true.
         let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
         #expect(ended.packet == head + [0, 0, 0, 0, 1, 1])
         #expect(LaneCommand.probe(serial: 1, number: 2).packet == word(4) + word(1) + word(2))
+        #expect(LaneReport.ready(wire: 4, confinement: .full).packet == word(11) + word(4) + word(3))
+        // An older lane says less, and has to be recognised all the same.
+        #expect(LaneReport(packet: word(11) + word(3)) == .ready(wire: 3, confinement: []))
     }
 
     @Test("of orders have the bytes of their version, too")

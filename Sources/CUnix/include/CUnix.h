@@ -170,12 +170,17 @@ enum { CUNIX_RLIMIT_CORE = 4, CUNIX_RLIMIT_NOFILE = 7, CUNIX_RLIMIT_DATA = 2 };
 // but when it wakes up it does not take one from whoever runs.  Where that is not allowed, nothing changes.
 void cunix_schedule_as_batch(void);
 // What a process gives up that talks to strangers, for good; call it before the first thread starts.  After it:
-// no core, and nothing of it to be read by others of the same user (PR_SET_DUMPABLE); the first to go where memory is
-// short; so many descriptors.  With landlock(7), Linux 5.13: no file but for reading, and of these only what resolver,
-// trust store and loader read; no ptrace(2) or /proc/PID/mem of others; no bind(2) of TCP (6.7); no signals to others
-// (6.12).  With seccomp(2): no other program or process, no socket with a path, no listen(2), no io_uring.  All of it
-// works without privileges.  Returns which of the last two are in force.
-int cunix_confine_lane(unsigned descriptors);
+// no core, and nothing of it to be read by others of the same user (PR_SET_DUMPABLE); no capability; the first to go
+// where memory is short; so many descriptors.  With landlock(7), Linux 5.13: no file but for reading, and of these only
+// what resolver, trust store and loader read; no ptrace(2) or /proc/PID/mem of others; no bind(2) of TCP (6.7); no
+// signals to others (6.12).  With seccomp(2): only the system calls that fetching needs, with arguments that touch no
+// other process (Calls.c).  All of it works without privileges.
+// newest_landlock is CUNIX_ANY_LANDLOCK; a test gives the version of an older kernel, or 0 for one without.
+// Returns which of the last two are in force.
+int cunix_confine_lane(unsigned descriptors, int newest_landlock);
+enum { CUNIX_ANY_LANDLOCK = 1 << 16 };
+// Nothing of this process can be read by others of the same user (PR_SET_DUMPABLE): its memory, its descriptors.
+void cunix_hide_from_user(void);
 enum { CUNIX_CONFINED_FILES = 1, CUNIX_CONFINED_CALLS = 2 };
 
 #ifdef __cplusplus

@@ -1,0 +1,52 @@
+import EventLoop
+import Glibc
+import Testing
+import UnixSockets
+
+@testable import SluiceDaemon
+
+/// What becomes of a lane's standard error.
+@Suite("What lanes say")
+struct LaneWordsTests {
+    /// The lines that are passed on of what a lane writes before it ends.
+    private func lines(of text: [UInt8]) throws -> [String] {
+        let pipe = try Pipe()
+        let loop = try EventLoop()
+        return try withExtendedLifetime(loop) {
+            var lines: [String] = []
+            let words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { lines.append($0) }
+            #expect(write(pipe.writeEnd.rawValue, text, text.count) == text.count)
+            words.finish()
+            return lines
+        }
+    }
+
+    @Test("each line is passed on, the last one also without an end")
+    func passesLinesOn() throws {
+        #expect(try lines(of: Array("one\n\ntwo\nthree".utf8)) == ["one", "two", "three"])
+        #expect(try lines(of: [0xff, 0x0a]) == ["\u{fffd}"])
+        #expect(try lines(of: []) == [])
+    }
+
+    @Test("no more than 4 KiB of a lane's life are passed on")
+    func passesOnNoMore() throws {
+        let lines = try lines(of: Array(repeating: UInt8(ascii: "x"), count: 10_000))
+        #expect(lines.map(\.utf8.count) == [LaneWords.limit])
+    }
+
+    @Test("what is written while the lane runs is passed on at once")
+    func passesOnAtOnce() throws {
+        let pipe = try Pipe()
+        let loop = try EventLoop()
+        var lines: [String] = []
+        let words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) {
+            lines.append($0)
+            loop.stop()
+        }
+        #expect(write(pipe.writeEnd.rawValue, "so\nthat", 7) == 7)
+        loop.run()
+        #expect(lines == ["so"])
+        words.finish()
+        #expect(lines == ["so", "that"])
+    }
+}
