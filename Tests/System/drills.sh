@@ -147,7 +147,7 @@ limit() { python3 -c 'import json, sys; print(json.load(sys.stdin)["lanes"]["lim
 broken() {
     local from entry
     from=$(cursor)
-    systemctl reload $unit
+    if systemctl reload $unit 2> /dev/null; then fail "the reload succeeded"; fi
     eventually 5 says_since "$from" "$1"
     entry=$(entries_since "$from" settingsRejected)
     contains "the entry" "$entry" '"PRIORITY":"3"'
