@@ -12,7 +12,7 @@ final class LogLimiters {
         /// Trouble of the service's own.
         case service
 
-        /// Messages in each interval. The unit switches journald's own limit off (`LogRateLimitIntervalSec=0`), because that
+        /// Messages in each interval. The unit switches journald's own limit off (`LogRateLimitBurst=`), because that
         /// makes no difference between records and noise.
         var burst: Int {
             switch self {

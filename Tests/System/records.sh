@@ -51,6 +51,8 @@ flooding=$!
 for _ in 1 2 3 4 5; do as bystander sluicectl fetch --quiet "$origin/body" > /dev/null; done
 wait $flooding
 echo "1200 jobs in $(($(milliseconds) - began)) ms"
+journalctl --sync
+echo "records: $(count jobQueued SLUICE_USER="$(uid member)"), $(count jobComplete SLUICE_USER="$(uid member)")"
 for kind in jobQueued jobComplete; do
     eventually 20 is_count 1200 $kind SLUICE_USER="$(uid member)"
     eventually 20 is_count 5 $kind SLUICE_USER="$(uid bystander)"

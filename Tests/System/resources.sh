@@ -14,7 +14,7 @@ equal CPUWeight "$(property $unit CPUWeight)" 100
 equal IPAccounting "$(property $unit IPAccounting)" yes
 high=$(property $unit MemoryHigh)
 [ "$high" -lt "$(property $unit MemoryMax)" ] || fail "MemoryHigh is $high"
-equal LogRateLimitIntervalUSec "$(property $unit LogRateLimitIntervalUSec)" 0
+equal LogRateLimitBurst "$(property $unit LogRateLimitBurst)" 1000000
 
 it "above MemoryHigh= the service answers, and its watchdog is content"
 group=/sys/fs/cgroup$(property $unit ControlGroup)
