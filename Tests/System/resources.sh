@@ -19,7 +19,8 @@ equal LogRateLimitBurst "$(property $unit LogRateLimitBurst)" 1000000
 it "above MemoryHigh= the service answers, and its watchdog is content"
 group=/sys/fs/cgroup$(property $unit ControlGroup)
 if [ ! -e "$group/memory.high" ]; then
-    echo "this machine has no memory controller for the container: nothing to see"
+    current=
+    echo "NOT TESTED: this machine has no memory controller of version 2 for the container"
     finish
     exit 0
 fi
