@@ -86,6 +86,20 @@ int cunix_reopen_read_write(int fd)
     return open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 }
 
+int cunix_reopen_read(int fd)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
+int cunix_open_place(int fd)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_PATH | O_CLOEXEC);
+}
+
 void cunix_use_one_malloc_arena(void)
 {
     mallopt(M_ARENA_MAX, 1);
@@ -309,7 +323,8 @@ int cunix_connect_unix(int fd, const char *path)
     return length < 0 ? -1 : connect(fd, (struct sockaddr *)&address, (socklen_t)length);
 }
 
-ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t length, int passed)
+ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t length, int passed,
+                            bool dont_wait)
 {
     struct sockaddr_un address;
     int address_length = unix_address(&address, path);
@@ -331,7 +346,7 @@ ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t 
         header->cmsg_len = CMSG_LEN(sizeof passed);
         memcpy(CMSG_DATA(header), &passed, sizeof passed);
     }
-    return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sendmsg(fd, &message, MSG_NOSIGNAL | (dont_wait ? MSG_DONTWAIT : 0));
 }
 
 int cunix_socket_domain(int fd)

@@ -46,14 +46,15 @@ public struct JobRequest: Sendable, Equatable {
             limit: settings.gate.maximumHighWatermark)
         var timeouts = settings.timeouts
         timeouts.connect = try Self.seconds(
-            parameters.connectTimeoutSeconds, "connectTimeoutSeconds", or: timeouts.connect)
+            parameters.connectTimeoutSeconds, "connectTimeoutSeconds", or: timeouts.connect,
+            atMost: settings.longest.connect, "maximum_connect_seconds")
         timeouts.head = try Self.seconds(
-            parameters.headTimeoutSeconds, "headTimeoutSeconds", or: timeouts.head)
+            parameters.headTimeoutSeconds, "headTimeoutSeconds", or: timeouts.head,
+            atMost: settings.longest.head, "maximum_head_seconds")
         timeouts.stall = try Self.seconds(
-            parameters.stallTimeoutSeconds, "stallTimeoutSeconds", or: timeouts.stall)
-        if let deadline = parameters.deadlineSeconds {
-            timeouts.deadline = try Self.seconds(deadline, "deadlineSeconds", or: 0)
-        }
+            parameters.stallTimeoutSeconds, "stallTimeoutSeconds", or: timeouts.stall,
+            atMost: settings.longest.stall, "maximum_stall_seconds")
+        timeouts.deadline = try Self.deadline(parameters.deadlineSeconds, settings)
         if let speed = parameters.minimumSpeed { timeouts.minimumSpeed = try Self.speed(speed) }
         self.timeouts = timeouts
         retries = try Self.retries(parameters.retries ?? settings.retries.retries)
@@ -105,6 +106,7 @@ public struct JobRequest: Sendable, Equatable {
     public init(restoring parameters: Ingest.FetchParameters) throws(RequestError) {
         var settings = Settings()
         settings.gate.maximumHighWatermark = .max
+        settings.longest = .any
         settings.timeouts.deadline = nil
         settings.timeouts.minimumSpeed = nil
         try self.init(parameters, settings: settings)
@@ -156,16 +158,35 @@ public struct JobRequest: Sendable, Equatable {
         return value
     }
 
-    private static func seconds(_ value: Double?, _ name: String, or standard: Double)
-        throws(RequestError) -> Double
-    {
+    /// - Parameters:
+    ///   - standard: for jobs that name none, and for all to ask for.
+    ///   - setting: the key of `most` in the section `timeouts`.
+    private static func seconds(
+        _ value: Double?, _ name: String, or standard: Double, atMost most: Double, _ setting: String
+    ) throws(RequestError) -> Double {
         guard let value else { return standard }
         guard Timeouts.range.contains(value) else {
             throw RequestError(
                 parameter: name, reason: "\(value) is not between 0.001 and 31536000 seconds",
                 remedy: "give a time in seconds, at most a year")
         }
+        let limit = max(most, standard)
+        guard value <= limit else {
+            throw RequestError(
+                parameter: name,
+                reason: "\(value) s is longer than the \(limit) s that this service allows",
+                remedy: "ask for at most \(limit), or have the administrator raise timeouts.\(setting)")
+        }
         return value
+    }
+
+    /// A longest deadline is one for jobs that ask for none, too.
+    private static func deadline(_ value: Double?, _ settings: Settings) throws(RequestError) -> Double? {
+        let standard = settings.timeouts.deadline
+        guard let value else { return standard ?? settings.longest.deadline }
+        return try seconds(
+            value, "deadlineSeconds", or: standard ?? 0,
+            atMost: settings.longest.deadline ?? Timeouts.range.upperBound, "maximum_deadline_seconds")
     }
 }
 

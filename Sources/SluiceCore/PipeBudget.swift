@@ -11,8 +11,10 @@ public struct PipeBudget: Sendable {
     public var limit: Int
     /// Kept back for ordinary pipes of jobs that are not there yet, in bytes.
     public var reserve: Int
-    /// In use, in bytes.
+    /// In use by jobs that have not ended, in bytes.
     public private(set) var used = 0
+    /// Of pipes that consumers of ended jobs keep, in bytes.
+    public var kept = 0
 
     /// A budget with nothing used.
     public init(limit: Int, reserve: Int) {
@@ -35,7 +37,7 @@ public struct PipeBudget: Sendable {
     ///
     /// - Returns: whether it may grow.
     public mutating func grow(by bytes: Int) -> Bool {
-        guard used + bytes + reserve <= limit else { return false }
+        guard used + kept + bytes + reserve <= limit else { return false }
         used += bytes
         return true
     }

@@ -32,6 +32,32 @@ public struct Settings: Sendable, Equatable {
         public init() {}
     }
 
+    /// The longest times that a client may ask for, in seconds.
+    ///
+    /// What the settings themselves give to jobs that ask for nothing may be longer, and then a client may ask for that, too.
+    public struct LongestTimes: Sendable, Equatable {
+        /// `connect_seconds` of a job: 0.001 to 31,536,000.
+        public var connect = 300.0
+        /// `head_seconds` of a job: 0.001 to 31,536,000.
+        public var head = 3600.0
+        /// `stall_seconds` of a job: 0.001 to 31,536,000.
+        public var stall = 3600.0
+        /// `deadline_seconds` of a job, also of one that asks for none: 0.001 to 31,536,000; nil for any, and for none.
+        public var deadline: Double?
+
+        /// The defaults.
+        public init() {}
+
+        /// For a service that has no other users.
+        public static var any: LongestTimes {
+            var times = LongestTimes()
+            times.connect = Timeouts.range.upperBound
+            times.head = Timeouts.range.upperBound
+            times.stall = Timeouts.range.upperBound
+            return times
+        }
+    }
+
     /// When an attempt that failed is repeated.
     public struct Retries: Sendable, Equatable {
         /// Attempts of a job that may fail before the job does, where it does not say: 0 to 1,000.
@@ -110,6 +136,8 @@ public struct Settings: Sendable, Equatable {
     public var gate = Gate()
     /// The limits on time and speed of a job that names none.
     public var timeouts = Timeouts(connect: 30, head: 300, stall: 60, deadline: nil)
+    /// The longest of them that a job may name.
+    public var longest = LongestTimes()
     /// The retries.
     public var retries = Retries()
     /// The redirects.
@@ -154,6 +182,12 @@ public struct Settings: Sendable, Equatable {
         check("timeouts.stall_seconds", timeouts.stall, Timeouts.range)
         if let speed = timeouts.minimumSpeed { check("timeouts.minimum_speed", speed, Timeouts.speeds) }
         if let deadline = timeouts.deadline { check("timeouts.deadline_seconds", deadline, Timeouts.range) }
+        check("timeouts.maximum_connect_seconds", longest.connect, Timeouts.range)
+        check("timeouts.maximum_head_seconds", longest.head, Timeouts.range)
+        check("timeouts.maximum_stall_seconds", longest.stall, Timeouts.range)
+        if let deadline = longest.deadline {
+            check("timeouts.maximum_deadline_seconds", deadline, Timeouts.range)
+        }
         check("retries.retries", retries.retries, 0...JobRequest.maximumRetries)
         if let status = retries.statuses.filter({ !(400...599).contains($0) }).min() {
             check("retries.statuses", status, 400...599)

@@ -182,6 +182,7 @@ final class IngestAPI {
                 throw IngestError.invalidRequest(error)
             }
             let job = JobRecord(id: scheduler.jobs.newID(), request: request, owner: call.peer)
+            job.program = ClientProgram.find(call.peer)
             if call.wantsUpgrade {
                 upgrade(call, job)
             } else {
@@ -207,10 +208,16 @@ final class IngestAPI {
         guard
             descriptors.covers(
                 jobs: jobs.activeCount + 1, lanes: scheduler.pool.count + 1,
-                connections: service?.connectionCount ?? 0, isRoot: peer.userID == 0)
+                connections: (service?.connectionCount ?? 0) + scheduler.pipes.kept.all.pipes,
+                isRoot: peer.userID == 0)
         else {
             throw .resourcesExhausted(
                 "it may have \(descriptors.limit) open files (LimitNOFILE=), and needs them for what it has")
+        }
+        if let reason = scheduler.pipes.refusal(of: peer.userID) { throw .resourcesExhausted(reason) }
+        if log.isJournalBehind {
+            throw .resourcesExhausted(
+                "the journal cannot keep up with the records of who fetches what (systemd-journald.service)")
         }
     }
 
@@ -218,7 +225,7 @@ final class IngestAPI {
     private func pass(_ call: VarlinkCall, _ job: JobRecord) throws(IngestError) {
         let pipe: Pipe
         do {
-            pipe = try Pipe()
+            pipe = try Self.makePipe()
         } catch {
             throw .resourcesExhausted("no pipe can be made: \(error)")
         }
@@ -228,6 +235,13 @@ final class IngestAPI {
         call.reply(Ingest.FetchReply(id: job.id, bodyFileDescriptor: index), continues: call.wantsMore)
         if call.wantsMore { subscriptions.wait(call, for: job, isFetch: true) }
         scheduler.enqueue(job, sink: pipe.writeEnd, isPipe: true)
+    }
+
+    private static func makePipe() throws(Errno) -> Pipe {
+        let pipe = try Pipe()
+        // So that a consumer, who is another user, can open /dev/stdin.
+        try pipe.writeEnd.letReadersReopen()
+        return pipe
     }
 
     /// For clients that cannot take descriptors: the connection becomes the pipe.

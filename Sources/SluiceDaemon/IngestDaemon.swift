@@ -112,9 +112,9 @@ public actor IngestDaemon {
         let store = JobStore(
             loop: loop, notifier: notifier, isEnabled: configuration.notifies && Notifier.isUnderSystemd,
             outcomes: outcomes, settings: settings, log: log)
+        let pipes = PipeAccount(settings: settings, log: log, later: { [loop] in _ = loop.after($0, $1) })
         let scheduler = Scheduler(
-            loop: loop, pool: pool, pipes: PipeAccount(settings: settings, log: log), store: store,
-            settings: settings, log: log)
+            loop: loop, pool: pool, pipes: pipes, store: store, settings: settings, log: log)
         let subscriptions = Subscriptions(
             loop: loop, active: { scheduler.jobs.active(visibleTo: $0) },
             find: { scheduler.jobs.findActive($0) })
@@ -308,13 +308,15 @@ public actor IngestDaemon {
         guard let parts else {
             preconditionFailure("the service answers only while it has its parts")
         }
+        let pipes = parts.scheduler.pipes
+        pipes.measure(parts.scheduler.jobs.allActive)
         let counts = parts.scheduler.counts
         let delivered = parts.scheduler.numbers.delivered
         return Ingest.StatusReply(
             version: SluiceVersion.current, processID: Int(ProcessIdentity.current), startedUsec: startedUsec,
             status: parts.scheduler.statusLine, jobs: counts,
             lanes: parts.scheduler.pool.counts, bytesDelivered: delivered,
-            pipeBytes: parts.scheduler.pipes.budget.used, pipeBudget: parts.scheduler.pipes.budget.limit,
+            pipeBytes: pipes.budget.used + pipes.budget.kept, pipeBudget: pipes.budget.limit,
             connections: parts.service.connectionCount)
     }
 

@@ -13,6 +13,8 @@ final class JobRecord {
     let id: String
     let request: JobRequest
     let owner: PeerCredentials
+    /// The owner's executable, as far as it could be seen.
+    var program: String?
     let createdUsec: Int
     /// The same on the clock that nobody sets (`Uptime`).
     let createdUptimeUsec: Int

@@ -280,7 +280,6 @@ final class LanePool {
         if isClosed, lanes.isEmpty { complete() }
         guard !isClosed, !lane.isRetired else { return }
         deaths += 1
-        log.laneDied(lane.processID, exit.description)
         if lane.activity == .starting {
             failedToStart(lane.fault ?? "it ended with \(exit) before it was ready", isShortage: false)
         }

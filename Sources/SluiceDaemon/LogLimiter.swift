@@ -3,7 +3,7 @@
 final class LogLimiters {
     /// What a message is about.
     enum Topic: Hashable {
-        /// The lives of a user's jobs.
+        /// What happens to a user's jobs between the records of their acceptance and of their end, which have no limit.
         case jobs(of: UInt32)
         /// What a user was refused.
         case refusals(of: UInt32)
@@ -12,8 +12,8 @@ final class LogLimiters {
         /// Trouble of the service's own.
         case service
 
-        /// Messages in each interval. For jobs: 1,000 lives of three messages, which is what journald's own limit lets
-        /// a service write (10,000 in 30 s, journald.conf(5)).
+        /// Messages in each interval. The unit switches journald's own limit off (`LogRateLimitBurst=`), because that
+        /// makes no difference between records and noise.
         var burst: Int {
             switch self {
             case .jobs: 3000

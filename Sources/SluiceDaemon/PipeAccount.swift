@@ -5,9 +5,11 @@ internal import UnixSockets
 
 /// Makes the pipes of jobs and grows them, within the budget. Belongs to the loop's thread.
 ///
-/// A consumer may keep a pipe that its job has left: the kernel still counts it, the budget does not. The quarter of
-/// the kernel's allowance that the budget leaves alone is for those. The staging pipe that an idle lane keeps for its next
-/// job is counted with that job: the reserve is for it.
+/// A consumer may keep a pipe that its job has left: the kernel still counts it, and so does the budget, until the pipe is
+/// gone (`KeptPipes`). A user who keeps a quarter of the budget gets no new jobs. The pipe of a running job may be grown by
+/// its consumer, too: it is measured when somebody asks for the sum, and at the job's end. The quarter of the kernel's
+/// allowance that the budget leaves alone is for what happens in between. The staging pipe that an idle lane keeps for its
+/// next job is counted with that job: the reserve is for it.
 final class PipeAccount {
     private static let pageSize = 4096
     /// What the kernel allows an ordinary user where it does not say so.
@@ -17,10 +19,14 @@ final class PipeAccount {
 
     private(set) var budget: PipeBudget
     var grownCapacity: Int
+    /// Pipes of ended jobs.
+    let kept: KeptPipes
     private let log: ServiceLog
 
-    init(settings: Settings, log: ServiceLog) {
+    /// - Parameter later: does something after a time, on the loop's thread.
+    init(settings: Settings, log: ServiceLog, later: @escaping (Duration, @escaping () -> Void) -> Void) {
         self.log = log
+        kept = KeptPipes(later: later)
         budget = PipeBudget(limit: 0, reserve: 0)
         grownCapacity = settings.pipes.grownCapacity
         apply(settings)
@@ -40,8 +46,8 @@ final class PipeAccount {
         guard let bytes = try? pipe.pipeCapacity() else { return }
         job.pipeBytes += bytes
         budget.add(bytes)
-        // Consumers keep pipes of ended jobs, and may grow them: the kernel counts these, we cannot.
-        if bytes < PipeBudget.ordinaryCapacity { log.pipeBudgetLow(used: budget.used, limit: budget.limit) }
+        // Consumers may grow their pipes, between two looks at them.
+        if bytes < PipeBudget.ordinaryCapacity { budgetIsLow() }
     }
 
     /// Counts a staging pipe that is folded, or may be.
@@ -98,14 +104,16 @@ final class PipeAccount {
             hasGrown = grow(sink, to: grownCapacity, job) || hasGrown
             job.sink = consume sink
         }
-        if !hasGrown { log.pipeBudgetLow(used: budget.used, limit: budget.limit) }
+        if !hasGrown { budgetIsLow() }
         return hasGrown
     }
 
     private func grow(_ pipe: borrowing OwnedDescriptor, to capacity: Int, _ job: JobRecord) -> Bool {
-        guard let before = try? pipe.pipeCapacity(), before < capacity,
-            budget.grow(by: capacity - before)
-        else { return false }
+        guard let before = try? pipe.pipeCapacity(), before < capacity else { return false }
+        if !budget.grow(by: capacity - before) {
+            look()
+            guard budget.grow(by: capacity - before) else { return false }
+        }
         let now = (try? pipe.setPipeCapacity(capacity)) ?? before
         // The kernel may have refused: other programs of this user have pipes, too.
         budget.remove(capacity - now)
@@ -113,10 +121,61 @@ final class PipeAccount {
         return now > before
     }
 
-    /// Forgets the pipes of a job that has ended.
+    /// Forgets the pipes of a job that has ended, but for the one that its consumer may still hold.
     func release(_ job: JobRecord) {
         budget.remove(job.pipeBytes)
         job.pipeBytes = 0
+        guard job.sinkIsPipe, let sink = job.sink.take() else { return }
+        kept.keep(sink, of: job.owner.userID)
+        job.sink = consume sink
+        budget.kept = kept.all.bytes
+    }
+
+    // MARK: What consumers do
+
+    /// Pipes of ended jobs that are looked at for one question: a client may ask as often as it likes.
+    private static let looksPerQuestion = 256
+
+    /// Brings the sums up to date: with pipes that consumers have grown, and those of ended jobs.
+    ///
+    /// - Parameter jobs: those that run.
+    func measure(_ jobs: some Sequence<JobRecord>) {
+        for job in jobs where job.sinkIsPipe { measure(job) }
+        look()
+    }
+
+    private func look() {
+        kept.look(atMost: Self.looksPerQuestion)
+        budget.kept = kept.all.bytes
+    }
+
+    private func measure(_ job: JobRecord) {
+        guard let sink = job.sink.take() else { return }
+        let bytes = (try? sink.pipeCapacity()) ?? 0
+        job.sink = consume sink
+        let staging = (try? job.account?.staging.pipeCapacity()) ?? 0
+        budget.remove(job.pipeBytes)
+        job.pipeBytes = bytes + staging
+        budget.add(job.pipeBytes)
+    }
+
+    /// Why a user may have no further job, for now; nil where one may. Never for root.
+    func refusal(of userID: UInt32) -> String? {
+        let most = budget.limit / 4
+        func isOver(_ sum: KeptPipes.Sum) -> Bool {
+            sum.bytes > most || sum.pipes >= KeptPipes.mostOfUser
+        }
+        guard userID != 0, isOver(kept.sum(of: userID)) else { return nil }
+        look()
+        let sum = kept.sum(of: userID)
+        guard isOver(sum) else { return nil }
+        return
+            "programs of this user hold \(sum.pipes) pipes of ended jobs with \(sum.bytes) bytes of buffers, and "
+            + "may hold \(KeptPipes.mostOfUser) with \(most): they have to read them to the end or close them"
+    }
+
+    private func budgetIsLow() {
+        log.pipeBudgetLow(used: budget.used + budget.kept, limit: budget.limit)
     }
 
     private static func kernelAllowance() -> Int {

@@ -117,6 +117,8 @@ final class Scheduler {
     func restore(_ job: JobRecord, sink: consuming OwnedDescriptor) {
         jobs.insert(job)
         metrics.restored(with: job.numbers)
+        // 0.3.0 and older made pipes that only the service's own user can open again.
+        try? sink.letReadersReopen()
         accept(job, sink: sink, isPipe: true)
         watchSink(of: job)
         if let account = job.account { pipes.addFolded(account.staging, to: job) }
@@ -358,7 +360,9 @@ final class Scheduler {
     }
 
     private func died(_ lane: LaneProcess, _ exit: ProcessExit) {
-        guard let job = running.removeValue(forKey: ObjectIdentifier(lane)) else { return }
+        let job = running.removeValue(forKey: ObjectIdentifier(lane))
+        log.laneDied(lane.processID, exit.description, job)
+        guard let job else { return }
         job.endDeadline?.cancel()
         if let account = job.account, !account.isTaken, job.lostOrders < Self.ordersToLose {
             return giveAgain(job)
@@ -393,9 +397,10 @@ final class Scheduler {
 
     func watchEnd(of job: JobRecord, in lane: LaneProcess) {
         job.endDeadline?.cancel()
-        job.endDeadline = loop.after(.seconds(settings.lanes.endSeconds)) { [weak self, weak lane] in
-            guard let self, let lane else { return }
-            log.laneReplaced(lane.processID)
+        let time = Duration.seconds(settings.lanes.endSeconds)
+        job.endDeadline = loop.after(time) { [weak self, weak lane, weak job] in
+            guard let self, let lane, let job else { return }
+            log.laneReplaced(lane.processID, job)
             lane.kill()
         }
     }

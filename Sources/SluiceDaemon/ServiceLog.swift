@@ -1,16 +1,30 @@
 internal import Logging
 internal import SluiceCore
 internal import SluiceInterface
+internal import Systemd
 internal import UnixSockets
 
 /// Everything that the service says in its log, in one place: constant messages, the values beside them, a MESSAGE_ID
 /// for each kind. URLs are redacted before they come here.
 struct ServiceLog {
     private let logger: Logger
+    /// For the records of accepted and ended jobs, which nothing else may suppress.
+    private let records: Logger
     private let limiters = LogLimiters()
+
+    /// Bytes of a URL that are logged: a user who asks for long ones must not push other entries out of the journal.
+    private static let longestURL = 1024
 
     init(_ logger: Logger) {
         self.logger = logger
+        var records = logger
+        if var handler = logger.handler as? JournalLogHandler {
+            handler.isRecord = true
+            // Lines on standard error are for people: there the level counts.
+            if handler.isJournal { handler.logLevel = min(logger.logLevel, .info) }
+            records.handler = handler
+        }
+        self.records = records
     }
 
     // MARK: The service
@@ -48,10 +62,9 @@ struct ServiceLog {
 
     // MARK: Jobs
 
+    /// A record: who has the service fetch what.
     func queued(_ job: JobRecord) {
-        write(
-            .info, .jobQueued, "job accepted",
-            of: job, ["SLUICE_URL": "\(job.request.url.redacted)", "SLUICE_USER": "\(job.owner.userID)"])
+        record(.info, .jobQueued, "job accepted", of: job, ["SLUICE_URL": "\(url(of: job))"])
     }
 
     func dispatched(_ job: JobRecord) {
@@ -92,6 +105,7 @@ struct ServiceLog {
         write(.info, .jobResumed, "job unparked: the consumer reads again", of: job)
     }
 
+    /// A record: what came of it.
     func finished(_ job: JobRecord, _ outcome: Outcome) {
         let (level, id, message): (Logger.Level, MessageID, Logger.Message) =
             switch outcome.code.state {
@@ -99,7 +113,7 @@ struct ServiceLog {
             case .cancelled: (.info, .jobCancelled, "job cancelled")
             default: (.notice, .jobFailed, "job failed")
             }
-        write(
+        record(
             level, id, message, of: job,
             [
                 "SLUICE_OUTCOME": "\(outcome.code.rawValue)", "SLUICE_REASON": "\(outcome.message)",
@@ -171,10 +185,11 @@ struct ServiceLog {
         write(.debug, .laneStarted, "lane started", ["SLUICE_LANE": "\(processID)"])
     }
 
-    func laneDied(_ processID: Int32, _ exit: String) {
+    /// - Parameter job: the one that the lane had; nil for none.
+    func laneDied(_ processID: Int32, _ exit: String, _ job: JobRecord?) {
         write(
-            .warning, .laneDied, "lane died", ["SLUICE_LANE": "\(processID)", "SLUICE_EXIT": "\(exit)"],
-            about: .lanes)
+            .warning, .laneDied, "lane died",
+            about(job, ["SLUICE_LANE": "\(processID)", "SLUICE_EXIT": "\(exit)"]), about: .lanes)
     }
 
     func lanesLessConfined(_ missing: [String]) {
@@ -190,10 +205,10 @@ struct ServiceLog {
             about: .lanes)
     }
 
-    func laneReplaced(_ processID: Int32) {
+    func laneReplaced(_ processID: Int32, _ job: JobRecord) {
         write(
             .warning, .laneReplaced, "lane replaced: it did not end its transfer in time",
-            ["SLUICE_LANE": "\(processID)"], about: .lanes)
+            about(job, ["SLUICE_LANE": "\(processID)"]), about: .lanes)
     }
 
     func laneHangs(_ job: JobRecord, _ processID: Int32, _ reason: String) {
@@ -222,19 +237,35 @@ struct ServiceLog {
             ["SLUICE_PIPE_BYTES": "\(used)", "SLUICE_PIPE_BUDGET": "\(limit)"], about: .service)
     }
 
-    /// Trouble of the service's own that somebody should see to.
-    func trouble(_ kind: MessageID, _ message: Logger.Message, _ reason: String) {
-        write(.error, kind, message, ["SLUICE_REASON": "\(reason)"], about: .service)
+    /// Trouble of the service's own that an administrator should see to.
+    ///
+    /// - Parameter job: the one that it is trouble for; nil where it is about more than one.
+    func trouble(_ kind: MessageID, _ message: Logger.Message, _ reason: String, job: JobRecord? = nil) {
+        write(.error, kind, message, about(job, ["SLUICE_REASON": "\(reason)"]), about: .service)
     }
+
+    /// The journal takes entries more slowly than they come, and records would be lost.
+    var isJournalBehind: Bool { JournalLogHandler.isJournalBehind }
 
     /// Messages that were not written because there were too many, from the start on.
     var dropped: Int { limiters.dropped }
 
     // MARK: Inside
 
+    private func url(of job: JobRecord) -> String {
+        let url = job.request.url.redacted
+        // A URL is ASCII: each byte is a character.
+        return url.utf8.count <= Self.longestURL ? url : url.prefix(Self.longestURL - 1) + "…"
+    }
+
+    private func about(_ job: JobRecord?, _ fields: Logger.Metadata) -> Logger.Metadata {
+        job.map { facts($0, fields) } ?? fields
+    }
+
     private func facts(_ job: JobRecord, _ more: Logger.Metadata) -> Logger.Metadata {
         var fields: Logger.Metadata = [
-            "SLUICE_JOB": "\(job.id)", "SLUICE_STATE": "\(job.machine.publicState.rawValue)",
+            "SLUICE_JOB": "\(job.id)", "SLUICE_USER": "\(job.owner.userID)",
+            "SLUICE_STATE": "\(job.machine.publicState.rawValue)",
             "SLUICE_HOST": "\(job.request.url.origin.host)",
             "SLUICE_BYTES": "\(job.delivered)",
         ]
@@ -259,6 +290,19 @@ struct ServiceLog {
         _ more: @autoclosure () -> Logger.Metadata = [:]
     ) {
         write(level, id, message, facts(job, more()), about: .jobs(of: job.owner.userID))
+    }
+
+    /// No limiter stands in the way: what there can be too much of is jobs, and those are refused.
+    private func record(
+        _ level: Logger.Level, _ id: MessageID, _ message: Logger.Message, of job: JobRecord,
+        _ more: @autoclosure () -> Logger.Metadata
+    ) {
+        guard level >= records.logLevel else { return }
+        var fields = facts(job, more())
+        fields["MESSAGE_ID"] = "\(id.rawValue)"
+        fields["SLUICE_PID"] = "\(job.owner.processID)"
+        if let program = job.program { fields["SLUICE_EXECUTABLE"] = "\(program)" }
+        records.log(level: level, message, metadata: fields)
     }
 
     private func allowed(_ topic: LogLimiters.Topic) -> Bool {

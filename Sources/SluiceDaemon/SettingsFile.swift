@@ -5,32 +5,73 @@ internal import SystemPackage
 internal import TOMLKit
 internal import UnixSockets
 
-/// What is wrong with a settings file: all of it at once, each with its key.
+/// What is wrong with settings files: all of it at once, each with its key.
 public struct SettingsFileError: Error, Equatable, CustomStringConvertible {
     /// The file.
     public let path: String
-    /// One line for each problem.
+    /// One line for each problem of the file.
     public let problems: [String]
+    /// One line for each problem of a drop-in, which begins with the path of that.
+    public let dropInProblems: [String]
 
-    /// The lines, each with the file in front.
+    /// An error about a file, its drop-ins or both.
+    public init(path: String, problems: [String], dropInProblems: [String] = []) {
+        self.path = path
+        self.problems = problems
+        self.dropInProblems = dropInProblems
+    }
+
+    /// The lines, each with its file in front.
     public var description: String {
-        problems.map { "\(path): \($0)" }.joined(separator: "\n")
+        (problems.map { "\(path): \($0)" } + dropInProblems).joined(separator: "\n")
     }
 }
 
 /// Reads `sluiced.toml` (toml.io): strictly, once.
 ///
-/// Precedence: what the file says, else the default of `Settings`. A file that is missing is an error, for it was named.
-/// A key that is unknown, a value of a wrong type and a value out of range are errors that name the key; so is a file
-/// that is not TOML. Nothing is taken over from a file with an error.
+/// Precedence: what the last drop-in says that says something, else the file, else the default of `Settings`. Drop-ins are the
+/// files of the folder `sluiced.toml.d` whose names end with `.toml`, in the order of the bytes of their names; hidden
+/// ones are left out. A file that is missing is an error, for it was named; a folder of drop-ins that is missing is an
+/// empty one. A key that is unknown, a value of a wrong type and a value out of range are errors that name the key; so is
+/// a file that is not TOML. Nothing is taken over from files of which one has an error.
 public enum SettingsFile {
     /// The largest file that is read, in bytes.
     public static let maximumSize = 1 << 20
+    /// The most drop-ins.
+    public static let maximumDropIns = 100
 
-    /// Reads a file.
+    /// Reads a file and its drop-ins.
     ///
     /// - Throws: `SettingsFileError`.
     public static func read(path: String) throws(SettingsFileError) -> Settings {
+        try load(path: path).settings
+    }
+
+    /// Reads a file and its drop-ins, and tells where each value is from.
+    ///
+    /// - Throws: `SettingsFileError`.
+    public static func load(path: String) throws(SettingsFileError) -> LoadedSettings {
+        var tables = [SettingsTable(path: nil, table: try table(at: path))]
+        var problems: [String] = []
+        do {
+            for name in try DropInFolder.names(of: path) {
+                let dropIn = "\(path).d/\(name)"
+                do {
+                    tables.append(SettingsTable(path: dropIn, table: try table(at: dropIn)))
+                } catch {
+                    problems.append(error.description)
+                }
+            }
+        } catch {
+            problems.append("\(path).d: \(error.sentence)")
+        }
+        guard problems.isEmpty else {
+            throw SettingsFileError(path: path, problems: [], dropInProblems: problems)
+        }
+        return try settings(of: tables, path: path)
+    }
+
+    private static func table(at path: String) throws(SettingsFileError) -> TOMLTable {
         let bytes: [UInt8]
         do {
             bytes = try contents(of: path)
@@ -40,20 +81,43 @@ public enum SettingsFile {
         guard let text = String(validating: bytes, as: UTF8.self) else {
             throw SettingsFileError(path: path, problems: ["it is not UTF-8"])
         }
-        return try parse(text, path: path)
+        return try table(of: text, path: path)
     }
 
     /// Reads the text of a file.
     ///
     /// - Throws: `SettingsFileError` about `path`.
     public static func parse(_ text: String, path: String) throws(SettingsFileError) -> Settings {
+        let table = SettingsTable(path: nil, table: try table(of: text, path: path))
+        return try settings(of: [table], path: path).settings
+    }
+
+    /// All settings at their defaults.
+    public static var defaults: LoadedSettings {
+        var reader = SettingsReader([], path: "")
+        return LoadedSettings(settings: reader.settings(), entries: reader.entries)
+    }
+
+    private static func settings(
+        of tables: [SettingsTable], path: String
+    ) throws(SettingsFileError) -> LoadedSettings {
+        var reader = SettingsReader(tables, path: path)
+        let settings = reader.settings()
+        for problem in settings.problems() { reader.note(problem) }
+        guard reader.problems.isEmpty, reader.dropInProblems.isEmpty else {
+            throw SettingsFileError(
+                path: path, problems: reader.problems, dropInProblems: reader.dropInProblems)
+        }
+        return LoadedSettings(settings: settings, entries: reader.entries)
+    }
+
+    private static func table(of text: String, path: String) throws(SettingsFileError) -> TOMLTable {
         if let line = lineWithoutTableName(text) {
             throw SettingsFileError(
                 path: path, problems: ["line \(line): it is not TOML: a table has no name"])
         }
-        let table: TOMLTable
         do {
-            table = try TOMLTable(string: text)
+            return try TOMLTable(string: text)
         } catch let error as TOMLParseError {
             throw SettingsFileError(
                 path: path,
@@ -61,11 +125,6 @@ public enum SettingsFile {
         } catch {
             throw SettingsFileError(path: path, problems: ["it is not TOML: \(error)"])
         }
-        var reader = SettingsReader(table)
-        let settings = reader.settings()
-        let problems = reader.problems + settings.problems().map(\.description)
-        guard problems.isEmpty else { throw SettingsFileError(path: path, problems: problems) }
-        return settings
     }
 
     /// The first line that begins like the head of a table, and goes on with what can begin no key.
@@ -90,15 +149,17 @@ public enum SettingsFile {
     }
 
     /// Why a file cannot be taken.
-    private enum ReadFailure: Error {
+    enum ReadFailure: Error {
         case notAFile
         case tooLarge
+        case tooMany
         case system(Errno)
 
         var sentence: String {
             switch self {
             case .notAFile: "it is not a regular file"
             case .tooLarge: "it is larger than \(SettingsFile.maximumSize) bytes"
+            case .tooMany: "it has more than \(SettingsFile.maximumDropIns) drop-ins"
             case .system(.noSuchFileOrDirectory): "it cannot be read: there is no such file"
             case .system(.permissionDenied): "it cannot be read: permission denied"
             case .system(let errno): "it cannot be read: \(errno)"
@@ -127,160 +188,5 @@ public enum SettingsFile {
             count += got
         }
         throw .tooLarge
-    }
-}
-
-/// Takes the values out of the tables, and sees what is left over.
-private struct SettingsReader {
-    private let table: TOMLTable
-    private var known: [String: Set<String>] = [:]
-    private(set) var problems: [String] = []
-
-    init(_ table: TOMLTable) {
-        self.table = table
-    }
-
-    mutating func settings() -> Settings {
-        var settings = Settings()
-        optionalText("service", "socket", &settings.socket)
-        integer("lanes", "minimum", &settings.lanes.minimum)
-        integer("lanes", "maximum", &settings.lanes.maximum)
-        seconds("lanes", "idle_seconds", &settings.lanes.idleSeconds)
-        seconds("lanes", "end_seconds", &settings.lanes.endSeconds)
-        var hang = settings.lanes.hangSeconds ?? 0
-        seconds("lanes", "hang_seconds", &hang)
-        settings.lanes.hangSeconds = hang == 0 ? nil : hang
-        size("gate", "high_watermark", &settings.gate.highWatermark)
-        size("gate", "low_watermark", &settings.gate.lowWatermark)
-        size("gate", "maximum_high_watermark", &settings.gate.maximumHighWatermark)
-        seconds("gate", "stalled_after_seconds", &settings.gate.stalledAfterSeconds)
-        seconds("timeouts", "connect_seconds", &settings.timeouts.connect)
-        seconds("timeouts", "head_seconds", &settings.timeouts.head)
-        seconds("timeouts", "stall_seconds", &settings.timeouts.stall)
-        var speed = settings.timeouts.minimumSpeed ?? 0
-        size("timeouts", "minimum_speed", &speed)
-        settings.timeouts.minimumSpeed = speed == 0 ? nil : speed
-        var deadline = settings.timeouts.deadline ?? 0
-        seconds("timeouts", "deadline_seconds", &deadline)
-        settings.timeouts.deadline = deadline == 0 ? nil : deadline
-        integer("retries", "retries", &settings.retries.retries)
-        statuses("retries", "statuses", &settings.retries.statuses)
-        seconds("retries", "base_seconds", &settings.retries.pauses.base)
-        seconds("retries", "longest_seconds", &settings.retries.pauses.longest)
-        seconds("retries", "longest_retry_after_seconds", &settings.retries.pauses.longestRetryAfter)
-        integer("redirects", "limit", &settings.redirects.limit)
-        names("redirects", "credential_fields", &settings.redirects.credentialFields)
-        seconds("parking", "after_seconds", &settings.parking.afterSeconds)
-        share("parking", "holding_share", &settings.parking.holdingShare)
-        seconds("restart", "store_after_seconds", &settings.restart.storeAfterSeconds)
-        seconds("restart", "drain_seconds", &settings.restart.drainSeconds)
-        integer("limits", "jobs", &settings.limits.jobs)
-        integer("limits", "jobs_per_user", &settings.limits.jobsPerUser)
-        integer("limits", "remembered_jobs_per_user", &settings.limits.rememberedJobsPerUser)
-        integer("limits", "connections", &settings.limits.connections)
-        integer("limits", "connections_per_user", &settings.limits.connectionsPerUser)
-        var maximumSize = settings.limits.maximumSize ?? 0
-        size("limits", "maximum_size", &maximumSize)
-        settings.limits.maximumSize = maximumSize == 0 ? nil : maximumSize
-        size("pipes", "grown_capacity", &settings.pipes.grownCapacity)
-        var budget = settings.pipes.budget ?? 0
-        size("pipes", "budget", &budget)
-        settings.pipes.budget = budget == 0 ? nil : budget
-        text("log", "level", &settings.logLevel)
-        reportUnknown()
-        return settings
-    }
-
-    private mutating func value(_ section: String, _ key: String) -> (any TOMLValueConvertible)? {
-        known[section, default: []].insert(key)
-        guard let part = table[section] else { return nil }
-        return part.table?[key]
-    }
-
-    private mutating func wrong(_ section: String, _ key: String, _ expected: String) {
-        problems.append("\(section).\(key): it is not \(expected)")
-    }
-
-    private mutating func integer(_ section: String, _ key: String, _ target: inout Int) {
-        guard let value = value(section, key) else { return }
-        guard let number = value.int else { return wrong(section, key, "a whole number") }
-        target = number
-    }
-
-    private mutating func seconds(_ section: String, _ key: String, _ target: inout Double) {
-        number(section, key, &target, "a number of seconds")
-    }
-
-    private mutating func share(_ section: String, _ key: String, _ target: inout Double) {
-        number(section, key, &target, "a number, such as 0.5")
-    }
-
-    private mutating func number(
-        _ section: String, _ key: String, _ target: inout Double, _ expected: String
-    ) {
-        guard let value = value(section, key) else { return }
-        guard let number = value.double ?? value.int.map(Double.init), number.isFinite else {
-            return wrong(section, key, expected)
-        }
-        target = number
-    }
-
-    private mutating func size(_ section: String, _ key: String, _ target: inout Int) {
-        guard let value = value(section, key) else { return }
-        guard let bytes = value.int ?? value.string.flatMap({ ByteSize.parse($0) }) else {
-            return wrong(section, key, "a size, such as 65536 or \"64K\"")
-        }
-        target = bytes
-    }
-
-    private mutating func text(_ section: String, _ key: String, _ target: inout String) {
-        guard let value = value(section, key) else { return }
-        guard let string = value.string else { return wrong(section, key, "a text in quotes") }
-        target = string
-    }
-
-    private mutating func statuses(_ section: String, _ key: String, _ target: inout Set<Int>) {
-        guard let value = value(section, key) else { return }
-        let numbers = value.array.map { $0.map(\.int) } ?? [nil]
-        guard !numbers.contains(nil) else {
-            return wrong(section, key, "a list of statuses, such as [429, 503]")
-        }
-        target = Set(numbers.compactMap { $0 })
-    }
-
-    /// Names of header fields, which are the same in either case.
-    private mutating func names(_ section: String, _ key: String, _ target: inout [String]) {
-        guard let value = value(section, key) else { return }
-        let texts = value.array.map { $0.map(\.string) } ?? [nil]
-        guard !texts.contains(nil) else {
-            return wrong(section, key, "a list of field names, such as [\"X-Api-Key\"]")
-        }
-        target = texts.compactMap { $0?.lowercased() }
-    }
-
-    private mutating func optionalText(_ section: String, _ key: String, _ target: inout String?) {
-        var string = target ?? ""
-        text(section, key, &string)
-        target = string.isEmpty ? nil : string
-    }
-
-    private mutating func reportUnknown() {
-        for (section, value) in table {
-            guard let keys = known[section] else {
-                problems.append("\(section): there is no such section; there are \(list(known.keys))")
-                continue
-            }
-            guard let part = value.table else {
-                problems.append("\(section): it is not a section: write [\(section)]")
-                continue
-            }
-            for (key, _) in part where !keys.contains(key) {
-                problems.append("\(section).\(key): there is no such setting; there are \(list(keys))")
-            }
-        }
-    }
-
-    private func list(_ names: some Sequence<String>) -> String {
-        names.sorted().joined(separator: ", ")
     }
 }

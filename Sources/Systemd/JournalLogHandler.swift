@@ -12,9 +12,10 @@ public import Logging
 ///
 /// Levels map to `syslog(3)` priorities: trace and debug 7, info 6, notice 5, warning 4, error 3, critical 2.
 ///
-/// A log call never fails and, to the journal, waits for some milliseconds at most: entries that journald has no room for
-/// are dropped, counted, and reported by the next that gets through. Values are cut at 16 KiB, fields at 64. Lines on standard error
-/// are one `write(2)` each, with control characters escaped; a reader that stops reading there does hold the caller.
+/// A log call never fails and, to the journal, never waits: entries that journald has no room for wait in memory, up to
+/// 8 MiB of records (`isRecord`) and 1 MiB of others. What is more is dropped, counted, and reported by the next entry that
+/// gets through. Values are cut at 16 KiB, fields at 64. Lines on standard error are one `write(2)` each, with control
+/// characters escaped; a reader that stops reading there does hold the caller.
 ///
 /// A value type, as swift-log wants it; any thread may log.
 public struct JournalLogHandler: LogHandler {
@@ -25,8 +26,26 @@ public struct JournalLogHandler: LogHandler {
     /// What is less important is not logged.
     public var logLevel: Logger.Level = .info
 
+    /// Entries are records that other entries must not suppress: where journald is slow they wait in memory when
+    /// others are dropped already.
+    public var isRecord = false
+
     /// Entries that journald had no room for, in this process.
-    public static var droppedEntries: UInt64 { JournalSocket.shared.droppedInAll }
+    public static var droppedEntries: UInt64 { JournalSocket.shared.lostInAll.entries }
+
+    /// Of these, the records.
+    public static var droppedRecords: UInt64 { JournalSocket.shared.lostInAll.records }
+
+    /// journald takes entries more slowly than this process writes them, and records will be lost if it goes on.
+    public static var isJournalBehind: Bool { JournalSocket.shared.isBehind }
+
+    /// Waits until journald has what was logged, but for no longer than a time: for the end of a process.
+    public static func flush(within time: Duration) {
+        JournalSocket.shared.flush(within: time)
+    }
+
+    /// Entries go to the journal, and not to standard error.
+    public var isJournal: Bool { destination == .journal }
 
     private let identifier: String
     private let destination: LogDestination
@@ -61,7 +80,8 @@ public struct JournalLogHandler: LogHandler {
         let record = LogRecord(event, inherited: inherited)
         switch destination {
         case .journal:
-            JournalSocket.shared.send(record.journalFields(identifier: identifier), reportDropped: dropped)
+            JournalSocket.shared.send(
+                record.journalFields(identifier: identifier), isRecord: isRecord, report: report)
         case .prefixedLines:
             Self.write(record.line(identifier: identifier, withPriority: true))
         case .plainLines:
@@ -69,11 +89,13 @@ public struct JournalLogHandler: LogHandler {
         }
     }
 
-    private func dropped(_ count: UInt64) -> [JournalField] {
-        var fields = [JournalField("SLUICE_DROPPED", String(count))]
+    private func report(_ losses: JournalLosses) -> [JournalField] {
+        var fields = [JournalField("SLUICE_DROPPED", String(losses.entries))]
+        if losses.records > 0 { fields.append(JournalField("SLUICE_RECORDS_LOST", String(losses.records))) }
         if let droppedMessageID { fields.append(JournalField("MESSAGE_ID", droppedMessageID)) }
         let record = LogRecord(
-            level: .warning, message: "log messages dropped, the journal did not take them", fields: fields)
+            level: losses.records > 0 ? .error : .warning,
+            message: "log messages dropped, the journal did not take them", fields: fields)
         return record.journalFields(identifier: identifier)
     }
 

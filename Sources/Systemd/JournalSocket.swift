@@ -4,92 +4,220 @@ internal import Synchronization
 internal import SystemPackage
 internal import UnixSockets
 
-/// Sends entries to journald, and does not wait for it: a hung journald must not make a hung service.
+/// Sends entries to journald. Whoever logs never waits for it: a hung journald must not make a hung service.
 ///
 /// An entry is a datagram in journald's own form (systemd.io/JOURNAL_NATIVE_PROTOCOL), or a sealed memory file where it is
 /// too large for one. `sd_journal_sendv(3)` does the same and blocks while journald's queue is full, which a hung
-/// journald makes for ever. Here an entry that finds no room within some milliseconds is dropped and counted, the ones
-/// after it are given no time at all, and the first that gets through says how many were lost.
+/// journald makes last without end. Here an entry that finds no room goes into a backlog (`JournalBacklog`), which a thread
+/// sends: the kernel wakes it as soon as there is room. The thread exists only while something waits. What the backlog has
+/// no room for is dropped and counted, and the next entry that gets through says how many were lost.
 ///
 /// The socket is not connected, so a journald whose own socket was made anew is found by the next entry.
 ///
 /// ## Concurrency model
-/// Any thread may send. The lock guards the count; entries are sent outside it.
+/// Any thread may send. The lock guards the backlog; entries are sent outside it. While the thread sends, all others only
+/// append, so entries arrive in the order in which they were logged.
 final class JournalSocket: Sendable {
     static let shared = JournalSocket(path: "/run/systemd/journal/socket")
 
-    private struct State {
-        var dropped: UInt64 = 0
-        var droppedInAll: UInt64 = 0
-    }
-
-    /// What an entry may wait for room, in tries with a pause of a millisecond before each but the first: journald may
-    /// just be behind.
+    /// How often the thread tries to send a record while there is no journald, and the pause between two tries in µs. Only
+    /// the first entry after journald has gone is worth all of that.
     private static let tries = 50
+    private static let pause: UInt32 = 100_000
+    /// What one wait for room may last, in seconds; then the thread looks journald's socket up again.
+    private static let longestWait = 1
+
+    private enum Sent {
+        case yes
+        /// journald's queue, or our share of the kernel's memory for it, is full.
+        case full
+        /// Nobody listens, or the entry cannot be sent at all.
+        case failed
+    }
 
     private let path: String
     private let socket: OwnedDescriptor
-    private let state = Mutex(State())
+    private let backlog: Mutex<JournalBacklog>
 
-    /// - Parameter path: where journald listens.
-    init(path: String) {
+    /// - Parameters:
+    ///   - path: where journald listens.
+    ///   - limit: bytes that may wait for it.
+    init(path: String, limit: Int = 8 << 20) {
         self.path = path
-        let type = CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        socket = OwnedDescriptor(adopting: Glibc.socket(AF_UNIX, type, 0))
+        socket = Self.makeSocket(SOCK_NONBLOCK.rawValue)
+        backlog = Mutex(JournalBacklog(limit: limit))
+    }
+
+    private static func makeSocket(_ flags: UInt32) -> OwnedDescriptor {
+        let type = CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue | flags)
+        return OwnedDescriptor(adopting: Glibc.socket(AF_UNIX, type, 0))
     }
 
     /// Entries that were not sent, from the start on.
-    var droppedInAll: UInt64 { state.withLock { $0.droppedInAll } }
+    var lostInAll: JournalLosses { backlog.withLock { $0.lostInAll } }
 
-    /// Sends one entry.
+    /// journald takes entries, but more slowly than they come.
+    var isBehind: Bool { backlog.withLock { $0.isBehind(at: .now) } }
+
+    /// Waits until nothing waits any more, but for no longer than a time. For the end of a process.
+    func flush(within time: Duration) {
+        let end = ContinuousClock.now + time
+        while backlog.withLock({ $0.isDraining }), ContinuousClock.now < end { usleep(1000) }
+    }
+
+    /// Sends one entry, or puts it into the backlog.
     ///
-    /// - Parameter reportDropped: makes the entry that says how many were dropped before this one.
-    func send(_ fields: [JournalField], reportDropped: (UInt64) -> [JournalField]) {
-        let before = state.withLock { state in
-            defer { state.dropped = 0 }
-            return state.dropped
-        }
-        if before > 0, !deliver(reportDropped(before), patiently: false) {
-            return countOne(before: before)
-        }
-        if !deliver(fields, patiently: before == 0) { countOne(before: 0) }
-    }
-
-    /// One more was dropped, and `before` are still to be reported.
-    private func countOne(before: UInt64) {
-        state.withLock { state in
-            state.dropped += before + 1
-            state.droppedInAll += 1
+    /// - Parameters:
+    ///   - isRecord: noise must not take its place.
+    ///   - report: makes the entry that says how many were lost before this one.
+    func send(_ fields: [JournalField], isRecord: Bool = false, report: (JournalLosses) -> [JournalField]) {
+        let entry = JournalEntry(bytes: Self.encode(fields), isRecord: isRecord)
+        switch backlog.withLock({ $0.decide(on: entry) }) {
+        case .drop:
+            break
+        case .wait(let losses):
+            if !losses.isNone { put(Self.reportEntry(losses, report)) }
+            put(entry)
+        case .send(let losses):
+            guard losses.isNone || sendNow(losses, report, before: entry) else { return }
+            sendNow(entry)
         }
     }
 
-    private func deliver(_ fields: [JournalField], patiently: Bool) -> Bool {
-        let entry = fields.reduce(into: [UInt8]()) { $0 += $1.bytes }
-        for attempt in 0..<(patiently ? Self.tries : 1) {
-            // poll(2) has no news of another datagram socket's queue that could be waited for.
-            if attempt > 0 { usleep(1000) }
-            switch sendDatagram(entry) {
-            case nil: return true
-            case .wouldBlock: continue
-            case .messageTooLong, .noBufferSpace: return sendFile(entry)
-            case _?: return false
+    /// - Returns: whether the entry itself is still to be sent.
+    private func sendNow(
+        _ losses: JournalLosses, _ report: (JournalLosses) -> [JournalField], before entry: JournalEntry
+    ) -> Bool {
+        let told = Self.reportEntry(losses, report)
+        switch transmit(told.bytes, through: socket, dontWait: true) {
+        case .yes:
+            return true
+        case .full:
+            put(told)
+            put(entry)
+        case .failed:
+            backlog.withLock { backlog in
+                backlog.wasNotTold(losses)
+                backlog.lost(entry.asLoss)
             }
         }
         return false
     }
 
+    private func sendNow(_ entry: JournalEntry) {
+        switch transmit(entry.bytes, through: socket, dontWait: true) {
+        case .yes: break
+        case .full: put(entry)
+        case .failed: backlog.withLock { $0.lost(entry.asLoss) }
+        }
+    }
+
+    private func put(_ entry: JournalEntry) {
+        guard backlog.withLock({ $0.append(entry) }) else { return }
+        guard !startDraining() else { return }
+        backlog.withLock { $0.abandon() }
+    }
+
+    private static func encode(_ fields: [JournalField]) -> [UInt8] {
+        fields.reduce(into: []) { $0 += $1.bytes }
+    }
+
+    private static func reportEntry(
+        _ losses: JournalLosses, _ report: (JournalLosses) -> [JournalField]
+    ) -> JournalEntry {
+        JournalEntry(bytes: encode(report(losses)))
+    }
+
+    // MARK: The thread
+
+    /// - Returns: false where there is no thread to be had.
+    private func startDraining() -> Bool {
+        // Signals are for the threads that expect them; a new thread has the mask of the one that makes it.
+        var all = sigset_t()
+        var before = sigset_t()
+        sigfillset(&all)
+        pthread_sigmask(SIG_SETMASK, &all, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        var thread = pthread_t()
+        let retained = Unmanaged.passRetained(self)
+        let result = pthread_create(
+            &thread, nil,
+            { argument in
+                // The argument is what is passed below, never nil.
+                if let argument { Unmanaged<JournalSocket>.fromOpaque(argument).takeRetainedValue().drain() }
+                return nil
+            }, retained.toOpaque())
+        guard result == 0 else {
+            retained.release()
+            return false
+        }
+        pthread_detach(thread)
+        return true
+    }
+
+    private func drain() {
+        let patient = Self.makeSocket(0)
+        var time = timeval(tv_sec: Self.longestWait, tv_usec: 0)
+        setsockopt(
+            patient.rawValue, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+        var triesLeft = Self.tries
+        while let entry = backlog.withLock({ $0.next() }) {
+            let isSent = deliver(entry, through: patient, &triesLeft)
+            backlog.withLock { $0.done(entry, isSent: isSent, at: .now) }
+        }
+    }
+
+    private func deliver(
+        _ entry: JournalEntry, through patient: borrowing OwnedDescriptor, _ triesLeft: inout Int
+    ) -> Bool {
+        while true {
+            switch transmit(entry.bytes, through: patient, dontWait: false) {
+            case .yes:
+                triesLeft = Self.tries
+                return true
+            case .full:
+                continue
+            case .failed:
+                guard entry.isRecord, triesLeft > 0 else { return false }
+                triesLeft -= 1
+                usleep(Self.pause)
+            }
+        }
+    }
+
+    // MARK: System calls
+
+    private func transmit(
+        _ bytes: [UInt8], through socket: borrowing OwnedDescriptor, dontWait: Bool
+    ) -> Sent {
+        switch sendDatagram(bytes, through: socket, dontWait: dontWait) {
+        case nil: .yes
+        case .wouldBlock, .interrupted: .full
+        case .messageTooLong, .noBufferSpace: sendFile(bytes, through: socket, dontWait: dontWait)
+        case _?: .failed
+        }
+    }
+
     /// - Parameter file: a descriptor to send along.
-    private func sendDatagram(_ bytes: [UInt8], file: CInt = -1) -> Errno? {
-        cunix_send_datagram(socket.rawValue, path, bytes, bytes.count, file) < 0
+    private func sendDatagram(
+        _ bytes: [UInt8], file: CInt = -1, through socket: borrowing OwnedDescriptor, dontWait: Bool
+    ) -> Errno? {
+        cunix_send_datagram(socket.rawValue, path, bytes, bytes.count, file, dontWait) < 0
             ? Errno(rawValue: errno) : nil
     }
 
-    private func sendFile(_ entry: [UInt8]) -> Bool {
+    private func sendFile(
+        _ entry: [UInt8], through socket: borrowing OwnedDescriptor, dontWait: Bool
+    ) -> Sent {
         let file = OwnedDescriptor(adopting: cunix_memfd("journal-entry"))
         // journald maps it, so it must not change any more.
         guard file.rawValue >= 0, write(file.rawValue, entry, entry.count) == entry.count,
             cunix_seal_content(file.rawValue) == 0
-        else { return false }
-        return sendDatagram([], file: file.rawValue) == nil
+        else { return .failed }
+        switch sendDatagram([], file: file.rawValue, through: socket, dontWait: dontWait) {
+        case nil: return .yes
+        case .wouldBlock, .interrupted: return .full
+        case _?: return .failed
+        }
     }
 }

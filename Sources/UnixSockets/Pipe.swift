@@ -1,4 +1,5 @@
 internal import CUnix
+internal import Glibc
 public import SystemPackage
 
 /// A pipe whose two ends are owned apart (`pipe(7)`).
@@ -49,5 +50,31 @@ extension OwnedDescriptor {
     /// Such a descriptor has no hang-up: its holder is reader and writer at once.
     public borrowing func reopenedForReadingAndWriting() throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(adopting: try valueOrErrno(cunix_reopen_read_write(rawValue)))
+    }
+
+    /// Lets whoever has the pipe's read end open the pipe again for reading, as `/dev/stdin` or `/dev/fd/N`, and lets no
+    /// process open it for writing: the pipe's mode becomes 0444 (`fchmod(2)`).
+    ///
+    /// A new pipe has mode 0600 and belongs to the user who made it, so a consumer that runs as another user could not.
+    /// Which process reaches `/proc/PID/fd/N` at all is decided by ptrace access (`proc(5)`), not by the mode. A process
+    /// with CAP_DAC_OVERRIDE is bound by neither.
+    ///
+    /// - Throws: `Errno.notPermitted` where the pipe belongs to another user.
+    public borrowing func letReadersReopen() throws(Errno) {
+        _ = try valueOrErrno(fchmod(rawValue, 0o444))
+    }
+
+    /// Opens the pipe's place (O_PATH, `open(2)`): a descriptor that names the pipe, and is neither a reader nor a writer.
+    ///
+    /// The kernel frees the pipe's buffers when its last reader and writer close, whatever places are open.
+    public borrowing func pipePlace() throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(adopting: try valueOrErrno(cunix_open_place(rawValue)))
+    }
+
+    /// Opens a pipe for reading and non-blocking, through `/proc/self/fd`; the descriptor may be the pipe's place.
+    ///
+    /// A pipe that has no reader and no writer any more is made anew by this: empty, and of the kernel's default capacity.
+    public borrowing func reopenedForReading() throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(adopting: try valueOrErrno(cunix_reopen_read(rawValue)))
     }
 }

@@ -39,9 +39,17 @@ struct SluicedCommand: ParsableCommand {
     var config: String?
 
     @Option(
-        name: .long, help: ArgumentHelp("Only say whether FILE is a good settings file.", valueName: "file"),
+        name: .long,
+        help: ArgumentHelp(
+            "Only say whether FILE and its drop-ins are good settings.", valueName: "file"),
         completion: .file(extensions: ["toml"]))
     var checkConfig: String?
+
+    @Flag(
+        name: .long,
+        help: "Only print all settings as they would be in force, and where each is from."
+    )
+    var printConfig = false
 
     @Option(
         name: .long,
@@ -80,15 +88,16 @@ struct SluicedCommand: ParsableCommand {
 
     func run() throws {
         if let checkConfig {
-            _ = try load(checkConfig)
+            _ = try check(checkConfig)
             print("\(checkConfig): good")
             return
         }
+        if printConfig { return try printSettings() }
         StandardDescriptors.fill()
         if self.private, fcntl(3, F_GETFD) < 0 {
             throw ValidationError("--private needs a descriptor 3: it is for sluicectl(1).")
         }
-        let settings = try config.map(load) ?? Settings()
+        let settings = try config.map(load) ?? standardSettings()
         signal(SIGPIPE, SIG_IGN)
         raiseDescriptorLimit()
         let logger = makeLogger(level: settings.logLevel)
@@ -114,6 +123,7 @@ struct SluicedCommand: ParsableCommand {
             loop.stop()
         }
         loop.run()
+        JournalLogHandler.flush(within: .seconds(1))
         if let code = end.withLock({ $0 }) { throw code }
     }
 
@@ -171,6 +181,29 @@ struct SluicedCommand: ParsableCommand {
         return quiet
     }
 
+    /// Without a file all are at their defaults. A private service's one client need not be kept from anything.
+    private func standardSettings() -> Settings {
+        var settings = Settings()
+        if self.private { settings.longest = .any }
+        return settings
+    }
+
+    /// For a person, or for systemctl(1): what is wrong is told in plain lines, and the service's own log is no place for it.
+    private func check(_ path: String) throws -> LoadedSettings {
+        do {
+            return try SettingsFile.load(path: path)
+        } catch {
+            Self.say(lines: error.description)
+            throw ExitCode.configuration
+        }
+    }
+
+    private func printSettings() throws {
+        var loaded = try config.map(check) ?? SettingsFile.defaults
+        if let socket { loaded.override("service", "socket", with: socket, by: "--socket") }
+        print(loaded.text, terminator: "")
+    }
+
     private func load(_ path: String) throws -> Settings {
         do {
             return try SettingsFile.read(path: path)
@@ -184,9 +217,13 @@ struct SluicedCommand: ParsableCommand {
         if LogDestination.detect() != .plainLines {
             tell(makeLogger(level: "critical"), .serviceFailed, "cannot start", reason)
         } else {
-            for line in reason.split(separator: "\n") { Self.say("sluiced: \(line)") }
+            Self.say(lines: reason)
         }
         return .configuration
+    }
+
+    private static func say(lines: String) {
+        for line in lines.split(separator: "\n") { say("sluiced: \(line)") }
     }
 
     private static func say(_ line: String) {

@@ -55,6 +55,38 @@ struct JobRequestTests {
         }
     }
 
+    @Test("a time longer than the administrator allows is refused with its limit; the default never is")
+    func longestTimes() throws {
+        let absurd = 31_536_000.0
+        refused("connectTimeoutSeconds") { $0.connectTimeoutSeconds = absurd }
+        refused("connectTimeoutSeconds") { $0.connectTimeoutSeconds = 300.5 }
+        refused("headTimeoutSeconds") { $0.headTimeoutSeconds = absurd }
+        refused("stallTimeoutSeconds") { $0.stallTimeoutSeconds = absurd }
+        #expect(try request { $0.connectTimeoutSeconds = 300 }.timeouts.connect == 300)
+        #expect(try request { $0.headTimeoutSeconds = 3600 }.timeouts.head == 3600)
+        #expect(try request { $0.stallTimeoutSeconds = 3600 }.timeouts.stall == 3600)
+        #expect(try request { $0.deadlineSeconds = absurd }.timeouts.deadline == absurd)
+        var settings = Settings()
+        settings.longest.connect = 10
+        settings.longest.deadline = 60
+        var parameters = Ingest.FetchParameters(url: "http://h/")
+        // The default of the service is 30 s.
+        #expect(try JobRequest(parameters, settings: settings).timeouts.connect == 30)
+        #expect(try JobRequest(parameters, settings: settings).timeouts.deadline == 60)
+        parameters.connectTimeoutSeconds = 30
+        #expect(try JobRequest(parameters, settings: settings).timeouts.connect == 30)
+        parameters.deadlineSeconds = 60.5
+        let error = #expect(throws: RequestError.self) { try JobRequest(parameters, settings: settings) }
+        #expect(error?.parameter == "deadlineSeconds" && error?.reason.contains("60.5 s") == true)
+        #expect(error?.remedy.contains("timeouts.maximum_deadline_seconds") == true)
+        // A job that was accepted is one whatever the settings are now.
+        settings.longest.deadline = nil
+        settings.longest.connect = absurd
+        parameters.connectTimeoutSeconds = absurd
+        let job = try JobRequest(parameters, settings: settings)
+        #expect(try JobRequest(restoring: job.parameters) == job)
+    }
+
     @Test("what a job may ask for beside: off where it is not said")
     func flags() throws {
         for value in [nil, false, true] {
@@ -181,6 +213,7 @@ struct JobRequestTests {
         }
         var settings = Settings()
         settings.gate.maximumHighWatermark = 1 << 30
+        settings.longest = .any
         settings.gate.highWatermark = Int.random(in: 1...1 << 24, using: &generator)
         settings.gate.lowWatermark = Int.random(in: 0..<settings.gate.highWatermark, using: &generator)
         settings.timeouts.deadline = maybe(Double.random(in: 0.001...1e6, using: &generator))

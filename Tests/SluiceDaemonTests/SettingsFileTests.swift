@@ -59,6 +59,10 @@ struct SettingsFileTests {
             stall_seconds = 2
             minimum_speed = "10K"
             deadline_seconds = 3
+            maximum_connect_seconds = 11
+            maximum_head_seconds = 12
+            maximum_stall_seconds = 13
+            maximum_deadline_seconds = 14
             [retries]
             retries = 7
             statuses = [503, 429, 503]
@@ -100,6 +104,10 @@ struct SettingsFileTests {
         expected.gate.stalledAfterSeconds = 0.5
         expected.timeouts = Timeouts(
             connect: 1, head: 4, stall: 2, deadline: 3, minimumSpeed: 10 << 10)
+        expected.longest.connect = 11
+        expected.longest.head = 12
+        expected.longest.stall = 13
+        expected.longest.deadline = 14
         expected.retries.retries = 7
         expected.retries.statuses = [429, 503]
         expected.retries.pauses.base = 0.25

@@ -84,7 +84,7 @@ systemctl reload $unit
 eventually 5 logged settingsReloaded
 cp /etc/sluice/sluiced.toml "$scratch/settings"
 printf '\n[nonsense]\nkey = 1\n' >> /etc/sluice/sluiced.toml
-systemctl reload $unit
+if systemctl reload $unit 2> /dev/null; then fail "the reload succeeded"; fi
 eventually 5 logged settingsRejected
 cp "$scratch/settings" /etc/sluice/sluiced.toml
 equal "the daemon" "$(main)" "$before"

@@ -107,24 +107,86 @@ struct JournalTests {
         #expect(result.errors.contains("detail=\"first\\nsecond\\u{0}third\""))
     }
 
-    /// Sends an entry with nothing but a message, and a report with the number where some were dropped.
-    private func send(_ text: String, to socket: JournalSocket) {
-        socket.send([JournalField("M", text)]) { [JournalField("M", "dropped \($0)")] }
+    /// Sends an entry with nothing but a message, and a report with the numbers where some were dropped.
+    private func send(_ text: String, isRecord: Bool = false, to socket: JournalSocket) {
+        socket.send([JournalField("M", text)], isRecord: isRecord) { losses in
+            [JournalField("M", "dropped \(losses.entries), records \(losses.records)")]
+        }
     }
 
-    @Test("a journal that is full holds nobody up: entries are dropped, counted, and the count is told")
-    func full() throws {
+    /// Collects messages until the last of them has come.
+    private func messages(of journal: DatagramSocket, upTo last: String) throws -> [String] {
+        var all: [String] = []
+        try eventually("the journal has got \(last)") {
+            all += journal.messages().filter { $0.hasPrefix("M=") }
+            return all.last == "M=\(last)\n"
+        }
+        return all
+    }
+
+    @Test("a journal that is full holds nobody up: entries wait, and arrive in order once there is room")
+    func waitsForRoom() throws {
         let journal = try DatagramSocket()
         let filler = try DatagramSocket()
         let socket = JournalSocket(path: journal.path)
         send("a", to: socket)
         #expect(journal.messages() == ["M=a\n"])
         try filler.fill(journal)
-        for _ in 0..<1000 { send("b", to: socket) }
-        #expect(!journal.messages().contains("M=b\n"))
-        send("c", to: socket)
-        send("d", to: socket)
-        #expect(journal.messages() == ["M=dropped 1000\n", "M=c\n", "M=d\n"])
+        for number in 0..<1000 { send("\(number)", isRecord: number % 2 == 0, to: socket) }
+        send("end", to: socket)
+        let expected = (0..<1000).map { "M=\($0)\n" } + ["M=end\n"]
+        #expect(try messages(of: journal, upTo: "end") == expected)
+        #expect(socket.lostInAll == JournalLosses())
+        // The thread that has sent them has gone: the next entry is sent by whoever logs it.
+        socket.flush(within: .seconds(10))
+        send("z", to: socket)
+        #expect(journal.messages() == ["M=z\n"])
+    }
+
+    @Test("noise never takes the place of records; what is lost is counted, and the count is told")
+    func recordsBeforeNoise() throws {
+        let journal = try DatagramSocket()
+        let filler = try DatagramSocket()
+        let socket = JournalSocket(path: journal.path, limit: 8000)
+        try filler.fill(journal)
+        // 6 bytes each: an eighth of the room is full with 166 of them.
+        for _ in 0..<1000 { send("bbb", to: socket) }
+        let noise = socket.lostInAll
+        #expect(noise.records == 0 && noise.entries > 800 && noise.entries < 1000)
+        for number in 100..<900 { send("\(number)", isRecord: true, to: socket) }
+        #expect(socket.lostInAll == noise)
+        // Now that is full, too.
+        for _ in 0..<1000 { send("ccc", isRecord: true, to: socket) }
+        let losses = socket.lostInAll
+        #expect(losses.records > 600 && losses.entries == noise.entries + losses.records)
+        // The losses of records are told by the first entry for which there is room again.
+        var all: [String] = []
+        try eventually("the journal has got what was not lost") {
+            all += journal.messages()
+            return all.count { $0 == "M=ccc\n" } == 1000 - Int(losses.records)
+        }
+        socket.flush(within: .seconds(10))
+        send("end", to: socket)
+        all += try messages(of: journal, upTo: "end")
+        #expect(all.contains("M=dropped \(noise.entries), records 0\n"))
+        #expect(all.suffix(2).first == "M=dropped \(losses.records), records \(losses.records)\n")
+        for number in 100..<900 { #expect(all.contains("M=\(number)\n")) }
+    }
+
+    @Test("a journal that takes entries more slowly than they come is behind; one that takes none is hung")
+    func behind() throws {
+        var backlog = JournalBacklog(limit: 100)
+        let entry = JournalEntry(bytes: [UInt8](repeating: 0, count: 20), isRecord: true)
+        let now = ContinuousClock.now
+        // The first starts the thread, which the others find there.
+        let starts = (0..<4).map { _ in backlog.append(entry) }
+        #expect(starts == [true, false, false, false])
+        #expect(backlog.bytes == 80 && !backlog.isBehind(at: now))
+        let next = backlog.next()
+        let first = try #require(next)
+        backlog.done(first, isSent: true, at: now)
+        #expect(backlog.isBehind(at: now + .seconds(1)))
+        #expect(!backlog.isBehind(at: now + .seconds(6)))
     }
 
     @Test("a journal that is made anew is found again, and does not hold anybody up either", .withoutForks)
@@ -138,10 +200,11 @@ struct JournalTests {
         send("b", to: socket)
         let new = try journal.remade()
         send("c", to: socket)
-        #expect(new.messages() == ["M=dropped 1\n", "M=c\n"])
+        #expect(new.messages() == ["M=dropped 1, records 0\n", "M=c\n"])
         try filler.fill(new)
         for _ in 0..<1000 { send("d", to: socket) }
-        #expect(!new.messages().contains("M=d\n"))
+        send("e", to: socket)
+        #expect(try messages(of: new, upTo: "e").count == 1001)
     }
 
     @Test("an entry that is too large for a datagram comes in a memory file that nobody can change")

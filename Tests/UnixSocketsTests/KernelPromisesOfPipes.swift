@@ -47,6 +47,43 @@ struct KernelPromisesOfPipes {
         return writeEnd
     }
 
+    @Test("a place keeps no pipe alive: it leads to the pipe while that has an end, and then to a new one")
+    func place() throws {
+        let pipe = try Pipe()
+        let place = try pipe.writeEnd.pipePlace()
+        _ = try pipe.writeEnd.setPipeCapacity(Self.page)
+        _ = write(pipe.writeEnd.rawValue, "abc", 3)
+        let consumer = try pipe.readEnd.duplicate()
+        _ = consume pipe
+        #expect(try place.reopenedForReading().readableBytes() == 3)
+        #expect(take(10, from: consumer.rawValue) == 3)
+        // The end of file is there, although the place is.
+        #expect(take(10, from: consumer.rawValue) == 0)
+        #expect(try place.reopenedForReading().pipeCapacity() == Self.page)
+        _ = consume consumer
+        let new = try place.reopenedForReading()
+        #expect(try new.pipeCapacity() > Self.page)
+    }
+
+    @Test("another user's pipe can be opened again for reading if it allows that, and never for writing")
+    func openedAgainByAnotherUser() throws {
+        try #require(getuid() == 0, "this test needs root to become another user: run the tests as root")
+        func open(_ redirection: String, _ pipe: borrowing Pipe) throws -> ProcessExit {
+            try Program.run(
+                "/usr/bin/setpriv",
+                [
+                    "--reuid=65534", "--regid=65534", "--clear-groups", "/bin/sh", "-c",
+                    "exec 4\(redirection)/dev/stdin",
+                ], standardInput: pipe.readEnd.rawValue
+            ).exit
+        }
+        let pipe = try Pipe()
+        #expect(try open("<", pipe) != .exited(0))
+        try pipe.writeEnd.letReadersReopen()
+        #expect(try open("<", pipe) == .exited(0))
+        for redirection in [">", ">>", "<>"] { #expect(try open(redirection, pipe) != .exited(0)) }
+    }
+
     @Test("a pipe reopened for reading and writing through /proc/self/fd has no hang-up, and keeps its bytes")
     func reopened() throws {
         let pipe = try Pipe()

@@ -20,7 +20,7 @@ function __sluiced_parse_tokens -S
     set -l unparsed_tokens (__sluiced_tokens -pc)
     switch $unparsed_tokens[1]
     case 'sluiced'
-        __sluiced_parse_subcommand 0 'config=' 'check-config=' 'socket=' 'lane=' 'private' 'version' 'h/help'
+        __sluiced_parse_subcommand 0 'config=' 'check-config=' 'print-config' 'socket=' 'lane=' 'private' 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'help'
             __sluiced_parse_subcommand -r 1 'version'
@@ -78,7 +78,8 @@ end
 
 complete -c 'sluiced' -f
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" config' -l 'config' -d 'Read settings from FILE (sluiced.toml).' -rfa '(for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.\'toml\';printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
-complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" check-config' -l 'check-config' -d 'Only say whether FILE is a good settings file.' -rfa '(for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.\'toml\';printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" check-config' -l 'check-config' -d 'Only say whether FILE and its drop-ins are good settings.' -rfa '(for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.\'toml\';printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" print-config' -l 'print-config' -d 'Only print all settings as they would be in force, and where each is from.'
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" socket' -l 'socket' -d 'Listen on PATH, whatever the settings say. The default is /run/sluice/io.sluice.Ingest for root and $XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.' -rF
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" lane' -l 'lane' -d 'The lane\'s executable, if not the one installed beside.' -rF
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" private' -l 'private' -d 'Serve one client alone: write a byte to descriptor 3 when ready, stop when it reaches its end.'

@@ -31,6 +31,11 @@ int cunix_close_range(unsigned first, unsigned last);
 bool cunix_is_anonymous_pipe(int fd);
 // Opens the same pipe for reading and writing through /proc/self/fd.
 int cunix_reopen_read_write(int fd);
+// Opens the same pipe for reading and without waiting, through /proc/self/fd.
+int cunix_reopen_read(int fd);
+// Opens the file of a descriptor with O_PATH (open(2)): the descriptor names the
+// file, and is neither a reader nor a writer of it.
+int cunix_open_place(int fd);
 
 // ---- memory --------------------------------------------------------------
 
@@ -120,9 +125,10 @@ int cunix_unreceived_by_peer(int fd);
 // the length of the address or -1 with ENAMETOOLONG.
 int cunix_bind_unix(int fd, const char *path);
 int cunix_connect_unix(int fd, const char *path);
-// sendmsg(2) with MSG_NOSIGNAL | MSG_DONTWAIT on a datagram socket that is not
-// connected, with one SCM_RIGHTS descriptor unless passed is -1.
-ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t length, int passed);
+// sendmsg(2) with MSG_NOSIGNAL on a datagram socket that is not connected, with
+// one SCM_RIGHTS descriptor unless passed is -1, and MSG_DONTWAIT where asked.
+ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t length, int passed,
+                            bool dont_wait);
 // The domain of a socket (SO_DOMAIN), or -1 with ENOTSOCK and the like.
 int cunix_socket_domain(int fd);
 // TCP_INFO's tcpi_state of a socket, or -1.

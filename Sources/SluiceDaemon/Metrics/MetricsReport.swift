@@ -21,6 +21,7 @@ struct MetricsReport {
         addBodies(scheduler.numbers)
         addLanes(status.lanes, scheduler.pool)
         addClients(status, metrics, connectionsLimit)
+        addPipes(status, scheduler.pipes.kept.all)
         histogram(
             "sluice_queue_wait_seconds", metrics.queueWait,
             "How long jobs waited for a lane, each time that they did.")
@@ -43,11 +44,15 @@ struct MetricsReport {
             "1, or 0 where the settings were last refused and older ones are in force.")
         add(
             "sluice_log_messages_dropped", .counter,
-            "Messages that were not logged: more than a client may cause (limit), or no room at journald (journal).",
+            "Messages that were not logged: more than a client may cause (limit), or no room at journald (journal, and record "
+                + "for those of them that were records of accepted and ended jobs).",
             [
                 Ingest.MetricSample(Double(log.dropped), labels: ["reason": "limit"]),
                 Ingest.MetricSample(
-                    Double(JournalLogHandler.droppedEntries), labels: ["reason": "journal"]),
+                    Double(JournalLogHandler.droppedEntries - JournalLogHandler.droppedRecords),
+                    labels: ["reason": "journal"]),
+                Ingest.MetricSample(
+                    Double(JournalLogHandler.droppedRecords), labels: ["reason": "record"]),
             ])
     }
 
@@ -117,8 +122,16 @@ struct MetricsReport {
             Refusal.allCases.map {
                 Ingest.MetricSample(Double(metrics.count(of: $0)), labels: ["reason": $0.rawValue])
             })
+    }
+
+    private mutating func addPipes(_ status: Ingest.StatusReply, _ kept: KeptPipes.Sum) {
         gauge(
-            "sluice_pipe_bytes", unit: "bytes", Double(status.pipeBytes), "Buffers of the jobs' pipes.")
+            "sluice_pipe_bytes", unit: "bytes", Double(status.pipeBytes),
+            "Buffers of the jobs' pipes, with those of ended jobs that consumers still hold.")
+        gauge(
+            "sluice_kept_pipes", Double(kept.pipes), "Pipes of ended jobs that consumers still hold.")
+        gauge(
+            "sluice_kept_pipe_bytes", unit: "bytes", Double(kept.bytes), "Buffers of these.")
         gauge(
             "sluice_pipe_budget_bytes", unit: "bytes", Double(status.pipeBudget),
             "What these buffers may be before new ones stay small (pipes.budget).")

@@ -116,7 +116,7 @@ final class JobStore {
             job.stored = entry
             send(job, entry, withSink: true)
         } catch {
-            log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)")
+            log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)", job: job)
         }
     }
 
@@ -130,7 +130,7 @@ final class JobStore {
             if job.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
             try write(job, to: entry)
         } catch {
-            log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)")
+            log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)", job: job)
         }
     }
 
@@ -223,7 +223,7 @@ final class JobStore {
             entry.hasAccount = true
         }
         if case .failed(let errno) = notifier.store(name: entry.name, descriptors: descriptors) {
-            log.trouble(.storeFailed, "the service manager does not keep a job", "\(errno)")
+            log.trouble(.storeFailed, "the service manager does not keep a job", "\(errno)", job: job)
         }
     }
 

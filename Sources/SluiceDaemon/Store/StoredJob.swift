@@ -16,6 +16,8 @@ struct StoredJob: Codable, Sendable {
     var processID: Int32
     var userID: UInt32
     var groupID: UInt32
+    /// Nil also in what 0.3.0 has written, which did not ask.
+    var program: String?
     var createdUsec: Int
     /// Nil in what 0.2.0 has written, which knew the time of day alone; so are the other ones of `Uptime`.
     var createdUptimeUsec: Int?
@@ -43,6 +45,7 @@ struct StoredJob: Codable, Sendable {
         processID = job.owner.processID
         userID = job.owner.userID
         groupID = job.owner.groupID
+        program = job.program
         createdUsec = job.createdUsec
         createdUptimeUsec = job.createdUptimeUsec
         startedUsec = job.startedUsec
@@ -70,6 +73,7 @@ struct StoredJob: Codable, Sendable {
             // Nothing was begun in the future; what is measured from here must not overflow.
             createdUptimeUsec: max(
                 0, min(createdUptimeUsec ?? Self.uptime(at: createdUsec), Uptime.microseconds())))
+        job.program = program
         job.startedUsec = startedUsec
         job.deadlineUptimeUsec = (deadlineUptimeUsec ?? deadlineUsec.map(Self.uptime)).map { max(0, $0) }
         job.attempts = attempts

@@ -28,16 +28,24 @@ struct OtherUser {
             "\(Ingest.interfaceName).\(method)", parameters, as: type, deadline: Deadline.ofCall)
     }
 
-    /// Asks for a body and begins to read it.
-    func fetch(_ url: String, expecting pattern: Pattern, pace: ThreadedReader.Pace = .full) throws -> TestJob
-    {
+    /// Asks for a body and gets the pipe.
+    func open(_ url: String) throws -> (id: String, body: CInt) {
         let reply = try client().callWithDescriptors(
             "\(Ingest.interfaceName).Fetch", Ingest.FetchParameters(url: url), deadline: Deadline.ofCall)
         let fetch = try reply.decode(as: Ingest.FetchReply.self)
         guard let index = fetch.bodyFileDescriptor, let body = reply.takeDescriptor(index) else {
             throw TestFailure("a reply without a pipe")
         }
+        return (fetch.id, body.release())
+    }
+
+    /// Asks for a body and begins to read it.
+    func fetch(_ url: String, expecting pattern: Pattern, pace: ThreadedReader.Pace = .full) throws -> TestJob
+    {
+        let job = try open(url)
         return TestJob(
-            id: fetch.id, reader: try ThreadedReader(body, expecting: pattern, pace: pace), service: service)
+            id: job.id,
+            reader: try ThreadedReader(
+                OwnedDescriptor(adopting: job.body), expecting: pattern, pace: pace), service: service)
     }
 }

@@ -1,0 +1,31 @@
+internal import Glibc
+internal import SystemPackage
+internal import UnixSockets
+
+/// The folder of drop-ins beside a settings file: `sluiced.toml.d`.
+enum DropInFolder {
+    /// The names of the drop-ins of a file, in the order in which they count. None where there is no folder.
+    static func names(of path: String) throws(SettingsFile.ReadFailure) -> [String] {
+        guard let folder = opendir("\(path).d") else {
+            if errno == ENOENT { return [] }
+            throw .system(Errno(rawValue: errno))
+        }
+        defer { closedir(folder) }
+        var names: [String] = []
+        while let entry = next(in: folder) {
+            guard entry.hasSuffix(".toml"), !entry.hasPrefix(".") else { continue }
+            names.append(entry)
+            guard names.count <= SettingsFile.maximumDropIns else { throw .tooMany }
+        }
+        return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
+    }
+
+    private static func next(in folder: OpaquePointer) -> String? {
+        guard let entry = readdir(folder) else { return nil }
+        return withUnsafePointer(to: &entry.pointee.d_name) { name in
+            name.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: name.pointee)) {
+                String(cString: $0)
+            }
+        }
+    }
+}

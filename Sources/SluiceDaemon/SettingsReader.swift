@@ -1,0 +1,221 @@
+internal import SluiceCore
+internal import SluiceInterface
+internal import TOMLKit
+
+/// What one file says.
+struct SettingsTable {
+    /// Of a drop-in; nil for the file itself.
+    let path: String?
+    let table: TOMLTable
+}
+
+/// Takes the values out of the tables, and sees what is left over.
+struct SettingsReader {
+    /// The last one that has a value counts.
+    private let tables: [SettingsTable]
+    private let path: String
+    private var known: [String: Set<String>] = [:]
+    /// Of the file.
+    private(set) var problems: [String] = []
+    /// Of drop-ins.
+    private(set) var dropInProblems: [String] = []
+    /// All settings, in the order of the file that is shipped.
+    private(set) var entries: [SettingsEntry] = []
+
+    init(_ tables: [SettingsTable], path: String) {
+        self.tables = tables
+        self.path = path
+    }
+
+    /// A value is out of range.
+    mutating func note(_ problem: RequestError) {
+        // A key that nothing sets is wrong because of another one: that is said of the file.
+        let entry = entries.first { "\($0.section).\($0.key)" == problem.parameter }
+        if case .file(let place)? = entry?.source, place != path {
+            dropInProblems.append("\(place): \(problem)")
+        } else {
+            problems.append(problem.description)
+        }
+    }
+
+    mutating func settings() -> Settings {
+        var settings = Settings()
+        optionalText("service", "socket", &settings.socket)
+        integer("lanes", "minimum", &settings.lanes.minimum)
+        integer("lanes", "maximum", &settings.lanes.maximum)
+        seconds("lanes", "idle_seconds", &settings.lanes.idleSeconds)
+        seconds("lanes", "end_seconds", &settings.lanes.endSeconds)
+        var hang = settings.lanes.hangSeconds ?? 0
+        seconds("lanes", "hang_seconds", &hang)
+        settings.lanes.hangSeconds = hang == 0 ? nil : hang
+        size("gate", "high_watermark", &settings.gate.highWatermark)
+        size("gate", "low_watermark", &settings.gate.lowWatermark)
+        size("gate", "maximum_high_watermark", &settings.gate.maximumHighWatermark)
+        seconds("gate", "stalled_after_seconds", &settings.gate.stalledAfterSeconds)
+        seconds("timeouts", "connect_seconds", &settings.timeouts.connect)
+        seconds("timeouts", "head_seconds", &settings.timeouts.head)
+        seconds("timeouts", "stall_seconds", &settings.timeouts.stall)
+        var speed = settings.timeouts.minimumSpeed ?? 0
+        size("timeouts", "minimum_speed", &speed)
+        settings.timeouts.minimumSpeed = speed == 0 ? nil : speed
+        var deadline = settings.timeouts.deadline ?? 0
+        seconds("timeouts", "deadline_seconds", &deadline)
+        settings.timeouts.deadline = deadline == 0 ? nil : deadline
+        seconds("timeouts", "maximum_connect_seconds", &settings.longest.connect)
+        seconds("timeouts", "maximum_head_seconds", &settings.longest.head)
+        seconds("timeouts", "maximum_stall_seconds", &settings.longest.stall)
+        var longest = settings.longest.deadline ?? 0
+        seconds("timeouts", "maximum_deadline_seconds", &longest)
+        settings.longest.deadline = longest == 0 ? nil : longest
+        integer("retries", "retries", &settings.retries.retries)
+        statuses("retries", "statuses", &settings.retries.statuses)
+        seconds("retries", "base_seconds", &settings.retries.pauses.base)
+        seconds("retries", "longest_seconds", &settings.retries.pauses.longest)
+        seconds("retries", "longest_retry_after_seconds", &settings.retries.pauses.longestRetryAfter)
+        integer("redirects", "limit", &settings.redirects.limit)
+        names("redirects", "credential_fields", &settings.redirects.credentialFields)
+        seconds("parking", "after_seconds", &settings.parking.afterSeconds)
+        share("parking", "holding_share", &settings.parking.holdingShare)
+        seconds("restart", "store_after_seconds", &settings.restart.storeAfterSeconds)
+        seconds("restart", "drain_seconds", &settings.restart.drainSeconds)
+        integer("limits", "jobs", &settings.limits.jobs)
+        integer("limits", "jobs_per_user", &settings.limits.jobsPerUser)
+        integer("limits", "remembered_jobs_per_user", &settings.limits.rememberedJobsPerUser)
+        integer("limits", "connections", &settings.limits.connections)
+        integer("limits", "connections_per_user", &settings.limits.connectionsPerUser)
+        var maximumSize = settings.limits.maximumSize ?? 0
+        size("limits", "maximum_size", &maximumSize)
+        settings.limits.maximumSize = maximumSize == 0 ? nil : maximumSize
+        size("pipes", "grown_capacity", &settings.pipes.grownCapacity)
+        var budget = settings.pipes.budget ?? 0
+        size("pipes", "budget", &budget)
+        settings.pipes.budget = budget == 0 ? nil : budget
+        text("log", "level", &settings.logLevel)
+        reportUnknown()
+        return settings
+    }
+
+    // MARK: Values
+
+    /// - Parameter place: the drop-in with the value, nil for the file.
+    private mutating func value(
+        _ section: String, _ key: String
+    ) -> (value: any TOMLValueConvertible, place: String?)? {
+        known[section, default: []].insert(key)
+        for one in tables.reversed() {
+            if let value = one.table[section]?.table?[key] { return (value, one.path) }
+        }
+        return nil
+    }
+
+    private mutating func tell(_ problem: String, _ place: String?) {
+        if let place { dropInProblems.append("\(place): \(problem)") } else { problems.append(problem) }
+    }
+
+    /// Takes a value over, if there is one and `read` can read it.
+    private mutating func take<Value>(
+        _ section: String, _ key: String, _ target: inout Value, _ expected: String,
+        _ show: (Value) -> String, _ read: (any TOMLValueConvertible) -> Value?
+    ) {
+        var source = SettingsEntry.Source.byDefault
+        if let found = value(section, key) {
+            source = .file(found.place ?? path)
+            if let value = read(found.value) {
+                target = value
+            } else {
+                tell("\(section).\(key): it is not \(expected)", found.place)
+            }
+        }
+        entries.append(SettingsEntry(section: section, key: key, value: show(target), source: source))
+    }
+
+    private mutating func integer(_ section: String, _ key: String, _ target: inout Int) {
+        take(section, key, &target, "a whole number", { String($0) }, { $0.int })
+    }
+
+    private mutating func seconds(_ section: String, _ key: String, _ target: inout Double) {
+        number(section, key, &target, "a number of seconds")
+    }
+
+    private mutating func share(_ section: String, _ key: String, _ target: inout Double) {
+        number(section, key, &target, "a number, such as 0.5")
+    }
+
+    private mutating func number(
+        _ section: String, _ key: String, _ target: inout Double, _ expected: String
+    ) {
+        take(section, key, &target, expected, SettingsEntry.show) { value in
+            (value.double ?? value.int.map(Double.init)).flatMap { $0.isFinite ? $0 : nil }
+        }
+    }
+
+    private mutating func size(_ section: String, _ key: String, _ target: inout Int) {
+        take(section, key, &target, "a size, such as 65536 or \"64K\"", SettingsEntry.showSize) { value in
+            value.int ?? value.string.flatMap { ByteSize.parse($0) }
+        }
+    }
+
+    private mutating func text(_ section: String, _ key: String, _ target: inout String) {
+        take(section, key, &target, "a text in quotes", SettingsEntry.show, { $0.string })
+    }
+
+    private mutating func statuses(_ section: String, _ key: String, _ target: inout Set<Int>) {
+        take(
+            section, key, &target, "a list of statuses, such as [429, 503]",
+            { "[\($0.sorted().map(String.init).joined(separator: ", "))]" },
+            { value in Self.list(value) { $0.int }.map(Set.init) })
+    }
+
+    /// Names of header fields, which are the same in either case.
+    private mutating func names(_ section: String, _ key: String, _ target: inout [String]) {
+        take(
+            section, key, &target, "a list of field names, such as [\"X-Api-Key\"]",
+            { "[\($0.map(SettingsEntry.show).joined(separator: ", "))]" },
+            { value in Self.list(value) { $0.string?.lowercased() } })
+    }
+
+    /// Nil for what is no list, or has an element that is not of the right type.
+    private static func list<Element>(
+        _ value: any TOMLValueConvertible, _ read: (any TOMLValueConvertible) -> Element?
+    ) -> [Element]? {
+        guard let array = value.array else { return nil }
+        var elements: [Element] = []
+        for one in array {
+            guard let element = read(one) else { return nil }
+            elements.append(element)
+        }
+        return elements
+    }
+
+    private mutating func optionalText(_ section: String, _ key: String, _ target: inout String?) {
+        var string = target ?? ""
+        text(section, key, &string)
+        target = string.isEmpty ? nil : string
+    }
+
+    // MARK: What is left over
+
+    private mutating func reportUnknown() {
+        for table in tables { reportUnknown(in: table) }
+    }
+
+    private mutating func reportUnknown(in one: SettingsTable) {
+        for (section, value) in one.table {
+            guard let keys = known[section] else {
+                tell("\(section): there is no such section; there are \(list(known.keys))", one.path)
+                continue
+            }
+            guard let part = value.table else {
+                tell("\(section): it is not a section: write [\(section)]", one.path)
+                continue
+            }
+            for (key, _) in part where !keys.contains(key) {
+                tell("\(section).\(key): there is no such setting; there are \(list(keys))", one.path)
+            }
+        }
+    }
+
+    private func list(_ names: some Sequence<String>) -> String {
+        names.sorted().joined(separator: ", ")
+    }
+}

@@ -1,0 +1,117 @@
+import Glibc
+import SystemPackage
+import TestKit
+import Testing
+import UnixSockets
+
+@testable import SluiceDaemon
+
+/// In a fork of another test a pipe would have one more holder.
+@Suite("Pipes of ended jobs", .withoutForks)
+struct KeptPipesTests {
+    private static let user: UInt32 = 1000
+
+    /// What is left of a job whose consumer has not read to the end: the pipe's read end.
+    ///
+    /// - Parameter capacity: nil for the kernel's own.
+    private func endJob(
+        _ kept: KeptPipes, bytes: Int, capacity: Int? = nil, user: UInt32 = user
+    ) throws -> OwnedDescriptor {
+        let pipe = try Pipe()
+        if let capacity { _ = try pipe.writeEnd.setPipeCapacity(capacity) }
+        let body = [UInt8](repeating: 7, count: bytes)
+        #expect(write(pipe.writeEnd.rawValue, body, bytes) == bytes)
+        kept.keep(pipe.writeEnd, of: user)
+        return try pipe.readEnd.duplicate()
+    }
+
+    private func read(_ count: Int, from descriptor: CInt) -> Int {
+        var bytes = [UInt8](repeating: 0, count: count)
+        return Glibc.read(descriptor, &bytes, count)
+    }
+
+    private func untimed() -> KeptPipes { KeptPipes(later: { _, _ in }) }
+
+    @Test("a pipe that no process holds any more is not counted, whatever was in it")
+    func gone() throws {
+        let kept = untimed()
+        for bytes in [0, 1, 60_000] {
+            let consumer = try endJob(kept, bytes: bytes)
+            kept.look()
+            #expect(kept.sum(of: Self.user).pipes == 1, "\(bytes)")
+            _ = consume consumer
+            kept.look()
+            #expect(kept.all == KeptPipes.Sum(), "\(bytes)")
+        }
+    }
+
+    @Test("a pipe that is kept counts for what it is, shrinks with what is unread, and reads to its end")
+    func held() throws {
+        let kept = untimed()
+        let consumer = try endJob(kept, bytes: 100_000, capacity: 1 << 20)
+        #expect(kept.sum(of: Self.user) == KeptPipes.Sum(pipes: 1, bytes: 1 << 20))
+        kept.look()
+        #expect(kept.sum(of: Self.user) == KeptPipes.Sum(pipes: 1, bytes: 128 << 10))
+        #expect(try consumer.pipeCapacity() == 128 << 10)
+        #expect(read(90_000, from: consumer.rawValue) == 90_000)
+        kept.look()
+        #expect(kept.all.bytes <= 32 << 10)
+        // What the service does is nothing to the consumer: all bytes, and then the end.
+        #expect(read(20_000, from: consumer.rawValue) == 10_000)
+        #expect(read(1, from: consumer.rawValue) == 0)
+        for _ in 0..<3 {
+            kept.look()
+            #expect(kept.all == KeptPipes.Sum(pipes: 1, bytes: try consumer.pipeCapacity()))
+        }
+        #expect(try consumer.pipeCapacity() == 4096)
+        // Grown by its consumer, who may: it is found out and taken back.
+        _ = try consumer.setPipeCapacity(1 << 20)
+        kept.look()
+        #expect(try consumer.pipeCapacity() == 4096)
+        #expect(read(1, from: consumer.rawValue) == 0)
+        _ = consume consumer
+        kept.look()
+        #expect(kept.all == KeptPipes.Sum())
+    }
+
+    @Test("the sums are each user's own, and a user's pipes have a number")
+    func users() throws {
+        let kept = untimed()
+        let one = try endJob(kept, bytes: 5000, user: 1)
+        let two = try endJob(kept, bytes: 5000, user: 2)
+        let three = try endJob(kept, bytes: 5000, user: 2)
+        kept.look(atMost: 1)
+        kept.look(atMost: 2)
+        #expect(kept.sum(of: 1) == KeptPipes.Sum(pipes: 1, bytes: 8192))
+        #expect(kept.sum(of: 2) == KeptPipes.Sum(pipes: 2, bytes: 16384))
+        #expect(kept.all == KeptPipes.Sum(pipes: 3, bytes: 24576))
+        _ = consume one
+        _ = consume two
+        kept.look()
+        #expect(kept.sum(of: 1) == KeptPipes.Sum() && kept.sum(of: 2).pipes == 1)
+        _ = consume three
+    }
+
+    @Test("pipes that are gone do not gather: many ended jobs are reason enough to look")
+    func many() throws {
+        let kept = untimed()
+        for _ in 0..<1000 { _ = try endJob(kept, bytes: 10) }
+        #expect(kept.all.pipes < 64)
+    }
+
+    @Test("the timer backs off while pipes are kept, and stops when they are gone")
+    func timer() throws {
+        var timers: [(after: Duration, run: () -> Void)] = []
+        let kept = KeptPipes(later: { timers.append(($0, $1)) })
+        let consumer = try endJob(kept, bytes: 10)
+        let other = try endJob(kept, bytes: 10)
+        for seconds in [1, 2, 4, 8] {
+            #expect(timers.map(\.after) == [.seconds(seconds)])
+            timers.removeFirst().run()
+        }
+        _ = consume consumer
+        _ = consume other
+        timers.removeFirst().run()
+        #expect(timers.isEmpty && kept.all.pipes == 0)
+    }
+}
