@@ -170,6 +170,7 @@ private struct SettingsReader {
         seconds("retries", "longest_retry_after_seconds", &settings.retries.pauses.longestRetryAfter)
         integer("redirects", "limit", &settings.redirects.limit)
         names("redirects", "credential_fields", &settings.redirects.credentialFields)
+        egress(&settings.egress)
         seconds("parking", "after_seconds", &settings.parking.afterSeconds)
         share("parking", "holding_share", &settings.parking.holdingShare)
         seconds("restart", "store_after_seconds", &settings.restart.storeAfterSeconds)
@@ -256,6 +257,54 @@ private struct SettingsReader {
             return wrong(section, key, "a list of field names, such as [\"X-Api-Key\"]")
         }
         target = texts.compactMap { $0?.lowercased() }
+    }
+
+    private mutating func egress(_ egress: inout Settings.Egress) {
+        for (key, path) in Self.egressLists {
+            guard let value = value("egress", key) else { continue }
+            if let entries = entries("egress.\(key)", value) { egress.everyone[keyPath: path] = entries }
+        }
+        namedLists("users", &egress.users)
+        namedLists("groups", &egress.groups)
+    }
+
+    private static var egressLists: [(String, WritableKeyPath<Settings.Egress.Lists, [String]>)] {
+        [
+            ("allow_networks", \.allowNetworks), ("deny_networks", \.denyNetworks),
+            ("allow_hosts", \.allowHosts), ("deny_hosts", \.denyHosts),
+        ]
+    }
+
+    /// Lists of entries, by the name of a user or a group.
+    private mutating func namedLists(_ key: String, _ target: inout [String: Settings.Egress.Lists]) {
+        guard let value = value("egress", key) else { return }
+        guard let names = value.table else { return wrong("egress", key, "a table for each name") }
+        for (name, value) in names {
+            let section = "egress.\(key).\(name)"
+            guard let part = value.table else {
+                problems.append("\(section): it is not a section: write [\(section)]")
+                continue
+            }
+            var lists = Settings.Egress.Lists()
+            for (key, value) in part {
+                guard let path = Self.egressLists.first(where: { $0.0 == key })?.1 else {
+                    let known = list(Self.egressLists.map(\.0))
+                    problems.append("\(section).\(key): there is no such setting; there are \(known)")
+                    continue
+                }
+                if let entries = entries("\(section).\(key)", value) { lists[keyPath: path] = entries }
+            }
+            target[name] = lists
+        }
+    }
+
+    private mutating func entries(_ name: String, _ value: any TOMLValueConvertible) -> [String]? {
+        let texts = value.array.map { $0.map(\.string) } ?? [nil]
+        guard !texts.contains(nil) else {
+            problems.append("\(name): it is not a list of texts, such as [\"192.0.2.0/24\"]")
+            return nil
+        }
+        return texts.compactMap { $0 }
     }
 
     private mutating func optionalText(_ section: String, _ key: String, _ target: inout String?) {
