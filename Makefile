@@ -285,7 +285,7 @@ MAN_PAGES = $(wildcard man/*.[1-8])
 BASH_COMPLETIONS = $(wildcard completions/*.bash completions/bash/*)
 ZSH_COMPLETIONS = $(wildcard completions/_* completions/zsh/_*)
 FISH_COMPLETIONS = $(wildcard completions/*.fish completions/fish/*.fish)
-DOCUMENTS = README.md NEWS.md docs/administration.md docs/interface.md docs/limits.md docs/foundation.md docs/design.md
+DOCUMENTS = README.md NEWS.md docs/administration.md docs/interface.md docs/limits.md docs/egress.md docs/foundation.md docs/design.md
 
 # Each file that is installed, as SOURCE:PLACE:MODE; SOURCE ends with .in where places have to be filled in. install
 # and uninstall both go by this list. Beside it there are the settings, which stay, and the Swift runtime.

@@ -135,7 +135,7 @@ let package = Package(
             path: "Tests/StoreProbe", swiftSettings: strict),
         tests(
             "SluiceDaemon",
-            ["store-probe", "SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink"]),
+            ["store-probe", "SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink", logging]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         tests(
             "SluiceClient",

@@ -41,6 +41,9 @@ bool ccurlshim_result(struct ccurlshim_result *result)
     result->is_reused = transfer->is_reused;
     result->is_kept = transfer->is_kept;
     memcpy(result->peer, transfer->peer, sizeof result->peer);
+    result->is_denied = transfer->was_denied && !transfer->was_tried && !transfer->is_connected;
+    memcpy(result->denied, transfer->denied, sizeof result->denied);
+    result->denied_port = transfer->denied_port;
     if (transfer->is_malformed) {
         result->offending = transfer->head.offending;
         result->offending_length = transfer->head.offending_length;

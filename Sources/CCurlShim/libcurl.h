@@ -4,6 +4,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/socket.h>
 
 typedef struct easy_handle easy_handle;
 typedef struct multi_handle multi_handle;
@@ -27,6 +28,7 @@ enum {
 // function.
 enum {
     OPTION_NOPROGRESS = 43,
+    OPTION_FRESH_CONNECT = 74,
     OPTION_HTTP_VERSION = 84,
     OPTION_DNS_CACHE_TIMEOUT = 92,
     OPTION_BUFFERSIZE = 98,
@@ -41,9 +43,11 @@ enum {
     OPTION_XFERINFODATA = 10057,
     OPTION_ACCEPT_ENCODING = 10102,
     OPTION_PRIVATE = 10103,
+    OPTION_OPENSOCKETDATA = 10164,
     OPTION_PREREQDATA = 10313,
     OPTION_WRITEFUNCTION = 20011,
     OPTION_HEADERFUNCTION = 20079,
+    OPTION_OPENSOCKETFUNCTION = 20163,
     OPTION_XFERINFOFUNCTION = 20219,
     OPTION_PREREQFUNCTION = 20312,
 };
@@ -86,6 +90,16 @@ struct multi_message {
         void *whatever;
         int result;
     } data;
+};
+
+// struct curl_sockaddr: an address of a name, before a socket is made for it. As
+// much of the address is there as its length says.
+struct socket_address {
+    int family;
+    int type;
+    int protocol;
+    unsigned length;
+    struct sockaddr address;
 };
 
 typedef size_t write_function(char *bytes, size_t size, size_t count, void *data);

@@ -39,4 +39,10 @@ const struct next_functions *next_functions(void)
 
 void note_call(unsigned bit) { atomic_fetch_or_explicit(&calls, bit, memory_order_relaxed); }
 
+bool ccurlshim_is_effective(void)
+{
+    // Foundation calls this one when it makes a session.
+    return next_functions()->are_complete && (ccurlshim_calls() & CCURLSHIM_MULTI_SETOPT) != 0;
+}
+
 unsigned ccurlshim_calls(void) { return atomic_load_explicit(&calls, memory_order_relaxed); }

@@ -10,6 +10,7 @@
 #include "body.h"
 #include "lines.h"
 #include "next.h"
+#include "peer.h"
 #include "transfer.h"
 
 static struct ccurlshim_options wanted;
@@ -21,6 +22,7 @@ long ccurlshim_replaced_buffer_size(void) { return replaced; }
 void ccurlshim_prepare(const struct ccurlshim_options *options)
 {
     wanted = *options;
+    peer_ask(options->may_connect);
     atomic_store(&is_aborted, false);
 }
 
@@ -37,8 +39,10 @@ static int on_progress(void *data, long total, long now, long upload_total, long
 
 static int on_connected(void *data, char *peer, char *local, int peer_port, int local_port)
 {
-    (void)peer, (void)local, (void)peer_port, (void)local_port;
+    (void)local, (void)local_port;
     struct transfer *transfer = data;
+    if (!peer_is_allowed(transfer, peer, peer_port))
+        return 1;
     long connections = 0;
     next_functions()->easy_getinfo(transfer->easy, INFO_NUM_CONNECTS, &connections);
     transfer->is_reused = connections == 0;
@@ -105,8 +109,13 @@ static void take_over_callbacks(struct transfer *transfer)
     set(easy, OPTION_XFERINFODATA, (long)transfer);
     // Foundation turns it off for each request.
     set(easy, OPTION_NOPROGRESS, 0);
-    set(easy, OPTION_PREREQFUNCTION, (long)on_connected);
+    // A libcurl before 7.80 has no such callback: there no kept connection is used
+    // where it matters which address it goes to.
+    if (next_functions()->easy_setopt(easy, OPTION_PREREQFUNCTION, (long)on_connected) != OK
+        && wanted.may_connect != NULL)
+        set(easy, OPTION_FRESH_CONNECT, 1);
     set(easy, OPTION_PREREQDATA, (long)transfer);
+    peer_set_options(transfer);
 }
 
 static void set_options(easy_handle *easy)

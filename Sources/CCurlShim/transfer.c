@@ -43,6 +43,7 @@ void transfer_begin(struct transfer *transfer)
     transfer->write_failed = false;
     transfer->is_connected = transfer->is_reused = false;
     transfer->peer[0] = '\0';
+    transfer->was_denied = transfer->was_tried = false;
     transfer->result = -1;
     transfer->is_kept = false;
     transfer->os_error = transfer->connect_status = transfer->http_version = 0;

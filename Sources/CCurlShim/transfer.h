@@ -37,6 +37,11 @@ struct transfer {
     bool is_connected;
     bool is_reused;
     char peer[46];
+    // An address, the first of them, that no connection may be made to (peer.h); and whether a connection to another one was tried, in which
+    // case it is that one's failure that counts.
+    bool was_denied, was_tried;
+    unsigned char denied[16];
+    int denied_port;
     // Once it is over.
     int result, os_error, connect_status, http_version;
     // libcurl keeps its connection for the next one: what ended the transfer

@@ -61,7 +61,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
         case .permissionDenied: "the service's socket, or the journal, is not for this user"
         case .noSuchJob: "no job of yours has this id"
         case .busy: "the service is at a limit or stopping: try again later"
-        case .noResponse: "no response: name, connection, proxy, TLS, timeout, or not HTTP"
+        case .noResponse: "no response: denied, name, connection, proxy, TLS, timeout, or not HTTP"
         case .responseNotTaken: "a response that is not taken: status, redirect, encoding"
         case .brokeOff: "the body broke off; what was delivered is an exact prefix"
         case .unverified: "the body ended with the connection: it may be whole (--accept-unverified)"
@@ -89,7 +89,8 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
         case .completeUnverified: self = acceptsUnverified ? .complete : .unverified
         case .cancelled: self = .cancelled
         case .consumerGone: self = .consumerGone
-        case .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .headTimeout,
+        case .addressDenied, .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout,
+            .headTimeout,
             .proxyUnreachable, .proxyRefused, .tlsCertificateExpired, .tlsWrongHost, .tlsUntrusted,
             .tlsFailed,
             .protocolError:

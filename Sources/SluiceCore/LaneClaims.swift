@@ -18,7 +18,8 @@ extension EndFacts {
     /// The facts, shortened to what may be shown; nil where they make no sense.
     public var checked: EndFacts? {
         guard status.map({ (100...999).contains($0) }) ?? true, etag.map(LaneClaim.isTag) ?? true,
-            digest?.isPlausible ?? true, retryAfterSeconds.map({ $0 >= 0 && $0 <= 31_536_000 }) ?? true
+            digest?.isPlausible ?? true, deniedAddress.map({ IPAddress($0) != nil }) ?? true,
+            retryAfterSeconds.map({ $0 >= 0 && $0 <= 31_536_000 }) ?? true
         else { return nil }
         var facts = self
         facts.outcome.message = LaneClaim.printable(outcome.message)

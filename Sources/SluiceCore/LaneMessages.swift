@@ -51,16 +51,19 @@ public struct LaneOrder: Sendable, Equatable {
     public var requiresIdentity: Bool
     /// Nothing newer than HTTP/1.1 is offered to the origin.
     public var http1Only: Bool
+    /// Where the job may connect to (`EgressRules.compact`).
+    public var egress: String
 
     /// An order for a job.
     ///
     /// - Parameters:
+    ///   - egress: rules in their compact form.
     ///   - position: the first byte that is wanted.
     ///   - known: what the bytes before it are of; there must be one if there are any.
     public init(
         serial: Int, request: JobRequest, gate: Settings.Gate = Settings.Gate(),
         parking: Settings.Parking = Settings.Parking(), redirects: Settings.Redirects = Settings.Redirects(),
-        position: Int = 0, known: Representation? = nil
+        egress: String = "", position: Int = 0, known: Representation? = nil
     ) {
         self.serial = serial
         url = request.url.text
@@ -80,6 +83,7 @@ public struct LaneOrder: Sendable, Equatable {
             allowsDowngrade: request.allowsDowngrade)
         requiresIdentity = request.requiresIdentity
         http1Only = request.http1Only
+        self.egress = egress
     }
 
     /// The lowest high watermark for a job that has been parked, in bytes.
@@ -158,6 +162,8 @@ public struct EndFacts: Sendable, Equatable {
     public var digest: BodyDigest?
     /// The entity-tag of an unchanged body.
     public var etag: String?
+    /// The address that was denied, where that is the outcome and one was known.
+    public var deniedAddress: String?
 
     /// An end.
     public init(_ outcome: Outcome, status: Int? = nil) {

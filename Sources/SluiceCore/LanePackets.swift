@@ -60,6 +60,7 @@ extension LaneOrder: PacketValue {
         writer.put(redirects)
         writer.put(requiresIdentity)
         writer.put(http1Only)
+        writer.put(egress)
     }
 
     /// All fields.
@@ -80,6 +81,7 @@ extension LaneOrder: PacketValue {
         redirects = try reader.get()
         requiresIdentity = try reader.get()
         http1Only = try reader.get()
+        egress = try reader.get()
     }
 }
 
@@ -174,6 +176,7 @@ extension EndFacts: PacketValue {
         writer.put(retryAfterSeconds)
         writer.put(digest)
         writer.put(etag)
+        writer.put(deniedAddress)
     }
 
     /// All fields.
@@ -182,6 +185,7 @@ extension EndFacts: PacketValue {
         retryAfterSeconds = try reader.get()
         digest = try reader.get()
         etag = try reader.get()
+        deniedAddress = try reader.get()
     }
 }
 

@@ -62,7 +62,8 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
         case .httpStatus, .proxyRefused:
             status.map(statuses.contains) ?? false
         case .complete, .completeUnverified, .unchanged, .cancelled, .consumerGone, .consumerTooSlow,
-            .serviceStopped, .tlsCertificateExpired, .tlsWrongHost, .tlsUntrusted, .tlsFailed, .protocolError,
+            .serviceStopped, .addressDenied, .tlsCertificateExpired, .tlsWrongHost, .tlsUntrusted, .tlsFailed,
+            .protocolError,
             .tooManyRedirects, .redirectRefused, .contentEncoded, .unexpectedPartial, .tooLarge,
             .deadlineExceeded, .noValidator, .weakValidator, .notResumable, .resourceChanged, .unknownVersion,
             .lengthChanged, .wrongRange, .multipartRange, .rangeNotSatisfiable, .digestMismatch,

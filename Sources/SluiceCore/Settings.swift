@@ -142,6 +142,8 @@ public struct Settings: Sendable, Equatable {
     public var retries = Retries()
     /// The redirects.
     public var redirects = Redirects()
+    /// Where jobs may connect to.
+    public var egress = Egress()
     /// The parking.
     public var parking = Parking()
     /// The restart.
@@ -197,6 +199,7 @@ public struct Settings: Sendable, Equatable {
         check("retries.longest_retry_after_seconds", retries.pauses.longestRetryAfter, 0...86_400)
         check("redirects.limit", redirects.limit, 0...20)
         problems += redirects.problems()
+        problems += egress.problems()
         check("parking.after_seconds", parking.afterSeconds, 0.05...86_400)
         check("parking.holding_share", parking.holdingShare, 0...1)
         check("restart.store_after_seconds", restart.storeAfterSeconds, 0...3600)

@@ -73,6 +73,10 @@ public enum MessageID: String, Sendable, CaseIterable {
     case pipeBudgetLow = "4a3b092de2bf4d81af1fd0555dae1b1a"
     /// The limit on open files is too small for what the settings allow.
     case descriptorsShort = "cf89d597bba94cf08ce01f458a71ac00"
+    /// A job asked for what the egress rules deny.
+    case addressDenied = "39c516581a6f42e98bf69da78ce8bc1e"
+    /// Who a user is, or who is meant in the egress rules, cannot be told.
+    case egressUnknown = "df5ef76271f9445aae72d22abd42c2c8"
     /// The service cannot listen on its socket.
     case listenFailed = "999f0a33f3bd4db980e5f5b57ba88e44"
     /// The service cannot start, or cannot go on.

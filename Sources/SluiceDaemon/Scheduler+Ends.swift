@@ -10,6 +10,7 @@ extension Scheduler {
 
     func ended(_ job: JobRecord, _ facts: EndFacts) {
         if let status = facts.status { job.noteStatus(status) }
+        noteDenial(job, facts)
         job.digest = facts.digest
         if let etag = facts.etag { job.etag = etag }
         perform(job.machine.laneEnded(verdict(on: job, facts, isDeath: false)), job)
@@ -64,8 +65,7 @@ extension Scheduler {
         if isParked {
             park(job)
         } else if job.wantsLane {
-            putIntoQueue(job)
-            dispatch()
+            admit(job)
         }
     }
 
@@ -125,8 +125,7 @@ extension Scheduler {
             store.changed(job)
             onChange(job)
             guard job.lane == nil else { return }
-            putIntoQueue(job)
-            dispatch()
+            admit(job)
         case .park:
             job.endAttempt(nil)
             metrics.parked += 1

@@ -30,6 +30,7 @@ final class Scheduler {
     let log: ServiceLog
     var settings: Settings
     var queue = JobQueue()
+    private var hasStarted = false
     private var isDispatching = false
     private var nextSerial = 1
     /// Jobs by the lanes that have their orders, until the lane says that it is idle.
@@ -37,6 +38,7 @@ final class Scheduler {
         didSet { laneWatch.workChanged(isBusy: !running.isEmpty) }
     }
     private let laneWatch: LaneWatch
+    let egress: EgressPolicy
     let parking: ParkingLot
     /// Jobs that hold on to their lanes although their consumers do not read, the oldest first.
     var holding = FIFO<JobRecord>()
@@ -54,11 +56,13 @@ final class Scheduler {
         self.store = store
         self.settings = settings
         self.log = log
+        egress = EgressPolicy(loop: loop, settings: settings.egress, log: log)
         parking = ParkingLot(loop: loop)
         laneWatch = LaneWatch(loop: loop, log: log, seconds: settings.lanes.hangSeconds ?? 0)
     }
 
     func start() {
+        hasStarted = true
         laneWatch.jobs = { [unowned self] in Array(running.values) }
         pool.start(
             LanePool.Events(
@@ -76,6 +80,7 @@ final class Scheduler {
         self.settings = settings
         pipes.apply(settings)
         store.apply(settings)
+        egress.apply(settings.egress)
         pool.settings = settings.lanes
         laneWatch.seconds = settings.lanes.hangSeconds ?? 0
     }
@@ -106,8 +111,7 @@ final class Scheduler {
             watchDeadline(of: job, limit)
         }
         store.follow(job)
-        putIntoQueue(job)
-        dispatch()
+        admit(job)
         guard job.machine.publicState == .queued else { return }
         watchSink(of: job)
         onChange(job)
@@ -127,7 +131,7 @@ final class Scheduler {
         if job.machine.publicState == .parked {
             park(job)
         } else {
-            putIntoQueue(job)
+            admit(job)
         }
     }
 
@@ -211,14 +215,13 @@ final class Scheduler {
     // MARK: Jobs run
 
     func putIntoQueue(_ job: JobRecord) {
-        job.wantsLane = false
         job.queuedAt = Monotonic.nanoseconds()
         queue.append(job)
     }
 
     func dispatch() {
         // Taking a lane can make another one available, which comes back here.
-        guard !isDispatching else { return }
+        guard hasStarted, !isDispatching else { return }
         isDispatching = true
         defer { isDispatching = false }
         while let job = queue.next() {
@@ -252,7 +255,8 @@ final class Scheduler {
             store.changed(job)
             var order = LaneOrder(
                 serial: job.serial, request: job.request, gate: settings.gate, parking: settings.parking,
-                redirects: settings.redirects, position: job.position, known: job.known)
+                redirects: settings.redirects, egress: egress.rules(for: job.owner.userID),
+                position: job.position, known: job.known)
             if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
             lane.give(order, sink: sink, account: account, staging: staging)
             job.sink = consume sink

@@ -225,6 +225,29 @@ struct ServiceLog {
         write(.error, .lanesUnavailable, "jobs that need a new lane fail", ["SLUICE_REASON": "\(reason)"])
     }
 
+    /// Tells the administrator what the user is not told: the address.
+    func addressDenied(_ job: JobRecord, _ facts: EndFacts) {
+        var fields: Logger.Metadata = [
+            "SLUICE_REASON": "\(facts.outcome.message)", "SLUICE_USER": "\(job.owner.userID)",
+        ]
+        if let address = facts.deniedAddress { fields["SLUICE_ADDRESS"] = "\(address)" }
+        write(.warning, .addressDenied, "connection denied by the egress rules", of: job, fields)
+    }
+
+    func egressNamesUnknown(_ names: [String]) {
+        let shown = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
+        write(
+            .warning, .egressUnknown, "the egress rules name users or groups that do not exist",
+            ["SLUICE_REASON": "\(shown)"])
+    }
+
+    func directorySilent(userID: UInt32) {
+        write(
+            .error, .egressUnknown, "the strictest egress rules hold: the directory of users does not answer",
+            ["SLUICE_USER": "\(userID)", "SLUICE_REASON": "nothing is known of user \(userID)"],
+            about: .service)
+    }
+
     func clientRefused(userID: UInt32, _ reason: String) {
         write(
             .notice, .clientRefused, "client refused",

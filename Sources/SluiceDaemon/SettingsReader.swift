@@ -74,6 +74,7 @@ struct SettingsReader {
         seconds("retries", "longest_retry_after_seconds", &settings.retries.pauses.longestRetryAfter)
         integer("redirects", "limit", &settings.redirects.limit)
         names("redirects", "credential_fields", &settings.redirects.credentialFields)
+        egress(&settings.egress)
         seconds("parking", "after_seconds", &settings.parking.afterSeconds)
         share("parking", "holding_share", &settings.parking.holdingShare)
         seconds("restart", "store_after_seconds", &settings.restart.storeAfterSeconds)
@@ -172,6 +173,70 @@ struct SettingsReader {
             section, key, &target, "a list of field names, such as [\"X-Api-Key\"]",
             { "[\($0.map(SettingsEntry.show).joined(separator: ", "))]" },
             { value in Self.list(value) { $0.string?.lowercased() } })
+    }
+
+    private mutating func egress(_ egress: inout Settings.Egress) {
+        for (key, path) in Self.egressLists {
+            take(
+                "egress", key, &egress.everyone[keyPath: path], Self.listOfTexts, Self.show,
+                { value in Self.list(value) { $0.string } })
+        }
+        namedLists("users", &egress.users)
+        namedLists("groups", &egress.groups)
+    }
+
+    private static let listOfTexts = "a list of texts, such as [\"192.0.2.0/24\"]"
+
+    private static func show(_ texts: [String]) -> String {
+        "[\(texts.map(SettingsEntry.show).joined(separator: ", "))]"
+    }
+
+    private static var egressLists: [(String, WritableKeyPath<Settings.Egress.Lists, [String]>)] {
+        [
+            ("allow_networks", \.allowNetworks), ("deny_networks", \.denyNetworks),
+            ("allow_hosts", \.allowHosts), ("deny_hosts", \.denyHosts),
+        ]
+    }
+
+    /// Lists of entries, by the name of a user or a group. A later file's list of a name replaces an earlier one's.
+    private mutating func namedLists(_ key: String, _ target: inout [String: Settings.Egress.Lists]) {
+        known["egress", default: []].insert(key)
+        for one in tables {
+            guard let value = one.table["egress"]?.table?[key] else { continue }
+            guard let names = value.table else {
+                tell("egress.\(key): it is not a table for each name", one.path)
+                continue
+            }
+            for (name, value) in names {
+                let section = "egress.\(key).\(name)"
+                guard let part = value.table else {
+                    tell("\(section): it is not a section: write [\(section)]", one.path)
+                    continue
+                }
+                readLists(part, section, one.path, &target[name, default: Settings.Egress.Lists()])
+            }
+        }
+    }
+
+    private mutating func readLists(
+        _ part: TOMLTable, _ section: String, _ place: String?, _ target: inout Settings.Egress.Lists
+    ) {
+        for (key, value) in part {
+            guard let list = Self.egressLists.first(where: { $0.0 == key })?.1 else {
+                let known = self.list(Self.egressLists.map(\.0))
+                tell("\(section).\(key): there is no such setting; there are \(known)", place)
+                continue
+            }
+            guard let texts = Self.list(value, { $0.string }) else {
+                tell("\(section).\(key): it is not \(Self.listOfTexts)", place)
+                continue
+            }
+            target[keyPath: list] = texts
+            entries.removeAll { $0.section == section && $0.key == key }
+            entries.append(
+                SettingsEntry(
+                    section: section, key: key, value: Self.show(texts), source: .file(place ?? path)))
+        }
     }
 
     /// Nil for what is no list, or has an element that is not of the right type.

@@ -22,6 +22,8 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
 
     // No response.
 
+    /// The settings allow no connection to the host, to any of its addresses, or to the proxy.
+    case addressDenied
     /// The host's name has no address, or no name server answered.
     case nameNotResolved
     /// Nobody listens at the origin's port.
@@ -127,6 +129,8 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .complete, .unchanged, .cancelled, .consumerGone: nil
         case .completeUnverified: "compare a checksum of the body if you need to be sure"
         case .serviceStopped: "fetch again once the service runs"
+        case .addressDenied:
+            "ask the administrator whether the host may be reached: [egress] of the service's settings decides"
         case .nameNotResolved: "check the host's spelling and this machine's name servers"
         case .connectionRefused: "check the port, and whether the server runs"
         case .connectFailed:

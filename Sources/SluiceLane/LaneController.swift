@@ -28,6 +28,8 @@ final class LaneController {
     private var job: LaneJob?
     /// Of the last job, which was delivered whole.
     private var free: FreeAccount?
+    /// The rules of the last job, under which the connections that are kept were made.
+    private var egress = ""
 
     init(loop: EventLoop, channel: ControlChannel) throws(Errno) {
         self.loop = loop
@@ -68,6 +70,13 @@ final class LaneController {
             let requests = RequestMaker(order),
             let request = requests.request(to: requests.url, credentials: requests.credentials)
         else { return refuse(order, "the order is not one that a lane can carry out") }
+        guard requests.egress.isEmpty || EgressGuard.isEffective else {
+            return refuse(
+                order, "this lane cannot keep to [egress] of the settings: see sluice-lane --check-shim")
+        }
+        if let refusal = EgressRefusal(of: requests.url, by: requests.egress) {
+            return refuse(order, refusal.facts())
+        }
         do {
             // Before anything is looked at or written: whoever had it may still have been writing.
             let account = free.account
@@ -86,7 +95,11 @@ final class LaneController {
             try watchSink(job, for: [])
             self.job = job
             awaitHead(job, after: .seconds(min(order.timeouts.connect, order.timeouts.head)))
-            RequestProgress.prepare(connectSeconds: order.timeouts.connect, http1Only: order.http1Only)
+            RequestProgress.prepare(
+                connectSeconds: order.timeouts.connect, http1Only: order.http1Only, egress: requests.egress)
+            // What is kept was made when other rules held.
+            if order.egress != egress { InetSockets.shutDownAll() }
+            egress = order.egress
             session.begin(transfer, request)
         } catch let refusal as LedgerLock.Refusal {
             refuse(order, refusal.reason)
@@ -113,7 +126,10 @@ final class LaneController {
     }
 
     private func refuse(_ order: LaneOrder, _ reason: String) {
-        let facts = EndFacts(Outcome(.laneUnavailable, reason))
+        refuse(order, EndFacts(Outcome(.laneUnavailable, reason)))
+    }
+
+    private func refuse(_ order: LaneOrder, _ facts: EndFacts) {
         channel.send(.ended(serial: order.serial, facts, isIdle: true, keepsAccount: false))
     }
 

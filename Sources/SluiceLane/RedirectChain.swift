@@ -5,10 +5,14 @@ internal import SluiceInterface
 struct RedirectChain: Sendable {
     /// A redirect that is not followed.
     struct Refusal: Error, Equatable {
-        let outcome: Outcome
+        let facts: EndFacts
 
         init(_ code: OutcomeCode, _ message: String) {
-            outcome = Outcome(code, message)
+            facts = EndFacts(Outcome(code, message))
+        }
+
+        init(_ refusal: EgressRefusal) {
+            facts = refusal.facts()
         }
     }
 

@@ -2,6 +2,7 @@ internal import Foundation
 internal import FoundationNetworking
 internal import SluiceCore
 internal import SluiceInterface
+internal import Synchronization
 
 /// The requests of an order: where they go and what they carry.
 struct RequestMaker: Sendable {
@@ -10,10 +11,14 @@ struct RequestMaker: Sendable {
     let url: RequestURL
     /// The caller's credentials go there.
     let sendsCredentials: Bool
+    /// Where the requests may go.
+    let egress: EgressRules
 
     /// The requests for an order; nil where it contradicts itself.
     init?(_ order: LaneOrder) {
         self.order = order
+        guard let egress = Self.rules(order.egress) else { return nil }
+        self.egress = egress
         if order.position == 0 {
             guard let url = try? RequestURL(order.url) else { return nil }
             self.url = url
@@ -25,6 +30,18 @@ struct RequestMaker: Sendable {
         else { return nil }
         self.url = url
         sendsCredentials = known.sendsHeaders
+    }
+
+    /// The rules of the last order: most often they are those of the next one, too.
+    private static let lastRules = Mutex<(compact: String, rules: EgressRules)>(("", EgressRules()))
+
+    private static func rules(_ compact: String) -> EgressRules? {
+        lastRules.withLock { last in
+            if last.compact == compact { return last.rules }
+            guard let rules = EgressRules(compact: compact) else { return nil }
+            last = (compact, rules)
+            return rules
+        }
     }
 
     /// What may go to another origin than the caller's, at the beginning.

@@ -1,4 +1,5 @@
 internal import CCurlShim
+internal import SluiceCore
 internal import Synchronization
 
 /// What the shim tells of a request besides its response: how it stands with its connection, and how it ended.
@@ -25,12 +26,18 @@ enum RequestProgress {
 
     /// Sets how the requests of the next job are made. Not while a transfer is under way.
     ///
-    /// - Parameter connectSeconds: for the name, the connection and the TLS handshake of each request.
-    static func prepare(connectSeconds: Double, http1Only: Bool) {
+    /// - Parameters:
+    ///   - connectSeconds: for the name, the connection and the TLS handshake of each request.
+    ///   - egress: where they may go.
+    static func prepare(connectSeconds: Double, http1Only: Bool, egress: EgressRules) {
         var options = ccurlshim_options()
         options.connect_milliseconds = max(1, Int(connectSeconds * 1000))
         options.http1_only = http1Only
         options.on_connected = { RequestProgress.connected() }
+        EgressGuard.set(egress)
+        if !egress.isEmpty {
+            options.may_connect = { bytes, port in EgressGuard.mayConnect(to: bytes, port: port) }
+        }
         ccurlshim_prepare(&options)
     }
 
@@ -51,7 +58,7 @@ enum RequestProgress {
         return RequestEnd(
             code: Int(result.code), systemError: result.os_error, proxyStatus: Int(result.connect_status),
             isConnected: result.is_connected, outlivesBody: result.is_http2 && result.is_kept,
-            offendingLine: offending)
+            offendingLine: offending, denied: result.is_denied ? EgressGuard.Peer(result) : nil)
     }
 }
 
@@ -69,4 +76,6 @@ struct RequestEnd: Sendable, Equatable {
     var outlivesBody: Bool
     /// The beginning of the header line that could not be understood.
     var offendingLine: [UInt8]?
+    /// The address that was denied, where that is why there was no connection.
+    var denied: EgressGuard.Peer?
 }

@@ -118,7 +118,9 @@ final class Transfer: Sendable {
                     state.next = try follow(head, chain, now: now)
                     return nil
                 } catch {
-                    return .settle(EndFacts(error.outcome, status: head.status), dropping: 0)
+                    var facts = error.facts
+                    facts.status = head.status
+                    return .settle(facts, dropping: 0)
                 }
             }
             let judge = ResponseJudge(
@@ -144,6 +146,9 @@ final class Transfer: Sendable {
         -> (RedirectChain, URLRequest)
     {
         let next = try chain.following(head, order: order, now: now)
+        if let refusal = EgressRefusal(of: next.url, by: requests.egress) {
+            throw RedirectChain.Refusal(refusal)
+        }
         let request = requests.request(
             to: next.url, credentials: next.credentials, cookies: next.cookies, now: now)
         guard let request else {
@@ -203,9 +208,13 @@ final class Transfer: Sendable {
         if let error {
             let end = RequestProgress.end()
             let origin = state.chain.url.origin
+            let proxy = ProxyEnvironment.current.proxy(for: origin)
+            if state.body == nil, let peer = end?.denied {
+                let refusal = EgressRefusal(of: origin, at: peer, by: proxy, rules: requests.egress)
+                return refusal.facts(status: state.status)
+            }
             let failure = TransferFailure(
-                origin: origin, end: end, proxy: ProxyEnvironment.current.proxy(for: origin),
-                connectLimit: order.timeouts.connect)
+                origin: origin, end: end, proxy: proxy, connectLimit: order.timeouts.connect)
             let outcome = failure.outcome(
                 for: error, hasResponse: state.body != nil, received: received,
                 length: state.body?.plan.length)

@@ -22,11 +22,16 @@ import Testing
         var name: String { "\(section).\(key)" }
 
         /// A value in brackets.
-        var isList: Bool { type == "statuses" || type == "names" }
+        var isList: Bool { ["statuses", "names", "networks", "hosts", "tables"].contains(type) }
 
         /// A value, as TOML has it.
         func toml(_ value: String) -> String {
-            type == "text" || value.last?.isLetter == true ? "\"\(value)\"" : value
+            if type == "networks" || type == "hosts", value.hasPrefix("[") {
+                let entries = value.dropFirst().dropLast().split(separator: ",")
+                return
+                    "[\(entries.map { $0.hasPrefix("\"") ? "\($0)" : "\"\($0)\"" }.joined(separator: ", "))]"
+            }
+            return type == "text" || value.last?.isLetter == true ? "\"\(value)\"" : value
         }
     }
 
@@ -111,6 +116,8 @@ import Testing
             case "seconds", "share": #expect(!isWrong("0.5") && isWrong("\"1\""), "\(entry.name)")
             case "statuses": #expect(isWrong("[\"1\"]") && !isWrong("[1]"), "\(entry.name)")
             case "names": #expect(isWrong("[1]") && !isWrong("[\"1\"]"), "\(entry.name)")
+            case "networks", "hosts": #expect(isWrong("[1]") && !isWrong("[\"any\"]"), "\(entry.name)")
+            case "tables": #expect(isWrong("[]") && !isWrong("{ a = {} }"), "\(entry.name)")
             case "text": break
             default: Issue.record("\(entry.name): no type \(entry.type)")
             }
@@ -140,7 +147,7 @@ import Testing
 
     @Test("has the ranges of the program: their ends are taken, what is beyond them is not")
     func ranges() throws {
-        for entry in entries where entry.type != "text" && entry.type != "names" {
+        for entry in entries where !["text", "names", "networks", "hosts", "tables"].contains(entry.type) {
             var range = try #require(entry.range, "\(entry.name)")[...]
             let step = ["seconds", "share"].contains(entry.type) ? 0.0005 : 1
             if range.hasPrefix("0, or ") {
@@ -204,6 +211,8 @@ import Testing
                 case "holding_share": ["0.25"]
                 case "statuses": ["[503]"]
                 case "credential_fields": ["[\"x-a\"]"]
+                case "allow_networks", "deny_networks", "allow_hosts", "deny_hosts": ["[\"any\"]"]
+                case "users", "groups": ["{ a = {} }"]
                 default: ["2", "3", "2000", "50000", "2000000"]
                 }
             let changed = candidates.compactMap { value in

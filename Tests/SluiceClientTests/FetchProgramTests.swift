@@ -76,6 +76,7 @@ import Varlink
             (OutcomeCode.httpStatus, 11), (.truncated, 12), (.completeUnverified, 13), (.tooLarge, 16),
             (.laneDied, 20), (.nameNotResolved, 10), (.digestMismatch, 18), (.resourceChanged, 12),
             (.headTimeout, 10), (.tooSlow, 12), (.proxyUnreachable, 10), (.proxyRefused, 10),
+            (.addressDenied, 10),
         ] as [(OutcomeCode, Int32)])
     func failed(code: OutcomeCode, status: Int32) throws {
         let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(code)))

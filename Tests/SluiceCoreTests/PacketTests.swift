@@ -21,6 +21,7 @@ struct PacketTests {
         end.retryAfterSeconds = 0.25
         end.digest = digest
         end.etag = "W/\"a\""
+        end.deniedAddress = "169.254.169.254"
         let versions = [
             Version.strong(Validator(kind: .etag, text: "\"a\"")),
             .strong(Validator(kind: .lastModified, text: "Sun, 06 Nov 1994 08:49:37 GMT")), .weak, .unnamed,
@@ -59,7 +60,8 @@ struct PacketTests {
             .order(LaneOrder(serial: 1, request: small)),
             .order(
                 LaneOrder(
-                    serial: 2, request: full, redirects: redirects, position: 7, known: representation())),
+                    serial: 2, request: full, redirects: redirects, egress: "-n egress any",
+                    position: 7, known: representation())),
             .end(serial: 3), .pipesGrown(serial: 4), .probe(serial: 5, number: 6),
         ]
     }
@@ -71,9 +73,9 @@ struct PacketTests {
             serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
         #expect(LaneReport.wire == 4)
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
-        // Kind, serial; the code and the sentence, each behind its length; four fields that are absent; two that are true.
+        // Kind, serial; the code and the sentence, each behind its length; five fields that are absent; two that are true.
         let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
-        #expect(ended.packet == head + [0, 0, 0, 0, 1, 1])
+        #expect(ended.packet == head + [0, 0, 0, 0, 0, 1, 1])
         #expect(LaneCommand.probe(serial: 1, number: 2).packet == word(4) + word(1) + word(2))
         #expect(LaneReport.ready(wire: 4, confinement: .full).packet == word(11) + word(4) + word(3))
         // An older lane says less, and has to be recognised all the same.
@@ -89,10 +91,13 @@ struct PacketTests {
         var redirects = Settings.Redirects()
         redirects.credentialFields = ["x"]
         let request = try JobRequest(parameters, settings: Settings())
-        let packet = LaneCommand.order(LaneOrder(serial: 1, request: request, redirects: redirects)).packet
+        let order = LaneOrder(serial: 1, request: request, redirects: redirects, egress: "e")
+        let packet = LaneCommand.order(order).packet
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
-        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is taken; HTTP/1.1 only.
-        let end = [0, 0, 0] + word(20) + word(1) + word(1) + Array("x".utf8) + [1] + [0] + [1]
+        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is taken; HTTP/1.1 only; rules.
+        let end =
+            [0, 0, 0] + word(20) + word(1) + word(1) + Array("x".utf8) + [1] + [0] + [1] + word(1)
+            + Array("e".utf8)
         #expect(Array(packet.suffix(end.count)) == end)
         // No deadline, the least speed; no largest body.
         let limits = [0] + [1] + word(7) + [0]

@@ -72,6 +72,18 @@ struct SettingsFileTests {
             [redirects]
             limit = 3
             credential_fields = ["X-Api-Key", "x-token"]
+            [egress]
+            allow_networks = ["192.0.2.0/24 port 443"]
+            deny_networks = ["private"]
+            allow_hosts = [".example.org"]
+            deny_hosts = ["any"]
+            [egress.users.alice]
+            deny_networks = ["loopback"]
+            [egress.users."1000"]
+            [egress.groups.guests]
+            allow_networks = ["any"]
+            allow_hosts = ["a.test"]
+            deny_hosts = ["b.test"]
             [parking]
             after_seconds = 2.5
             holding_share = 0.75
@@ -115,6 +127,19 @@ struct SettingsFileTests {
         expected.retries.pauses.longestRetryAfter = 9
         expected.redirects.limit = 3
         expected.redirects.credentialFields = ["x-api-key", "x-token"]
+        expected.egress.everyone.allowNetworks = ["192.0.2.0/24 port 443"]
+        expected.egress.everyone.denyNetworks = ["private"]
+        expected.egress.everyone.allowHosts = [".example.org"]
+        expected.egress.everyone.denyHosts = ["any"]
+        var lists = Settings.Egress.Lists()
+        expected.egress.users["1000"] = lists
+        lists.denyNetworks = ["loopback"]
+        expected.egress.users["alice"] = lists
+        lists = Settings.Egress.Lists()
+        lists.allowNetworks = ["any"]
+        lists.allowHosts = ["a.test"]
+        lists.denyHosts = ["b.test"]
+        expected.egress.groups["guests"] = lists
         expected.parking.afterSeconds = 2.5
         expected.parking.holdingShare = 0.75
         expected.restart.storeAfterSeconds = 0
@@ -151,7 +176,7 @@ struct SettingsFileTests {
         }
         #expect(
             try problems("nonsense = 1") == [
-                "nonsense: there is no such section; there are gate, lanes, limits, log, parking, pipes, redirects, "
+                "nonsense: there is no such section; there are egress, gate, lanes, limits, log, parking, pipes, redirects, "
                     + "restart, retries, service, timeouts"
             ])
     }
@@ -268,6 +293,31 @@ struct SettingsFileTests {
         ] {
             #expect(try problems(text).contains { $0.hasPrefix("lanes") }, "\(text)")
         }
+    }
+
+    @Test("egress rules in a wrong shape, or of wrong entries, are errors with their key")
+    func wrongEgress() throws {
+        for (text, key) in [
+            ("egress.users = []", "egress.users: it is not a table"),
+            ("egress.users = 1", "egress.users: it is not a table"),
+            ("egress.users.alice = 1", "egress.users.alice: it is not a section"),
+            ("[[egress.users.alice]]", "egress.users.alice: it is not a section"),
+            ("egress.groups.g.deny = []", "egress.groups.g.deny: there is no such setting"),
+            ("egress.groups.g.deny_hosts = \"x\"", "egress.groups.g.deny_hosts: it is not a list"),
+            (
+                "egress.groups.g.deny_hosts = [\"10.0.0.1\"]",
+                "egress.groups.g.deny_hosts: “10.0.0.1” is not a host"
+            ),
+            ("egress.deny_networks = [1]", "egress.deny_networks: it is not a list"),
+            ("egress.deny_networks = [\"10.0.0.1/8\"]", "egress.deny_networks: “10.0.0.1/8” has bits behind"),
+            ("egress.users.\"a b\" = {}", "egress.users: “a b” is not the name"),
+        ] {
+            let problems = try problems(text)
+            #expect(problems.count == 1 && problems.first?.hasPrefix(key) == true, "\(text): \(problems)")
+        }
+        #expect(
+            try SettingsFile.parse("egress.deny_networks = []", path: "f").egress.everyone.denyNetworks
+                .isEmpty)
     }
 
     @Test("files that cannot be read are told so")

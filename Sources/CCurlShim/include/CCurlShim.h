@@ -50,11 +50,21 @@ struct ccurlshim_options {
     // Called each time that a connection is there, before a request is sent on
     // it; on the session's thread.  May be NULL.
     void (*on_connected)(void);
+    // Asked before each connection is made, with the address that it would go
+    // to, and before each request is sent, with the address of its peer: an IPv6
+    // address or an IPv4-mapped one, in network order. Where it says no, the
+    // next address of the name is tried, or the request fails. On the session's
+    // thread. NULL allows everything.
+    bool (*may_connect)(const unsigned char address[16], int port);
 };
 
 // Sets the options of the next transfer, and forgets an abort.  Call it on any
 // thread while no transfer is under way.
 void ccurlshim_prepare(const struct ccurlshim_options *options);
+
+// Whether Foundation's calls come by here, so that what is set takes effect.
+// Known once there is a session.
+bool ccurlshim_is_effective(void);
 
 // Makes the transfer that is under way, and what it is redirected to, end as
 // soon as libcurl next looks at it.  Any thread.
@@ -104,6 +114,11 @@ struct ccurlshim_result {
     // The address that was connected to, or tried last; a proxy's where there
     // is one.
     char peer[46];
+    // It came to no connection because may_connect allowed none, and this is
+    // the first of the addresses that it was asked about.
+    bool is_denied;
+    unsigned char denied[16];
+    int denied_port;
     // The beginning of a header line that could not be understood, or NULL;
     // good until the callback returns.
     const unsigned char *offending;

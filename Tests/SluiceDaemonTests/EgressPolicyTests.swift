@@ -1,0 +1,169 @@
+import EventLoop
+import Logging
+import SluiceCore
+import TestKit
+import Testing
+
+@testable import SluiceDaemon
+
+@Suite("Egress rules by user")
+struct EgressPolicyTests {
+    /// A directory of users that answers when it is told to.
+    private final class Directory: Sendable {
+        let questions = Monitor<[UInt32]>([])
+        private let answers = Monitor<[UInt32: UserIdentity?]>([:])
+
+        func lookUp(_ userID: UInt32, _ groups: [String]) -> UserIdentity? {
+            questions.update { $0.append(userID) }
+            _ = answers.wait(until: Deadline(.seconds(30))) { $0[userID] != nil }
+            return answers.update { $0[userID] ?? nil }
+        }
+
+        func answer(_ userID: UInt32, _ identity: UserIdentity?) {
+            answers.update { _ = $0.updateValue(identity, forKey: userID) }
+        }
+    }
+
+    /// A policy on a loop of its own, which runs while a test waits for something.
+    private struct Scene {
+        let loop: EventLoop
+        let directory = Directory()
+        let policy: EgressPolicy
+
+        init(_ settings: Settings.Egress) throws {
+            let loop = try EventLoop()
+            self.loop = loop
+            let directory = directory
+            policy = EgressPolicy(
+                loop: loop, settings: settings,
+                log: ServiceLog(Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }),
+                lookUp: { directory.lookUp($0, $1) })
+        }
+
+        /// Runs the loop: as soon as a step's condition holds, what it does is done, and the next one's turn comes.
+        func play(_ steps: [(until: () -> Bool, does: () -> Void)]) {
+            var rest = steps[...]
+            let deadline = Deadline(.seconds(30))
+            func look() {
+                while let step = rest.first, step.until() {
+                    step.does()
+                    rest = rest.dropFirst()
+                }
+                if rest.isEmpty || deadline.hasPassed { return loop.stop() }
+                loop.after(.milliseconds(5)) { look() }
+            }
+            look()
+            loop.run()
+            #expect(rest.isEmpty, "\(rest.count) of \(steps.count) steps were not reached")
+        }
+    }
+
+    private static func settings() -> Settings.Egress {
+        var settings = Settings.Egress()
+        settings.users["alice"] = Settings.Egress.Lists()
+        settings.users["alice"]?.denyHosts = ["alice.test"]
+        settings.groups["guests"] = Settings.Egress.Lists()
+        settings.groups["guests"]?.denyHosts = ["guests.test"]
+        return settings
+    }
+
+    @Test("nobody is looked up where the rules speak of nobody")
+    func common() throws {
+        let scene = try Scene(Settings.Egress())
+        var isKnown = false
+        scene.policy.whenKnown(1000) { isKnown = true }
+        #expect(isKnown)
+        #expect(scene.policy.rules(for: 1000) == Settings.Egress().rules(names: [], memberships: []).compact)
+        #expect(scene.directory.questions.read { $0.isEmpty })
+    }
+
+    @Test("a job waits for the answer about its user, later ones do not, and nobody waits for another user's")
+    func waits() throws {
+        let scene = try Scene(Self.settings())
+        var known: [String] = []
+        for name in ["first", "second"] { scene.policy.whenKnown(1000) { known.append(name) } }
+        scene.policy.whenKnown(1001) { known.append("other") }
+        #expect(known.isEmpty)
+        #expect(scene.policy.rules(for: 1000) == Self.settings().strictestRules.compact)
+        scene.directory.answer(1001, UserIdentity(names: ["1001"], memberships: ["guests"]))
+        scene.play([
+            (
+                until: { known == ["other"] },
+                does: {
+                    scene.directory.answer(1000, UserIdentity(names: ["1000", "alice"], memberships: []))
+                }
+            ), (until: { known == ["other", "first", "second"] }, does: {}),
+        ])
+        scene.policy.whenKnown(1000) { known.append("third") }
+        #expect(known.last == "third")
+        #expect(scene.policy.rules(for: 1000).contains("alice.test"))
+        #expect(!scene.policy.rules(for: 1000).contains("guests.test"))
+        #expect(scene.policy.rules(for: 1001).contains("guests.test"))
+        #expect(scene.directory.questions.read { $0.sorted() } == [1000, 1001])
+    }
+
+    @Test(
+        "where the directory does not answer the strictest rules hold: at once if it says so, or after a while"
+    )
+    func silence() throws {
+        let scene = try Scene(Self.settings())
+        scene.directory.answer(1, nil)
+        var known: [UInt32] = []
+        let start = ContinuousClock.now
+        for user in [1, 2] as [UInt32] { scene.policy.whenKnown(user) { known.append(user) } }
+        scene.play([
+            (until: { known == [1] }, does: {}),
+            (
+                until: { known == [1, 2] },
+                does: {
+                    #expect(ContinuousClock.now - start >= EgressPolicy.patience)
+                    for user in [1, 2] as [UInt32] {
+                        #expect(scene.policy.rules(for: user) == Self.settings().strictestRules.compact)
+                    }
+                    // Late, and good for the next job.
+                    scene.directory.answer(2, UserIdentity(names: ["2"], memberships: []))
+                }
+            ), (until: { !scene.policy.rules(for: 2).contains("guests.test") }, does: {}),
+        ])
+    }
+
+    @Test("after a reload a user's old rules hold until the user has been looked up again")
+    func reload() throws {
+        let scene = try Scene(Self.settings())
+        var isKnown = false
+        scene.directory.answer(7, UserIdentity(names: ["7"], memberships: ["guests"]))
+        scene.policy.whenKnown(7) { isKnown = true }
+        var settings = Self.settings()
+        settings.groups["guests"]?.denyHosts = ["new.test"]
+        scene.play([
+            (
+                until: { isKnown },
+                does: {
+                    scene.policy.apply(settings)
+                    #expect(scene.policy.rules(for: 7).contains("guests.test"))
+                    isKnown = false
+                    scene.policy.whenKnown(7) { isKnown = true }
+                    #expect(!isKnown)
+                }
+            ), (until: { isKnown }, does: {}),
+        ])
+        #expect(scene.policy.rules(for: 7).contains("new.test"))
+        scene.policy.apply(Settings.Egress())
+        #expect(scene.policy.rules(for: 7) == Settings.Egress().rules(names: [], memberships: []).compact)
+    }
+
+    @Test("the machine's directory knows root, its groups, and what it does not know")
+    func realDirectory() throws {
+        let root = try #require(
+            UserDirectory.identity(of: 0, among: ["root", "0", "daemon", "no-such-group"]))
+        #expect(root.names == ["root", "0"])
+        #expect(root.memberships.isSuperset(of: ["root", "0"]))
+        #expect(!root.memberships.contains("no-such-group"))
+        let nobody = try #require(UserDirectory.identity(of: 4_000_000_000, among: ["root"]))
+        #expect(nobody == UserIdentity(names: ["4000000000"], memberships: []))
+        #expect(
+            UserDirectory.unknown(
+                users: ["root", "12345", "no-such-user"], groups: ["root", "no-such-group"])
+                == ["egress.users.no-such-user", "egress.groups.no-such-group"])
+    }
+}
