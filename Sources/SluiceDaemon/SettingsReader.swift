@@ -213,13 +213,18 @@ struct SettingsReader {
                     tell("\(section): it is not a section: write [\(section)]", one.path)
                     continue
                 }
-                readLists(part, section, one.path, &target[name, default: Settings.Egress.Lists()])
+                let isBare = name.utf8.allSatisfy { byte in
+                    byte < 0x80 && (Character(Unicode.Scalar(byte)).isLetter || byte.isBareDigit)
+                }
+                let heading = isBare ? section : "egress.\(key).\(SettingsEntry.show(name))"
+                readLists(part, section, heading, one.path, &target[name, default: Settings.Egress.Lists()])
             }
         }
     }
 
     private mutating func readLists(
-        _ part: TOMLTable, _ section: String, _ place: String?, _ target: inout Settings.Egress.Lists
+        _ part: TOMLTable, _ section: String, _ heading: String, _ place: String?,
+        _ target: inout Settings.Egress.Lists
     ) {
         for (key, value) in part {
             guard let list = Self.egressLists.first(where: { $0.0 == key })?.1 else {
@@ -232,10 +237,12 @@ struct SettingsReader {
                 continue
             }
             target[keyPath: list] = texts
-            entries.removeAll { $0.section == section && $0.key == key }
-            entries.append(
-                SettingsEntry(
-                    section: section, key: key, value: Self.show(texts), source: .file(place ?? path)))
+            let entry = SettingsEntry(
+                section: heading, key: key, value: Self.show(texts), source: .file(place ?? path))
+            entries.removeAll { $0.section == heading && $0.key == key }
+            // Beside its like: a section has one heading.
+            let index = entries.lastIndex { $0.section == heading }.map { $0 + 1 } ?? entries.count
+            entries.insert(entry, at: index)
         }
     }
 
@@ -282,5 +289,13 @@ struct SettingsReader {
 
     private func list(_ names: some Sequence<String>) -> String {
         names.sorted().joined(separator: ", ")
+    }
+}
+
+extension UInt8 {
+    /// What a bare key may have besides letters (toml.io, "Keys").
+    fileprivate var isBareDigit: Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) || self == UInt8(ascii: "-")
+            || self == UInt8(ascii: "_")
     }
 }

@@ -25,7 +25,8 @@ TOML
 drop_in torture <<'UNIT'
 [Service]
 RestartSec=100ms
-LogRateLimitIntervalSec=0
+LogRateLimitIntervalSec=1s
+LogRateLimitBurst=1000000
 UNIT
 start_origin
 chmod 755 "$scratch/www"

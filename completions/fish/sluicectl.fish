@@ -25,7 +25,7 @@ function __sluicectl_parse_tokens -S
         case 'fetch'
             __sluicectl_parse_subcommand -r 2 'socket=' 'o/output=' 'H/header=+' 'high-watermark=' 'low-watermark=' 'deadline=' 'connect-timeout=' 'head-timeout=' 'stall-timeout=' 'min-speed=' 'max-size=' 'retries=' 'digest=' 'if-none-match=' 'etag-file=' 'identity' 'allow-downgrade' 'http1_1' 'accept-unverified' 'q/quiet' 'progress' 'json' 'verbose' 'version' 'h/help'
         case 'list'
-            __sluicectl_parse_subcommand 0 'socket=' 'json' 'version' 'h/help'
+            __sluicectl_parse_subcommand 0 'socket=' 'json' 'user=' 'state=+' 'limit=' 'version' 'h/help'
         case 'show'
             __sluicectl_parse_subcommand 1 'socket=' 'json' 'version' 'h/help'
         case 'watch'
@@ -33,7 +33,7 @@ function __sluicectl_parse_tokens -S
         case 'wait'
             __sluicectl_parse_subcommand 1 'socket=' 'json' 'accept-unverified' 'version' 'h/help'
         case 'cancel'
-            __sluicectl_parse_subcommand -r 1 'socket=' 'json' 'version' 'h/help'
+            __sluicectl_parse_subcommand -r 1 'socket=' 'json' 'user=' 'all' 'version' 'h/help'
         case 'logs'
             __sluicectl_parse_subcommand 1 'socket=' 'f/follow' 'x/catalog' 'o/output=' 'n/lines=' 'unit=' 'user' 'version' 'h/help'
         case 'top'
@@ -138,6 +138,9 @@ complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_op
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" user' -l 'user' -d 'Only jobs of this user.' -rfka '(getent passwd | cut -d: -f1)'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list"' -l 'state' -d 'Only jobs in this state.' -rfka 'queued connecting streaming stalled parked waiting complete failed cancelled'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" limit' -l 'limit' -d 'The first so many alone.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" version' -l 'version' -d 'Show the version.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl list" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl show" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
@@ -159,6 +162,8 @@ complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_op
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl wait" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" user' -l 'user' -d 'Only jobs of this user.' -rfka '(getent passwd | cut -d: -f1)'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" all' -l 'all' -d 'All jobs that have not ended.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl cancel" -ge 1' -fka '(__sluicectl_custom_completion ---completion cancel -- positional@0 (count (__sluicectl_tokens -pc)) (__sluicectl_tokens -tC))'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" version' -l 'version' -d 'Show the version.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl cancel" h help' -s 'h' -l 'help' -d 'Show help information.'
