@@ -74,6 +74,9 @@ enum {
 enum { POLL_NOTHING = 0, POLL_INPUT = 1, POLL_OUTPUT = 2, POLL_REMOVE = 4 };
 
 // CURL_SOCKET_TIMEOUT.
+// CURLMcode.
+enum { MULTI_OUT_OF_MEMORY = 3 };
+
 enum { NO_SOCKET = -1 };
 
 // CURLUPART_HOST.

@@ -145,7 +145,11 @@ __attribute__((visibility("default"))) int curl_multi_add_handle(multi_handle *m
     note_call(CCURLSHIM_MULTI_ADD_HANDLE);
     const struct next_functions *next = next_functions();
     struct transfer *transfer = next->are_complete ? transfer_of(easy) : NULL;
-    if (transfer != NULL && transfer->on_header != NULL && transfer->on_write != NULL) {
+    bool is_ours = transfer != NULL && transfer->on_header != NULL && transfer->on_write != NULL;
+    // Without its callbacks nothing would be asked about where it connects to.
+    if (!is_ours && next->are_complete && wanted.may_connect != NULL)
+        return MULTI_OUT_OF_MEMORY;
+    if (is_ours) {
         transfer_begin(transfer);
         take_over_callbacks(transfer);
         set_options(easy);

@@ -186,7 +186,17 @@ int cunix_punch_hole(int fd, int64_t offset, int64_t length)
     return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
-int cunix_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
+int cunix_accept(int fd)
+{
+    int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    // A byte that was sent with MSG_OOB, and descriptors with it, would be passed over by MSG_PEEK and dropped by the
+    // next recv.
+    if (accepted >= 0) {
+        int on = 1;
+        setsockopt(accepted, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
+    }
+    return accepted;
+}
 
 int cunix_peer_credentials(int fd, struct cunix_credentials *out)
 {
@@ -266,7 +276,8 @@ ssize_t cunix_receive_bytes(int fd, void *bytes, size_t length, bool *holds_desc
     ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
     if (n <= 0)
         return n;
-    if (message.msg_flags & MSG_CTRUNC) {
+    // MSG_TRUNC is a packet that is too long.
+    if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
         *holds_descriptors = true;
         return 0;
     }

@@ -179,7 +179,8 @@ static const struct sock_filter rules[] = {
     // anywhere (sendto(2)), one of streams cannot.  Name lookups do without nscd and systemd-resolved.
     RULE(socket, LOW(0), WHERE(AF_INET, INTERNET_SOCKET), WHERE(AF_INET6, INTERNET_SOCKET),
          WHERE(AF_NETLINK, LOW(2), ALLOWED_VALUE(NETLINK_ROUTE), REFUSE(EACCES)), REFUSE(EAFNOSUPPORT)),
-    RULE(socketpair, LOW(1), KEEP(0xf), ALLOWED_VALUE(SOCK_STREAM), REFUSE(EACCES)),
+    RULE(socketpair, LOW(0), UNLESS(AF_UNIX, REFUSE(EAFNOSUPPORT)), LOW(1), KEEP(0xf), ALLOWED_VALUE(SOCK_STREAM),
+         REFUSE(EACCES)),
     ALLOWED(connect),
     ALLOWED(shutdown),
     ALLOWED(sendmmsg),

@@ -139,6 +139,8 @@ public actor IngestDaemon {
             loop: loop, executable: configuration.laneExecutable,
             environment: configuration.laneEnvironment, log: log)
         service.onUnreadSocket = { disposal.take($0) }
+        service.mayAccept = { disposal.hasRoom }
+        pool.onUnread = { disposal.take($0) }
         scheduler.onForeignSocket = { [unowned service] in service.letGo(of: $0) }
         let api = IngestAPI(
             scheduler: scheduler, subscriptions: subscriptions, descriptors: descriptors, settings: settings,

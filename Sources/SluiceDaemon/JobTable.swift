@@ -177,9 +177,10 @@ struct JobTable {
     mutating func remember(_ job: Job, limit: Int) {
         // Our own user ids are 32 bits wide; a file may say anything.
         let user = UInt32(truncatingIfNeeded: job.userID)
-        note(job.id, created, of: user)
+        let sequence = created
         created += 1
         remember(job, of: user, limit: limit)
+        if ended[job.id] != nil { note(job.id, sequence, of: user) }
     }
 
     private mutating func remember(_ job: Job, of user: UInt32, limit: Int) {

@@ -58,6 +58,9 @@ final class LanePool {
     /// Why the latest one did not start; nil once one has.
     private(set) var trouble: String?
 
+    /// Gets the control sockets of lanes that have ended, where they hold something unread.
+    var onUnread: ((consuming OwnedDescriptor) -> Void)?
+
     private let loop: EventLoop
     private let executable: String
     private let environment: [String]
@@ -148,7 +151,7 @@ final class LanePool {
         if wanted > 0, live.count >= settings.maximum, let other = oldestIdle() {
             // All idle lanes belong to other users: one of them makes room.
             other.retire()
-            _ = startOne()
+            if live.count < settings.maximum { _ = startOne() }
         }
         if breakdown != nil, pause != nil, !live.contains(where: { $0.affinity?.userID == userID }) {
             // Not from in here: the queue is being looked at.
@@ -230,6 +233,7 @@ final class LanePool {
                 onReport: { [weak self] lane, report in self?.heard(lane, report) },
                 onExit: { [weak self] lane, exit in self?.ended(lane, exit) })
             lane.affinity = affinity
+            lane.onUnread = onUnread
             lanes[ObjectIdentifier(lane)] = lane
             starts += 1
             loop.after(Self.startTime) { [weak lane] in

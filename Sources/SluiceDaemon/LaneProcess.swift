@@ -45,7 +45,10 @@ final class LaneProcess {
     private(set) var hasEnded = false
 
     private let process: SpawnedProcess
-    private let channel: OwnedDescriptor
+    /// The number is -1 once the process is reaped.
+    private var channel: OwnedDescriptor
+    /// Gets the control socket of a lane that has ended, where that holds something unread.
+    var onUnread: ((consuming OwnedDescriptor) -> Void)?
     private let words: LaneWords
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: maximumReport, alignment: 8)
     private var channelWatch: Watch?
@@ -160,9 +163,9 @@ final class LaneProcess {
 
     private func nextReport() -> LaneReport? {
         do {
-            let message = try SocketMessage.receive(into: buffer, from: channel, dontWait: true)
-            if message.count > 0, !message.isTruncated,
-                let report = LaneReport(packet: Array(buffer.prefix(message.count)))
+            // A lane has no descriptors to send, and to close one may take as long as its sender likes.
+            if case .received(let count) = try SocketMessage.receiveBytes(into: buffer, from: channel),
+                count > 0, let report = LaneReport(packet: Array(buffer.prefix(count)))
             {
                 return report
             }
@@ -192,6 +195,9 @@ final class LaneProcess {
         // What it said before it ended counts; a retired lane has nothing to say.
         if !isRetired { receive() }
         channelWatch?.cancel()
+        var closed = OwnedDescriptor(adopting: -1)
+        swap(&closed, &channel)
+        if SocketMessage.hasUnread(closed), let onUnread { onUnread(closed) }
         onExit(self, exit)
     }
 }

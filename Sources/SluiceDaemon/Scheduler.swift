@@ -80,7 +80,10 @@ final class Scheduler {
         self.settings = settings
         pipes.apply(settings)
         store.apply(settings)
-        egress.apply(settings.egress)
+        if egress.apply(settings.egress) {
+            // For users that were not looked up, because nothing depended on it.
+            for job in queue.removeAll() { admit(job) }
+        }
         pool.settings = settings.lanes
         laneWatch.seconds = settings.lanes.hangSeconds ?? 0
     }
@@ -237,6 +240,8 @@ final class Scheduler {
         else { return }
         queue.removeNext()
         run(job, in: lane)
+        // It may not have come to that, and the lane be free: nobody else is told of that here.
+        loop.after(.zero) { [weak self] in self?.dispatch() }
     }
 
     private func run(_ job: JobRecord, in lane: LaneProcess) {

@@ -16,6 +16,14 @@ internal import UnixSockets
 final class SocketDisposal {
     /// How long sockets gather, and how long to wait after a process that could not be started.
     private static let pause = Duration.milliseconds(250)
+    /// So many are not waited with.
+    private static let crowd = 64
+    /// Past so many no connection is accepted until some are gone: each has a descriptor of ours.
+    static let most = 1024
+    /// How long such a process may take to end. One that takes longer is left to itself, and another one does the rest.
+    private static let endTime = Duration.seconds(5)
+    /// Descriptors that are kept for starting the process, which must not fail for want of them.
+    private static let reserve = 8
 
     private let loop: EventLoop
     private let executable: String
@@ -24,8 +32,8 @@ final class SocketDisposal {
     /// Their numbers; each is closed once, in `send`.
     private var waiting: [CInt] = []
     private var timer: Timer?
-    private var process: SpawnedProcess?
-    private var watch: Watch?
+    private var process: Discarder?
+    private var spare: [OwnedSpare] = []
 
     init(loop: EventLoop, executable: String, environment: [String], log: ServiceLog) {
         self.loop = loop
@@ -43,49 +51,92 @@ final class SocketDisposal {
         schedule()
     }
 
+    /// Whether there is room for more connections.
+    var hasRoom: Bool { waiting.count < Self.most }
+
     private func schedule() {
-        guard timer == nil, watch == nil, !waiting.isEmpty else { return }
-        timer = loop.after(Self.pause) { [self] in
+        guard timer == nil, process == nil, !waiting.isEmpty else { return }
+        timer = loop.after(waiting.count < Self.crowd ? Self.pause : .milliseconds(1)) { [self] in
             timer = nil
             start()
         }
     }
 
     private func start() {
+        spare = []
+        defer { spare = (0..<Self.reserve).compactMap { _ in OwnedSpare() } }
         do {
             let pair = try UnixSocket.seqpacketPair()
-            let process = try SpawnedProcess(
-                path: executable, arguments: ["--discard"], environment: environment, standardError: 2,
-                control: pair.second.rawValue, newSession: true)
-            watch = try loop.watch(process.pidfd, for: .readable) { [self] _ in ended() }
-            self.process = consume process
+            let discarder = try Discarder(
+                executable: executable, environment: environment, control: pair.second, loop: loop)
+            process = discarder
+            discarder.onEnd = { [weak self, weak discarder] in
+                if let self, let discarder { ended(discarder) }
+            }
+            loop.after(Self.endTime) { [weak self, weak discarder] in
+                if let self, let discarder { ended(discarder) }
+            }
             send(to: pair.first)
             // It ends when it sees the end of its socket, which is here.
         } catch {
             log.trouble(.acceptFailed, "a connection cannot be closed yet", "\(executable): \(error)")
-            schedule()
+            timer = loop.after(Self.pause) { [self] in
+                timer = nil
+                start()
+            }
         }
     }
 
     private func send(to socket: borrowing OwnedDescriptor) {
-        var sent = 0
         let byte: [UInt8] = [0]
-        for number in waiting {
+        while !waiting.isEmpty {
+            let batch = Array(waiting.prefix(SocketMessage.maximumDescriptors))
             let isSent = byte.withUnsafeBytes { bytes in
-                (try? SocketMessage.send(bytes, descriptors: [number], to: socket, dontWait: true)) != nil
+                (try? SocketMessage.send(bytes, descriptors: batch, to: socket, dontWait: true)) != nil
             }
             // What does not fit goes with the next process.
-            guard isSent else { break }
-            close(number)
-            sent += 1
+            guard isSent else { return }
+            for number in batch { close(number) }
+            waiting.removeFirst(batch.count)
         }
-        waiting.removeFirst(sent)
     }
 
-    private func ended() {
-        watch?.cancel()
-        watch = nil
-        if let process = process.take() { _ = try? process.reap() }
+    private func ended(_ discarder: Discarder) {
+        guard process === discarder else { return }
+        process = nil
         schedule()
+    }
+}
+
+/// A process that ends, with what was sent to it.
+private final class Discarder {
+    var onEnd: () -> Void = {}
+    private let process: SpawnedProcess
+    private var watch: Watch?
+
+    init(
+        executable: String, environment: [String], control: borrowing OwnedDescriptor, loop: EventLoop
+    ) throws(Errno) {
+        process = try SpawnedProcess(
+            path: executable, arguments: ["--discard"], environment: environment, standardError: 2,
+            control: control.rawValue, newSession: true)
+        // Keeps this alive until the process has ended, however long that takes.
+        watch = try loop.watch(process.pidfd, for: .readable) { [self] _ in
+            _ = try? process.reap()
+            watch?.cancel()
+            watch = nil
+            onEnd()
+        }
+    }
+}
+
+/// A descriptor that stands for another one.
+private final class OwnedSpare {
+    private let descriptor: OwnedDescriptor
+
+    init?() {
+        let number = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        guard number >= 0 else { return nil }
+        descriptor = OwnedDescriptor(adopting: number)
     }
 }

@@ -93,7 +93,7 @@ public enum SocketMessage {
         case descriptorsWait
     }
 
-    /// Receives bytes of a stream, and never a descriptor.
+    /// Receives bytes of a stream, or a packet, and never a descriptor. (A packet that is too long is not received either.)
     ///
     /// To receive a descriptor is to have to close it, and close(2) waits for as long as its sender likes: of a TCP socket with
     /// SO_LINGER and unsent data, of a file on a FUSE that does not answer. Nor may such bytes be dropped by whoever must not

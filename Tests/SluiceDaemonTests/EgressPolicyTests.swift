@@ -84,7 +84,7 @@ struct EgressPolicyTests {
         for name in ["first", "second"] { scene.policy.whenKnown(1000) { known.append(name) } }
         scene.policy.whenKnown(1001) { known.append("other") }
         #expect(known.isEmpty)
-        #expect(scene.policy.rules(for: 1000) == Self.settings().strictestRules.compact)
+        #expect(scene.policy.rules(for: 1000) == Self.settings().strictestRules().compact)
         scene.directory.answer(1001, UserIdentity(names: ["1001"], memberships: ["guests"]))
         scene.play([
             (
@@ -118,7 +118,7 @@ struct EgressPolicyTests {
                 does: {
                     #expect(ContinuousClock.now - start >= EgressPolicy.patience)
                     for user in [1, 2] as [UInt32] {
-                        #expect(scene.policy.rules(for: user) == Self.settings().strictestRules.compact)
+                        #expect(scene.policy.rules(for: user) == Self.settings().strictestRules().compact)
                     }
                     // Late, and good for the next job.
                     scene.directory.answer(2, UserIdentity(names: ["2"], memberships: []))

@@ -111,9 +111,9 @@ ssize_t cunix_send(int fd, const void *bytes, size_t length, const int *fds, siz
 // descriptors.
 ssize_t cunix_receive(int fd, void *bytes, size_t length, int *fds, size_t *count,
                       bool *truncated, bool dont_wait);
-// Receives bytes of a stream without waiting, up to those that descriptors came
-// with: these and all behind them stay where they are, *holds_descriptors says
-// so, and 0 is returned where nothing is before them.
+// Receives bytes of a stream, or a packet, without waiting, and no descriptors:
+// where some are among what would be received, or a packet is too long, all of it
+// stays where it is, *holds_descriptors says so, and 0 is returned.
 ssize_t cunix_receive_bytes(int fd, void *bytes, size_t length, bool *holds_descriptors);
 // Whether a stream has bytes that were not received.
 bool cunix_has_unread(int fd);

@@ -58,15 +58,23 @@ extension Settings {
         }
 
         /// The rules for a user of whom nothing is known, because the directory of users does not answer: nothing that
-        /// only some may do is allowed, and what is denied to any group is denied.
-        public var strictestRules: EgressRules {
-            var denying = groups
-            for name in denying.keys {
-                denying[name]?.allowNetworks = []
-                denying[name]?.allowHosts = []
+        /// only some may do is allowed, and what is denied to any user or group is denied.
+        ///
+        /// - Parameter names: of `users`, those that are certainly the user's: their lists hold as they are.
+        public func strictestRules(names: Set<String> = []) -> EgressRules {
+            func denying(_ lists: [String: Lists]) -> [String: Lists] {
+                lists.mapValues { one in
+                    var denials = one
+                    denials.allowNetworks = []
+                    denials.allowHosts = []
+                    return denials
+                }
             }
+            let own = users.filter { names.contains($0.key) }
+            let others = users.filter { !names.contains($0.key) }
             return EgressRules(
-                Self.rules(denying, "egress.groups") + Self.rules(["": everyone], "egress"))
+                Self.rules(own, "egress.users") + Self.rules(denying(others), "egress.users")
+                    + Self.rules(denying(groups), "egress.groups") + Self.rules(["": everyone], "egress"))
         }
 
         private static func rules(_ lists: [String: Lists], _ section: String) -> [EgressRules.Rule] {
@@ -124,12 +132,14 @@ extension Settings.Egress {
         let own = users.keys.map { name in
             rules(names: [name], memberships: []).compact.utf8.count
         }
-        return shared + (own.max() ?? 0)
+        return max(shared + (own.max() ?? 0), strictestRules().compact.utf8.count)
     }
 
-    /// Visible ASCII. The name goes into messages, and into the text of the rules.
+    /// Visible ASCII, and a number as it is written without zeros in front: it is compared as text. The name goes into
+    /// messages, and into the text of the rules.
     private static func isName(_ name: String) -> Bool {
-        (1...maximumNameLength).contains(name.utf8.count)
+        if let number = UInt32(name), String(number) != name { return false }
+        return (1...maximumNameLength).contains(name.utf8.count)
             && name.utf8.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "\"") }
     }
 }

@@ -89,6 +89,12 @@ struct HostText {
                 "\(RequestURL.quote(text.lowercased())) is not a host name",
                 "use letters, digits, hyphens and dots")
         }
+        let labels = host.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        guard !labels.dropLast().contains(where: \.isEmpty) else {
+            throw refuse(
+                "\(RequestURL.quote(text.lowercased())) is not a host name",
+                "leave out dots with nothing between them")
+        }
         switch IPv4Literal(host) {
         case .name:
             return text

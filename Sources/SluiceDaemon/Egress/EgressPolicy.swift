@@ -58,6 +58,8 @@ final class EgressPolicy {
     private var known: [UInt32: Known] = [:]
     /// What goes on once a user is known, or is not to be known in time.
     private var waiting: [UInt32: [() -> Void]] = [:]
+    /// How long they wait at most.
+    private var timers: [UInt32: Timer] = [:]
     /// Users to be looked up.
     private var queue = FIFO<UInt32>()
     /// In the queue, or looked up now.
@@ -77,10 +79,14 @@ final class EgressPolicy {
 
     /// Takes over other settings, for attempts that begin from now on; where rules depend on the user, from the moment at
     /// which the user has been looked up again.
-    func apply(_ settings: Settings.Egress) {
-        guard settings != self.settings else { return }
+    ///
+    /// - Returns: whether those that wait in a queue have to be asked about again (`whenKnown`).
+    @discardableResult
+    func apply(_ settings: Settings.Egress) -> Bool {
+        guard settings != self.settings else { return false }
         self.settings = settings
         settingsChanged()
+        return settings.dependsOnUser
     }
 
     /// The rules for a user's next attempt: the strictest where nothing is known of the user.
@@ -99,7 +105,7 @@ final class EgressPolicy {
         let isFirst = waiting[userID] == nil
         waiting[userID, default: []].append(next)
         guard isFirst else { return }
-        loop.after(Self.patience) { [weak self] in
+        timers[userID] = loop.after(Self.patience) { [weak self] in
             guard let self, waiting[userID] != nil else { return }
             isUnknown(userID)
             goOn(userID)
@@ -111,7 +117,7 @@ final class EgressPolicy {
     private func settingsChanged() {
         generation += 1
         common = settings.rules(names: [], memberships: []).compact
-        strictest = settings.strictestRules.compact
+        strictest = settings.strictestRules().compact
         guard settings.dependsOnUser else {
             known = [:]
             for userID in Array(waiting.keys) { goOn(userID) }
@@ -176,12 +182,20 @@ final class EgressPolicy {
     private func take(_ identity: UserIdentity?, of userID: UInt32) {
         // One that was known before is still known if the directory fails later.
         guard let identity else { return isUnknown(userID) }
-        if known.count >= Self.mostUsers { known = [:] }
-        let rules = settings.rules(names: identity.names, memberships: identity.memberships)
+        if known.count >= Self.mostUsers, known[userID] == nil,
+            let oldest = known.min(by: { $0.value.since < $1.value.since })
+        {
+            known[oldest.key] = nil
+        }
+        let rules =
+            identity.hasEntry
+            ? settings.rules(names: identity.names, memberships: identity.memberships)
+            : settings.strictestRules(names: identity.names)
         known[userID] = Known(generation: generation, since: .now, rules: rules.compact)
     }
 
     private func goOn(_ userID: UInt32) {
+        timers.removeValue(forKey: userID)?.cancel()
         for next in waiting.removeValue(forKey: userID) ?? [] { next() }
     }
 }

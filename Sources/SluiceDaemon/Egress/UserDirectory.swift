@@ -7,6 +7,8 @@ struct UserIdentity: Sendable, Equatable {
     var names: Set<String>
     /// Of the groups that were asked about, those that the user is in.
     var memberships: Set<String>
+    /// The directory has an entry. A user without one may be another one's subordinate (subuid(5)), and in groups of that.
+    var hasEntry = true
 }
 
 /// The directory of users and groups: files, systemd, or a server on the network. Every call may wait for that server.
@@ -18,13 +20,15 @@ enum UserDirectory {
 
     /// Who a user is, and in which of these groups (getpwuid_r(3), getgrouplist(3)).
     ///
-    /// A user without an entry has the number alone, and is in no group.
+    /// A user without an entry has the number alone, and the groups are not known.
     ///
     /// - Parameter groups: names and numbers.
     /// - Returns: nil where the directory does not answer.
     static func identity(of userID: UInt32, among groups: [String]) -> UserIdentity? {
         guard case .success(let entry) = user(userID) else { return nil }
-        guard let entry else { return UserIdentity(names: ["\(userID)"], memberships: []) }
+        guard let entry else {
+            return UserIdentity(names: ["\(userID)"], memberships: [], hasEntry: false)
+        }
         let memberships = groupIDs(of: entry.name, and: entry.groupID)
         var identity = UserIdentity(names: [entry.name, "\(userID)"], memberships: [])
         for group in groups {
@@ -69,7 +73,7 @@ enum UserDirectory {
     }
 
     private static func groupID(_ name: String) -> Result<UInt32?, Errno> {
-        if let number = UInt32(name) { return .success(number) }
+        if let number = UInt32(name) { return isAnswered(number) }
         return entry { buffer, found in
             guard let start = buffer.baseAddress else { return ERANGE }
             var entry = group()
@@ -78,6 +82,17 @@ enum UserDirectory {
             if result != nil { found = entry.gr_gid }
             return code
         }
+    }
+
+    /// A number needs no looking up; but whether there is an answer at all getgrouplist(3) does not say.
+    private static func isAnswered(_ number: UInt32) -> Result<UInt32?, Errno> {
+        let probe: Result<UInt32?, Errno> = entry { buffer, found in
+            guard let start = buffer.baseAddress else { return ERANGE }
+            var entry = group()
+            var result: UnsafeMutablePointer<group>?
+            return getgrgid_r(number, &entry, start, buffer.count, &result)
+        }
+        return probe.map { _ in number }
     }
 
     private static func groupIDs(of name: String, and groupID: UInt32) -> Set<UInt32> {
@@ -104,7 +119,8 @@ enum UserDirectory {
             var found: Value?
             let code = withUnsafeTemporaryAllocation(of: CChar.self, capacity: size) { read($0, &found) }
             switch code {
-            case 0, ENOENT, ESRCH: return .success(found)
+            // glibc says 0 for "no entry". ENOENT and its like are of a directory that cannot be asked.
+            case 0: return .success(found)
             case EINTR: continue
             case ERANGE where size < largestEntry: size *= 4
             default: return .failure(Errno(rawValue: code))

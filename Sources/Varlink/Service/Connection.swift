@@ -65,6 +65,9 @@ final class Connection {
     /// What is received where the user has no more room, in bytes: enough for a small call.
     private static let smallPiece = 4096
 
+    /// What one connection may leave unread whatever its user's others do, in bytes.
+    private static let unreadInAnyCase = 256 << 10
+
     /// How soon to look whether the client has received what is before a reply with descriptors; doubles each time.
     private static let firstReceptionDelay = Duration.milliseconds(1)
     private static let lastReceptionDelay = Duration.milliseconds(64)
@@ -98,7 +101,10 @@ final class Connection {
         // Where something waits already, this has to wait too.
         if mayTry { flush() }
         reportUnsent()
-        if queue.unsentBytes > service.limits.maximumUnreadReplyBytes { fail(.unreadReplies) }
+        // A call that goes on by itself, such as one that watches, asks nobody whether there is room for its replies.
+        let isTooMuch =
+            queue.unsentBytes > Self.unreadInAnyCase && !service.hasRoomForReplies(of: peer.userID)
+        if isTooMuch || queue.unsentBytes > service.limits.maximumUnreadReplyBytes { fail(.unreadReplies) }
     }
 
     func finish(with bytes: [UInt8], descriptors: PushedDescriptors? = nil) {
@@ -198,9 +204,9 @@ final class Connection {
     private func receive() {
         if case .closing = phase { return discard() }
         // One whose call is not whole waits; a small one gets through.
-        isStarved = !decoder.isEmpty && !service.mayReceive(self)
+        isStarved = !decoder.isEmpty && !service.mayReceive(self, waits: true)
         if isStarved { return }
-        let room = decoder.isEmpty && !service.mayReceive(self) ? Self.smallPiece : Int.max
+        let room = decoder.isEmpty && !service.mayReceive(self, waits: false) ? Self.smallPiece : Int.max
         if service.limits.maximumDescriptorsPerMessage == 0 { receiveBytes(room) } else { receiveMessage() }
         reportUnfinished()
     }
@@ -355,6 +361,8 @@ final class Connection {
     }
 
     private func dispatch(_ message: IncomingMessage) {
+        let begin = ContinuousClock.now
+        defer { service.spent(ContinuousClock.now - begin) }
         let head: CallHead
         do {
             try MessageScan.check(
@@ -433,9 +441,10 @@ final class Connection {
     }
 
     private func reportUnfinished() {
-        let change = decoder.capacity - reportedCapacity
+        let bytes = decoder.capacity + (next?.bytes.count ?? 0)
+        let change = bytes - reportedCapacity
         guard change != 0 else { return }
-        reportedCapacity = decoder.capacity
+        reportedCapacity = bytes
         service.unfinishedBytesChanged(of: peer.userID, by: change)
     }
 

@@ -16,9 +16,10 @@ final class Listener {
     private var timer: Timer?
     private let onConnection: (consuming OwnedDescriptor) -> Void
     private let onFailure: (Errno) -> Void
+    private let mayAccept: () -> Bool
 
     init(
-        _ socket: consuming OwnedDescriptor, loop: EventLoop,
+        _ socket: consuming OwnedDescriptor, loop: EventLoop, mayAccept: @escaping () -> Bool,
         onConnection: @escaping (consuming OwnedDescriptor) -> Void, onFailure: @escaping (Errno) -> Void
     ) throws(Errno) {
         // A blocking socket, as one from a service manager may be, would stop the loop when a client goes before it
@@ -28,6 +29,7 @@ final class Listener {
         self.loop = loop
         self.onConnection = onConnection
         self.onFailure = onFailure
+        self.mayAccept = mayAccept
         watch = try loop.watch(self.socket, for: .readable) { [unowned self] _ in self.accept() }
     }
 
@@ -44,13 +46,18 @@ final class Listener {
     private func accept() {
         do {
             for _ in 0..<Self.batch {
+                guard mayAccept() else { return wait() }
                 guard watch != nil, let connection = try UnixSocket.accept(from: socket) else { return }
                 onConnection(connection)
             }
         } catch {
-            watch?.readiness = []
-            timer = loop.after(Self.pause) { [weak self] in self?.watch?.readiness = .readable }
+            wait()
             onFailure(error)
         }
+    }
+
+    private func wait() {
+        watch?.readiness = []
+        timer = loop.after(Self.pause) { [weak self] in self?.watch?.readiness = .readable }
     }
 }

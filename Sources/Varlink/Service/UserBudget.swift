@@ -10,11 +10,15 @@ struct UserBudget {
     let total: Int
     /// Nobody else can take this from a user.
     static let share = 64 << 10
+    /// As many of a user's connections are told at a time that there is room: what one of them takes is missing to the next,
+    /// and to tell thousands each time would cost the square of their number.
+    private static let toldAtATime = 16
 
     private var used: [UInt32: Int] = [:]
     private(set) var sum = 0
-    /// Those that wait until there is room again.
+    /// Those that wait until there is room again, the first one first.
     private var waiting: [UInt32: [Connection]] = [:]
+    private var members: Set<ObjectIdentifier> = []
 
     init(limit: Int, total: Int) {
         self.limit = limit
@@ -28,32 +32,46 @@ struct UserBudget {
     }
 
     /// Counts more, or fewer.
-    ///
-    /// - Returns: the connections that may go on now.
-    mutating func change(_ user: UInt32, by change: Int) -> [Connection] {
+    mutating func change(_ user: UInt32, by change: Int) {
         let bytes = used[user, default: 0] + change
         used[user] = bytes == 0 ? nil : bytes
         sum += change
-        guard change < 0, !waiting.isEmpty else { return [] }
-        var ready: [Connection] = []
-        for user in Array(waiting.keys) where hasRoom(user) {
-            ready += waiting.removeValue(forKey: user) ?? []
-        }
-        return ready
     }
 
     /// Has a connection wait for room; it asks again when it is told.
     ///
-    /// - Returns: false where others of its user wait already.
+    /// - Returns: whether it is the first of its user.
     mutating func wait(_ connection: Connection) -> Bool {
         let user = connection.peer.userID
+        guard members.insert(ObjectIdentifier(connection)).inserted else { return false }
         let isFirst = waiting[user] == nil
-        if !(waiting[user]?.contains { $0 === connection } ?? false) {
-            waiting[user, default: []].append(connection)
-        }
+        waiting[user, default: []].append(connection)
         return isFirst
     }
 
-    /// Whether somebody of this user waits for room.
-    func isAwaited(by user: UInt32) -> Bool { waiting[user] != nil }
+    /// A connection has ended.
+    mutating func forget(_ connection: Connection) {
+        guard members.remove(ObjectIdentifier(connection)) != nil else { return }
+        let user = connection.peer.userID
+        waiting[user]?.removeAll { $0 === connection }
+        if waiting[user]?.isEmpty ?? true { waiting[user] = nil }
+    }
+
+    /// Whether a connection waits for room, of this user or of any.
+    func isAwaited(by user: UInt32? = nil) -> Bool {
+        user.map { waiting[$0] != nil } ?? !waiting.isEmpty
+    }
+
+    /// Takes out some of those for whom there is room now.
+    mutating func takeReady() -> [Connection] {
+        var ready: [Connection] = []
+        for user in Array(waiting.keys) where hasRoom(user) {
+            let some = waiting[user]?.prefix(Self.toldAtATime) ?? []
+            for connection in some { members.remove(ObjectIdentifier(connection)) }
+            ready += some
+            waiting[user]?.removeFirst(some.count)
+            if waiting[user]?.isEmpty ?? true { waiting[user] = nil }
+        }
+        return ready
+    }
 }

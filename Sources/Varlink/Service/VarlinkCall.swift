@@ -24,7 +24,8 @@ public final class VarlinkCall {
     /// the call was answered before, nor for oneway calls.
     public var onDisconnect: (() -> Void)?
 
-    private let message: IncomingMessage
+    /// Empty once the handler has returned.
+    private var message: IncomingMessage
     private let declaration: Declaration?
     private var pushed: PushedDescriptors?
     /// Where replies go; nil after the last one, and for oneway calls.
@@ -66,7 +67,8 @@ public final class VarlinkCall {
 
     // MARK: What came
 
-    /// The parameters, decoded. What is omitted, null and `{}` are the same.
+    /// The parameters, decoded. What is omitted, null and `{}` are the same. For the handler: once it has returned there are
+    /// none, for a call that is kept must not keep what was sent.
     ///
     /// - Parameter strict: refuse fields that the interface description does not declare, at any depth.
     /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing
@@ -96,7 +98,7 @@ public final class VarlinkCall {
     /// How many descriptors came with the call.
     public var descriptorCount: Int { message.descriptors.count }
 
-    /// Takes a descriptor that came with the call; what is not taken is closed with the call.
+    /// Takes a descriptor that came with the call; what is not taken is closed when the handler returns.
     ///
     /// - Parameter index: the value of the call's `…FileDescriptor` field.
     /// - Returns: nil where there is none of this index, or it was taken before.
@@ -203,6 +205,11 @@ public final class VarlinkCall {
         forgetConnection()
         isDisconnected = true
         handler?()
+    }
+
+    /// The handler has returned. What it has not looked at by then it does not need.
+    func forgetMessage() {
+        message = IncomingMessage(bytes: Array("{}".utf8), descriptors: DescriptorBox())
     }
 
     /// The call is over. The handler goes too, since it may well hold the call.

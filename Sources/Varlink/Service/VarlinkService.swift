@@ -48,6 +48,8 @@ public final class VarlinkService {
     /// Gets the socket of a connection that has ended, and that holds something unread. With that may be descriptors, which
     /// close(2) closes too, and so can take as long as their sender likes. Without it the socket is closed at once.
     public var onUnreadSocket: ((consuming OwnedDescriptor) -> Void)?
+    /// Asked before each connection is accepted; where the answer is no it is asked again 100 ms later.
+    public var mayAccept: (() -> Bool)?
     /// Called when the memory of many calls that had begun has become free.
     public var onMemoryFreed: (() -> Void)?
 
@@ -66,6 +68,9 @@ public final class VarlinkService {
     private var peak = 0
     private var turns = CallTurns()
     private var turnsAreScheduled = false
+    private var looksForRoom = false
+    /// Users of whom it is watched whether they read.
+    private var watchedUsers: Set<UInt32> = []
     /// The turn of the loop in which calls were carried out last, and how long they took in it.
     private var loopTurn: UInt64 = 0
     private var timeInTurn = Duration.zero
@@ -78,6 +83,8 @@ public final class VarlinkService {
     static let maximumRefused = 64
     /// How long calls may take in one turn of the loop, but for the last one of them.
     private static let timeForCalls = Duration.milliseconds(2)
+    /// How long connections that wait for room may wait although there is some.
+    private static let lookInterval = Duration.milliseconds(20)
     /// So much has to be unfinished before its memory is worth giving back.
     private static let worthGivingBack = 4 << 20
 
@@ -132,7 +139,9 @@ public final class VarlinkService {
     ///
     /// - Throws: what `fcntl(2)` or `epoll_ctl(2)` says about the socket.
     public func listen(on socket: consuming OwnedDescriptor) throws(Errno) {
-        let listener = try Listener(socket, loop: loop) { [unowned self] connection in
+        let listener = try Listener(
+            socket, loop: loop, mayAccept: { [unowned self] in mayAccept?() ?? true }
+        ) { [unowned self] connection in
             self.admit(connection)
         } onFailure: { [unowned self] errno in
             self.onAcceptFailure?(errno)
@@ -203,6 +212,8 @@ public final class VarlinkService {
     // MARK: From the connections
 
     func remove(_ connection: Connection) {
+        unread.forget(connection)
+        unfinished.forget(connection)
         let id = ObjectIdentifier(connection)
         if connections.removeValue(forKey: id) != nil {
             let left = connectionsOfUser[connection.peer.userID, default: 1] - 1
@@ -219,28 +230,46 @@ public final class VarlinkService {
         let user = connection.peer.userID
         if unread.hasRoom(user) { return true }
         if unread.wait(connection) { watchHeldBack(user) }
+        scheduleLook()
         return false
     }
 
+    /// Whether a client may be kept more unread replies of a call that goes on by itself.
+    func hasRoomForReplies(of user: UInt32) -> Bool { unread.hasRoom(user) }
+
     func unsentBytesChanged(of user: UInt32, by change: Int) {
-        for connection in unread.change(user, by: change) { connection.resume() }
+        unread.change(user, by: change)
     }
 
-    /// Whether so little of this client's user has begun that more may be received; if not, the connection is told to
-    /// `resume` when it is so.
-    func mayReceive(_ connection: Connection) -> Bool {
+    /// Whether so little of this client's user has begun that more may be received; if not, a connection that waits is told
+    /// to `resume` when it is so.
+    func mayReceive(_ connection: Connection, waits: Bool) -> Bool {
+        if !waits { return unfinished.hasRoom(connection.peer.userID) }
         if unfinished.hasRoom(connection.peer.userID) { return true }
         _ = unfinished.wait(connection)
+        scheduleLook()
         return false
     }
 
     func unfinishedBytesChanged(of user: UInt32, by change: Int) {
-        for connection in unfinished.change(user, by: change) { connection.resume() }
+        unfinished.change(user, by: change)
         peak = max(peak, unfinished.sum)
         guard peak >= Self.worthGivingBack, unfinished.sum < peak / 8 else { return }
         peak = 0
         // What is about to be freed has to be free by then.
         loop.after(.zero) { [weak self] in self?.onMemoryFreed?() }
+    }
+
+    /// While connections wait for room, looks now and then whether there is some.
+    private func scheduleLook() {
+        guard !looksForRoom else { return }
+        looksForRoom = true
+        loop.after(Self.lookInterval) { [weak self] in
+            guard let self else { return }
+            looksForRoom = false
+            for connection in unread.takeReady() + unfinished.takeReady() { connection.resume() }
+            if unread.isAwaited() || unfinished.isAwaited() { scheduleLook() }
+        }
     }
 
     /// Closes a client's socket without waiting: one that holds something unread goes to `onUnreadSocket`.
@@ -253,9 +282,12 @@ public final class VarlinkService {
 
     /// Nobody waits for ever for others who do not read.
     private func watchHeldBack(_ user: UInt32) {
+        guard watchedUsers.insert(user).inserted else { return }
         let begin = ContinuousClock.now
         loop.after(limits.flushTimeout) { [weak self] in
-            guard let self, unread.isAwaited(by: user) else { return }
+            guard let self else { return }
+            watchedUsers.remove(user)
+            guard unread.isAwaited(by: user) else { return }
             for connection in connections.values where connection.peer.userID == user {
                 connection.drop(idleSince: begin)
             }
@@ -276,6 +308,11 @@ public final class VarlinkService {
         turns.append(connection)
         scheduleTurns()
         return false
+    }
+
+    /// A call has taken so long, from its bytes to the end of its handler.
+    func spent(_ time: Duration) {
+        timeInTurn += time
     }
 
     private func scheduleTurns() {
@@ -301,8 +338,8 @@ public final class VarlinkService {
     }
 
     func handle(_ call: VarlinkCall) {
-        let begin = ContinuousClock.now
-        defer { timeInTurn += ContinuousClock.now - begin }
+        // What was sent is needed no more, and the call may be kept for long.
+        defer { call.forgetMessage() }
         do {
             try handler(for: call.method)(call)
         } catch let error as any VarlinkErrorProtocol {

@@ -182,7 +182,7 @@ struct EgressRulesTests {
         egress.groups["staff"] = Settings.Egress.Lists()
         egress.groups["staff"]?.allowHosts = ["any"]
         egress.everyone.denyHosts = ["example.org"]
-        let rules = egress.strictestRules
+        let rules = egress.strictestRules()
         for host in ["192.0.2.1", "169.254.1.1", "example.org"] {
             #expect(rules.decide(host: host, port: 80) != .allowed, "\(host)")
         }
