@@ -160,7 +160,7 @@ struct EgressPolicyTests {
         #expect(root.memberships.isSuperset(of: ["root", "0"]))
         #expect(!root.memberships.contains("no-such-group"))
         let nobody = try #require(UserDirectory.identity(of: 4_000_000_000, among: ["root"]))
-        #expect(nobody == UserIdentity(names: ["4000000000"], memberships: []))
+        #expect(nobody == UserIdentity(names: ["4000000000"], memberships: [], hasEntry: false))
         #expect(
             UserDirectory.unknown(
                 users: ["root", "12345", "no-such-user"], groups: ["root", "no-such-group"])

@@ -72,9 +72,15 @@ extension Settings {
             }
             let own = users.filter { names.contains($0.key) }
             let others = users.filter { !names.contains($0.key) }
-            return EgressRules(
+            let strict = EgressRules(
                 Self.rules(own, "egress.users") + Self.rules(denying(others), "egress.users")
                     + Self.rules(denying(groups), "egress.groups") + Self.rules(["": everyone], "egress"))
+            guard strict.compact.utf8.count > Self.maximumBytes else { return strict }
+            // More than goes along with an order: then nothing is allowed.
+            var nothing = Lists()
+            nothing.denyNetworks = ["any"]
+            nothing.denyHosts = ["any"]
+            return EgressRules(Self.rules(["": nothing], "egress"))
         }
 
         private static func rules(_ lists: [String: Lists], _ section: String) -> [EgressRules.Rule] {
@@ -132,7 +138,7 @@ extension Settings.Egress {
         let own = users.keys.map { name in
             rules(names: [name], memberships: []).compact.utf8.count
         }
-        return max(shared + (own.max() ?? 0), strictestRules().compact.utf8.count)
+        return shared + (own.max() ?? 0)
     }
 
     /// Visible ASCII, and a number as it is written without zeros in front: it is compared as text. The name goes into

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import UnixSockets
 
 /// One message, without the NUL that ends it, and the descriptors that came with its bytes.
@@ -93,7 +94,10 @@ struct MessageDecoder {
     /// After an error the stream has no meaning any more.
     mutating func next() throws(FramingError) -> IncomingMessage? {
         let start = scanned
-        let end = buffer.withUnsafeBytes { $0[start...].firstIndex(of: 0) }
+        let end = buffer.withUnsafeBytes { bytes -> Int? in
+            guard let base = bytes.baseAddress, start < bytes.count else { return nil }
+            return memchr(base + start, 0, bytes.count - start).map { UnsafeRawPointer($0) - base }
+        }
         guard let end else {
             scanned = buffer.count
             if buffer.count - head > maximumMessageSize { throw .messageTooLarge }

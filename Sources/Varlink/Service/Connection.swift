@@ -90,7 +90,8 @@ final class Connection {
 
     // MARK: From the calls and the service
 
-    func send(_ bytes: [UInt8], descriptors: PushedDescriptors? = nil) {
+    /// - Parameter continues: another reply to the same call follows.
+    func send(_ bytes: [UInt8], descriptors: PushedDescriptors? = nil, continues: Bool = false) {
         switch phase {
         case .failed, .ended: return
         case .reading, .calling, .upgrading, .closing: break
@@ -103,7 +104,8 @@ final class Connection {
         reportUnsent()
         // A call that goes on by itself, such as one that watches, asks nobody whether there is room for its replies.
         let isTooMuch =
-            queue.unsentBytes > Self.unreadInAnyCase && !service.hasRoomForReplies(of: peer.userID)
+            continues && queue.unsentBytes > Self.unreadInAnyCase
+            && !service.hasRoomForReplies(of: peer.userID)
         if isTooMuch || queue.unsentBytes > service.limits.maximumUnreadReplyBytes { fail(.unreadReplies) }
     }
 

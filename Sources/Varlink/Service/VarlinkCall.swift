@@ -148,7 +148,7 @@ public final class VarlinkCall {
         let descriptors = pushed
         pushed = nil
         if continues {
-            connection.send(bytes, descriptors: descriptors)
+            connection.send(bytes, descriptors: descriptors, continues: true)
         } else {
             forgetConnection()
             connection.finish(with: bytes, descriptors: descriptors)

@@ -85,8 +85,11 @@ public final class VarlinkService {
     private static let timeForCalls = Duration.milliseconds(2)
     /// How long connections that wait for room may wait although there is some.
     private static let lookInterval = Duration.milliseconds(20)
-    /// So much has to be unfinished before its memory is worth giving back.
+    /// So much has to have been kept for clients, in bytes, before its memory is worth giving back, and so long after.
     private static let worthGivingBack = 4 << 20
+    private static let givingBackTime = Duration.seconds(1)
+    /// About what a connection takes, in bytes.
+    private static let bytesOfConnection = 8 << 10
 
     /// A service without interfaces but `org.varlink.service`.
     public init(loop: EventLoop, info: ServiceInfo, limits: VarlinkLimits = VarlinkLimits()) {
@@ -197,6 +200,7 @@ public final class VarlinkService {
         } else {
             connections[id] = connection
             connectionsOfUser[peer.userID, default: 0] += 1
+            lookAtMemory()
         }
     }
 
@@ -218,6 +222,7 @@ public final class VarlinkService {
         if connections.removeValue(forKey: id) != nil {
             let left = connectionsOfUser[connection.peer.userID, default: 1] - 1
             connectionsOfUser[connection.peer.userID] = left == 0 ? nil : left
+            lookAtMemory()
         } else {
             refused[id] = nil
         }
@@ -239,6 +244,7 @@ public final class VarlinkService {
 
     func unsentBytesChanged(of user: UInt32, by change: Int) {
         unread.change(user, by: change)
+        lookAtMemory()
     }
 
     /// Whether so little of this client's user has begun that more may be received; if not, a connection that waits is told
@@ -253,11 +259,17 @@ public final class VarlinkService {
 
     func unfinishedBytesChanged(of user: UInt32, by change: Int) {
         unfinished.change(user, by: change)
-        peak = max(peak, unfinished.sum)
-        guard peak >= Self.worthGivingBack, unfinished.sum < peak / 8 else { return }
+        lookAtMemory()
+    }
+
+    /// Has memory given back after there was much to be kept for clients.
+    private func lookAtMemory() {
+        let kept = unfinished.sum + unread.sum + connections.count * Self.bytesOfConnection
+        peak = max(peak, kept)
+        guard peak >= Self.worthGivingBack, kept < peak / 8 else { return }
         peak = 0
         // What is about to be freed has to be free by then.
-        loop.after(.zero) { [weak self] in self?.onMemoryFreed?() }
+        loop.after(Self.givingBackTime) { [weak self] in self?.onMemoryFreed?() }
     }
 
     /// While connections wait for room, looks now and then whether there is some.
