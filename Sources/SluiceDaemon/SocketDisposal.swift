@@ -22,7 +22,7 @@ final class SocketDisposal {
     static let most = 1024
     /// How long such a process may take to end. One that takes longer is left to itself, and another one does the rest.
     private static let endTime = Duration.seconds(5)
-    /// Descriptors that are kept for starting the process, which must not fail for want of them.
+    /// Descriptors that are kept, while sockets wait, for starting the process: it must not fail for want of them.
     private static let reserve = 8
 
     private let loop: EventLoop
@@ -47,6 +47,7 @@ final class SocketDisposal {
 
     /// Takes a socket that is shut down.
     func take(_ socket: consuming OwnedDescriptor) {
+        if spare.isEmpty { fillReserve() }
         waiting.append(socket.release())
         schedule()
     }
@@ -62,9 +63,13 @@ final class SocketDisposal {
         }
     }
 
+    private func fillReserve() {
+        spare = (0..<Self.reserve).compactMap { _ in OwnedSpare() }
+    }
+
     private func start() {
         spare = []
-        defer { spare = (0..<Self.reserve).compactMap { _ in OwnedSpare() } }
+        defer { if !waiting.isEmpty { fillReserve() } }
         do {
             let pair = try UnixSocket.seqpacketPair()
             let discarder = try Discarder(
