@@ -19,6 +19,9 @@ struct UserBudget {
     /// Those that wait until there is room again, the first one first.
     private var waiting: [UInt32: [Connection]] = [:]
     private var members: Set<ObjectIdentifier> = []
+    /// When each began to wait, as a number: one that was told and finds the room taken keeps its place.
+    private var tickets: [ObjectIdentifier: UInt64] = [:]
+    private var nextTicket: UInt64 = 0
 
     init(limit: Int, total: Int) {
         self.limit = limit
@@ -29,6 +32,16 @@ struct UserBudget {
     func hasRoom(_ user: UInt32) -> Bool {
         let own = used[user, default: 0]
         return own < limit && (sum < total || own < Self.share)
+    }
+
+    /// Whether a connection may take more of its user's: there is room, and no other one has waited longer for it.
+    mutating func admits(_ connection: Connection) -> Bool {
+        let user = connection.peer.userID
+        guard hasRoom(user) else { return false }
+        let hasWaited = !tickets.isEmpty && tickets[ObjectIdentifier(connection)] != nil
+        guard hasWaited || waiting[user] == nil else { return false }
+        if hasWaited { tickets[ObjectIdentifier(connection)] = nil }
+        return true
     }
 
     /// Counts more, or fewer.
@@ -43,14 +56,25 @@ struct UserBudget {
     /// - Returns: whether it is the first of its user.
     mutating func wait(_ connection: Connection) -> Bool {
         let user = connection.peer.userID
-        guard members.insert(ObjectIdentifier(connection)).inserted else { return false }
-        let isFirst = waiting[user] == nil
-        waiting[user, default: []].append(connection)
+        let id = ObjectIdentifier(connection)
+        guard members.insert(id).inserted else { return false }
+        let ticket = tickets[id] ?? nextTicket
+        if ticket == nextTicket { nextTicket += 1 }
+        tickets[id] = ticket
+        // Taken out, so that it is not copied.
+        var line = waiting.removeValue(forKey: user) ?? []
+        let isFirst = line.isEmpty
+        // At the end, or among the first.
+        let isLast = line.last.map { (tickets[ObjectIdentifier($0)] ?? 0) < ticket } ?? true
+        let behind = isLast ? nil : line.firstIndex { (tickets[ObjectIdentifier($0)] ?? 0) > ticket }
+        line.insert(connection, at: behind ?? line.endIndex)
+        waiting[user] = line
         return isFirst
     }
 
     /// A connection has ended.
     mutating func forget(_ connection: Connection) {
+        tickets[ObjectIdentifier(connection)] = nil
         guard members.remove(ObjectIdentifier(connection)) != nil else { return }
         let user = connection.peer.userID
         waiting[user]?.removeAll { $0 === connection }

@@ -233,7 +233,7 @@ public final class VarlinkService {
     /// `resume` when it is so.
     func mayTakeCall(_ connection: Connection) -> Bool {
         let user = connection.peer.userID
-        if unread.hasRoom(user) { return true }
+        if unread.admits(connection) { return true }
         if unread.wait(connection) { watchHeldBack(user) }
         scheduleLook()
         return false
@@ -251,7 +251,7 @@ public final class VarlinkService {
     /// to `resume` when it is so.
     func mayReceive(_ connection: Connection, waits: Bool) -> Bool {
         if !waits { return unfinished.hasRoom(connection.peer.userID) }
-        if unfinished.hasRoom(connection.peer.userID) { return true }
+        if unfinished.admits(connection) { return true }
         _ = unfinished.wait(connection)
         scheduleLook()
         return false
