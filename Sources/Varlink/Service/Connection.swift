@@ -46,6 +46,8 @@ final class Connection {
     private var isStarved = false
     /// A whole call that is not carried out yet.
     private var next: IncomingMessage?
+    /// When that came, among the calls of all.
+    private(set) var place: UInt64 = 0
     private var waitsForTurn = false
     private var hasTurn = false
     /// The unsent bytes that the service knows of.
@@ -281,6 +283,7 @@ final class Connection {
         case .reading, .calling, .ended: break
         }
         isAdvancing = false
+        if case .reading = phase {} else { service.stopsWaiting(self) }
         updateWatch()
     }
 
@@ -297,10 +300,13 @@ final class Connection {
         do {
             isHeldBack = false
             while case .reading = phase, !waitsForTurn {
+                if next == nil {
+                    next = try decoder.next()
+                    if next != nil { place = service.nextPlace() }
+                }
+                guard let message = next else { break }
                 isHeldBack = !mayTakeCall()
                 if isHeldBack { break }
-                if next == nil { next = try decoder.next() }
-                guard let message = next else { break }
                 messageTimer?.cancel()
                 messageTimer = nil
                 guard hasTurn || service.mayCarryOutCall(self) else {

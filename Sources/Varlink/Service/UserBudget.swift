@@ -19,13 +19,13 @@ struct UserBudget {
     /// Those that wait until there is room again, the first one first.
     private var waiting: [UInt32: [Connection]] = [:]
     private var members: Set<ObjectIdentifier> = []
-    /// When each began to wait, as a number: one that was told and finds the room taken keeps its place.
-    private var tickets: [ObjectIdentifier: UInt64] = [:]
-    private var nextTicket: UInt64 = 0
+    /// Whether room is given in the order in which calls came.
+    private let keepsOrder: Bool
 
-    init(limit: Int, total: Int) {
+    init(limit: Int, total: Int, keepsOrder: Bool = false) {
         self.limit = limit
         self.total = total
+        self.keepsOrder = keepsOrder
     }
 
     /// Whether a user may have more.
@@ -34,13 +34,13 @@ struct UserBudget {
         return own < limit && (sum < total || own < Self.share)
     }
 
-    /// Whether a connection may take more of its user's: there is room, and no other one has waited longer for it.
+    /// Whether a connection may take more of its user's: there is room and, where order is kept, no other one came before.
     mutating func admits(_ connection: Connection) -> Bool {
         let user = connection.peer.userID
         guard hasRoom(user) else { return false }
-        let hasWaited = !tickets.isEmpty && tickets[ObjectIdentifier(connection)] != nil
-        guard hasWaited || waiting[user] == nil else { return false }
-        if hasWaited { tickets[ObjectIdentifier(connection)] = nil }
+        guard keepsOrder, let first = waiting[user]?.first else { return true }
+        guard first === connection || connection.place < first.place else { return false }
+        forget(connection)
         return true
     }
 
@@ -56,25 +56,18 @@ struct UserBudget {
     /// - Returns: whether it is the first of its user.
     mutating func wait(_ connection: Connection) -> Bool {
         let user = connection.peer.userID
-        let id = ObjectIdentifier(connection)
-        guard members.insert(id).inserted else { return false }
-        let ticket = tickets[id] ?? nextTicket
-        if ticket == nextTicket { nextTicket += 1 }
-        tickets[id] = ticket
-        // Taken out, so that it is not copied.
+        guard members.insert(ObjectIdentifier(connection)).inserted else { return false }
         var line = waiting.removeValue(forKey: user) ?? []
         let isFirst = line.isEmpty
-        // At the end, or among the first.
-        let isLast = line.last.map { (tickets[ObjectIdentifier($0)] ?? 0) < ticket } ?? true
-        let behind = isLast ? nil : line.firstIndex { (tickets[ObjectIdentifier($0)] ?? 0) > ticket }
-        line.insert(connection, at: behind ?? line.endIndex)
+        let isLast = !keepsOrder || (line.last.map { $0.place < connection.place } ?? true)
+        let index = isLast ? nil : line.firstIndex { $0.place > connection.place }
+        line.insert(connection, at: index ?? line.endIndex)
         waiting[user] = line
         return isFirst
     }
 
-    /// A connection has ended.
+    /// A connection does not wait any more.
     mutating func forget(_ connection: Connection) {
-        tickets[ObjectIdentifier(connection)] = nil
         guard members.remove(ObjectIdentifier(connection)) != nil else { return }
         let user = connection.peer.userID
         waiting[user]?.removeAll { $0 === connection }
@@ -86,13 +79,14 @@ struct UserBudget {
         user.map { waiting[$0] != nil } ?? !waiting.isEmpty
     }
 
-    /// Takes out some of those for whom there is room now.
+    /// Some of those for whom there is room now. Where order is kept they stay in the line until they are admitted.
     mutating func takeReady() -> [Connection] {
         var ready: [Connection] = []
         for user in Array(waiting.keys) where hasRoom(user) {
             let some = waiting[user]?.prefix(Self.toldAtATime) ?? []
-            for connection in some { members.remove(ObjectIdentifier(connection)) }
             ready += some
+            if keepsOrder { continue }
+            for connection in some { members.remove(ObjectIdentifier(connection)) }
             waiting[user]?.removeFirst(some.count)
             if waiting[user]?.isEmpty ?? true { waiting[user] = nil }
         }

@@ -69,6 +69,7 @@ public final class VarlinkService {
     private var turns = CallTurns()
     private var turnsAreScheduled = false
     private var looksForRoom = false
+    private var lastPlace: UInt64 = 0
     /// Users of whom it is watched whether they read.
     private var watchedUsers: Set<UInt32> = []
     /// The turn of the loop in which calls were carried out last, and how long they took in it.
@@ -96,7 +97,7 @@ public final class VarlinkService {
         self.loop = loop
         self.info = info
         self.limits = limits
-        unread = UserBudget(limit: limits.maximumUnreadReplyBytesPerUser, total: .max)
+        unread = UserBudget(limit: limits.maximumUnreadReplyBytesPerUser, total: .max, keepsOrder: true)
         unfinished = UserBudget(
             limit: limits.maximumUnfinishedBytesPerUser, total: limits.maximumUnfinishedBytes)
         addServiceInterface()
@@ -216,8 +217,7 @@ public final class VarlinkService {
     // MARK: From the connections
 
     func remove(_ connection: Connection) {
-        unread.forget(connection)
-        unfinished.forget(connection)
+        stopsWaiting(connection)
         let id = ObjectIdentifier(connection)
         if connections.removeValue(forKey: id) != nil {
             let left = connectionsOfUser[connection.peer.userID, default: 1] - 1
@@ -241,6 +241,18 @@ public final class VarlinkService {
 
     /// Whether a client may be kept more unread replies of a call that goes on by itself.
     func hasRoomForReplies(of user: UInt32) -> Bool { unread.hasRoom(user) }
+
+    /// The connection takes no call any more.
+    func stopsWaiting(_ connection: Connection) {
+        unread.forget(connection)
+        unfinished.forget(connection)
+    }
+
+    /// The place of a call among all.
+    func nextPlace() -> UInt64 {
+        lastPlace += 1
+        return lastPlace
+    }
 
     func unsentBytesChanged(of user: UInt32, by change: Int) {
         unread.change(user, by: change)
