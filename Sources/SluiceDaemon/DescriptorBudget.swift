@@ -18,6 +18,8 @@ struct DescriptorBudget: Equatable {
     /// Jobs likewise.
     static let reservedJobs = 8
     private static let forRoot = reservedConnections + reservedJobs * forJob + forLane
+    /// Where there are fewer descriptors than so many nothing is kept for root: that would be a third of them.
+    private static let enoughForReserve = 1024
 
     /// What the kernel allows.
     let limit: Int
@@ -47,12 +49,17 @@ struct DescriptorBudget: Equatable {
     }
 
     private func need(jobs: Int, lanes: Int, connections: Int) -> Int {
-        jobs * Self.forJob + lanes * Self.forLane + connections + Self.forItself + Self.forRoot
+        jobs * Self.forJob + lanes * Self.forLane + connections + Self.forItself
+            + (hasReserve ? Self.forRoot : 0)
     }
+
+    /// Whether there is something for root alone.
+    var hasReserve: Bool { limit >= Self.enoughForReserve }
 
     /// Whether there is room for so much, and for what is kept for root unless it is root who asks.
     func covers(jobs: Int, lanes: Int, connections: Int, isRoot: Bool = false) -> Bool {
-        need(jobs: jobs, lanes: lanes, connections: connections) - (isRoot ? Self.forRoot : 0) <= limit
+        need(jobs: jobs, lanes: lanes, connections: connections)
+            - (isRoot && hasReserve ? Self.forRoot : 0) <= limit
     }
 
     /// Whether there is room for all that the settings allow.

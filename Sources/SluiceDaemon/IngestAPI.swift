@@ -198,7 +198,7 @@ final class IngestAPI {
     private func admit(_ peer: PeerCredentials) throws(IngestError) {
         if isStopping { throw .stopping }
         let jobs = scheduler.jobs
-        let reserve = peer.userID == 0 ? DescriptorBudget.reservedJobs : 0
+        let reserve = peer.userID == 0 && descriptors.hasReserve ? DescriptorBudget.reservedJobs : 0
         guard jobs.activeCount < settings.limits.jobs + reserve else {
             throw .tooManyJobs(settings.limits.jobs)
         }

@@ -298,7 +298,7 @@ public actor IngestDaemon {
         limits.maximumMessageSize = 256 << 10
         limits.maximumValuesPerMessage = 1024
         limits.maximumUnreadReplyBytes = 16 << 20
-        limits.reservedConnections = DescriptorBudget.reservedConnections
+        limits.reservedConnections = descriptors.hasReserve ? DescriptorBudget.reservedConnections : 0
         // No method takes one.
         limits.maximumDescriptorsPerMessage = 0
         limits.overloadError = IngestError.tooManyConnections(limit: limits.maximumConnections)

@@ -42,9 +42,7 @@ struct PartsTests {
         let few = DescriptorBudget(limit: 256)
         #expect(few.connections(settings) == 128)
         #expect(few.connectionsPerUser(settings) == 64)
-        #expect(!few.covers(jobs: 1, lanes: 2, connections: 128))
-        #expect(few.covers(jobs: 1, lanes: 2, connections: 128, isRoot: true), "what is kept for root")
-        #expect(few.covers(jobs: 1, lanes: 2, connections: 60))
+        #expect(few.covers(jobs: 1, lanes: 2, connections: 128))
         #expect(!few.covers(jobs: 100, lanes: 2, connections: 128))
         let many = DescriptorBudget(limit: 65_536)
         #expect(many.connections(settings) == 1000)
@@ -56,7 +54,12 @@ struct PartsTests {
         // All that the jobs leave.
         settings.limits.jobs = 10
         settings.lanes.maximum = 2
-        #expect(DescriptorBudget(limit: 1000).connections(settings) == 1000 - 64 - 50 - 10 - 77)
+        #expect(DescriptorBudget(limit: 1000).connections(settings) == 1000 - 64 - 50 - 10)
+        // What is kept for root, where there is enough.
+        let enough = DescriptorBudget(limit: 1024)
+        #expect(enough.covers(jobs: 10, lanes: 2, connections: 1024 - 64 - 50 - 10 - 77))
+        #expect(!enough.covers(jobs: 10, lanes: 2, connections: 1024 - 64 - 50 - 10 - 76))
+        #expect(enough.covers(jobs: 10, lanes: 2, connections: 1024 - 64 - 50 - 10, isRoot: true))
         #expect(DescriptorBudget.current.limit > 0)
     }
 
