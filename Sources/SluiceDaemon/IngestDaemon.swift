@@ -137,7 +137,7 @@ public actor IngestDaemon {
         service.onMemoryFreed = { cunix_give_memory_back() }
         let disposal = SocketDisposal(
             loop: loop, executable: configuration.laneExecutable,
-            environment: configuration.laneEnvironment, log: log)
+            environment: configuration.laneEnvironment, descriptors: descriptors.limit, log: log)
         service.onUnreadSocket = { disposal.take($0) }
         service.mayAccept = { disposal.hasRoom }
         pool.onUnread = { disposal.take($0) }

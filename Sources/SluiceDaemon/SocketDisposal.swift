@@ -19,7 +19,7 @@ final class SocketDisposal {
     /// So many are not waited with.
     private static let crowd = 64
     /// Past so many no connection is accepted until some are gone: each has a descriptor of ours.
-    static let most = 1024
+    private let most: Int
     /// How long such a process may take to end. One that takes longer is left to itself, and another one does the rest.
     private static let endTime = Duration.seconds(5)
     /// Descriptors that are kept, while sockets wait, for starting the process: it must not fail for want of them.
@@ -35,7 +35,11 @@ final class SocketDisposal {
     private var process: Discarder?
     private var spare: [OwnedSpare] = []
 
-    init(loop: EventLoop, executable: String, environment: [String], log: ServiceLog) {
+    /// - Parameter limit: descriptors that this process may have; a sixteenth of them is for this.
+    init(
+        loop: EventLoop, executable: String, environment: [String], descriptors limit: Int, log: ServiceLog
+    ) {
+        most = min(1024, max(8, limit / 16))
         self.loop = loop
         self.executable = executable
         self.environment = environment
@@ -53,11 +57,12 @@ final class SocketDisposal {
     }
 
     /// Whether there is room for more connections.
-    var hasRoom: Bool { waiting.count < Self.most }
+    var hasRoom: Bool { waiting.count < most }
 
     private func schedule() {
         guard timer == nil, process == nil, !waiting.isEmpty else { return }
-        timer = loop.after(waiting.count < Self.crowd ? Self.pause : .milliseconds(1)) { [self] in
+        timer = loop.after(waiting.count < min(Self.crowd, most / 2) ? Self.pause : .milliseconds(1)) {
+            [self] in
             timer = nil
             start()
         }
