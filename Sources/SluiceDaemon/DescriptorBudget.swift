@@ -6,8 +6,9 @@ internal import SluiceCore
 /// What would come over the limit is refused at the door, while there is still one to say so with. A client that is
 /// accepted with the last descriptor, or a job that finds none in the middle of its work, would be worse off.
 struct DescriptorBudget: Equatable {
-    /// The loop's, the listeners', the log's, the libraries', and those that a new lane needs for a moment.
-    static let forItself = 64
+    /// The loop's, the listeners', the log's, the libraries', those that a new lane needs for a moment,
+    /// clients that were refused and have not heard it, and sockets that wait to be closed.
+    static let forItself = 96
     /// The pipe's write end, the ledger, the staging pipe, the record, and one in spare.
     static let forJob = 5
     /// The control socket, the process, its standard error, and the account that it has kept.

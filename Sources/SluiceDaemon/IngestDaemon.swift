@@ -295,6 +295,7 @@ public actor IngestDaemon {
         var limits = VarlinkLimits()
         limits.maximumConnections = descriptors.connections(settings)
         limits.maximumConnectionsPerUser = descriptors.connectionsPerUser(settings)
+        limits.maximumRefused = min(64, max(8, descriptors.limit / 16))
         limits.maximumMessageSize = 256 << 10
         limits.maximumValuesPerMessage = 1024
         limits.maximumUnreadReplyBytes = 16 << 20

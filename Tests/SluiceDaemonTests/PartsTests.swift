@@ -54,12 +54,18 @@ struct PartsTests {
         // All that the jobs leave.
         settings.limits.jobs = 10
         settings.lanes.maximum = 2
-        #expect(DescriptorBudget(limit: 1000).connections(settings) == 1000 - 64 - 50 - 10)
+        #expect(
+            DescriptorBudget(limit: 1000).connections(settings) == 1000 - DescriptorBudget.forItself - 50 - 10
+        )
         // What is kept for root, where there is enough.
         let enough = DescriptorBudget(limit: 1024)
-        #expect(enough.covers(jobs: 10, lanes: 2, connections: 1024 - 64 - 50 - 10 - 77))
-        #expect(!enough.covers(jobs: 10, lanes: 2, connections: 1024 - 64 - 50 - 10 - 76))
-        #expect(enough.covers(jobs: 10, lanes: 2, connections: 1024 - 64 - 50 - 10, isRoot: true))
+        #expect(
+            enough.covers(jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 10 - 77))
+        #expect(
+            !enough.covers(jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 10 - 76))
+        #expect(
+            enough.covers(
+                jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 10, isRoot: true))
         #expect(DescriptorBudget.current.limit > 0)
     }
 

@@ -2,6 +2,9 @@
 public struct VarlinkLimits: Sendable {
     /// Connections in total. Past it a new one gets `overloadError` and is closed.
     public var maximumConnections = 4096
+    /// Clients that were refused and may be around at once, each until it has read the reason or until `flushTimeout`. Past
+    /// it they are told with a single try and closed.
+    public var maximumRefused = 64
     /// Connections of root beyond `maximumConnections`: whoever has to look after the service always gets in.
     public var reservedConnections = 32
     /// Connections of one user (the effective one, of SO_PEERCRED). Past it a new one gets `userOverloadError` and is

@@ -79,9 +79,6 @@ public final class VarlinkService {
     private var onClosed: [() -> Void] = []
     private var isClosing = false
 
-    /// How many clients that were refused may be around at once, each until it has read the reason or until
-    /// `VarlinkLimits.flushTimeout`. Past it they are told with a single try and closed.
-    static let maximumRefused = 64
     /// How long calls may take in one turn of the loop, but for the last one of them.
     private static let timeForCalls = Duration.milliseconds(2)
     /// How long connections that wait for room may wait although there is some.
@@ -183,7 +180,7 @@ public final class VarlinkService {
         let id = ObjectIdentifier(connection)
         do {
             // A refused one beyond the number is sent its error, and closed as the last reference to it goes.
-            if reason == nil || refused.count < Self.maximumRefused { try connection.start() }
+            if reason == nil || refused.count < limits.maximumRefused { try connection.start() }
         } catch {
             onAcceptFailure?(error)
             connection.abandon()
@@ -191,7 +188,7 @@ public final class VarlinkService {
         }
         if let reason {
             let error = reason == .tooManyConnections ? limits.overloadError : limits.userOverloadError
-            if refused.count < Self.maximumRefused {
+            if refused.count < limits.maximumRefused {
                 refused[id] = connection
                 connection.refuse(with: error)
             } else {
