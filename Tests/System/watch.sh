@@ -60,7 +60,7 @@ printf '[limits]\nconnections = 100\nconnections_per_user = 50\n' > /etc/sluice/
 systemctl reload $unit
 eventually 5 logged settingsNeedRestart
 echo nonsense > /etc/sluice/sluiced.toml
-systemctl reload $unit
+if systemctl reload $unit 2> /dev/null; then fail "the reload succeeded"; fi
 eventually 5 logged settingsRejected
 systemctl stop $unit
 if systemctl start $unit 2> /dev/null; then fail "it started with settings that are wrong"; fi
