@@ -31,7 +31,7 @@ final class JournalSocket: Sendable {
         case yes
         /// journald's queue, or our share of the kernel's memory for it, is full.
         case full
-        /// Nobody listens, or the entry cannot be sent at all.
+        /// journald is not there, or the entry cannot be sent at all.
         case failed
     }
 
@@ -62,7 +62,10 @@ final class JournalSocket: Sendable {
     /// Waits until nothing waits any more, but for no longer than a time. For the end of a process.
     func flush(within time: Duration) {
         let end = ContinuousClock.now + time
-        while backlog.withLock({ $0.isDraining }), ContinuousClock.now < end { usleep(1000) }
+        while backlog.withLock({ $0.isDraining }), ContinuousClock.now < end {
+            // Once in a life, and most often not at all: the thread need not be able to wake another one for that.
+            usleep(1000)
+        }
     }
 
     /// Sends one entry, or puts it into the backlog.
@@ -114,8 +117,11 @@ final class JournalSocket: Sendable {
 
     private func put(_ entry: JournalEntry) {
         guard backlog.withLock({ $0.append(entry) }) else { return }
-        guard !startDraining() else { return }
-        backlog.withLock { $0.abandon() }
+        do {
+            try DetachedThread.start(blockingSignals: true) { [self] in drain() }
+        } catch {
+            backlog.withLock { $0.abandon() }
+        }
     }
 
     private static func encode(_ fields: [JournalField]) -> [UInt8] {
@@ -129,31 +135,6 @@ final class JournalSocket: Sendable {
     }
 
     // MARK: The thread
-
-    /// - Returns: false where there is no thread to be had.
-    private func startDraining() -> Bool {
-        // Signals are for the threads that expect them; a new thread has the mask of the one that makes it.
-        var all = sigset_t()
-        var before = sigset_t()
-        sigfillset(&all)
-        pthread_sigmask(SIG_SETMASK, &all, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        var thread = pthread_t()
-        let retained = Unmanaged.passRetained(self)
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                // The argument is what is passed below, never nil.
-                if let argument { Unmanaged<JournalSocket>.fromOpaque(argument).takeRetainedValue().drain() }
-                return nil
-            }, retained.toOpaque())
-        guard result == 0 else {
-            retained.release()
-            return false
-        }
-        pthread_detach(thread)
-        return true
-    }
 
     private func drain() {
         let patient = Self.makeSocket(0)
@@ -180,6 +161,7 @@ final class JournalSocket: Sendable {
             case .failed:
                 guard entry.isRecord, triesLeft > 0 else { return false }
                 triesLeft -= 1
+                // A new journald makes no sign: its socket's place has to be tried.
                 usleep(Self.pause)
             }
         }

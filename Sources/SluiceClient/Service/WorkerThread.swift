@@ -1,31 +1,18 @@
 internal import Glibc
 internal import SystemPackage
+internal import UnixSockets
 
 /// A thread for a call that waits; FoundationEssentials has none.
 package enum WorkerThread {
-    private final class Body: Sendable {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    /// Starts a thread that nobody joins.
+    /// Starts a thread that no other one joins.
     ///
     /// - Throws: `.local` where the system has none left.
     package static func start(_ body: @escaping @Sendable () -> Void) throws(SluiceError) {
-        let box = Unmanaged.passRetained(Body(body))
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                // Never nil: it is what is passed below.
-                if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
-                return nil
-            }, box.toOpaque())
-        guard result == 0 else {
-            box.release()
-            throw SluiceError(.local, "no thread can be started: \(Errno(rawValue: result))")
+        do throws(Errno) {
+            try DetachedThread.start(body)
+        } catch {
+            throw SluiceError(.local, "no thread can be started: \(error)")
         }
-        pthread_detach(thread)
     }
 }
 

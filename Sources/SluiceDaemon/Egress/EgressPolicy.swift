@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import SluiceCore
+internal import UnixSockets
 
 /// Which egress rules hold for whose jobs.
 ///
@@ -130,7 +131,8 @@ final class EgressPolicy {
     private func reportUnknownNames() {
         let (users, groups) = (settings.users.keys.sorted(), settings.groups.keys.sorted())
         let mailbox = Mailbox(self)
-        _ = LookupThread.start {
+        // Without a thread the administrator is not told of a mistyped name, which is no reason to fail.
+        try? DetachedThread.start {
             let names = UserDirectory.unknown(users: users, groups: groups)
             guard !names.isEmpty else { return }
             mailbox.post { $0.namesAreUnknown(names) }
@@ -158,12 +160,16 @@ final class EgressPolicy {
             queue.removeFirst()
             let (groups, generation, lookUp) = (settings.groups.keys.sorted(), generation, lookUp)
             let mailbox = Mailbox(self)
-            let isStarted = LookupThread.start {
-                let identity = lookUp(userID, groups)
-                mailbox.post { $0.answered(userID, identity, generation) }
+            do {
+                try DetachedThread.start(blockingSignals: true) {
+                    let identity = lookUp(userID, groups)
+                    mailbox.post { $0.answered(userID, identity, generation) }
+                }
+                lookups += 1
+            } catch {
+                // Without a thread there is no answer, and the jobs that wait have patience.
+                asked.remove(userID)
             }
-            // Without a thread there is no answer, and whoever waits has patience.
-            if isStarted { lookups += 1 } else { asked.remove(userID) }
         }
     }
 

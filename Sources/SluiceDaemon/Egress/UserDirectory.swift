@@ -51,48 +51,23 @@ enum UserDirectory {
     // MARK: Entries
 
     private static func user(_ userID: UInt32) -> Result<(name: String, groupID: UInt32)?, Errno> {
-        entry { buffer, found in
-            guard let start = buffer.baseAddress else { return ERANGE }
-            var entry = passwd()
-            var result: UnsafeMutablePointer<passwd>?
-            let code = getpwuid_r(userID, &entry, start, buffer.count, &result)
-            if result != nil, let name = entry.pw_name { found = (String(cString: name), entry.pw_gid) }
-            return code
+        entry(passwd()) { entry in
+            entry.pw_name.map { (String(cString: $0), entry.pw_gid) }
+        } read: {
+            getpwuid_r(userID, $0, $1, $2, $3)
         }
     }
 
     private static func userID(named name: String) -> Result<UInt32?, Errno> {
-        entry { buffer, found in
-            guard let start = buffer.baseAddress else { return ERANGE }
-            var entry = passwd()
-            var result: UnsafeMutablePointer<passwd>?
-            let code = getpwnam_r(name, &entry, start, buffer.count, &result)
-            if result != nil { found = entry.pw_uid }
-            return code
-        }
+        entry(passwd(), \.pw_uid) { getpwnam_r(name, $0, $1, $2, $3) }
     }
 
     private static func groupID(_ name: String) -> Result<UInt32?, Errno> {
-        if let number = UInt32(name) { return isAnswered(number) }
-        return entry { buffer, found in
-            guard let start = buffer.baseAddress else { return ERANGE }
-            var entry = group()
-            var result: UnsafeMutablePointer<group>?
-            let code = getgrnam_r(name, &entry, start, buffer.count, &result)
-            if result != nil { found = entry.gr_gid }
-            return code
+        guard let number = UInt32(name) else {
+            return entry(group(), \.gr_gid) { getgrnam_r(name, $0, $1, $2, $3) }
         }
-    }
-
-    /// A number needs no looking up; but whether there is an answer at all getgrouplist(3) does not say.
-    private static func isAnswered(_ number: UInt32) -> Result<UInt32?, Errno> {
-        let probe: Result<UInt32?, Errno> = entry { buffer, found in
-            guard let start = buffer.baseAddress else { return ERANGE }
-            var entry = group()
-            var result: UnsafeMutablePointer<group>?
-            return getgrgid_r(number, &entry, start, buffer.count, &result)
-        }
-        return probe.map { _ in number }
+        // A number needs no looking up; but whether there is an answer at all getgrouplist(3) does not say.
+        return entry(group(), \.gr_gid) { getgrgid_r(number, $0, $1, $2, $3) }.map { _ in number }
     }
 
     private static func groupIDs(of name: String, and groupID: UInt32) -> Set<UInt32> {
@@ -109,48 +84,37 @@ enum UserDirectory {
         }
     }
 
-    /// - Parameter read: looks an entry up in a buffer, sets what it found, and returns an error number, of which 0 also
-    ///   stands for no entry.
-    private static func entry<Value>(
-        _ read: (UnsafeMutableBufferPointer<CChar>, inout Value?) -> CInt
+    /// Looks an entry up.
+    ///
+    /// - Parameters:
+    ///   - take: what is wanted of it, as long as its texts are there.
+    ///   - read: one of the functions of `getpwnam_r(3)` and its like. 0 without an entry is "no entry": glibc has ENOENT and
+    ///     its like for a directory that cannot be asked.
+    private static func entry<Entry, Value>(
+        _ blank: Entry, _ take: (Entry) -> Value?,
+        read: (
+            UnsafeMutablePointer<Entry>, UnsafeMutablePointer<CChar>, Int,
+            UnsafeMutablePointer<UnsafeMutablePointer<Entry>?>
+        ) -> CInt
     ) -> Result<Value?, Errno> {
-        var size = 4096
+        var buffer = [CChar](repeating: 0, count: 4096)
         while true {
+            var entry = blank
+            var result: UnsafeMutablePointer<Entry>?
             var found: Value?
-            let code = withUnsafeTemporaryAllocation(of: CChar.self, capacity: size) { read($0, &found) }
+            let code = buffer.withUnsafeMutableBufferPointer { buffer -> CInt in
+                guard let start = buffer.baseAddress else { return ERANGE }
+                let code = read(&entry, start, buffer.count, &result)
+                if let result { found = take(result.pointee) }
+                return code
+            }
             switch code {
-            // glibc says 0 for "no entry". ENOENT and its like are of a directory that cannot be asked.
             case 0: return .success(found)
             case EINTR: continue
-            case ERANGE where size < largestEntry: size *= 4
+            case ERANGE where buffer.count < largestEntry:
+                buffer = Array(repeating: 0, count: buffer.count * 4)
             default: return .failure(Errno(rawValue: code))
             }
         }
-    }
-}
-
-/// A thread for one call that may wait.
-enum LookupThread {
-    private final class Body: Sendable {
-        let run: @Sendable () -> Void
-        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-    }
-
-    /// - Returns: false where there can be no thread.
-    static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
-        let box = Unmanaged.passRetained(Body(body))
-        var thread = pthread_t()
-        let result = pthread_create(
-            &thread, nil,
-            { argument in
-                if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
-                return nil
-            }, box.toOpaque())
-        guard result == 0 else {
-            box.release()
-            return false
-        }
-        pthread_detach(thread)
-        return true
     }
 }
