@@ -57,6 +57,7 @@ final class IngestAPI {
     private let descriptors: DescriptorBudget
     private let log: ServiceLog
     private weak var service: VarlinkService?
+    private var lastClient: (connection: UInt64, program: String?)?
 
     init(
         scheduler: Scheduler, subscriptions: Subscriptions, descriptors: DescriptorBudget, settings: Settings,
@@ -182,7 +183,7 @@ final class IngestAPI {
                 throw IngestError.invalidRequest(error)
             }
             let job = JobRecord(id: scheduler.jobs.newID(), request: request, owner: call.peer)
-            job.program = ClientProgram.find(call.peer)
+            job.program = program(call)
             if call.wantsUpgrade {
                 upgrade(call, job)
             } else {
@@ -193,6 +194,14 @@ final class IngestAPI {
             log.clientRefused(userID: call.peer.userID, "\(error.errorName): \(describe(error))")
             throw error
         }
+    }
+
+    /// The client's program; looked up once for the jobs that one connection asks for in a row.
+    private func program(_ call: VarlinkCall) -> String? {
+        if let last = lastClient, last.connection == call.connectionNumber { return last.program }
+        let program = ClientProgram.find(call.peer)
+        lastClient = (call.connectionNumber, program)
+        return program
     }
 
     private func admit(_ peer: PeerCredentials) throws(IngestError) {

@@ -131,6 +131,14 @@ enum MessageCoding {
         try encode(envelope) + [0]
     }
 
+    /// The bytes of an error reply.
+    static func message(error: some VarlinkErrorProtocol) -> [UInt8] {
+        let whole = try? message(ReplyEnvelope(parameters: error.errorParameters, error: error.errorName))
+        // Only a number that is not finite cannot be encoded: then the name has to do.
+        let name = ReplyEnvelope(parameters: NoParameters(), error: error.errorName)
+        return whole ?? (try? message(name)) ?? [0]
+    }
+
     /// Decodes bytes that have passed `MessageScan`.
     ///
     /// - Throws: `DecodingError`.

@@ -27,33 +27,40 @@ final class Connection {
         case ended
     }
 
+    /// What a client's next call, or the rest of it, waits for.
+    private enum Wait {
+        case nothing
+        /// That this client, or another one of the same user, reads replies.
+        case replies
+        /// That other calls of the same user are whole.
+        case room
+        /// That it is its turn.
+        case turn
+    }
+
     let peer: PeerCredentials
+    /// Among all of the service; no later one has the same.
+    let number: UInt64
     private let service: VarlinkService
     /// The number is -1 after the end.
     private var socket: OwnedDescriptor
     private var watch: Watch?
     private var phase = Phase.reading
-    private var decoder: MessageDecoder
+    private var reception: CallReception
     private var queue = ReplyQueue()
     /// The unanswered call, in the phase `calling`. Weak, so that a call that is forgotten is noticed.
     private weak var call: VarlinkCall?
     private var closesAfterCall = false
     private var peerHasFinished = false
     private var peerHasGone = false
-    /// Whether its calls wait until this client, or another one of the same user, has read replies.
-    private var isHeldBack = false
-    /// Whether its bytes wait until other calls of the same user are whole.
-    private var isStarved = false
-    /// A whole call that is not carried out yet.
-    private var next: IncomingMessage?
-    /// When that came, among the calls of all.
+    private var wait = Wait.nothing
+    /// When the call came that is not carried out yet, among the calls of all.
     private(set) var place: UInt64 = 0
-    private var waitsForTurn = false
     private var hasTurn = false
     /// The unsent bytes that the service knows of.
     private var reportedBytes = 0
     /// The bytes of unfinished calls that the service knows of.
-    private var reportedCapacity = 0
+    private var reportedUnfinished = 0
     /// When the client last took something of what waits.
     private(set) var lastProgress = ContinuousClock.now
     private var isAdvancing = false
@@ -78,9 +85,8 @@ final class Connection {
         self.socket = socket
         self.peer = peer
         self.service = service
-        decoder = MessageDecoder(
-            maximumMessageSize: service.limits.maximumMessageSize,
-            maximumDescriptors: service.limits.maximumDescriptorsPerMessage)
+        number = service.nextNumber()
+        reception = CallReception(service.limits)
     }
 
     /// - Throws: what `epoll_ctl(2)` says when the user has too many watches.
@@ -104,7 +110,7 @@ final class Connection {
         // Where something waits already, this has to wait too.
         if mayTry { flush() }
         reportUnsent()
-        // A call that goes on by itself, such as one that watches, asks nobody whether there is room for its replies.
+        // A call with many replies, such as Watch, was admitted when there was room. Its later replies are not held back.
         let isTooMuch =
             continues && queue.unsentBytes > Self.unreadInAnyCase
             && !service.hasRoomForReplies(of: peer.userID)
@@ -119,7 +125,7 @@ final class Connection {
     }
 
     func finish(with error: some VarlinkErrorProtocol) {
-        finish(with: Self.encode(error))
+        finish(with: MessageCoding.message(error: error))
     }
 
     func upgrade(
@@ -147,14 +153,14 @@ final class Connection {
     func refuse(with error: some VarlinkErrorProtocol) {
         phase = .closing(lingers: true)
         startFlushTimer(service.limits.flushTimeout)
-        send(Self.encode(error))
+        send(MessageCoding.message(error: error))
         scheduleAdvance()
     }
 
     /// The same with a single try, for a connection that was never started: it ends with its last reference.
     func refuseAtOnce(with error: some VarlinkErrorProtocol) {
         var queue = ReplyQueue()
-        queue.append(Self.encode(error), descriptors: nil)
+        queue.append(MessageCoding.message(error: error), descriptors: nil)
         _ = queue.send(to: socket)
         abandon()
     }
@@ -171,14 +177,6 @@ final class Connection {
         service.letGo(of: closed)
     }
 
-    private static func encode(_ error: some VarlinkErrorProtocol) -> [UInt8] {
-        let envelope = ReplyEnvelope(parameters: error.errorParameters, error: error.errorName)
-        // Only a number that is not finite cannot be encoded: then the name has to do.
-        let bytes = try? MessageCoding.message(envelope)
-        let nameOnly = ReplyEnvelope(parameters: NoParameters(), error: error.errorName)
-        return bytes ?? (try? MessageCoding.message(nameOnly)) ?? [0]
-    }
-
     // MARK: From the loop
 
     private func handle(_ readiness: Readiness) {
@@ -187,14 +185,14 @@ final class Connection {
         switch phase {
         case .reading:
             if isGone { peerHasGone = true }
-            // Also from a client that has gone: it may have left oneway calls. Not where it has not read its replies, or has
-            // begun a call.
-            if waitsForTurn {
-                break
-            } else if isGone, isHeldBack || isStarved {
-                fail(nil)
-            } else if isGone || !readiness.isDisjoint(with: [.readable, .peerFinished]) {
-                receive()
+            switch wait {
+            case .nothing:
+                // Also from a client that has gone: it may have left oneway calls.
+                if isGone || !readiness.isDisjoint(with: [.readable, .peerFinished]) { receive() }
+            case .replies, .room:
+                // It will not read its replies, or end its call.
+                if isGone { fail(nil) }
+            case .turn: break
             }
         case .closing(lingers: true):
             if isGone { fail(nil) } else if readiness.contains(.readable) { receive() }
@@ -208,60 +206,30 @@ final class Connection {
     private func receive() {
         if case .closing = phase { return discard() }
         // One whose call is not whole waits; a small one gets through.
-        isStarved = !decoder.isEmpty && !service.mayReceive(self, waits: true)
-        if isStarved { return }
-        let room = decoder.isEmpty && !service.mayReceive(self, waits: false) ? Self.smallPiece : Int.max
-        if service.limits.maximumDescriptorsPerMessage == 0 { receiveBytes(room) } else { receiveMessage() }
+        guard reception.isEmpty || service.mayReceive(self, waits: true) else {
+            wait = .room
+            return
+        }
+        let isCramped = reception.isEmpty && !service.mayReceive(self, waits: false)
+        let scratch = service.scratch.buffer
+        let buffer = UnsafeMutableRawBufferPointer(
+            rebasing: scratch.prefix(isCramped ? Self.smallPiece : scratch.count))
+        switch reception.receive(from: socket, through: buffer) {
+        case .received: break
+        case .finished: peerHasFinished = true
+        case .unreceivable: reject(.tooManyDescriptors)
+        case .failed: fail(nil)
+        }
         reportUnfinished()
     }
 
-    /// A client that still sends what nobody reads: until it closes, or for as long as the timer says.
+    /// Drops what a client still sends after its last reply: until it closes, or for as long as the timer says.
     private func discard() {
-        do {
-            switch try SocketMessage.receiveBytes(into: service.scratch.buffer, from: socket) {
-            case .received(0): peerHasFinished = true
-            case .received: break
-            // It may have closed as well, or not: the answer is sent, and what is left is not for us to look at.
-            case .descriptorsWait: peerHasFinished = true
-            }
-        } catch {
-            if error != .wouldBlock { fail(nil) }
-        }
-    }
-
-    private func receiveBytes(_ room: Int) {
-        let buffer = UnsafeMutableRawBufferPointer(rebasing: service.scratch.buffer.prefix(room))
-        do {
-            switch try SocketMessage.receiveBytes(into: buffer, from: socket) {
-            case .descriptorsWait:
-                reject(.tooManyDescriptors)
-            case .received(let count):
-                if count == 0 { peerHasFinished = true }
-                try decoder.append(UnsafeRawBufferPointer(rebasing: buffer.prefix(count)))
-            }
-        } catch let error as Errno {
-            if error != .wouldBlock { fail(nil) }
-        } catch {
-            reject(.tooManyDescriptors)
-        }
-    }
-
-    private func receiveMessage() {
-        do {
-            let scratch = service.scratch
-            var message = try SocketMessage.receive(into: scratch.buffer, from: socket, dontWait: true)
-            if message.count == 0 { peerHasFinished = true }
-            if message.isTruncated { return reject(.tooManyDescriptors) }
-            var descriptors = ReceivedDescriptors()
-            swap(&descriptors, &message.descriptors)
-            let bytes = UnsafeRawBufferPointer(rebasing: scratch.buffer[..<message.count])
-            do {
-                try decoder.append(bytes, descriptors: descriptors)
-            } catch {
-                reject(.tooManyDescriptors)
-            }
-        } catch {
-            if error != .wouldBlock { fail(nil) }
+        switch CallReception.discard(from: socket, through: service.scratch.buffer) {
+        case .received: break
+        // It may go on sending; but the answer is sent, and what has descriptors is not for this process to look at.
+        case .finished, .unreceivable: peerHasFinished = true
+        case .failed: fail(nil)
         }
     }
 
@@ -298,23 +266,22 @@ final class Connection {
 
     private func process() {
         do {
-            isHeldBack = false
-            while case .reading = phase, !waitsForTurn {
-                if next == nil {
-                    next = try decoder.next()
-                    if next != nil { place = service.nextPlace() }
+            if wait == .replies { wait = .nothing }
+            while case .reading = phase, wait != .turn {
+                if try reception.findNext() { place = service.nextPlace() }
+                guard let message = reception.next else { break }
+                guard mayTakeCall() else {
+                    wait = .replies
+                    break
                 }
-                guard let message = next else { break }
-                isHeldBack = !mayTakeCall()
-                if isHeldBack { break }
                 messageTimer?.cancel()
                 messageTimer = nil
                 guard hasTurn || service.mayCarryOutCall(self) else {
-                    waitsForTurn = true
+                    wait = .turn
                     break
                 }
                 hasTurn = false
-                next = nil
+                reception.forgetNext()
                 dispatch(message)
             }
             hasTurn = false
@@ -322,12 +289,12 @@ final class Connection {
             reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)
         }
         reportUnfinished()
-        guard case .reading = phase, !waitsForTurn, !isHeldBack else { return }
+        guard case .reading = phase, wait != .turn, wait != .replies else { return }
         if peerHasFinished {
             // What is left is half a call that will never be whole.
             phase = .closing(lingers: false)
             startFlushTimer(service.limits.flushTimeout)
-        } else if decoder.isEmpty {
+        } else if reception.isEmpty {
             messageTimer?.cancel()
             messageTimer = nil
         } else if messageTimer == nil {
@@ -351,13 +318,13 @@ final class Connection {
 
     /// Goes on, after `VarlinkService.mayTakeCall` or `mayReceive` had held it back.
     func resume() {
-        isStarved = false
+        if wait == .room { wait = .nothing }
         scheduleAdvance()
     }
 
     /// Carries out one call, which has waited for that.
     func takeTurn() {
-        waitsForTurn = false
+        wait = .nothing
         hasTurn = true
         advance()
     }
@@ -397,8 +364,7 @@ final class Connection {
     private func reject(_ reason: VarlinkDropReason) {
         messageTimer?.cancel()
         messageTimer = nil
-        _ = decoder.takeRest()
-        next = nil
+        _ = reception.takeRest()
         phase = .closing(lingers: true)
         startFlushTimer(service.limits.flushTimeout)
         let parameter =
@@ -406,7 +372,7 @@ final class Connection {
             case .malformedMessage(let field?), .unsafeText(let field?): field
             default: "message"
             }
-        send(Self.encode(VarlinkServiceError.invalidParameter(parameter)))
+        send(MessageCoding.message(error: VarlinkServiceError.invalidParameter(parameter)))
         service.onClientDropped?(peer, reason)
     }
 
@@ -449,10 +415,9 @@ final class Connection {
     }
 
     private func reportUnfinished() {
-        let bytes = decoder.capacity + (next?.bytes.count ?? 0)
-        let change = bytes - reportedCapacity
+        let change = reception.bytes - reportedUnfinished
         guard change != 0 else { return }
-        reportedCapacity = bytes
+        reportedUnfinished += change
         service.unfinishedBytesChanged(of: peer.userID, by: change)
     }
 
@@ -492,7 +457,7 @@ final class Connection {
     private func handOver(
         _ call: VarlinkCall, _ handler: (consuming OwnedDescriptor, [UInt8]) -> Void
     ) {
-        let rest = decoder.takeRest()
+        let rest = reception.takeRest()
         leave()
         var taken = OwnedDescriptor(adopting: -1)
         swap(&taken, &socket)
@@ -509,8 +474,7 @@ final class Connection {
         keptCall = nil
         queue = ReplyQueue()
         reportUnsent()
-        _ = decoder.takeRest()
-        next = nil
+        _ = reception.takeRest()
         reportUnfinished()
         service.remove(self)
     }
@@ -520,7 +484,7 @@ final class Connection {
         var wanted: Readiness = socketIsFull ? [.writable] : []
         switch phase {
         case .reading:
-            if !isHeldBack, !isStarved, !waitsForTurn { wanted.formUnion([.readable, .peerFinished]) }
+            if wait == .nothing { wanted.formUnion([.readable, .peerFinished]) }
         case .closing(lingers: true): if !peerHasFinished { wanted.insert(.readable) }
         case .calling, .upgrading, .closing(lingers: false), .failed, .ended: break
         }

@@ -13,6 +13,8 @@ public final class VarlinkCall {
     public let method: String
     /// Who is calling; the kernel vouches for it.
     public let peer: PeerCredentials
+    /// Tells the client's connection from all others of the service, those before it and after it, too.
+    public let connectionNumber: UInt64
     /// The client takes more than one reply.
     public let wantsMore: Bool
     /// The client takes no reply. Whatever is replied is dropped; the connection goes on when the handler returns.
@@ -37,6 +39,7 @@ public final class VarlinkCall {
     ) {
         method = head.method
         peer = connection.peer
+        connectionNumber = connection.number
         isOneway = head.oneway ?? false
         wantsMore = (head.more ?? false) && !isOneway
         wantsUpgrade = (head.upgrade ?? false) && !isOneway

@@ -70,6 +70,7 @@ public final class VarlinkService {
     private var turnsAreScheduled = false
     private var looksForRoom = false
     private var lastPlace: UInt64 = 0
+    private var lastNumber: UInt64 = 0
     /// Users of whom it is watched whether they read.
     private var watchedUsers: Set<UInt32> = []
     /// The turn of the loop in which calls were carried out last, and how long they took in it.
@@ -243,6 +244,11 @@ public final class VarlinkService {
     func stopsWaiting(_ connection: Connection) {
         unread.forget(connection)
         unfinished.forget(connection)
+    }
+
+    func nextNumber() -> UInt64 {
+        lastNumber += 1
+        return lastNumber
     }
 
     /// The place of a call among all.

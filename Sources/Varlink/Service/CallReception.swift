@@ -1,0 +1,100 @@
+internal import SystemPackage
+internal import UnixSockets
+
+/// The receiving half of a connection: takes bytes as they come, and gives calls as they are whole.
+///
+/// Belongs to the loop's thread.
+struct CallReception {
+    /// What one look at the socket brought.
+    enum Event: Equatable {
+        /// Bytes; or nothing, for now.
+        case received
+        /// The client sends no more.
+        case finished
+        /// What comes next cannot be received: it has descriptors, or more of them than may be.
+        case unreceivable
+        /// The connection is broken.
+        case failed
+    }
+
+    private var decoder: MessageDecoder
+    private let takesDescriptors: Bool
+    /// A whole call that is not carried out yet.
+    private(set) var next: IncomingMessage?
+
+    init(_ limits: VarlinkLimits) {
+        takesDescriptors = limits.maximumDescriptorsPerMessage > 0
+        decoder = MessageDecoder(
+            maximumMessageSize: limits.maximumMessageSize,
+            maximumDescriptors: limits.maximumDescriptorsPerMessage)
+    }
+
+    /// Whether no bytes wait behind `next`.
+    var isEmpty: Bool { decoder.isEmpty }
+
+    /// The memory that is taken, in bytes.
+    var bytes: Int { decoder.capacity + (next?.bytes.count ?? 0) }
+
+    /// Receives what is there, up to the size of the buffer.
+    mutating func receive(
+        from socket: borrowing OwnedDescriptor, through buffer: UnsafeMutableRawBufferPointer
+    ) -> Event {
+        do throws(Errno) {
+            guard takesDescriptors else {
+                guard case .received(let count) = try SocketMessage.receiveBytes(into: buffer, from: socket)
+                else { return .unreceivable }
+                return append(buffer.prefix(count))
+            }
+            var message = try SocketMessage.receive(into: buffer, from: socket, dontWait: true)
+            if message.isTruncated { return .unreceivable }
+            var descriptors = ReceivedDescriptors()
+            swap(&descriptors, &message.descriptors)
+            return append(buffer.prefix(message.count), descriptors)
+        } catch {
+            return error == .wouldBlock ? .received : .failed
+        }
+    }
+
+    private mutating func append(
+        _ bytes: Slice<UnsafeMutableRawBufferPointer>,
+        _ descriptors: consuming ReceivedDescriptors = ReceivedDescriptors()
+    ) -> Event {
+        do throws(FramingError) {
+            try decoder.append(UnsafeRawBufferPointer(rebasing: bytes), descriptors: descriptors)
+        } catch {
+            return .unreceivable
+        }
+        return bytes.isEmpty ? .finished : .received
+    }
+
+    /// Drops what comes from a client that gets no more answers.
+    static func discard(
+        from socket: borrowing OwnedDescriptor, through buffer: UnsafeMutableRawBufferPointer
+    ) -> Event {
+        do throws(Errno) {
+            guard case .received(let count) = try SocketMessage.receiveBytes(into: buffer, from: socket)
+            else { return .unreceivable }
+            return count == 0 ? .finished : .received
+        } catch {
+            return error == .wouldBlock ? .received : .failed
+        }
+    }
+
+    /// Looks for the next call, unless there is one.
+    ///
+    /// - Returns: whether one was found now.
+    mutating func findNext() throws(FramingError) -> Bool {
+        guard next == nil else { return false }
+        next = try decoder.next()
+        return next != nil
+    }
+
+    /// The call is carried out.
+    mutating func forgetNext() { next = nil }
+
+    /// Everything behind the calls that were given; the call that was not carried out is dropped.
+    mutating func takeRest() -> [UInt8] {
+        next = nil
+        return decoder.takeRest()
+    }
+}
