@@ -184,7 +184,8 @@ static const struct sock_filter rules[] = {
     ALLOWED(connect),
     ALLOWED(shutdown),
     ALLOWED(sendmmsg),
-    // A netlink socket gets an address by it; those of the other families are longer.  Nobody connects to a lane.
+    // For netlink sockets, which need an address.  Their addresses are the shortest, so their length tells them apart from
+    // those of the network, which a lane has no need of: it only connects.
     RULE(bind, LOW(2), ALLOWED_VALUE(NETLINK_ADDRESS), REFUSE(EACCES)),
     // Not SO_LINGER above all: a socket whose close(2) waits, passed to the daemon, would make it wait.
     RULE(setsockopt, LOW(1),

@@ -12,7 +12,7 @@ struct JobSelection {
 
     /// Who asks.
     var asker: UInt32
-    /// Only this user's; nil for everybody's that the asker may see.
+    /// The user whose jobs are asked for; nil for all jobs that the asker may see.
     var userID: UInt32?
     var activeOnly = false
     var states: Set<JobState>?

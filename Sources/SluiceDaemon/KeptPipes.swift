@@ -11,7 +11,7 @@ internal import UnixSockets
 /// pipe without bytes is shrunk to one page, which a new one never has: when it is looked at again, its capacity tells which
 /// of the two it is.
 ///
-/// A look at a pipe costs four to eight system calls. There are looks when somebody asks for the sum, when the sum
+/// A look at a pipe costs four to nine system calls. Pipes are looked at when a client asks for the sum, when the sum
 /// decides something, when many jobs have ended, and on a timer that backs off and ends with the last pipe.
 final class KeptPipes {
     /// Pipes of one user that are looked after. Each costs a descriptor.

@@ -6,8 +6,8 @@ internal import UnixSockets
 /// Makes the pipes of jobs and grows them, within the budget. Belongs to the loop's thread.
 ///
 /// A consumer may keep a pipe that its job has left: the kernel still counts it, and so does the budget, until the pipe is
-/// gone (`KeptPipes`). A user who keeps a quarter of the budget gets no new jobs. The pipe of a running job may be grown by
-/// its consumer, too: it is measured when somebody asks for the sum, and at the job's end. The quarter of the kernel's
+/// gone (`KeptPipes`). A user who keeps a quarter of the budget gets no new jobs. The consumer may grow the pipe of a
+/// running job, too: that one is measured when a client asks for the sum, and at the job's end. The quarter of the kernel's
 /// allowance that the budget leaves alone is for what happens in between. The staging pipe that an idle lane keeps for its
 /// next job is counted with that job: the reserve is for it.
 final class PipeAccount {

@@ -240,7 +240,7 @@ final class Scheduler {
         else { return }
         queue.removeNext()
         run(job, in: lane)
-        // It may not have come to that, and the lane be free: nobody else is told of that here.
+        // If the job could not be run its lane is free again, and `available` is not heard inside of this function.
         loop.after(.zero) { [weak self] in self?.dispatch() }
     }
 

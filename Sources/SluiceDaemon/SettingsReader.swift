@@ -45,9 +45,7 @@ struct SettingsReader {
         integer("lanes", "maximum", &settings.lanes.maximum)
         seconds("lanes", "idle_seconds", &settings.lanes.idleSeconds)
         seconds("lanes", "end_seconds", &settings.lanes.endSeconds)
-        var hang = settings.lanes.hangSeconds ?? 0
-        seconds("lanes", "hang_seconds", &hang)
-        settings.lanes.hangSeconds = hang == 0 ? nil : hang
+        optionalSeconds("lanes", "hang_seconds", &settings.lanes.hangSeconds)
         size("gate", "high_watermark", &settings.gate.highWatermark)
         size("gate", "low_watermark", &settings.gate.lowWatermark)
         size("gate", "maximum_high_watermark", &settings.gate.maximumHighWatermark)
@@ -55,18 +53,12 @@ struct SettingsReader {
         seconds("timeouts", "connect_seconds", &settings.timeouts.connect)
         seconds("timeouts", "head_seconds", &settings.timeouts.head)
         seconds("timeouts", "stall_seconds", &settings.timeouts.stall)
-        var speed = settings.timeouts.minimumSpeed ?? 0
-        size("timeouts", "minimum_speed", &speed)
-        settings.timeouts.minimumSpeed = speed == 0 ? nil : speed
-        var deadline = settings.timeouts.deadline ?? 0
-        seconds("timeouts", "deadline_seconds", &deadline)
-        settings.timeouts.deadline = deadline == 0 ? nil : deadline
+        optionalSize("timeouts", "minimum_speed", &settings.timeouts.minimumSpeed)
+        optionalSeconds("timeouts", "deadline_seconds", &settings.timeouts.deadline)
         seconds("timeouts", "maximum_connect_seconds", &settings.longest.connect)
         seconds("timeouts", "maximum_head_seconds", &settings.longest.head)
         seconds("timeouts", "maximum_stall_seconds", &settings.longest.stall)
-        var longest = settings.longest.deadline ?? 0
-        seconds("timeouts", "maximum_deadline_seconds", &longest)
-        settings.longest.deadline = longest == 0 ? nil : longest
+        optionalSeconds("timeouts", "maximum_deadline_seconds", &settings.longest.deadline)
         integer("retries", "retries", &settings.retries.retries)
         statuses("retries", "statuses", &settings.retries.statuses)
         seconds("retries", "base_seconds", &settings.retries.pauses.base)
@@ -84,13 +76,9 @@ struct SettingsReader {
         integer("limits", "remembered_jobs_per_user", &settings.limits.rememberedJobsPerUser)
         integer("limits", "connections", &settings.limits.connections)
         integer("limits", "connections_per_user", &settings.limits.connectionsPerUser)
-        var maximumSize = settings.limits.maximumSize ?? 0
-        size("limits", "maximum_size", &maximumSize)
-        settings.limits.maximumSize = maximumSize == 0 ? nil : maximumSize
+        optionalSize("limits", "maximum_size", &settings.limits.maximumSize)
         size("pipes", "grown_capacity", &settings.pipes.grownCapacity)
-        var budget = settings.pipes.budget ?? 0
-        size("pipes", "budget", &budget)
-        settings.pipes.budget = budget == 0 ? nil : budget
+        optionalSize("pipes", "budget", &settings.pipes.budget)
         text("log", "level", &settings.logLevel)
         reportUnknown()
         return settings
@@ -154,6 +142,20 @@ struct SettingsReader {
         take(section, key, &target, "a size, such as 65536 or \"64K\"", SettingsEntry.showSize) { value in
             value.int ?? value.string.flatMap { ByteSize.parse($0) }
         }
+    }
+
+    /// 0 stands for none.
+    private mutating func optionalSeconds(_ section: String, _ key: String, _ target: inout Double?) {
+        var value = target ?? 0
+        seconds(section, key, &value)
+        target = value == 0 ? nil : value
+    }
+
+    /// 0 stands for none.
+    private mutating func optionalSize(_ section: String, _ key: String, _ target: inout Int?) {
+        var value = target ?? 0
+        size(section, key, &value)
+        target = value == 0 ? nil : value
     }
 
     private mutating func text(_ section: String, _ key: String, _ target: inout String) {

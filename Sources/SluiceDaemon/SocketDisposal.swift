@@ -16,7 +16,7 @@ internal import UnixSockets
 final class SocketDisposal {
     /// How long sockets gather, and how long to wait after a process that could not be started.
     private static let pause = Duration.milliseconds(250)
-    /// So many are not waited with.
+    /// With so many sockets there is no waiting for more.
     private static let crowd = 64
     /// Past so many no connection is accepted until some are gone: each has a descriptor of ours.
     private let most: Int

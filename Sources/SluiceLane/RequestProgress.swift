@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// What the shim tells of a request besides its response: how it stands with its connection, and how it ended.
 enum RequestProgress {
-    /// A function that a generic type holds by itself gets a layer of conversion at each access, for ever: the 10,000th
-    /// call went through 20,000 of them.
+    /// A function is held in a structure of its own. Where a generic type such as Mutex holds it directly, each access wraps it
+    /// in two more layers of conversion: the 10,000th call went through 20,000 of them.
     private struct Listener {
         let call: @Sendable () -> Void
     }

@@ -41,8 +41,8 @@ func checkShim() -> Never {
     exit(0)
 }
 
-/// Ends as soon as the daemon has closed the other end of the control socket, with what the daemon has sent by then and
-/// nobody has received: sockets that are not to be closed where somebody waits (`SocketDisposal`).
+/// Ends as soon as the daemon has closed the other end of the control socket. What the daemon has sent by then is never
+/// received: sockets that have to be closed by the end of a process (`SocketDisposal`).
 func discard() -> Never {
     var control = pollfd(fd: 3, events: 0, revents: 0)
     while control.revents & Int16(POLLHUP | POLLERR | POLLNVAL) == 0 {

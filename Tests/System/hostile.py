@@ -115,6 +115,21 @@ def descriptors(until, _):
     return f"{count} descriptors"
 
 
+def in_turn(messages, until):
+    """Sends one message after the other, each on a connection of its own, and waits for its answer; how many."""
+    count = 0
+    while time.monotonic() < until:
+        with connect() as connection:
+            try:
+                connection.sendall(messages[count % len(messages)])
+            except OSError:
+                # It has been refused before all of it was sent: the answer is there.
+                pass
+            receive(connection)
+        count += 1
+    return count
+
+
 def texts(until, _):
     """Texts that take long to compare, as values, names and methods."""
     marks = "a" + "\u0301\u0323" * 60_000
@@ -123,16 +138,7 @@ def texts(until, _):
         message("Fetch", {"url": "http://h/", "digest": marks}), message("Show", {"id": "é" * 120_000}),
         message("Show", {"id": marks}).decode().encode("ascii", "backslashreplace"),
     ]
-    count = 0
-    while time.monotonic() < until:
-        with connect() as connection:
-            try:
-                connection.sendall(attacks[count % len(attacks)])
-            except OSError:
-                pass
-            receive(connection)
-        count += 1
-    return f"{count} texts"
+    return f"{in_turn(attacks, until)} texts"
 
 
 def many(most):
@@ -208,30 +214,12 @@ def long(until, _):
         b'{"method":"io.sluice.Ingest.List","parameters":{"after":9223372036854775807,"limit":500}}\0',
         b'{"method":"io.sluice.Ingest.List","parameters":{"after":-9223372036854775808,"limit":1e400}}\0',
     ]
-    count = 0
-    while time.monotonic() < until:
-        with connect() as connection:
-            try:
-                connection.sendall(attacks[count % len(attacks)])
-            except OSError:
-                pass
-            receive(connection)
-        count += 1
-    return f"{count} calls"
+    return f"{in_turn(attacks, until)} calls"
 
 
 def deep(until, _):
     """Brackets in brackets."""
-    count = 0
-    while time.monotonic() < until:
-        with connect() as connection:
-            try:
-                connection.sendall(b"[{" * 100_000 + b"\0")
-            except OSError:
-                pass
-            receive(connection)
-        count += 1
-    return f"{count} calls"
+    return f"{in_turn([b'[{' * 100_000 + bytes(1)], until)} calls"
 
 
 soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

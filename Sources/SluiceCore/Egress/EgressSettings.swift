@@ -1,8 +1,8 @@
 extension Settings {
-    /// Where jobs may connect to: for everyone, and by user and group.
+    /// Where jobs may connect to: lists for all users, and for single users and groups.
     ///
-    /// Of the lists that hold for a user, the user's own are looked at first, then those of all the user's groups
-    /// together, then those for everyone; among these, what is allowed goes before what is denied.
+    /// Three steps hold for a user: the user's own lists, then those of all the user's groups together, then those for all
+    /// users. In each step the lists of what is allowed are looked at before the lists of what is denied.
     public struct Egress: Sendable, Equatable {
         /// What is allowed and denied.
         public struct Lists: Sendable, Equatable {
