@@ -115,7 +115,9 @@ extension Settings.Egress {
                         RequestError(
                             parameter: "egress.\(kind)",
                             reason: "\(RequestURL.quote(name)) is not the name of one",
-                            remedy: "use a name or a number, of at most \(Self.maximumNameLength) bytes"))
+                            remedy:
+                                "use a name, or a number without zeros in front, of at most \(Self.maximumNameLength) bytes"
+                        ))
                     continue
                 }
                 problems += lists.problems("egress.\(kind).\(name)")

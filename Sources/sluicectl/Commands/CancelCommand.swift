@@ -33,7 +33,10 @@ struct CancelCommand: ParsableCommand {
     func run() throws {
         let connection = try service.finder.connect()
         var ids = ids
-        if ids.isEmpty { ids = try connection.list(active: true, userID: selection.userID()).map(\.id) }
+        if ids.isEmpty {
+            ids = try connection.list(active: true, userID: selection.userID()).map(\.id)
+            if ids.isEmpty, !output.json { try Console.write("no jobs\n") }
+        }
         var status = ExitStatus.complete
         for id in ids {
             do {

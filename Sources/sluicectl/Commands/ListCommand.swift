@@ -11,6 +11,9 @@ struct SelectionOptions: ParsableArguments {
             discussion: "A name or a number. Others than root have their own alone.",
             valueName: "name"), completion: .shellCommand("getent passwd | cut -d: -f1")) var user: String?
 
+    /// So that a name that no user has is told with the command's usage.
+    func validate() throws { _ = try userID() }
+
     /// The user's id.
     ///
     /// - Throws: `ValidationError` where there is no such user.
