@@ -47,7 +47,7 @@ BENCH_VENV := .build/bench-venv
 PYPI_PACKAGES := varlink==31.0.0
 
 # Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
-DEBIAN_BUILD := pkg-config libidn2-dev libsystemd-dev libcurl4 libxml2
+DEBIAN_BUILD := pkg-config libidn2-dev libssl-dev libsystemd-dev libcurl4 libxml2
 # What `make deb` needs beside that.
 DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
@@ -62,7 +62,7 @@ SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
     $(filter-out %.py tools/tests,$(wildcard tools/*)) $(wildcard Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
 
 .PHONY: help build debug fmt check check-style check-tools check-units check-catalog check-man check-completions \
-    check-install completions fuzz-head test test-unit test-responses test-heads test-closes test-kills test-system test-package \
+    check-install completions fuzz-head test test-unit test-responses test-heads test-closes test-kills test-system test-package test-hostile \
     build-static deb \
     torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
 
@@ -83,6 +83,7 @@ help:
 	@echo 'test-closes  10,000 bodies over each wire whose readers close early; minutes'
 	@echo 'torture      everything at once and at random, under a real systemd: JOBS=5000 SECONDS=1200 SEED=number;'
 	@echo '             NUMBERS="17 23" for these jobs alone. A short one is part of test-system'
+	@echo 'test-hostile a user who does what can be done to the service, with the static build, and what another one notices; needs root'
 	@echo 'test-package the Debian package on a minimal Debian: installed, upgraded in mid-transfer, purged; needs root'
 	@echo 'deb          a Debian package in .build/deb, for machines without Swift'
 	@echo 'demo         a large download and a slow consumer, told step by step'
@@ -159,9 +160,9 @@ REMARKS = tools/test-remarks $(FLAKY) $(UNJUDGED) >&2
 test: deps venv check
 	@rm -f $(FLAKY) $(UNJUDGED); trap '$(REMARKS)' EXIT; \
 	chrt --idle 0 $(MAKE) deb > .build/deb.log 2>&1 & package=$$!; \
-	$(MAKE) test-unit && $(MAKE) test-system || { kill $$package; exit 1; }; \
+	$(MAKE) test-unit && $(MAKE) test-system EXCEPT=hostile || { kill $$package; exit 1; }; \
 	wait $$package || { tail -n 40 .build/deb.log >&2; exit 1; }; \
-	$(TEST_PACKAGE)
+	$(TEST_PACKAGE) && $(TEST_HOSTILE)
 
 # What failed is said once more at the end, where one looks for it among the thousands of lines.
 test-unit: debug venv
@@ -192,12 +193,20 @@ test-heads: debug
 test-closes: debug
 	SLUICE_TEST_CLOSES=10000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*EarlyClose'
 
+EXCEPT :=
+run_system = RERUN=$(RERUN) FLAKY=$(FLAKY) UNJUDGED=$(UNJUDGED) EXCEPT=$(EXCEPT) Tests/System/run
 test-system: debug
-	RERUN=$(RERUN) FLAKY=$(FLAKY) UNJUDGED=$(UNJUDGED) Tests/System/run $(ONLY)
+	$(run_system) $(ONLY)
+
+# How long anybody waits for anybody else is a question of the programs that people use.
+TEST_HOSTILE = SLUICE_TEST_BUILT="$$PWD/.build/static/release" $(run_system) hostile
 
 # Builds the programs once more, statically, and downloads a minimal Debian: some minutes.
 test-package: deb
 	$(TEST_PACKAGE)
+
+test-hostile: build-static
+	$(TEST_HOSTILE)
 TEST_PACKAGE = Tests/System/package/run .build/deb/sluice_*.deb
 
 # The short form is Tests/System/torture.sh as test-system runs it.

@@ -43,12 +43,12 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/LebJe/TOMLKit", exact: "0.6.0"),
-        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-structured-headers", exact: "1.7.0"),
     ],
     targets: [
         .systemLibrary(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CIdn2", pkgConfig: "libidn2", providers: [.apt(["libidn2-dev"])]),
         .target(name: "CUnix"),
         .target(name: "CDispatchYield"),
@@ -70,8 +70,8 @@ let package = Package(
         .target(
             name: "SluiceLane",
             dependencies: [
-                "CCurlShim", "CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore", system,
-                .product(name: "Crypto", package: "swift-crypto"),
+                "CCrypto", "CCurlShim", "CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore",
+                system,
             ],
             swiftSettings: strict),
         .target(

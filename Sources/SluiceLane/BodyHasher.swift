@@ -1,4 +1,3 @@
-internal import Crypto
 internal import Foundation
 internal import SluiceCore
 internal import SluiceInterface
@@ -7,8 +6,7 @@ internal import SluiceInterface
 ///
 /// Made only where the job or the origin asks: hashing costs more than everything else that a lane does.
 struct BodyHasher {
-    private var sha256: SHA256?
-    private var sha512: SHA512?
+    private var digests: [DigestAlgorithm: MessageDigest] = [:]
     /// Which one is reported.
     private let first: DigestAlgorithm
     /// What the digests have to be, and who says so.
@@ -26,24 +24,23 @@ struct BodyHasher {
         if let digest = request?.expected { expected.insert((digest, "the job expects"), at: 0) }
         self.expected = expected
         for algorithm in [first] + expected.map(\.digest.algorithm) {
-            switch algorithm {
-            case .sha256: sha256 = SHA256()
-            case .sha512: sha512 = SHA512()
-            }
+            digests[algorithm] = digests[algorithm] ?? MessageDigest(algorithm)
         }
     }
 
     /// The next bytes of the body.
-    mutating func update(_ bytes: Data) {
-        sha256?.update(data: bytes)
-        sha512?.update(data: bytes)
+    func update(_ bytes: Data) {
+        for digest in digests.values { bytes.withUnsafeBytes { digest.update($0) } }
     }
 
     /// What the digest of a body that has come whole means for its outcome, and the digest itself.
     func judge(_ outcome: Outcome) -> (outcome: Outcome, digest: BodyDigest?) {
         guard outcome.code == .complete || outcome.code == .completeUnverified else { return (outcome, nil) }
         for (digest, source) in expected {
-            guard let actual = value(digest.algorithm), actual != digest else { continue }
+            guard let actual = value(digest.algorithm) else {
+                return (Outcome(.laneUnavailable, "the body's digest could not be computed"), nil)
+            }
+            guard actual != digest else { continue }
             return (
                 Outcome(.digestMismatch, "the body's digest is \(actual), and \(source) \(digest)"),
                 value(first)
@@ -54,9 +51,6 @@ struct BodyHasher {
     }
 
     private func value(_ algorithm: DigestAlgorithm) -> BodyDigest? {
-        switch algorithm {
-        case .sha256: sha256.map { BodyDigest(algorithm: algorithm, bytes: $0.finalize()) }
-        case .sha512: sha512.map { BodyDigest(algorithm: algorithm, bytes: $0.finalize()) }
-        }
+        digests[algorithm]?.value().map { BodyDigest(algorithm: algorithm, bytes: $0) }
     }
 }

@@ -55,7 +55,7 @@ struct BodyPartsTests {
     private let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
     private func hasher(_ request: String?, _ field: String? = nil) throws -> BodyHasher? {
-        var hasher = BodyHasher(
+        let hasher = BodyHasher(
             request: try request.map { try DigestRequest($0) },
             announced: field.map(BodyDigest.inField) ?? [])
         // FIPS 180-4's example, in two parts.
