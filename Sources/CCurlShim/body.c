@@ -20,8 +20,14 @@ enum { REDIRECT_BYTES = 64 << 10 };
 
 // One for the process: transfers take turns (transfer.h).
 static char gathered[GATHERED_BYTES];
+static size_t gathered_limit = GATHERED_BYTES;
 static size_t gathered_length;
 static struct transfer *gathered_for;
+
+void body_limit(long bytes)
+{
+    gathered_limit = bytes > 0 && bytes < GATHERED_BYTES ? (size_t)bytes : GATHERED_BYTES;
+}
 
 void body_flush(void)
 {
@@ -55,11 +61,11 @@ static size_t drop(struct transfer *transfer, size_t length)
 
 static size_t pass_on(struct transfer *transfer, char *bytes, size_t length)
 {
-    if (gathered_for != transfer || length > GATHERED_BYTES - gathered_length)
+    if (gathered_for != transfer || length > gathered_limit - gathered_length)
         body_flush();
     if (transfer->write_failed)
         return 0;
-    if (length >= GATHERED_BYTES)
+    if (length >= gathered_limit)
         return transfer->on_write(bytes, 1, length, transfer->write_data);
     if (length > 0) {
         gathered_for = transfer;

@@ -22,6 +22,7 @@ long ccurlshim_replaced_buffer_size(void) { return replaced; }
 void ccurlshim_prepare(const struct ccurlshim_options *options)
 {
     wanted = *options;
+    body_limit(options->buffer_size);
     peer_ask(options->may_connect);
     atomic_store(&is_aborted, false);
 }
@@ -134,6 +135,9 @@ static void set_options(easy_handle *easy)
     set(easy, OPTION_DNS_CACHE_TIMEOUT, 0);
     // A name that is still being looked up does not hold up the end of its transfer.
     set(easy, OPTION_QUICK_EXIT, 1);
+    // One handle may make several requests, and Foundation sets it once for each.
+    if (wanted.buffer_size > 0)
+        set(easy, OPTION_BUFFERSIZE, wanted.buffer_size);
     // What is not HTTP at all then comes as a body, is refused there, and can be named.
     set(easy, OPTION_HTTP09_ALLOWED, 1);
     if (wanted.http1_only)

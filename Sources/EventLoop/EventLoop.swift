@@ -56,6 +56,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     private var nextToken: UInt64 = 1
     /// How many turns `run` has begun: for those who share out the time of one. Belongs to the loop's thread.
     public private(set) var turn: UInt64 = 0
+    /// Gets, in each turn in which something was done, how long that took: so long a new event would have had to wait. On the
+    /// loop's thread.
+    public var onTurn: ((Duration) -> Void)?
     private static let wakeUpToken: UInt64 = 0
 
     /// A loop without a thread; `run` lends it one.
@@ -123,11 +126,14 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
             let now = ContinuousClock.now
             let count = cunix_epoll_wait(
                 epoll.rawValue, &events, CInt(events.count), timers.millisecondsToNext(from: now))
+            let start = ContinuousClock.now
             if count > 0 {
                 for event in events.prefix(Int(count)) { dispatch(event) }
             }
             // A timer that a handler adds waits for the next turn, however soon it is due.
-            for timer in timers.takeDue(at: .now) { timer.fire() }
+            let due = timers.takeDue(at: start)
+            for timer in due { timer.fire() }
+            if let onTurn, count > 0 || !due.isEmpty { onTurn(ContinuousClock.now - start) }
         }
     }
 

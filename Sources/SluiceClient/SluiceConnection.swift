@@ -151,9 +151,37 @@ public final class SluiceConnection {
 
     /// The service in numbers.
     ///
-    /// - Throws: `.serviceTrouble`.
-    public func metrics() throws(SluiceError) -> [Ingest.Metric] {
-        try call("Metrics", NoParameters(), as: Ingest.MetricsReply.self).metrics
+    /// - Parameter byName: with numbers of users and hosts, which is for an operator to ask.
+    /// - Throws: `.permissionDenied`, `.serviceTrouble`.
+    public func metrics(byName: Bool = false) throws(SluiceError) -> [Ingest.Metric] {
+        try call(
+            "Metrics", Ingest.MetricsParameters(byName: byName ? true : nil), as: Ingest.MetricsReply.self
+        ).metrics
+    }
+
+    /// Has the service refuse new jobs, and finish those that there are.
+    ///
+    /// - Parameter body: gets how many are left, at first and whenever that changes until it is 0; returns whether to go on.
+    ///   After that the connection is of no more use.
+    /// - Throws: `.permissionDenied`, `.serviceTrouble`.
+    public func drain(_ body: (Int) -> Bool) throws(SluiceError) {
+        do {
+            try client.send(method("Drain"), NoParameters(), mode: .more)
+            while true {
+                let reply = try client.next()
+                let jobs = try reply.decode(as: Ingest.DrainReply.self).jobs
+                guard body(jobs), reply.continues else { return }
+            }
+        } catch {
+            throw SluiceError(error)
+        }
+    }
+
+    /// Has the service accept new jobs again.
+    ///
+    /// - Throws: `.permissionDenied`, `.serviceTrouble`.
+    public func undrain() throws(SluiceError) {
+        _ = try call("Undrain", NoParameters(), as: NoParameters.self)
     }
 
     /// Watches one job, or all of the caller's. The connection belongs to the watch from now on.

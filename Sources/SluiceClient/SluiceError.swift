@@ -161,13 +161,23 @@ extension SluiceError {
         case "\(Ingest.interfaceName).ResourcesExhausted":
             self.init(
                 .busy, "the service is short of something: \(text("reason"))", remedy: "try again later")
+        case "\(Ingest.interfaceName).NotAllowed":
+            self.init(
+                .permissionDenied, "the service's settings do not allow you to use it",
+                remedy: "ask the administrator: service.access, [users] and [groups] of the settings decide")
+        case "\(Ingest.interfaceName).Draining":
+            self.init(
+                .busy, "the service accepts no new jobs for now",
+                remedy: "try again later, or ask the administrator (sluicectl undrain)")
         case "\(Ingest.interfaceName).Stopping":
             self.init(.busy, "the service is stopping", remedy: "try again once it runs")
             isStopping = true
         case "org.varlink.service.InvalidParameter":
             self.init(.refused, "the service does not accept the parameter \(text("parameter"))")
         case "org.varlink.service.PermissionDenied":
-            self.init(.permissionDenied, "the service does not allow it")
+            self.init(
+                .permissionDenied, "the service does not allow it",
+                remedy: "only root may, and the user that the service runs as")
         case "org.varlink.service.InterfaceNotFound", "org.varlink.service.MethodNotFound",
             "org.varlink.service.MethodNotImplemented":
             self.init(

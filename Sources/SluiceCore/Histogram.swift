@@ -49,6 +49,11 @@ extension Histogram {
     public static let queueWait = Histogram(
         bounds: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800])
 
+    /// How long the service takes for what it has at hand, and others have to wait: mostly some tens of microseconds. From
+    /// 0.1 s on people notice.
+    public static let loopTurn = Histogram(
+        bounds: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1])
+
     /// How long origins take to begin their answers.
     ///
     /// Prometheus' own bounds (5 ms to 10 s) are made for this; below them is an origin next door, above are those that

@@ -35,6 +35,16 @@ public struct JobRequest: Sendable, Equatable {
     ///
     /// - Throws: `RequestError`, which names the parameter.
     public init(_ parameters: Ingest.FetchParameters, settings: Settings) throws(RequestError) {
+        try self.init(parameters, settings: settings, maximumSize: settings.limits.maximumSize)
+    }
+
+    /// The same for a user who may have another size.
+    ///
+    /// - Parameter largest: the largest body, in bytes; nil for any.
+    /// - Throws: `RequestError`, which names the parameter.
+    public init(
+        _ parameters: Ingest.FetchParameters, settings: Settings, maximumSize largest: Int?
+    ) throws(RequestError) {
         url = try RequestURL(parameters.url)
         headers = try RequestHeaders(parameters.headers ?? [])
         let high = parameters.highWatermark ?? settings.gate.highWatermark
@@ -65,15 +75,14 @@ public struct JobRequest: Sendable, Equatable {
         http1Only = parameters.http1 ?? false
         ifNoneMatch = try parameters.ifNoneMatch.map { text throws(RequestError) in try Self.entityTags(text)
         }
-        let limit = settings.limits.maximumSize
         if let size = parameters.maximumSize {
             guard size >= 0 else {
                 throw RequestError(
                     parameter: "maximumSize", reason: "\(size) is negative", remedy: "give a size in bytes")
             }
-            maximumSize = limit.map { min($0, size) } ?? size
+            maximumSize = largest.map { min($0, size) } ?? size
         } else {
-            maximumSize = limit
+            maximumSize = largest
         }
     }
 

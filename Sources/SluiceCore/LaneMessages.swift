@@ -12,6 +12,8 @@ public enum LaneCommand: Sendable, Equatable {
     /// Is the lane that has the job with this serial alive? It answers with the question's number, which grows, in the job's
     /// ledger. There is no report.
     case probe(serial: Int, number: Int)
+    /// The job with this number may receive so many bytes a second from now on; nil for any.
+    case rate(serial: Int, bytesPerSecond: Int?)
 }
 
 /// What a lane is to fetch, and how.
@@ -53,6 +55,10 @@ public struct LaneOrder: Sendable, Equatable {
     public var http1Only: Bool
     /// Where the job may connect to (`EgressRules.compact`).
     public var egress: String
+    /// What it may receive, in bytes a second; nil for any.
+    public var rate: Int?
+    /// The connections that were kept are dropped first: they are to another host, which may have only so many.
+    public var dropsConnections = false
 
     /// An order for a job.
     ///
@@ -109,7 +115,7 @@ public struct LaneOrder: Sendable, Equatable {
 public enum LaneReport: Sendable, Equatable {
     /// The version of the packets. To be raised with every change of them: while the service is upgraded a daemon may
     /// start the lane of another build.
-    public static let wire = 4
+    public static let wire = 5
 
     /// The lane is warm: it can take its first order. It speaks this version of the wire, and has locked itself in so far.
     case ready(wire: Int, confinement: LaneConfinement)

@@ -8,6 +8,7 @@ extension LaneCommand: PacketValue {
         static let end = 2
         static let pipesGrown = 3
         static let probe = 4
+        static let rate = 5
     }
 
     /// Which one, and what it has.
@@ -26,6 +27,10 @@ extension LaneCommand: PacketValue {
             writer.put(Kind.probe)
             writer.put(serial)
             writer.put(number)
+        case .rate(let serial, let bytesPerSecond):
+            writer.put(Kind.rate)
+            writer.put(serial)
+            writer.put(bytesPerSecond)
         }
     }
 
@@ -36,6 +41,7 @@ extension LaneCommand: PacketValue {
         case Kind.end: self = .end(serial: try reader.get())
         case Kind.pipesGrown: self = .pipesGrown(serial: try reader.get())
         case Kind.probe: self = .probe(serial: try reader.get(), number: try reader.get())
+        case Kind.rate: self = .rate(serial: try reader.get(), bytesPerSecond: try reader.get())
         default: throw PacketReader.Malformed()
         }
     }
@@ -61,6 +67,8 @@ extension LaneOrder: PacketValue {
         writer.put(requiresIdentity)
         writer.put(http1Only)
         writer.put(egress)
+        writer.put(rate)
+        writer.put(dropsConnections)
     }
 
     /// All fields.
@@ -82,6 +90,8 @@ extension LaneOrder: PacketValue {
         requiresIdentity = try reader.get()
         http1Only = try reader.get()
         egress = try reader.get()
+        rate = try reader.get()
+        dropsConnections = try reader.get()
     }
 }
 

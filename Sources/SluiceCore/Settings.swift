@@ -120,6 +120,12 @@ public struct Settings: Sendable, Equatable {
         public var connectionsPerUser = 4096
         /// The largest body, in bytes; nil for any.
         public var maximumSize: Int?
+        /// Lanes that one user may have at once: 1 to 1,024; nil for all.
+        public var lanesPerUser: Int?
+        /// Bytes a second of all jobs of one user together, in the range of `TokenBucket`; nil for any.
+        public var ratePerUser: Int?
+        /// Bytes a second of all jobs of all users together, in the range of `TokenBucket`; nil for any.
+        public var rate: Int?
     }
 
     /// Pipes and their share of the kernel's memory.
@@ -150,6 +156,10 @@ public struct Settings: Sendable, Equatable {
     public var restart = Restart()
     /// The limits.
     public var limits = Limits()
+    /// Who may use the service, and what some may have.
+    public var users = Users()
+    /// What may be asked of hosts.
+    public var origins = Origins()
     /// The pipes.
     public var pipes = Pipes()
     /// The socket, where none is handed over by the service manager; nil for the standard one.
@@ -165,10 +175,12 @@ public struct Settings: Sendable, Equatable {
         var problems: [RequestError] = []
         func check<Value: Comparable>(_ name: String, _ value: Value, _ range: ClosedRange<Value>) {
             guard !range.contains(value) else { return }
-            problems.append(
-                RequestError(
-                    parameter: name, reason: "\(value) is out of range",
-                    remedy: "give a value from \(range.lowerBound) to \(range.upperBound)"))
+            problems.append(.outOfRange(name, value, range))
+        }
+        func checkRate(_ name: String, _ value: Int?) {
+            let range = TokenBucket.leastRate...TokenBucket.greatestRate
+            guard let value, !range.contains(value) else { return }
+            problems.append(.outOfRange(name, value, range, orNone: true))
         }
         check("lanes.maximum", lanes.maximum, 1...1024)
         check("lanes.minimum", lanes.minimum, 0...max(0, lanes.maximum))
@@ -210,6 +222,11 @@ public struct Settings: Sendable, Equatable {
         check("limits.connections", limits.connections, 1...100_000)
         check("limits.connections_per_user", limits.connectionsPerUser, 1...max(1, limits.connections))
         if let size = limits.maximumSize { check("limits.maximum_size", size, 1...Int.max) }
+        if let lanes = limits.lanesPerUser { check("limits.lanes_per_user", lanes, 0...1024) }
+        checkRate("limits.rate_per_user", limits.ratePerUser)
+        checkRate("limits.rate", limits.rate)
+        problems += users.problems(limits)
+        problems += origins.problems()
         check("pipes.grown_capacity", pipes.grownCapacity, 64 << 10...1 << 20)
         if pipes.grownCapacity.nonzeroBitCount != 1 {
             problems.append(

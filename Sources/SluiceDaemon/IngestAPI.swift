@@ -1,3 +1,4 @@
+internal import Glibc
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
@@ -11,12 +12,17 @@ enum IngestError: VarlinkErrorProtocol {
     case tooManyJobs(Int)
     case tooManyWatchers(Int)
     case resourcesExhausted(String)
+    case notAllowed(UInt32)
+    case draining
     case stopping
 
     static func tooManyConnections(limit: Int) -> VarlinkErrorReply {
         VarlinkErrorReply(
             "\(Ingest.interfaceName).TooManyConnections", parameters: ["limit": .integer(Int64(limit))])
     }
+
+    /// As an answer to what was no call.
+    var reply: VarlinkErrorReply { VarlinkErrorReply(errorName, parameters: errorParameters) }
 
     var errorName: String {
         let name =
@@ -26,6 +32,8 @@ enum IngestError: VarlinkErrorProtocol {
             case .tooManyJobs: "TooManyJobs"
             case .tooManyWatchers: "TooManyWatchers"
             case .resourcesExhausted: "ResourcesExhausted"
+            case .notAllowed: "NotAllowed"
+            case .draining: "Draining"
             case .stopping: "Stopping"
             }
         return "\(Ingest.interfaceName).\(name)"
@@ -41,7 +49,8 @@ enum IngestError: VarlinkErrorProtocol {
             ]
         case .tooManyJobs(let limit), .tooManyWatchers(let limit): ["limit": .integer(Int64(limit))]
         case .resourcesExhausted(let reason): ["reason": .string(reason)]
-        case .stopping: [:]
+        case .notAllowed(let userID): ["userID": .integer(Int64(userID))]
+        case .draining, .stopping: [:]
         }
     }
 }
@@ -74,10 +83,10 @@ final class IngestAPI {
     ///
     /// - Parameters:
     ///   - status: the reply to `Status`.
-    ///   - metrics: the reply to `Metrics`.
+    ///   - metrics: the reply to `Metrics`, with numbers by name or without.
     func register(
         with service: VarlinkService, status: @escaping () -> Ingest.StatusReply,
-        metrics: @escaping () -> Ingest.MetricsReply
+        metrics: @escaping (_ byName: Bool) -> Ingest.MetricsReply
     ) throws {
         self.service = service
         try service.add(InterfaceDescription(Ingest.description))
@@ -106,8 +115,27 @@ final class IngestAPI {
             // It may have ended just now.
             wait(call, for: try self.job(call))
         }
+        try handle("Drain") { [unowned self] call in
+            try requireOperator(call)
+            scheduler.isDraining = true
+            subscriptions.drain(call)
+        }
+        try handle("Undrain") { [unowned self] call in
+            try requireOperator(call)
+            scheduler.isDraining = false
+            call.reply()
+        }
         try handle("Status") { $0.reply(status()) }
-        try handle("Metrics") { $0.reply(metrics()) }
+        try handle("Metrics") { [unowned self] call in
+            let byName = try call.parameters(as: Ingest.MetricsParameters.self).byName ?? false
+            if byName { try requireOperator(call) }
+            call.reply(metrics(byName))
+        }
+    }
+
+    /// Who may tell the service what to do, and see who does what: root, and the user that it runs as.
+    private func requireOperator(_ call: VarlinkCall) throws(VarlinkServiceError) {
+        guard call.peer.userID == 0 || call.peer.userID == geteuid() else { throw .permissionDenied }
     }
 
     private func wait(_ call: VarlinkCall, for job: KnownJob) {
@@ -175,10 +203,11 @@ final class IngestAPI {
     private func fetch(_ call: VarlinkCall) throws {
         let parameters = try call.parameters(as: Ingest.FetchParameters.self)
         do {
-            try admit(call.peer)
+            let share = scheduler.users.share(for: call.peer.userID)
+            try admit(call.peer, share)
             let request: JobRequest
             do {
-                request = try JobRequest(parameters, settings: settings)
+                request = try JobRequest(parameters, settings: settings, maximumSize: share.maximumSize)
             } catch {
                 throw IngestError.invalidRequest(error)
             }
@@ -204,16 +233,16 @@ final class IngestAPI {
         return program
     }
 
-    private func admit(_ peer: PeerCredentials) throws(IngestError) {
+    private func admit(_ peer: PeerCredentials, _ share: UserShare) throws(IngestError) {
         if isStopping { throw .stopping }
+        if scheduler.isDraining { throw .draining }
+        guard share.isAllowed else { throw .notAllowed(peer.userID) }
         let jobs = scheduler.jobs
         let reserve = peer.userID == 0 && descriptors.hasReserve ? DescriptorBudget.reservedJobs : 0
         guard jobs.activeCount < settings.limits.jobs + reserve else {
             throw .tooManyJobs(settings.limits.jobs)
         }
-        guard jobs.activeCount(of: peer.userID) < settings.limits.jobsPerUser else {
-            throw .tooManyJobs(settings.limits.jobsPerUser)
-        }
+        guard jobs.activeCount(of: peer.userID) < share.jobs else { throw .tooManyJobs(share.jobs) }
         guard
             descriptors.covers(
                 jobs: jobs.activeCount + 1, lanes: scheduler.pool.count + 1,
@@ -270,7 +299,7 @@ final class IngestAPI {
         case .invalidRequest(let error): "\(error.parameter): \(error.reason)"
         case .tooManyJobs(let limit), .tooManyWatchers(let limit): "the limit is \(limit)"
         case .resourcesExhausted(let reason): reason
-        case .noSuchJob, .stopping: "refused"
+        case .noSuchJob, .notAllowed, .draining, .stopping: "refused"
         }
     }
 }

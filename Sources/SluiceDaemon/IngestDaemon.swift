@@ -117,6 +117,7 @@ public actor IngestDaemon {
             loop: loop, pool: pool, pipes: pipes, store: store, settings: settings, log: log)
         let subscriptions = Subscriptions(
             loop: loop, active: { scheduler.jobs.active(visibleTo: $0) },
+            activeCount: { scheduler.jobs.activeCount },
             find: { scheduler.jobs.findActive($0) })
         let service = VarlinkService(
             loop: loop,
@@ -138,6 +139,16 @@ public actor IngestDaemon {
         let disposal = SocketDisposal(
             loop: loop, executable: configuration.laneExecutable,
             environment: configuration.laneEnvironment, descriptors: descriptors.limit, log: log)
+        service.admission = { peer, decide in
+            scheduler.users.whenKnown(peer.userID) {
+                let isAllowed = scheduler.users.share(for: peer.userID).isAllowed
+                decide(isAllowed ? nil : IngestError.notAllowed(peer.userID).reply)
+            }
+        }
+        // The settings, or the directory, may have come to say something else of a user.
+        scheduler.users.onUserKnown = { [weak service] user in
+            if let service { Self.expel(user, scheduler, service) }
+        }
         service.onUnreadSocket = { disposal.take($0) }
         service.mayAccept = { disposal.hasRoom }
         pool.onUnread = { disposal.take($0) }
@@ -145,13 +156,19 @@ public actor IngestDaemon {
         let api = IngestAPI(
             scheduler: scheduler, subscriptions: subscriptions, descriptors: descriptors, settings: settings,
             log: log)
-        try api.register(with: service, status: { self.statusReply() }, metrics: { self.metricsReply() })
+        try api.register(
+            with: service, status: { self.statusReply() }, metrics: { self.metricsReply(byName: $0) })
         let status = StatusReporter(
             loop: loop, notifier: notifier,
             line: { scheduler.statusLine },
             isBusy: { scheduler.counts.streaming > 0 })
         scheduler.onChange = { job in
             subscriptions.changed(job)
+            status.update()
+        }
+        loop.onTurn = { [weak scheduler] in scheduler?.metrics.loopTurn.record($0 / .seconds(1)) }
+        scheduler.onDrainChange = { [log] in
+            log.draining(scheduler.isDraining, active: scheduler.jobs.activeCount)
             status.update()
         }
         scheduler.onWarm = { [log, notifier, name = configuration.socketName] in
@@ -193,12 +210,30 @@ public actor IngestDaemon {
             settings = new
             parts.scheduler.apply(new)
             parts.api.settings = new
+            expelWhoMayNot()
             if !descriptors.covers(new) { log.descriptorsShort(descriptors.limit) }
             log.reloaded(needingRestart: unchangeable)
         } catch {
             parts.scheduler.metrics.areSettingsGood = false
             log.rejected(error.description)
         }
+    }
+
+    private func expelWhoMayNot() {
+        guard let parts else { return }
+        let (scheduler, service) = (parts.scheduler, parts.service)
+        for user in Set(service.users).union(scheduler.jobs.owners) {
+            scheduler.users.whenKnown(user) { [weak service] in
+                if let service { Self.expel(user, scheduler, service) }
+            }
+        }
+    }
+
+    /// Ends the jobs and connections of a user who may not use the service.
+    private static func expel(_ user: UInt32, _ scheduler: Scheduler, _ service: VarlinkService) {
+        guard !scheduler.users.share(for: user).isAllowed else { return }
+        scheduler.endJobs(ofUser: user)
+        service.expel(user, with: IngestError.notAllowed(user).reply)
     }
 
     /// Ends: accepts nothing more, brings the jobs to their end or leaves them to a successor, and lets the lanes go.
@@ -323,13 +358,14 @@ public actor IngestDaemon {
             connections: parts.service.connectionCount)
     }
 
-    private func metricsReply() -> Ingest.MetricsReply {
+    private func metricsReply(byName: Bool) -> Ingest.MetricsReply {
         guard let parts else {
             preconditionFailure("the service answers only while it has its parts")
         }
         let report = MetricsReport(
             statusReply(), scheduler: parts.scheduler, settings: settings,
-            connectionsLimit: parts.service.limits.maximumConnections, log: log)
+            connectionsLimit: parts.service.limits.maximumConnections, log: log,
+            byName: byName)
         return Ingest.MetricsReply(metrics: report.metrics)
     }
 }

@@ -1,103 +1,164 @@
 internal import SluiceCore
 internal import UnixSockets
 
-/// The jobs that wait for a lane: each user's in the order in which they came, and the users in turn, so that one with
-/// a thousand jobs does not stand in front of one with a single one. Ended jobs are passed over. Belongs to the loop's
-/// thread.
+/// The jobs that wait for a lane.
+///
+/// Whose host may be asked only so much at a time wait in a line for that host first, and do not stand in the way of their
+/// users' other jobs meanwhile. Who is let out of it has a place at the host, a slot, until the attempt is over.
+///
+/// Belongs to the loop's thread.
 struct JobQueue {
-    /// One user's jobs.
-    private struct Line {
-        var jobs = FIFO<JobRecord>()
-        /// Ended ones among them.
-        var ended = 0
+    /// Where a job waits.
+    enum Place: Equatable {
+        case none
+        /// For a lane.
+        case queue
+        /// For a slot of this host.
+        case host(String)
     }
 
-    /// As many ended jobs are borne in a line before they are looked for.
-    private static let endedToBear = 64
+    /// What the settings say.
+    struct Rules {
+        /// Of a user.
+        var weight: (UInt32) -> Int = { _ in 1 }
+        /// How many lanes a user may have.
+        var lanes: (UInt32) -> Int = { _ in .max }
+        /// How many slots a host has; nil for a host without limits.
+        var slots: (String) -> Int? = { _ in nil }
+        /// Whether a user's jobs may begin just now.
+        var mayBegin: (UInt32) -> Bool = { _ in true }
+        /// Whether jobs may begin at a host just now; where not, `hostIsOpen` is to follow.
+        var isOpen: (String) -> Bool = { _ in true }
+    }
 
-    private var lines: [UInt32: Line] = [:]
-    /// Users with a line, the one whose turn it is first.
-    private var turns = FIFO<UInt32>()
+    private struct Host {
+        var lines = FairLines()
+        var used = 0
+    }
 
-    /// How many jobs still wait.
-    private(set) var count = 0
+    var rules = Rules()
+    private var lines = FairLines()
+    private var hosts: [String: Host] = [:]
+
+    /// How many jobs could run if there were lanes enough.
+    var runnable: Int {
+        lines.waiting.reduce(0) { sum, line in
+            let room = max(0, rules.lanes(line.user) - lines.held(by: line.user))
+            return sum + min(line.count, room)
+        }
+    }
 
     /// The job whose turn it is.
     mutating func next() -> JobRecord? {
-        while let user = turns.first {
-            while let job = lines[user]?.jobs.first {
-                if job.machine.outcome == nil { return job }
-                lines[user]?.jobs.removeFirst()
-                lines[user]?.ended -= 1
-                job.isInQueue = false
-            }
-            lines[user] = nil
-            turns.removeFirst()
+        let rules = rules
+        while let job = lines.next(mayRun: { $1 < rules.lanes($0) && rules.mayBegin($0) }) {
+            guard let host = job.slot, !rules.isOpen(host) else { return job }
+            lines.removeFirst(of: job.owner.userID)
+            giveUpSlot(job)
+            wait(job, for: host, atHead: true)
         }
         return nil
     }
 
-    /// Has this user be the next, if it has a job that waits.
-    mutating func prefer(_ user: UInt32) -> Bool {
-        guard lines[user] != nil else { return false }
-        turns.removeAll { $0 == user }
-        turns.prepend(user)
-        return next()?.owner.userID == user
+    /// The first job of a user, whoever's turn it is.
+    mutating func first(of user: UInt32) -> JobRecord? {
+        lines.first(of: user)
     }
 
-    /// Takes out the job that `next` gave; it is the next user's turn.
-    mutating func removeNext() {
-        guard let user = turns.first, let job = lines[user]?.jobs.first else { return }
-        lines[user]?.jobs.removeFirst()
-        job.isInQueue = false
-        count -= 1
-        turns.removeFirst()
-        if lines[user]?.jobs.first == nil { lines[user] = nil } else { turns.append(user) }
+    /// Takes out the job that `next` or `first` gave: it has a lane now, until `isOver`.
+    mutating func begin(_ job: JobRecord) {
+        lines.removeFirst(of: job.owner.userID)
+        lines.begins(job.owner.userID)
     }
 
-    /// At the end of its user's line.
-    mutating func append(_ job: JobRecord) {
-        enter(job) { $0.append(job) }
+    /// The job has no lane any more.
+    mutating func isOver(_ job: JobRecord) {
+        lines.ends(job.owner.userID)
+        leaveHost(job)
     }
 
-    /// For one that comes back: at the head of its user's line.
-    mutating func prepend(_ job: JobRecord) {
-        enter(job) { $0.prepend(job) }
-    }
-
-    private mutating func enter(_ job: JobRecord, _ place: (inout FIFO<JobRecord>) -> Void) {
-        let user = job.owner.userID
-        if lines[user] == nil { turns.append(user) }
-        place(&lines[user, default: Line()].jobs)
-        job.isInQueue = true
-        count += 1
-    }
-
-    /// A job has ended: if it is in here it must not pile up with others behind one that waits.
-    mutating func hasEnded(_ job: JobRecord) {
-        let user = job.owner.userID
-        guard job.isInQueue, var line = lines[user] else { return }
-        count -= 1
-        line.ended += 1
-        if line.ended > Self.endedToBear, line.ended > line.jobs.count / 2 {
-            line.jobs.removeAll { job in
-                guard job.machine.outcome != nil else { return false }
-                job.isInQueue = false
-                return true
+    /// - Parameter isFirst: for one that comes back: at the head of its user's line.
+    mutating func enter(_ job: JobRecord, atHead isFirst: Bool = false) {
+        let host = job.origin.host
+        if job.slot == nil, let slots = rules.slots(host) {
+            guard hosts[host, default: Host()].used < slots else {
+                return wait(job, for: host, atHead: isFirst)
             }
-            line.ended = 0
+            takeSlot(job, at: host)
         }
-        lines[user] = line
+        job.place = .queue
+        lines.enter(job, atHead: isFirst, weight: rules.weight(job.owner.userID))
+    }
+
+    /// A job has ended, in here or not.
+    mutating func hasEnded(_ job: JobRecord) {
+        switch job.place {
+        case .none: break
+        case .queue:
+            lines.hasEnded(job)
+            leaveHost(job)
+        case .host(let host): hosts[host]?.lines.hasEnded(job)
+        }
+    }
+
+    /// Jobs may begin at this host again.
+    mutating func hostIsOpen(_ host: String) {
+        admitMore(to: host)
     }
 
     /// Takes out all jobs.
-    mutating func removeAll() -> [JobRecord] {
-        defer { self = JobQueue() }
-        return lines.values.flatMap { line in
-            line.jobs.filter { job in
-                job.isInQueue = false
-                return job.machine.outcome == nil
-            }
+    ///
+    /// - Parameter running: those that have lanes: they keep the slots that they are to have by the rules as they are now.
+    mutating func removeAll(running: some Sequence<JobRecord>) -> [JobRecord] {
+        var jobs = lines.removeAll()
+        for host in Array(hosts.keys) { jobs += hosts[host]?.lines.removeAll() ?? [] }
+        for job in jobs { job.slot = nil }
+        hosts = [:]
+        for job in running {
+            job.slot = nil
+            if rules.slots(job.origin.host) != nil { takeSlot(job, at: job.origin.host) }
         }
+        return jobs.sorted { $0.sequence < $1.sequence }
+    }
+
+    // MARK: Hosts
+
+    private mutating func wait(_ job: JobRecord, for host: String, atHead isFirst: Bool) {
+        job.place = .host(host)
+        hosts[host, default: Host()].lines.enter(
+            job, atHead: isFirst, weight: rules.weight(job.owner.userID))
+    }
+
+    private mutating func takeSlot(_ job: JobRecord, at host: String) {
+        job.slot = host
+        hosts[host, default: Host()].used += 1
+        hosts[host]?.lines.begins(job.owner.userID)
+    }
+
+    private mutating func giveUpSlot(_ job: JobRecord) {
+        guard let host = job.slot else { return }
+        job.slot = nil
+        hosts[host]?.used -= 1
+        hosts[host]?.lines.ends(job.owner.userID)
+    }
+
+    private mutating func leaveHost(_ job: JobRecord) {
+        guard let host = job.slot else { return }
+        giveUpSlot(job)
+        admitMore(to: host)
+    }
+
+    private mutating func admitMore(to host: String) {
+        let slots = rules.slots(host) ?? .max
+        while let used = hosts[host]?.used, used < slots, rules.isOpen(host),
+            let job = hosts[host]?.lines.next(mayRun: { _, _ in true })
+        {
+            hosts[host]?.lines.removeFirst(of: job.owner.userID)
+            takeSlot(job, at: host)
+            job.place = .queue
+            // It has waited, and a slot is not to wait for what its user has besides.
+            lines.enter(job, atHead: true, weight: rules.weight(job.owner.userID))
+        }
+        if let left = hosts[host], left.used == 0, left.lines.isUnused { hosts[host] = nil }
     }
 }

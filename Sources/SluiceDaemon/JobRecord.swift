@@ -38,8 +38,10 @@ final class JobRecord {
     var serial = 0
     var policy: RetryPolicy
 
-    /// The queue holds it, ended or not.
-    var isInQueue = false
+    /// Where it waits, ended or not.
+    var place = JobQueue.Place.none
+    /// The host at which it has a place, where only so many may be asked at a time.
+    var slot: String?
     /// How many bytes the consumer had when an attempt last failed.
     var deliveredAtFailure = 0
     /// What the last attempt had delivered when the job was parked, in bytes; nil where it was not.

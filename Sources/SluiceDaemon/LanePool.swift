@@ -123,6 +123,8 @@ final class LanePool {
 
     /// All that have not ended.
     var count: Int { lanes.count }
+    /// Their processes.
+    var processIDs: [Int32] { lanes.values.map(\.processID) }
 
     var counts: Ingest.LaneCounts {
         var counts = Ingest.LaneCounts()
@@ -177,6 +179,17 @@ final class LanePool {
         guard own.isEmpty, live.count == settings.maximum else { return nil }
         _ = startOne(for: LaneProcess.Affinity(userID: 0, origin: origin))
         return nil
+    }
+
+    /// Lets go of lanes that wait, and may have kept a connection to a host, where there are more than so many.
+    func closeIdle(to host: String, beyond most: Int) {
+        let those = live.filter { $0.affinity?.origin.host == host }
+        var excess = those.count - most
+        for lane in those where excess > 0 {
+            guard case .idle = lane.activity else { continue }
+            lane.retire()
+            excess -= 1
+        }
     }
 
     /// A lane that could not be given its order, or has ended it.

@@ -34,7 +34,11 @@ final class LaneProcess {
 
     let processID: Int32
     var activity = Activity.starting
-    var affinity: Affinity?
+    var affinity: Affinity? {
+        didSet { originBefore = oldValue?.origin }
+    }
+    /// Where the job before the latest one asked.
+    private(set) var originBefore: Origin?
     /// What the lane has kept of a job that is over, for the next one.
     var account: JobAccount?
     /// Set when the pool has asked it to go: its end is no death.

@@ -7,6 +7,10 @@ public enum MessageID: String, Sendable, CaseIterable {
     case serviceReady = "ff952162326e4560a63c5ff7db058f9f"
     /// The service is on its way out.
     case serviceStopping = "f563d0729634419f8d7fc1fb2933eea8"
+    /// An administrator has new jobs refused.
+    case serviceDraining = "94b492d7086a4240a3eda3bd81f0b405"
+    /// New jobs are accepted again.
+    case serviceUndrained = "ff226ed1b2b4406e8b633b9ae68d88c6"
     /// The settings were read again and are in force.
     case settingsReloaded = "77554694895844a18c779839483a1cf5"
     /// The settings were read again and cannot be used; the old ones stay.
@@ -75,8 +79,8 @@ public enum MessageID: String, Sendable, CaseIterable {
     case descriptorsShort = "cf89d597bba94cf08ce01f458a71ac00"
     /// A job asked for what the egress rules deny.
     case addressDenied = "39c516581a6f42e98bf69da78ce8bc1e"
-    /// Who a user is, or who is meant in the egress rules, cannot be told.
-    case egressUnknown = "df5ef76271f9445aae72d22abd42c2c8"
+    /// Who a user is, or who is meant in the settings, cannot be told.
+    case userUnknown = "df5ef76271f9445aae72d22abd42c2c8"
     /// The service cannot listen on its socket.
     case listenFailed = "999f0a33f3bd4db980e5f5b57ba88e44"
     /// The service cannot start, or cannot go on.

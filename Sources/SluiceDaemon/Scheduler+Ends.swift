@@ -142,7 +142,10 @@ extension Scheduler {
         parking.forget(job)
         holding.removeAll { $0 === job }
         pipes.release(job)
-        metrics.ended(settled, job.settlement ?? JobAccount.Numbers())
+        let numbers = job.settlement ?? JobAccount.Numbers()
+        metrics.ended(settled, numbers)
+        metrics.ended(
+            settled, numbers, user: job.owner.userID, host: job.request.url.origin.host)
         switch settled.code.state {
         case .complete: totals.complete += 1
         case .cancelled: totals.cancelled += 1

@@ -5,7 +5,7 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
-/// Brings jobs and lanes together: first in, first out, and sees every job to its end.
+/// Brings jobs and lanes together, and sees every job to its end.
 ///
 /// The rules of a job's life are `JobStateMachine`'s and `AttemptRules`'; this carries out what they say. Belongs to the
 /// loop's thread.
@@ -16,6 +16,8 @@ final class Scheduler {
     var onWarm: () -> Void = {}
     /// No lane can be started, and none ever was.
     var onNeverWarm: (String) -> Void = { _ in }
+    /// `isDraining` has changed.
+    var onDrainChange: () -> Void = {}
     /// Gets a client's connection that was a job's sink: to be closed as the others are.
     var onForeignSocket: ((consuming OwnedDescriptor) -> Void)?
 
@@ -30,6 +32,10 @@ final class Scheduler {
     let log: ServiceLog
     var settings: Settings
     var queue = JobQueue()
+    /// No new jobs are accepted, those that there are go on.
+    var isDraining = false {
+        didSet { if isDraining != oldValue { onDrainChange() } }
+    }
     private var hasStarted = false
     private var isDispatching = false
     private var nextSerial = 1
@@ -38,7 +44,8 @@ final class Scheduler {
         didSet { laneWatch.workChanged(isBusy: !running.isEmpty) }
     }
     private let laneWatch: LaneWatch
-    let egress: EgressPolicy
+    let users: UserPolicy
+    let rates: Rates
     let parking: ParkingLot
     /// Jobs that hold on to their lanes although their consumers do not read, the oldest first.
     var holding = FIFO<JobRecord>()
@@ -56,9 +63,11 @@ final class Scheduler {
         self.store = store
         self.settings = settings
         self.log = log
-        egress = EgressPolicy(loop: loop, settings: settings.egress, log: log)
+        users = UserPolicy(loop: loop, settings: settings, log: log)
+        rates = Rates(loop: loop, users: users, settings: settings)
         parking = ParkingLot(loop: loop)
         laneWatch = LaneWatch(loop: loop, log: log, seconds: settings.lanes.hangSeconds ?? 0)
+        setRules()
     }
 
     func start() {
@@ -80,10 +89,11 @@ final class Scheduler {
         self.settings = settings
         pipes.apply(settings)
         store.apply(settings)
-        if egress.apply(settings.egress) {
-            // For users that were not looked up, because nothing depended on it.
-            for job in queue.removeAll() { admit(job) }
-        }
+        users.apply(settings)
+        rates.apply(settings, running: running.values)
+        setRules()
+        // Users may have to be looked up now, and hosts may have other limits.
+        for job in queue.removeAll(running: running.values) { admit(job) }
         pool.settings = settings.lanes
         laneWatch.seconds = settings.lanes.hangSeconds ?? 0
     }
@@ -155,7 +165,10 @@ final class Scheduler {
         job.deadline = loop.after(.seconds(seconds)) { [weak self, weak job] in
             guard let self, let job else { return }
             let limit = job.request.timeouts.deadline ?? seconds
-            end(job, Outcome(.deadlineExceeded, "it was not done after \(limit) s"))
+            // What it was that took so long is more than that it took long.
+            let failure = job.attemptLog.last { $0.code != nil }?.message
+            let reason = failure.map { "; the last attempt that failed: \($0)" } ?? ""
+            end(job, Outcome(.deadlineExceeded, "it was not done after \(limit) s\(reason)"))
         }
     }
 
@@ -219,7 +232,7 @@ final class Scheduler {
 
     func putIntoQueue(_ job: JobRecord) {
         job.queuedAt = Monotonic.nanoseconds()
-        queue.append(job)
+        queue.enter(job)
     }
 
     func dispatch() {
@@ -229,28 +242,28 @@ final class Scheduler {
         defer { isDispatching = false }
         while let job = queue.next() {
             guard
-                let lane = pool.take(userID: job.owner.userID, origin: job.origin, waiting: queue.count)
+                let lane = pool.take(
+                    userID: job.owner.userID, origin: job.origin, waiting: queue.runnable)
             else { break }
-            queue.removeNext()
             run(job, in: lane)
         }
         // What is kept for root.
-        guard pool.keepsReserve, queue.prefer(0), let job = queue.next(),
+        guard pool.keepsReserve, let job = queue.first(of: 0),
             let lane = pool.takeReserved(origin: job.origin)
         else { return }
-        queue.removeNext()
         run(job, in: lane)
         // If the job could not be run its lane is free again, and `available` is not heard inside of this function.
         loop.after(.zero) { [weak self] in self?.dispatch() }
     }
 
     private func run(_ job: JobRecord, in lane: LaneProcess) {
+        queue.begin(job)
         job.sinkWatch?.cancel()
         job.sinkWatch = nil
         do {
             let account = try account(of: job, in: lane)
             let staging = try lane.open(account)
-            guard let sink = job.sink.take() else { return }
+            guard let sink = job.sink.take() else { throw Errno.badFileDescriptor }
             job.serial = nextSerial
             nextSerial += 1
             job.lane = lane
@@ -260,8 +273,10 @@ final class Scheduler {
             store.changed(job)
             var order = LaneOrder(
                 serial: job.serial, request: job.request, gate: settings.gate, parking: settings.parking,
-                redirects: settings.redirects, egress: egress.rules(for: job.owner.userID),
+                redirects: settings.redirects, egress: users.egress(for: job.owner.userID),
                 position: job.position, known: job.known)
+            order.rate = rates.begins(job)
+            order.dropsConnections = closeConnections(of: lane, for: job)
             if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
             lane.give(order, sink: sink, account: account, staging: staging)
             job.sink = consume sink
@@ -271,6 +286,7 @@ final class Scheduler {
             perform(job.machine.dispatched(), job)
             log.dispatched(job)
         } catch {
+            queue.isOver(job)
             pool.giveBack(lane)
             end(
                 job,
@@ -346,6 +362,7 @@ final class Scheduler {
             return lane.kill()
         }
         running[ObjectIdentifier(lane)] = nil
+        hasLeftLane(job)
         if !isOver { release(job) }
         job.endDeadline?.cancel()
         pool.giveBack(lane)
@@ -372,6 +389,7 @@ final class Scheduler {
         let job = running.removeValue(forKey: ObjectIdentifier(lane))
         log.laneDied(lane.processID, exit.description, job)
         guard let job else { return }
+        hasLeftLane(job)
         job.endDeadline?.cancel()
         if let account = job.account, !account.isTaken, job.lostOrders < Self.ordersToLose {
             return giveAgain(job)
@@ -398,7 +416,7 @@ final class Scheduler {
         if action == .report {
             watchSink(of: job)
             job.queuedAt = Monotonic.nanoseconds()
-            queue.prepend(job)
+            queue.enter(job, atHead: true)
         }
         perform(action, job)
         if job.machine.publicState == .parked { release(job) }
@@ -415,9 +433,9 @@ final class Scheduler {
     }
 
     private func failQueued(_ reason: String, but served: Set<UInt32>) {
-        for job in queue.removeAll() {
+        for job in queue.removeAll(running: running.values) {
             if served.contains(job.owner.userID) {
-                queue.append(job)
+                queue.enter(job)
             } else {
                 end(job, Outcome(.laneUnavailable, reason))
             }

@@ -38,6 +38,13 @@ struct ServiceLog {
         write(.notice, .serviceStopping, "stopping", ["SLUICE_ACTIVE_JOBS": "\(active)"])
     }
 
+    func draining(_ isDraining: Bool, active: Int) {
+        write(
+            .notice, isDraining ? .serviceDraining : .serviceUndrained,
+            isDraining ? "draining: no new jobs are accepted" : "new jobs are accepted again",
+            ["SLUICE_ACTIVE_JOBS": "\(active)"])
+    }
+
     func reloaded(needingRestart: [String]) {
         write(.notice, .settingsReloaded, "settings read again", [:])
         guard !needingRestart.isEmpty else { return }
@@ -234,16 +241,16 @@ struct ServiceLog {
         write(.warning, .addressDenied, "connection denied by the egress rules", of: job, fields)
     }
 
-    func egressNamesUnknown(_ names: [String]) {
+    func namesUnknown(_ names: [String]) {
         let shown = names.prefix(10).joined(separator: ", ") + (names.count > 10 ? ", …" : "")
         write(
-            .warning, .egressUnknown, "the egress rules name users or groups that do not exist",
+            .warning, .userUnknown, "the settings name users or groups that do not exist",
             ["SLUICE_REASON": "\(shown)"])
     }
 
     func directorySilent(userID: UInt32) {
         write(
-            .error, .egressUnknown, "the strictest egress rules hold: the directory of users does not answer",
+            .error, .userUnknown, "the strictest rules hold: the directory of users does not answer",
             ["SLUICE_USER": "\(userID)", "SLUICE_REASON": "nothing is known of user \(userID)"],
             about: .service)
     }

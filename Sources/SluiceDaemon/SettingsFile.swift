@@ -169,7 +169,7 @@ public enum SettingsFile {
 
     /// Never waits: a service that reads its settings again has something else to do than to wait at a FIFO, or to read
     /// from a device without end.
-    private static func contents(of path: String) throws(ReadFailure) -> [UInt8] {
+    static func contents(of path: String) throws(ReadFailure) -> [UInt8] {
         let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard number >= 0 else { throw .system(Errno(rawValue: errno)) }
         let file = OwnedDescriptor(adopting: number)

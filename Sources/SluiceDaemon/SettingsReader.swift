@@ -12,15 +12,15 @@ struct SettingsTable {
 /// Takes the values out of the tables, and sees what is left over.
 struct SettingsReader {
     /// The last one that has a value counts.
-    private let tables: [SettingsTable]
-    private let path: String
-    private var known: [String: Set<String>] = [:]
+    let tables: [SettingsTable]
+    let path: String
+    var known: [String: Set<String>] = [:]
     /// Of the file.
     private(set) var problems: [String] = []
     /// Of drop-ins.
     private(set) var dropInProblems: [String] = []
     /// All settings, in the order of the file that is shipped.
-    private(set) var entries: [SettingsEntry] = []
+    var entries: [SettingsEntry] = []
 
     init(_ tables: [SettingsTable], path: String) {
         self.tables = tables
@@ -30,7 +30,10 @@ struct SettingsReader {
     /// A value is out of range.
     mutating func note(_ problem: RequestError) {
         // A key that nothing sets is wrong because of another one: that is said of the file.
-        let entry = entries.first { "\($0.section).\($0.key)" == problem.parameter }
+        let entry = entries.first { entry in
+            // Names with dots have quotes around them there.
+            "\(entry.section).\(entry.key)".filter { $0 != "\"" } == problem.parameter
+        }
         if case .file(let place)? = entry?.source, place != path {
             dropInProblems.append("\(place): \(problem)")
         } else {
@@ -41,6 +44,7 @@ struct SettingsReader {
     mutating func settings() -> Settings {
         var settings = Settings()
         optionalText("service", "socket", &settings.socket)
+        access("service", "access", &settings.users.everyoneIsAllowed)
         integer("lanes", "minimum", &settings.lanes.minimum)
         integer("lanes", "maximum", &settings.lanes.maximum)
         seconds("lanes", "idle_seconds", &settings.lanes.idleSeconds)
@@ -77,6 +81,12 @@ struct SettingsReader {
         integer("limits", "connections", &settings.limits.connections)
         integer("limits", "connections_per_user", &settings.limits.connectionsPerUser)
         optionalSize("limits", "maximum_size", &settings.limits.maximumSize)
+        optionalInteger("limits", "lanes_per_user", &settings.limits.lanesPerUser)
+        optionalSize("limits", "rate_per_user", &settings.limits.ratePerUser)
+        optionalSize("limits", "rate", &settings.limits.rate)
+        users("users", &settings.users.users)
+        users("groups", &settings.users.groups)
+        origins(&settings.origins)
         size("pipes", "grown_capacity", &settings.pipes.grownCapacity)
         optionalSize("pipes", "budget", &settings.pipes.budget)
         text("log", "level", &settings.logLevel)
@@ -97,12 +107,12 @@ struct SettingsReader {
         return nil
     }
 
-    private mutating func tell(_ problem: String, _ place: String?) {
+    mutating func tell(_ problem: String, _ place: String?) {
         if let place { dropInProblems.append("\(place): \(problem)") } else { problems.append(problem) }
     }
 
     /// Takes a value over, if there is one and `read` can read it.
-    private mutating func take<Value>(
+    mutating func take<Value>(
         _ section: String, _ key: String, _ target: inout Value, _ expected: String,
         _ show: (Value) -> String, _ read: (any TOMLValueConvertible) -> Value?
     ) {
@@ -139,15 +149,20 @@ struct SettingsReader {
     }
 
     private mutating func size(_ section: String, _ key: String, _ target: inout Int) {
-        take(section, key, &target, "a size, such as 65536 or \"64K\"", SettingsEntry.showSize) { value in
-            value.int ?? value.string.flatMap { ByteSize.parse($0) }
-        }
+        take(section, key, &target, Self.sizeText, SettingsEntry.showSize, Self.size)
     }
 
     /// 0 stands for none.
     private mutating func optionalSeconds(_ section: String, _ key: String, _ target: inout Double?) {
         var value = target ?? 0
         seconds(section, key, &value)
+        target = value == 0 ? nil : value
+    }
+
+    /// 0 stands for none.
+    private mutating func optionalInteger(_ section: String, _ key: String, _ target: inout Int?) {
+        var value = target ?? 0
+        integer(section, key, &value)
         target = value == 0 ? nil : value
     }
 
@@ -177,79 +192,8 @@ struct SettingsReader {
             { value in Self.list(value) { $0.string?.lowercased() } })
     }
 
-    private mutating func egress(_ egress: inout Settings.Egress) {
-        for (key, path) in Self.egressLists {
-            take(
-                "egress", key, &egress.everyone[keyPath: path], Self.listOfTexts, Self.show,
-                { value in Self.list(value) { $0.string } })
-        }
-        namedLists("users", &egress.users)
-        namedLists("groups", &egress.groups)
-    }
-
-    private static let listOfTexts = "a list of texts, such as [\"192.0.2.0/24\"]"
-
-    private static func show(_ texts: [String]) -> String {
-        "[\(texts.map(SettingsEntry.show).joined(separator: ", "))]"
-    }
-
-    private static var egressLists: [(String, WritableKeyPath<Settings.Egress.Lists, [String]>)] {
-        [
-            ("allow_networks", \.allowNetworks), ("deny_networks", \.denyNetworks),
-            ("allow_hosts", \.allowHosts), ("deny_hosts", \.denyHosts),
-        ]
-    }
-
-    /// Lists of entries, by the name of a user or a group. A later file's list of a name replaces an earlier one's.
-    private mutating func namedLists(_ key: String, _ target: inout [String: Settings.Egress.Lists]) {
-        known["egress", default: []].insert(key)
-        for one in tables {
-            guard let value = one.table["egress"]?.table?[key] else { continue }
-            guard let names = value.table else {
-                tell("egress.\(key): it is not a table for each name", one.path)
-                continue
-            }
-            for (name, value) in names {
-                let section = "egress.\(key).\(name)"
-                guard let part = value.table else {
-                    tell("\(section): it is not a section: write [\(section)]", one.path)
-                    continue
-                }
-                let isBare = name.utf8.allSatisfy { byte in
-                    byte < 0x80 && (Character(Unicode.Scalar(byte)).isLetter || byte.isBareDigit)
-                }
-                let heading = isBare ? section : "egress.\(key).\(SettingsEntry.show(name))"
-                readLists(part, section, heading, one.path, &target[name, default: Settings.Egress.Lists()])
-            }
-        }
-    }
-
-    private mutating func readLists(
-        _ part: TOMLTable, _ section: String, _ heading: String, _ place: String?,
-        _ target: inout Settings.Egress.Lists
-    ) {
-        for (key, value) in part {
-            guard let list = Self.egressLists.first(where: { $0.0 == key })?.1 else {
-                let known = self.list(Self.egressLists.map(\.0))
-                tell("\(section).\(key): there is no such setting; there are \(known)", place)
-                continue
-            }
-            guard let texts = Self.list(value, { $0.string }) else {
-                tell("\(section).\(key): it is not \(Self.listOfTexts)", place)
-                continue
-            }
-            target[keyPath: list] = texts
-            let entry = SettingsEntry(
-                section: heading, key: key, value: Self.show(texts), source: .file(place ?? path))
-            entries.removeAll { $0.section == heading && $0.key == key }
-            // Beside its like: a section has one heading.
-            let index = entries.lastIndex { $0.section == heading }.map { $0 + 1 } ?? entries.count
-            entries.insert(entry, at: index)
-        }
-    }
-
     /// Nil for what is no list, or has an element that is not of the right type.
-    private static func list<Element>(
+    static func list<Element>(
         _ value: any TOMLValueConvertible, _ read: (any TOMLValueConvertible) -> Element?
     ) -> [Element]? {
         guard let array = value.array else { return nil }
@@ -289,15 +233,7 @@ struct SettingsReader {
         }
     }
 
-    private func list(_ names: some Sequence<String>) -> String {
+    func list(_ names: some Sequence<String>) -> String {
         names.sorted().joined(separator: ", ")
-    }
-}
-
-extension UInt8 {
-    /// What a bare key may have besides letters (toml.io, "Keys").
-    fileprivate var isBareDigit: Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) || self == UInt8(ascii: "-")
-            || self == UInt8(ascii: "_")
     }
 }

@@ -70,7 +70,8 @@ extension Scheduler {
     /// The line as it is now.
     var statusLine: String {
         StatusLine.describe(
-            counts, lanes: pool.counts, delivered: numbers.delivered, trouble: pool.trouble)
+            counts, lanes: pool.counts, delivered: numbers.delivered, trouble: pool.trouble,
+            isDraining: isDraining)
     }
 }
 
@@ -80,15 +81,20 @@ enum StatusLine {
     ///
     /// `3 streaming, 1 stalled, 12 queued; 16 of 96 lanes busy; 99 complete, 2 failed; 1.4 GB delivered`
     ///
-    /// - Parameter trouble: why no lane starts; nil where they do.
+    /// - Parameters:
+    ///   - trouble: why no lane starts; nil where they do.
+    ///   - isDraining: no new jobs are accepted.
     static func describe(
-        _ counts: Ingest.JobCounts, lanes: Ingest.LaneCounts, delivered: Int, trouble: String?
+        _ counts: Ingest.JobCounts, lanes: Ingest.LaneCounts, delivered: Int, trouble: String?,
+        isDraining: Bool = false
     ) -> String {
         let parts = [
             (counts.connecting, "connecting"), (counts.streaming, "streaming"), (counts.stalled, "stalled"),
             (counts.parked, "parked"), (counts.waiting, "waiting to try again"), (counts.queued, "queued"),
         ].filter { $0.0 > 0 }.map { "\($0.0) \($0.1)" }
-        let activity = parts.isEmpty ? "idle" : parts.joined(separator: ", ")
+        let idle = isDraining ? "drained" : "idle"
+        let jobs = parts.isEmpty ? idle : parts.joined(separator: ", ")
+        let activity = isDraining && !parts.isEmpty ? "draining: \(jobs)" : jobs
         var line = trouble.map { "lanes cannot be started (\($0)); \(activity)" } ?? activity
         if lanes.busy > 0 { line += "; \(lanes.busy) of \(lanes.limit) lanes busy" }
         let ended = [(counts.complete, "complete"), (counts.failed, "failed")]

@@ -4,7 +4,7 @@ internal import SluiceInterface
 internal import UnixSockets
 internal import Varlink
 
-/// Who waits for what: the calls of `Wait`, `Watch` and `Cancel` that are not answered yet. Belongs to the loop's
+/// Who waits for what: the calls of `Wait`, `Watch`, `Cancel` and `Drain` that are not answered yet. Belongs to the loop's
 /// thread.
 final class Subscriptions {
     /// A call of `Watch`.
@@ -44,15 +44,21 @@ final class Subscriptions {
     private let find: (String) -> JobRecord?
     private var waiting: [String: [Waiter]] = [:]
     private var watchers: [ObjectIdentifier: Watcher] = [:]
+    /// Calls of `Drain` that are told how many jobs are left, and how many they were told.
+    private var drains: [ObjectIdentifier: (call: VarlinkCall, told: Int)] = [:]
+    private let activeCount: () -> Int
 
     /// - Parameters:
     ///   - active: the jobs that a user may see and that have not ended.
+    ///   - activeCount: how many have not ended, of all users.
     ///   - find: one that has not ended.
     init(
-        loop: EventLoop, active: @escaping (UInt32) -> [JobRecord], find: @escaping (String) -> JobRecord?
+        loop: EventLoop, active: @escaping (UInt32) -> [JobRecord], activeCount: @escaping () -> Int,
+        find: @escaping (String) -> JobRecord?
     ) {
         self.loop = loop
         self.active = active
+        self.activeCount = activeCount
         self.find = find
     }
 
@@ -87,9 +93,31 @@ final class Subscriptions {
         schedule(watcher)
     }
 
+    /// Answers with how many jobs have not ended; a call that may have more replies is told again until none is left.
+    func drain(_ call: VarlinkCall) {
+        let left = activeCount()
+        guard call.wantsMore, left > 0 else { return call.reply(Ingest.DrainReply(jobs: left)) }
+        drains[ObjectIdentifier(call)] = (call, left)
+        call.onDisconnect = { [weak self, weak call] in
+            if let call { self?.drains[ObjectIdentifier(call)] = nil }
+        }
+        call.reply(Ingest.DrainReply(jobs: left), continues: true)
+    }
+
+    private func tellDrains() {
+        let left = activeCount()
+        for (id, drain) in drains where drain.told != left {
+            drains[id] = left == 0 ? nil : (drain.call, left)
+            // A client that is behind gets the next one instead.
+            guard left == 0 || drain.call.unreadReplyBytes == 0 else { continue }
+            drain.call.reply(Ingest.DrainReply(jobs: left), continues: left > 0)
+        }
+    }
+
     /// A job is in another state.
     func changed(_ job: JobRecord) {
         let isOver = job.ended != nil
+        if isOver, !drains.isEmpty { tellDrains() }
         if let ended = job.ended {
             for waiter in waiting.removeValue(forKey: job.id) ?? [] { waiter.answer(ended) }
         }
@@ -115,6 +143,8 @@ final class Subscriptions {
             watcher.call.fail(error)
         }
         watchers = [:]
+        for drain in drains.values { drain.call.fail(error) }
+        drains = [:]
     }
 
     private func concerns(_ watcher: Watcher, _ job: JobRecord) -> Bool {

@@ -168,6 +168,14 @@ extension Ingest {
         # Ends a job, in whatever state it is. Replies when it has ended; a job that has ended before stays as it is.
         method Cancel(id: string) -> (job: Job)
 
+        # Has the service refuse new jobs until it is told Undrain or is restarted; those that there are go on. Replies with
+        # how many have not ended; with `more` again whenever that changes, until it is 0. For root, and for the user that
+        # the service runs as.
+        method Drain() -> (jobs: int)
+
+        # Has the service accept new jobs again. For those who may Drain.
+        method Undrain() -> ()
+
         # The service itself.
         method Status() -> (
           version: string,
@@ -182,8 +190,9 @@ extension Ingest {
           connections: int
         )
 
-        # The service in numbers, everybody's jobs together: who is who is not told, so everybody may ask.
-        method Metrics() -> (metrics: []Metric)
+        # The service in numbers, everybody's jobs together: who is who is not told, so everybody may ask. With byName there
+        # are numbers for users and hosts as well; for root, and for the user that the service runs as.
+        method Metrics(byName: ?bool) -> (metrics: []Metric)
 
         # No job of yours has this id: it never was, it has been forgotten, or it is another user's.
         error NoSuchJob (id: string)
@@ -202,6 +211,12 @@ extension Ingest {
 
         # The service is short of what a job needs (descriptors, memory): try again later.
         error ResourcesExhausted (reason: string)
+
+        # The settings do not allow you to use the service. Also the answer to a connection, before anything was asked.
+        error NotAllowed (userID: int)
+
+        # The service accepts no new jobs for now; it finishes those that there are.
+        error Draining ()
 
         # The service is stopping.
         error Stopping ()

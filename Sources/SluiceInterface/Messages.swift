@@ -314,6 +314,28 @@ public enum Ingest {
         public init() {}
     }
 
+    /// The reply to `Drain`.
+    public struct DrainReply: Codable, Sendable, Equatable {
+        /// Everybody's jobs that have not ended.
+        public var jobs: Int
+
+        /// A reply.
+        public init(jobs: Int) {
+            self.jobs = jobs
+        }
+    }
+
+    /// The parameters of `Metrics`.
+    public struct MetricsParameters: Codable, Sendable, Equatable {
+        /// Numbers of users and hosts as well.
+        public var byName: Bool?
+
+        /// A request.
+        public init(byName: Bool? = nil) {
+            self.byName = byName
+        }
+    }
+
     /// The reply to `Status`.
     public struct StatusReply: Codable, Sendable, Equatable {
         /// The service's version.

@@ -58,6 +58,8 @@ final class LaneController {
                 if let job, job.order.serial == serial { end(job, Outcome(.cancelled, "it was ended")) }
             case .command(.pipesGrown(let serial), _):
                 if let job, job.order.serial == serial { job.pump.pipesGrown() }
+            case .command(.rate(let serial, let bytesPerSecond), _):
+                if let job, job.order.serial == serial { job.pump.setRate(bytesPerSecond) }
             case .command(.probe(let serial, let number), _):
                 if let job, job.order.serial == serial { probe(job, number) }
             }
@@ -96,9 +98,10 @@ final class LaneController {
             self.job = job
             awaitHead(job, after: .seconds(min(order.timeouts.connect, order.timeouts.head)))
             RequestProgress.prepare(
-                connectSeconds: order.timeouts.connect, http1Only: order.http1Only, egress: requests.egress)
-            // What is kept was made when other rules held.
-            if order.egress != egress { InetSockets.shutDownAll() }
+                connectSeconds: order.timeouts.connect, http1Only: order.http1Only, rate: order.rate,
+                egress: requests.egress)
+            // What is kept was made when other rules held, or is not to be kept.
+            if order.egress != egress || order.dropsConnections { InetSockets.shutDownAll() }
             egress = order.egress
             session.begin(transfer, request)
         } catch let refusal as LedgerLock.Refusal {

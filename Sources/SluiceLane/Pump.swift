@@ -67,7 +67,7 @@ final class Pump: Sendable {
         state = Mutex(
             PumpState(
                 position: order.position, marks: marks, stagingCapacity: capacity,
-                before: account.ledger.read(), parkAfter: order.parkAfterSeconds))
+                before: account.ledger.read(), parkAfter: order.parkAfterSeconds, rate: order.rate))
     }
 
     // MARK: The session's thread
@@ -94,6 +94,21 @@ final class Pump: Sendable {
         case .refuse:
             if end() { notify(.tooLarge) }
         }
+        keepToRate()
+    }
+
+    /// Waits until what has come is paid for. The consumer gets what is there first: it may be a while.
+    private func keepToRate() {
+        guard state.withLock({ $0.pauses(at: Monotonic.nanoseconds()) }) > 0 else { return }
+        write { events in
+            push(everything: true, &events)
+            state.withLock { startTickingIfNeeded(&$0, &events) }
+        }
+        while true {
+            let nanoseconds = state.withLock { $0.pauses(at: Monotonic.nanoseconds()) }
+            guard nanoseconds > 0 else { return }
+            room.pause(nanoseconds: nanoseconds)
+        }
     }
 
     /// What is to be done about a chunk that has come.
@@ -117,6 +132,7 @@ final class Pump: Sendable {
         if state.gate.buffered == 0 { state.offers(at: now) }
         state.originActive = now
         state.received += chunk.count
+        state.pay(for: chunk.count, at: now)
         account.ledger.setReceived(state.received)
         if state.chunks.isEmpty { state.gatheredSince = now }
         state.chunks.append(chunk)
@@ -163,7 +179,9 @@ final class Pump: Sendable {
         state.withLock { state in
             state.originActive = Monotonic.nanoseconds()
             state.skipped += bytes
+            state.pay(for: bytes, at: state.originActive)
         }
+        keepToRate()
     }
 
     /// How long the origin had to wait before the gate last opened after a long time, if that was just now.
@@ -290,6 +308,15 @@ final class Pump: Sendable {
         }
     }
 
+    /// The job may receive so many bytes a second from now on; nil for any.
+    func setRate(_ bytesPerSecond: Int?) {
+        let isPaused = state.withLock { state in
+            state.setRate(bytesPerSecond, at: Monotonic.nanoseconds())
+            return state.isPaused
+        }
+        if isPaused { room.end() }
+    }
+
     /// The daemon has grown the staging pipe: larger fills are possible.
     func pipesGrown() {
         guard let capacity = try? account.staging.pipeCapacity() else { return }
@@ -304,7 +331,9 @@ final class Pump: Sendable {
     /// How long the origin has been silent behind an open gate; nil while it is not its turn.
     func originSilence() -> Duration? {
         state.withLock { state in
-            guard !state.gate.isClosed, !state.originHasEnded, !state.isEnded else { return nil }
+            guard !state.gate.isClosed, !state.isPaused, !state.originHasEnded, !state.isEnded else {
+                return nil
+            }
             return .nanoseconds(Int64(clamping: Monotonic.nanoseconds() - state.originActive))
         }
     }
@@ -441,7 +470,7 @@ final class Pump: Sendable {
         if state.gateHasOpened(at: Monotonic.nanoseconds()) {
             account.ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
         }
-        if state.isAwaited { room.end() }
+        if state.isAwaited || (state.isEnded && state.isPaused) { room.end() }
     }
 
     private func end(_ state: inout PumpState) {

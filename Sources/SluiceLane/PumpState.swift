@@ -26,6 +26,8 @@ struct PumpState {
 
     var chunks = ChunkQueue()
     var gate: WatermarkGate
+    /// What may come in how much time.
+    private var bucket: TokenBucket
     /// Closures of the gate in the job's earlier attempts.
     let closuresBefore: Int
     /// Bytes in the staging pipe.
@@ -39,6 +41,10 @@ struct PumpState {
     var isEnded = false
     /// The session's thread waits for room, or is about to.
     private(set) var isAwaited = false
+    /// Since when the session's thread waits until what has come is paid for; 0 while it does not.
+    private var pausedSince: UInt64 = 0
+    /// How long it has, in this attempt.
+    private var pausedNanoseconds: UInt64 = 0
     /// The loop's thread has been told to write what is gathered, and has not begun.
     var isHandedOver = false
     var originHasEnded = false
@@ -80,8 +86,13 @@ struct PumpState {
     /// - Parameters:
     ///   - before: the ledger as the job's earlier attempts left it.
     ///   - parkAfter: in seconds.
-    init(position: Int, marks: Watermarks, stagingCapacity: Int, before: LedgerEntry, parkAfter: Double) {
+    ///   - rate: in bytes a second; nil for any.
+    init(
+        position: Int, marks: Watermarks, stagingCapacity: Int, before: LedgerEntry, parkAfter: Double,
+        rate: Int?
+    ) {
         gate = WatermarkGate(marks: marks)
+        bucket = TokenBucket(rate: rate, at: Monotonic.nanoseconds())
         self.stagingCapacity = stagingCapacity
         filled = position
         received = position
@@ -179,10 +190,39 @@ struct PumpState {
         return due > now ? Int((due - now) / 1_000_000) + 1 : 0
     }
 
-    /// How long the gate has been open in this attempt, in ns.
+    /// How long the origin could have sent something in this attempt, in ns: the gate was open, and what had come was paid
+    /// for.
     func openTime(at now: UInt64) -> UInt64 {
         let closed = stalledNanoseconds - stalledBefore + (closedSince > 0 ? now - closedSince : 0)
-        return now - beganAt - closed
+        let paused = pausedNanoseconds + (pausedSince > 0 ? now - pausedSince : 0)
+        return now - beganAt - closed - paused
+    }
+
+    // MARK: The rate
+
+    /// Whether the session's thread waits because of the rate.
+    var isPaused: Bool { pausedSince > 0 }
+
+    /// So many bytes have come from the origin.
+    mutating func pay(for bytes: Int, at now: UInt64) {
+        bucket.take(bytes, at: now)
+    }
+
+    mutating func setRate(_ rate: Int?, at now: UInt64) {
+        bucket.setRate(rate, at: now)
+    }
+
+    /// How long the session's thread has to wait from now on, in ns, which it does then; 0 for not at all.
+    mutating func pauses(at now: UInt64) -> UInt64 {
+        let wait = isEnded ? 0 : bucket.wait(at: now)
+        if wait > 0 {
+            if pausedSince == 0 { pausedSince = now }
+        } else if pausedSince > 0 {
+            pausedNanoseconds += now - pausedSince
+            pausedSince = 0
+            originActive = now
+        }
+        return wait
     }
 
     /// The gate has opened; false where it was open.

@@ -28,9 +28,12 @@ enum RequestProgress {
     ///
     /// - Parameters:
     ///   - connectSeconds: for the name, the connection and the TLS handshake of each request.
+    ///   - rate: what the job may receive, in bytes a second; nil for any.
     ///   - egress: where they may go.
-    static func prepare(connectSeconds: Double, http1Only: Bool, egress: EgressRules) {
+    static func prepare(connectSeconds: Double, http1Only: Bool, rate: Int?, egress: EgressRules) {
         var options = ccurlshim_options()
+        // What comes at a time is paid for at a time: the next pause should not be long.
+        options.buffer_size = rate.map { max(1024, min($0 / 8, Int(CCURLSHIM_BUFFER_SIZE))) } ?? 0
         options.connect_milliseconds = max(1, Int(connectSeconds * 1000))
         options.http1_only = http1Only
         options.on_connected = { RequestProgress.connected() }

@@ -13,6 +13,7 @@ struct Sluicectl: ParsableCommand {
             sluicectl fetch <url> [> FILE | -o FILE | -- COMMAND ARG…]
             sluicectl list | show ID | watch [ID] | wait ID | cancel ID… | logs ID
             sluicectl top | status | metrics
+            sluicectl drain | undrain
             """,
         discussion: """
             Start with:
@@ -29,6 +30,7 @@ struct Sluicectl: ParsableCommand {
         subcommands: [
             FetchCommand.self, ListCommand.self, ShowCommand.self, WatchCommand.self, WaitCommand.self,
             CancelCommand.self, LogsCommand.self, TopCommand.self, StatusCommand.self, MetricsCommand.self,
+            DrainCommand.self, UndrainCommand.self,
         ])
 
     /// A line for each exit status.

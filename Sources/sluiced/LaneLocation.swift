@@ -1,4 +1,5 @@
 import Glibc
+import SluiceDaemon
 
 /// Where the lane's executable is.
 enum LaneLocation {
@@ -26,12 +27,19 @@ enum LaneEnvironment {
     ]
 
     /// `NAME=value` each.
-    static func make() -> [String] {
-        var variables: [String] = []
+    ///
+    /// - Throws: `SettingsFileError` about the credential with the proxies.
+    static func make() throws(SettingsFileError) -> [String] {
+        let proxies =
+            try getenv("CREDENTIALS_DIRECTORY").map { directory throws(SettingsFileError) in
+                try ProxyCredential.read(in: String(cString: directory))
+            } ?? [:]
+        var variables = proxies.map { "\($0.key)=\($0.value)" }
         var next = environ
         while let entry = next.pointee {
             let variable = String(cString: entry)
-            if !withheld.contains(String(variable.prefix { $0 != "=" })) { variables.append(variable) }
+            let name = String(variable.prefix { $0 != "=" })
+            if !withheld.contains(name), proxies[name] == nil { variables.append(variable) }
             next += 1
         }
         // A lane that a server has crashed has nothing to tell that is worth seconds of symbol look-up.

@@ -112,7 +112,7 @@ struct SluicedCommand: ParsableCommand {
         let daemon = IngestDaemon(
             loop: loop,
             configuration: DaemonConfiguration(
-                laneExecutable: try laneExecutable(), laneEnvironment: LaneEnvironment.make(),
+                laneExecutable: try laneExecutable(), laneEnvironment: try laneEnvironment(),
                 socketName: socketPath, notifies: !self.private,
                 stateDirectory: self.private ? nil : stateDirectory()), settings: settings, logger: logger)
         // Everything is on this thread, also what is written with async: Swift's own pool is never begun (EventLoop).
@@ -261,6 +261,14 @@ struct SluicedCommand: ParsableCommand {
                 "there is no sluice-lane at \(candidates.joined(separator: " or ")): name it with --lane")
         }
         return found
+    }
+
+    private func laneEnvironment() throws -> [String] {
+        do {
+            return try LaneEnvironment.make()
+        } catch {
+            throw failure(error.description)
+        }
     }
 
     /// A job takes a handful of descriptors: the soft limit of 1,024 is for programs that use select(2).

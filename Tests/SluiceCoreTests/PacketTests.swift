@@ -63,6 +63,7 @@ struct PacketTests {
                     serial: 2, request: full, redirects: redirects, egress: "-n egress any",
                     position: 7, known: representation())),
             .end(serial: 3), .pipesGrown(serial: 4), .probe(serial: 5, number: 6),
+            .rate(serial: 7, bytesPerSecond: 8), .rate(serial: 9, bytesPerSecond: nil),
         ]
     }
 
@@ -71,13 +72,13 @@ struct PacketTests {
     func version() {
         let ended = LaneReport.ended(
             serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
-        #expect(LaneReport.wire == 4)
+        #expect(LaneReport.wire == 5)
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
         // Kind, serial; the code and the sentence, each behind its length; five fields that are absent; two that are true.
         let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
         #expect(ended.packet == head + [0, 0, 0, 0, 0, 1, 1])
         #expect(LaneCommand.probe(serial: 1, number: 2).packet == word(4) + word(1) + word(2))
-        #expect(LaneReport.ready(wire: 4, confinement: .full).packet == word(11) + word(4) + word(3))
+        #expect(LaneReport.ready(wire: 5, confinement: .full).packet == word(11) + word(5) + word(3))
         // An older lane says less, and has to be recognised all the same.
         #expect(LaneReport(packet: word(11) + word(3)) == .ready(wire: 3, confinement: []))
     }
@@ -91,13 +92,15 @@ struct PacketTests {
         var redirects = Settings.Redirects()
         redirects.credentialFields = ["x"]
         let request = try JobRequest(parameters, settings: Settings())
-        let order = LaneOrder(serial: 1, request: request, redirects: redirects, egress: "e")
+        var order = LaneOrder(serial: 1, request: request, redirects: redirects, egress: "e")
+        order.rate = 9
+        order.dropsConnections = true
         let packet = LaneCommand.order(order).packet
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
-        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is taken; HTTP/1.1 only; rules.
+        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is taken; HTTP/1.1 only; rules; a rate; no connections of before.
         let end =
             [0, 0, 0] + word(20) + word(1) + word(1) + Array("x".utf8) + [1] + [0] + [1] + word(1)
-            + Array("e".utf8)
+            + Array("e".utf8) + [1] + word(9) + [1]
         #expect(Array(packet.suffix(end.count)) == end)
         // No deadline, the least speed; no largest body.
         let limits = [0] + [1] + word(7) + [0]

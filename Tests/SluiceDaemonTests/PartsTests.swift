@@ -144,42 +144,6 @@ struct PartsTests {
         #expect(expected == next && queue.first == nil)
     }
 
-    @Test("users take turns in the queue, and each one's jobs keep their order")
-    func turns() throws {
-        let table = JobTable()
-        var queue = JobQueue()
-        var all: [UInt32: [JobRecord]] = [:]
-        for (user, count): (UInt32, Int) in [(7, 300), (8, 2), (9, 3)] {
-            for _ in 0..<count {
-                let job = try job(table, of: user)
-                all[user, default: []].append(job)
-                queue.append(job)
-            }
-        }
-        #expect(queue.count == 305)
-        // Most of those of the first user end while they wait.
-        for job in all[7]?.dropFirst(3) ?? [] {
-            _ = job.machine.endRequested(Outcome(.cancelled, "test"))
-            queue.hasEnded(job)
-        }
-        #expect(queue.count == 8)
-        var order: [UInt32] = []
-        var taken: [UInt32: [String]] = [:]
-        while let job = queue.next() {
-            queue.removeNext()
-            order.append(job.owner.userID)
-            taken[job.owner.userID, default: []].append(job.id)
-            #expect(!job.isInQueue)
-        }
-        #expect(order == [7, 8, 9, 7, 8, 9, 7, 9])
-        #expect(queue.count == 0)
-        #expect(taken[7] == all[7]?.prefix(3).map(\.id) && taken[9] == all[9]?.map(\.id))
-        let late = try job(table, of: 7)
-        queue.append(late)
-        queue.prepend(try job(table, of: 7))
-        #expect(queue.next() !== late && queue.removeAll().count == 2 && queue.count == 0)
-    }
-
     @Test("a job that was cancelled as the service ended is not taken up again")
     func endingIsStored() throws {
         let job = try job(JobTable(), of: 7)

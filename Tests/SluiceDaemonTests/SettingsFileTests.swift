@@ -46,7 +46,7 @@ struct SettingsFileTests {
     func all() throws {
         let settings = try SettingsFile.parse(
             """
-            service.socket = "/s"
+            service = { socket = "/s", access = "deny" }
             lanes = { minimum = 1, maximum = 9, idle_seconds = 5, end_seconds = 1.5, hang_seconds = 5 }
             [gate]
             high_watermark = "2M"
@@ -97,6 +97,26 @@ struct SettingsFileTests {
             connections = 6
             connections_per_user = 5
             maximum_size = "1T"
+            lanes_per_user = 7
+            rate_per_user = "2M"
+            rate = "10M"
+            [users.alice]
+            access = "allow"
+            lanes = 2
+            jobs = 3
+            weight = 4
+            rate = "5K"
+            maximum_size = 6
+            [users."j.doe"]
+            rate = 0
+            [groups.batch]
+            access = "deny"
+            [origins]
+            connections = 8
+            rate = "9K"
+            [origins."mirror.test"]
+            connections = 10
+            rate = 0
             [pipes]
             grown_capacity = "128K"
             budget = "32M"
@@ -105,6 +125,29 @@ struct SettingsFileTests {
             """, path: "f")
         var expected = Settings()
         expected.socket = "/s"
+        expected.users.everyoneIsAllowed = false
+        expected.limits.lanesPerUser = 7
+        expected.limits.ratePerUser = 2 << 20
+        expected.limits.rate = 10 << 20
+        var part = Settings.Users.Part()
+        part.isAllowed = true
+        part.lanes = 2
+        part.jobs = 3
+        part.weight = 4
+        part.rate = 5 << 10
+        part.maximumSize = 6
+        expected.users.users["alice"] = part
+        part = Settings.Users.Part()
+        part.rate = 0
+        expected.users.users["j.doe"] = part
+        part = Settings.Users.Part()
+        part.isAllowed = false
+        expected.users.groups["batch"] = part
+        expected.origins.everyone.connections = 8
+        expected.origins.everyone.rate = 9 << 10
+        expected.origins.hosts["mirror.test"] = Settings.Origins.Limits()
+        expected.origins.hosts["mirror.test"]?.connections = 10
+        expected.origins.hosts["mirror.test"]?.rate = 0
         expected.lanes.minimum = 1
         expected.lanes.maximum = 9
         expected.lanes.idleSeconds = 5
@@ -176,8 +219,8 @@ struct SettingsFileTests {
         }
         #expect(
             try problems("nonsense = 1") == [
-                "nonsense: there is no such section; there are egress, gate, lanes, limits, log, parking, pipes, redirects, "
-                    + "restart, retries, service, timeouts"
+                "nonsense: there is no such section; there are egress, gate, groups, lanes, limits, log, origins, parking, "
+                    + "pipes, redirects, restart, retries, service, timeouts, users"
             ])
     }
 
@@ -276,6 +319,31 @@ struct SettingsFileTests {
         }
         #expect(
             SettingsFileError(path: "f", problems: problems).description.split(separator: "\n").count == 5)
+    }
+
+    @Test("sections of users, groups and hosts: what is wrong is told with the name")
+    func namedSections() throws {
+        func first(_ text: String) throws -> String? { try problems(text).first }
+        #expect(try first("users = 1")?.contains("it is not a table for each name") == true)
+        #expect(try first("users.a = 1") == "users.a: it is not a section: write [users.a]")
+        #expect(
+            try first("[users.a]\nlane = 1")
+                == "users.a.lane: there is no such setting; there are access, jobs, lanes, maximum_size, rate, weight"
+        )
+        #expect(try first("[groups.a]\naccess = true") == "groups.a.access: it is not \"allow\" or \"deny\"")
+        #expect(try first("[users.a]\nrate = 1.5")?.hasPrefix("users.a.rate: it is not a size") == true)
+        #expect(try first("[users.a]\nrate = 5")?.hasPrefix("users.a.rate: 5 is out of range") == true)
+        #expect(try first("[users.\"a b\"]")?.contains("“a b” is not the name of one") == true)
+        #expect(
+            try first("[origins.example.org]\nrate = \"1M\"")
+                == "origins.example.org: there is no such setting; names with dots need quotes")
+        #expect(
+            try first("origins.x = 1")
+                == "origins.x: it is not a section: write [origins.x]; there are connections, rate")
+        #expect(try first("[origins.\"a/b\"]")?.contains("“a/b” is not a host") == true)
+        let directory = try TemporaryDirectory()
+        let path = try directory.write("[users.\"j.doe\"]\nrate = \"1M\"\n", to: "f")
+        #expect(try SettingsFile.load(path: path).text.contains("[users.\"j.doe\"]\nrate = \"1M\""))
     }
 
     @Test(

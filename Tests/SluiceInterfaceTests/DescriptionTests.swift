@@ -93,13 +93,12 @@ struct DescriptionTests {
         #expect(interface.name == Ingest.interfaceName)
         #expect(
             Set(interface.methods.keys) == [
-                "Fetch", "Wait", "Watch", "List", "Show", "Cancel", "Status", "Metrics",
+                "Fetch", "Wait", "Watch", "List", "Show", "Cancel", "Drain", "Undrain", "Status", "Metrics",
             ])
         #expect(
             Set(interface.errors.keys) == [
                 "NoSuchJob", "InvalidRequest", "TooManyJobs", "TooManyConnections", "TooManyWatchers",
-                "ResourcesExhausted",
-                "Stopping",
+                "ResourcesExhausted", "NotAllowed", "Draining", "Stopping",
             ])
     }
 
@@ -133,11 +132,17 @@ struct DescriptionTests {
             Ingest.ListParameters(active: true, userID: 7, states: [.failed], limit: 1, after: 2),
             interface.methods["List"]?.parameters)
         try agrees(Ingest.ListParameters(), interface.methods["List"]?.parameters, isFull: false)
-        for name in ["Status", "Metrics"] { #expect(interface.methods[name]?.parameters.isEmpty == true) }
+        try agrees(Ingest.MetricsParameters(byName: true), interface.methods["Metrics"]?.parameters)
+        try agrees(Ingest.MetricsParameters(), interface.methods["Metrics"]?.parameters, isFull: false)
+        for name in ["Status", "Drain", "Undrain"] {
+            #expect(interface.methods[name]?.parameters.isEmpty == true)
+        }
     }
 
     @Test("replies are as declared")
     func replies() throws {
+        try agrees(Ingest.DrainReply(jobs: 1), interface.methods["Drain"]?.replies)
+        #expect(interface.methods["Undrain"]?.replies.isEmpty == true)
         try agrees(
             Ingest.FetchReply(id: "a", bodyFileDescriptor: 0, job: Self.job()),
             interface.methods["Fetch"]?.replies)

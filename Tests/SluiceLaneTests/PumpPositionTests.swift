@@ -57,7 +57,7 @@ struct PumpPositionTests {
         let before = bench.ledger.read()
         let marks = try Watermarks(high: 1000, low: 0)
         var state = PumpState(
-            position: 0, marks: marks, stagingCapacity: 65_536, before: before, parkAfter: 20)
+            position: 0, marks: marks, stagingCapacity: 65_536, before: before, parkAfter: 20, rate: nil)
         #expect(state.closuresBefore == 5)
         state.closedSince = 1_000_000
         var hasOpened = state.gateHasOpened(at: 3_000_000)
@@ -154,7 +154,7 @@ struct PumpPositionTests {
         let second: UInt64 = 1_000_000_000
         var state = PumpState(
             position: 0, marks: try Watermarks(high: 10, low: 0), stagingCapacity: 65_536,
-            before: try PumpTests.Bench(high: 10, low: 0).ledger.read(), parkAfter: 20)
+            before: try PumpTests.Bench(high: 10, low: 0).ledger.read(), parkAfter: 20, rate: nil)
         #expect(state.recentHold(at: 100 * second) == nil)
         state.closedSince = 100 * second
         _ = state.gateHasOpened(at: 104 * second)

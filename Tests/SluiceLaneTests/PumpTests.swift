@@ -26,7 +26,7 @@ struct PumpTests {
 
         init(
             high: Int, low: Int, maximumSize: Int? = nil, position: Int = 0, parkAfter: Double = 20,
-            isGrown: Bool = false
+            isGrown: Bool = false, rate: Int? = nil
         ) throws {
             // As a lane does.
             signal(SIGPIPE, SIG_IGN)
@@ -47,12 +47,14 @@ struct PumpTests {
             var parking = Settings.Parking()
             parking.afterSeconds = parkAfter
             if position > 0 { ledger.restart(at: position, now: Monotonic.nanoseconds()) }
+            var order = LaneOrder(
+                serial: 1, request: request, gate: gate, parking: parking, position: position)
+            order.rate = rate
             start = position
             pump = try Pump(
                 sink: consumer.writeEnd.duplicate(),
                 account: LaneAccount(ledger: ledger, staging: staging.duplicate()), room: RoomWait(),
-                order: LaneOrder(
-                    serial: 1, request: request, gate: gate, parking: parking, position: position),
+                order: order,
                 marks: request.marks,
                 notify: { [events] event in events.update { $0.append(event) } })
         }
@@ -252,7 +254,7 @@ struct PumpTests {
         let ledger = Ledger(new: try SharedCounters(mapping: SharedCounters.makeFile(name: "test")))
         var state = PumpState(
             position: 1000, marks: try Watermarks(high: 1, low: 0), stagingCapacity: 65_536,
-            before: ledger.read(), parkAfter: 20)
+            before: ledger.read(), parkAfter: 20, rate: nil)
         let start = state.originActive
         var told: [Bool] = []
         for (bytes, time) in [(512 << 10, 101), ((512 << 10) - 1, 102), (1, 103), (512 << 10, 104)] {
@@ -272,5 +274,45 @@ struct PumpTests {
         _ = bench.pump.end()
         session.join()
         #expect(bench.pump.originSilence() == nil)
+    }
+
+    // MARK: The rate
+
+    @Test("at a rate nothing is lost, and the time that it takes is neither the origin's nor the consumer's")
+    func rate() throws {
+        let bench = try Bench(high: 1 << 20, low: 0, rate: 1 << 20)
+        let reader = try bench.reader()
+        let start = ContinuousClock.now
+        let session = bench.deliver(0..<(1 << 19), chunk: 1 << 16)
+        try eventually("it waits") { bench.pump.originSilence() == nil }
+        session.join()
+        let time = start.duration(to: .now)
+        #expect(time >= .milliseconds(400), "\(time)")
+        let pace = try #require(bench.pump.originPace())
+        #expect(pace.openTime < 200_000_000, "\(pace.openTime) ns of \(time) count as the origin's")
+        #expect(bench.ledger.read().gateClosures == 0)
+        bench.pump.originEnded()
+        try reader.waitForCount(1 << 19)
+        #expect(reader.report.firstMismatch == nil)
+    }
+
+    @Test(
+        "what has come is delivered before it is waited for, and the wait ends with the job, or another rate")
+    func rateAndEnd() throws {
+        let bench = try Bench(high: 1 << 20, low: 0, rate: TokenBucket.leastRate)
+        let reader = try bench.reader()
+        // An hour's worth.
+        let session = bench.deliver(0..<(64 << 10), chunk: 32 << 10)
+        try reader.waitForCount(32 << 10)
+        bench.pump.setRate(nil)
+        session.join()
+        _ = bench.pump.pushAll()
+        try reader.waitForCount(64 << 10)
+        bench.pump.setRate(TokenBucket.leastRate)
+        let rest = bench.deliver((64 << 10)..<(256 << 10), chunk: 64 << 10)
+        try eventually("it waits") { bench.pump.originSilence() == nil }
+        #expect(bench.pump.end())
+        rest.join()
+        #expect(reader.report.firstMismatch == nil)
     }
 }

@@ -83,10 +83,10 @@ is_property() { [ "$(property "$1" "$2")" = "$3" ]; }
 
 # ---- for the tests of the service ------------------------------------------
 
-# install_sluice: puts the debug build and its units where a package would.
+# install_sluice: puts the debug build, or the programs that SLUICE_TEST_BUILT names, and the units where a package would.
 install_sluice() {
     make -C "$repository" --no-print-directory install CONFIGURATION=debug SWIFT_RUNTIME=system \
-        DESTDIR= PREFIX=/usr > "$scratch/install.log" 2>&1 || fail "$(cat "$scratch/install.log")"
+        BUILT="${SLUICE_TEST_BUILT:-.build/debug}" DESTDIR= PREFIX=/usr > "$scratch/install.log" 2>&1 || fail "$(cat "$scratch/install.log")"
     [ -e /etc/sluice/sluiced.toml ] || : > /etc/sluice/sluiced.toml
     systemd-sysusers 2> /dev/null
     journalctl --update-catalog

@@ -262,6 +262,38 @@ import Varlink
         try expectService(server)
     }
 
+    @Test("on who may come in: nothing is read before that is known, and who may not is told so")
+    func admission() throws {
+        let asked = Mailbox<Void>()
+        let answers = Answers()
+        let server = try TestServer { service in
+            try Echo.configure(service)
+            service.admission = { _, answer in
+                answers.append(answer)
+                asked.put(())
+            }
+        }
+        defer { server.stop() }
+        let (first, second, third) = try (
+            RawClient(server.path), RawClient(server.path), RawClient(server.path)
+        )
+        for _ in 0..<3 { try asked.take() }
+        for client in [first, second, third] { try client.send(ping) }
+        // One goes before it is known.
+        shutdown(third.socket.rawValue, CInt(SHUT_RDWR))
+        try server.waitForConnections(2)
+        try server.onLoop { _ in
+            answers.take(0)?(nil)
+            answers.take(1)?(VarlinkErrorReply(Echo.method("NotYou")))
+            answers.take(2)?(nil)
+        }
+        #expect(try first.receive() == pong)
+        #expect(try second.receive() == #"{"error":"org.example.echo.NotYou","parameters":{}}"#)
+        #expect(try second.receive() == nil)
+        #expect(try server.dropped.take() == .notAdmitted)
+        try server.waitForConnections(1)
+    }
+
     @Test("on descriptors with a call")
     func descriptors() throws {
         var limits = VarlinkLimits()
@@ -299,6 +331,18 @@ import Varlink
         }
         try server.waitForConnections(0)
     }
+}
+
+/// What a service's owner is to answer, on the loop's thread.
+private final class Answers: @unchecked Sendable {
+    // @unchecked: touched on the loop's thread only.
+    typealias Answer = (VarlinkErrorReply?) -> Void
+
+    private var all: [Answer] = []
+
+    func append(_ answer: @escaping Answer) { all.append(answer) }
+
+    func take(_ index: Int) -> Answer? { all.indices.contains(index) ? all[index] : nil }
 }
 
 /// How often a handler was called.

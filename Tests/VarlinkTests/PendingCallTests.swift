@@ -49,6 +49,34 @@ import Varlink
         #expect(try client.nextText() == "fourth")
     }
 
+    @Test(
+        "of a user who may not stay is answered first, while connections without one end at once, with the reason"
+    )
+    func expulsion() throws {
+        let held = Held()
+        let server = try TestServer(limits: .patient) { try held.configure($0) }
+        defer { server.stop() }
+        var idle: RawClient? = try RawClient(server.path)
+        let busy = try server.connect()
+        try busy.send(Echo.method("Hold"), mode: .single)
+        try held.arrived.take()
+        try server.onLoop { service in
+            for user in service.users {
+                service.expel(
+                    user, with: VarlinkErrorReply(Echo.method("Refused"), parameters: ["why": "gone"]))
+            }
+        }
+        #expect(
+            try idle?.receive() == #"{"error":"org.example.echo.Refused","parameters":{"why":"gone"}}"#)
+        #expect(try idle?.receive() == nil)
+        // The service lets it see the reason for as long as it likes.
+        idle = nil
+        try server.onLoop { _ in held.calls.removeFirst().reply(Echo.Text(text: "last")) }
+        #expect(try busy.nextText() == "last")
+        #expect(throws: VarlinkClientError.disconnected) { _ = try busy.nextText() }
+        try server.waitForConnections(0)
+    }
+
     @Test("hears that its client has gone, once, and its reply is dropped")
     func disconnect() throws {
         let held = Held()

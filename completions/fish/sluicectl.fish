@@ -41,7 +41,11 @@ function __sluicectl_parse_tokens -S
         case 'status'
             __sluicectl_parse_subcommand 0 'socket=' 'json' 'version' 'h/help'
         case 'metrics'
-            __sluicectl_parse_subcommand 0 'socket=' 'json' 'format=' 'o/output=' 'version' 'h/help'
+            __sluicectl_parse_subcommand 0 'socket=' 'json' 'by-name' 'format=' 'o/output=' 'version' 'h/help'
+        case 'drain'
+            __sluicectl_parse_subcommand 0 'socket=' 'no-wait' 'version' 'h/help'
+        case 'undrain'
+            __sluicectl_parse_subcommand 0 'socket=' 'version' 'h/help'
         case 'help'
             __sluicectl_parse_subcommand -r 1 'version'
         end
@@ -109,6 +113,8 @@ complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional 
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'top' -d 'Watch all of your jobs, live.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'status' -d 'Show what the service says about itself.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'metrics' -d 'Print the service\'s numbers for Prometheus.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'drain' -d 'Have the service finish its jobs and accept no new ones.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'undrain' -d 'Have the service accept new jobs again, after drain.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_positional "sluicectl" -eq 1' -fa 'help' -d 'Show subcommand help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" o output' -s 'o' -l 'output' -d 'Write to FILE: under another name beside it, until the body is complete. - is standard output.' -rF
@@ -190,8 +196,16 @@ complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_op
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl status" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" json' -l 'json' -d 'Print JSON, with the fields of io.sluice.Ingest.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" by-name' -l 'by-name' -d 'Numbers for each user and host, too; for root, and the user that the service runs as.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" format' -l 'format' -d 'One of openmetrics and prometheus.' -rfka 'openmetrics prometheus'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" o output' -s 'o' -l 'output' -d 'Write to FILE instead of standard output.' -rF
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" version' -l 'version' -d 'Show the version.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl metrics" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl drain" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl drain" no-wait' -l 'no-wait' -d 'Return at once, and leave the service to it.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl drain" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl drain" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl undrain" socket' -l 'socket' -d 'The service\'s socket; else $SLUICE_SOCKET, else the system\'s, else the user\'s own.' -rF
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl undrain" version' -l 'version' -d 'Show the version.'
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl undrain" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl help" version' -l 'version' -d 'Show the version.'

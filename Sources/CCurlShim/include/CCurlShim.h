@@ -47,6 +47,9 @@ struct ccurlshim_options {
     // limit.
     long connect_milliseconds;
     bool http1_only;
+    // How much of a body comes at a time, in bytes: 1024 to
+    // CCURLSHIM_BUFFER_SIZE; 0 for that.
+    long buffer_size;
     // Called each time that a connection is there, before a request is sent on
     // it; on the session's thread.  May be NULL.
     void (*on_connected)(void);

@@ -24,8 +24,6 @@ extension Settings {
 
         /// The most entries of one list.
         public static let maximumEntries = 256
-        /// The longest name of a user or a group, in bytes.
-        public static let maximumNameLength = 64
         /// The most bytes that the rules of one user may have (`EgressRules.compact`): they go along with each order.
         public static let maximumBytes = 32 << 10
 
@@ -110,14 +108,8 @@ extension Settings.Egress {
         var problems = everyone.problems("egress")
         for (kind, section) in [("users", users), ("groups", groups)] {
             for (name, lists) in section.sorted(by: { $0.key < $1.key }) {
-                guard Self.isName(name) else {
-                    problems.append(
-                        RequestError(
-                            parameter: "egress.\(kind)",
-                            reason: "\(RequestURL.quote(name)) is not the name of one",
-                            remedy:
-                                "use a name, or a number without zeros in front, of at most \(Self.maximumNameLength) bytes"
-                        ))
+                guard AccountName.isOne(name) else {
+                    problems.append(AccountName.problem(name, in: "egress.\(kind)"))
                     continue
                 }
                 problems += lists.problems("egress.\(kind).\(name)")
@@ -141,14 +133,6 @@ extension Settings.Egress {
             rules(names: [name], memberships: []).compact.utf8.count
         }
         return shared + (own.max() ?? 0)
-    }
-
-    /// Visible ASCII, and a number as it is written without zeros in front: it is compared as text. The name goes into
-    /// messages, and into the text of the rules.
-    private static func isName(_ name: String) -> Bool {
-        if let number = UInt32(name), String(number) != name { return false }
-        return (1...maximumNameLength).contains(name.utf8.count)
-            && name.utf8.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "\"") }
     }
 }
 

@@ -1,6 +1,7 @@
 internal import SluiceCore
 internal import SluiceInterface
 internal import Systemd
+internal import UnixSockets
 
 /// The service's numbers as `Metrics` tells them: each with its name, kind and sentence, in one place.
 struct MetricsReport {
@@ -11,9 +12,10 @@ struct MetricsReport {
     /// - Parameters:
     ///   - status: the reply to `Status`, of the same moment.
     ///   - connectionsLimit: the one in force, which may be lower than the settings' where descriptors are few.
+    ///   - byName: with numbers of users and hosts.
     init(
         _ status: Ingest.StatusReply, scheduler: Scheduler, settings: Settings, connectionsLimit: Int,
-        log: ServiceLog
+        log: ServiceLog, byName: Bool
     ) {
         let metrics = scheduler.metrics
         addService(status, metrics, log)
@@ -28,6 +30,42 @@ struct MetricsReport {
         histogram(
             "sluice_time_to_first_byte_seconds", metrics.firstByte,
             "From an order in a lane's hands to the head of a response that was taken, for each attempt.")
+        histogram(
+            "sluice_loop_turn_seconds", metrics.loopTurn,
+            "How long the service took for what it had at hand at one time: so long others waited for it.")
+        if byName {
+            let jobs = scheduler.jobs.allActive
+            addTally("user", metrics.users, jobs.map { "\($0.owner.userID)" })
+            addTally("host", metrics.hosts, jobs.map(\.request.url.origin.host))
+        }
+    }
+
+    /// - Parameter active: the name of each job that has not ended.
+    private mutating func addTally(_ label: String, _ tally: NameTally, _ active: [String]) {
+        // Names of which nothing has ended yet come one by one up to as many as are told apart.
+        var counts: [String: Int] = [:]
+        for name in active {
+            let isNamed = tally.knows(name) || counts[name] != nil || counts.count < NameTally.maximumNames
+            counts[isNamed ? name : NameTally.other, default: 0] += 1
+        }
+        add(
+            "sluice_\(label)_jobs", .gauge, "Jobs that have not ended, by \(label).",
+            counts.sorted { $0.key < $1.key }.map {
+                Ingest.MetricSample(Double($0.value), labels: [label: $0.key])
+            })
+        add(
+            "sluice_\(label)_jobs_ended", .counter,
+            "Jobs that have ended, by \(label) and state.",
+            tally.rows.flatMap { name, numbers in
+                [
+                    (JobState.complete, numbers.complete), (.failed, numbers.failed),
+                    (.cancelled, numbers.cancelled),
+                ].map { Ingest.MetricSample(Double($1), labels: [label: name, "state": $0.rawValue]) }
+            })
+        add(
+            "sluice_\(label)_delivered_bytes", .counter, unit: "bytes",
+            "Bytes of bodies that reached consumers' pipes, of jobs that have ended, by \(label).",
+            tally.rows.map { Ingest.MetricSample(Double($0.numbers.delivered), labels: [label: $0.name]) })
     }
 
     private mutating func addService(
@@ -103,6 +141,10 @@ struct MetricsReport {
             "sluice_lanes", .gauge, "Lanes, the processes that fetch.",
             states.map { Ingest.MetricSample(Double($1), labels: ["state": $0]) })
         gauge("sluice_lanes_limit", Double(counts.limit), "As many lanes may there be (lanes.maximum).")
+        gauge(
+            "sluice_lane_memory_bytes", unit: "bytes",
+            Double(pool.processIDs.compactMap(ProcessMemory.anonymous).reduce(0, +)),
+            "Memory of all lanes, without what they share with files.")
         counter("sluice_lanes_started", pool.starts, "Lanes that were started.")
         counter("sluice_lanes_died", counts.died, "Lanes that ended without being asked to.")
         counter(

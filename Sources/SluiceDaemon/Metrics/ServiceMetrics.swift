@@ -4,7 +4,7 @@ internal import Varlink
 
 /// Why a client was turned away, or cut off: for counting. Each word is a label of `sluice_clients_refused`.
 enum Refusal: String, CaseIterable {
-    case invalidRequest, tooManyJobs, tooManyWatchers, resourcesExhausted, stopping
+    case invalidRequest, tooManyJobs, tooManyWatchers, resourcesExhausted, stopping, draining, notAllowed
     case tooManyConnections, tooManyConnectionsOfUser, messageTooLarge, tooManyDescriptors, malformedMessage
     case unfinishedMessage, unreadReplies
 
@@ -15,6 +15,8 @@ enum Refusal: String, CaseIterable {
         case .tooManyWatchers: self = .tooManyWatchers
         case .resourcesExhausted: self = .resourcesExhausted
         case .stopping: self = .stopping
+        case .draining: self = .draining
+        case .notAllowed: self = .notAllowed
         case .noSuchJob: return nil
         }
     }
@@ -23,6 +25,7 @@ enum Refusal: String, CaseIterable {
         switch reason {
         case .tooManyConnections: self = .tooManyConnections
         case .tooManyConnectionsOfUser: self = .tooManyConnectionsOfUser
+        case .notAdmitted: self = .notAllowed
         case .messageTooLarge: self = .messageTooLarge
         case .tooManyDescriptors: self = .tooManyDescriptors
         case .malformedMessage, .tooManyValues, .unsafeText: self = .malformedMessage
@@ -45,6 +48,10 @@ final class ServiceMetrics {
     var areSettingsGood = true
     var queueWait = Histogram.queueWait
     var firstByte = Histogram.firstByte
+    /// How long turns of the loop took.
+    var loopTurn = Histogram.loopTurn
+    private(set) var users = NameTally()
+    private(set) var hosts = NameTally()
     private var outcomes: [OutcomeCode: Int] = [:]
     private var refusals: [Refusal: Int] = [:]
 
@@ -69,6 +76,20 @@ final class ServiceMetrics {
     func ended(_ outcome: Outcome, _ numbers: JobAccount.Numbers) {
         outcomes[outcome.code, default: 0] += 1
         past.add(numbers)
+    }
+
+    /// The same once more, by user and host.
+    func ended(_ outcome: Outcome, _ numbers: JobAccount.Numbers, user: UInt32, host: String) {
+        var tally = NameTally.Numbers()
+        tally.delivered = numbers.delivered
+        switch outcome.code.state {
+        case .complete: tally.complete = 1
+        case .cancelled: tally.cancelled = 1
+        default: tally.failed = 1
+        }
+        let now = ContinuousClock.now
+        users.add(tally, to: "\(user)", at: now)
+        hosts.add(tally, to: host, at: now)
     }
 
     func restored(with numbers: JobAccount.Numbers) {

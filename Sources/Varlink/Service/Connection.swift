@@ -30,6 +30,8 @@ final class Connection {
     /// What a client's next call, or the rest of it, waits for.
     private enum Wait {
         case nothing
+        /// That the service's owner says whether the client is admitted.
+        case admission
         /// That this client, or another one of the same user, reads replies.
         case replies
         /// That other calls of the same user are whole.
@@ -81,8 +83,13 @@ final class Connection {
     private static let firstReceptionDelay = Duration.milliseconds(1)
     private static let lastReceptionDelay = Duration.milliseconds(64)
 
-    init(_ socket: consuming OwnedDescriptor, peer: PeerCredentials, service: VarlinkService) {
+    /// - Parameter awaitsAdmission: nothing is read before `isAdmitted`.
+    init(
+        _ socket: consuming OwnedDescriptor, peer: PeerCredentials, service: VarlinkService,
+        awaitsAdmission: Bool = false
+    ) {
         self.socket = socket
+        if awaitsAdmission { wait = .admission }
         self.peer = peer
         self.service = service
         number = service.nextNumber()
@@ -91,7 +98,16 @@ final class Connection {
 
     /// - Throws: what `epoll_ctl(2)` says when the user has too many watches.
     func start() throws(Errno) {
-        watch = try service.loop.watch(socket, for: [.readable, .peerFinished]) { self.handle($0) }
+        watch = try service.loop.watch(socket, for: wait == .nothing ? [.readable, .peerFinished] : []) {
+            self.handle($0)
+        }
+    }
+
+    /// The client may say what it wants.
+    func isAdmitted() {
+        guard wait == .admission else { return }
+        wait = .nothing
+        updateWatch()
     }
 
     var unsentBytes: Int { queue.unsentBytes }
@@ -149,8 +165,19 @@ final class Connection {
         scheduleAdvance()
     }
 
+    /// Ends the conversation: tells a client that has no call why, and lets a call that is pending be answered, for as long
+    /// as replies may wait.
+    func expel(with error: some VarlinkErrorProtocol) {
+        switch phase {
+        case .reading: refuse(with: error)
+        case .calling: close(within: service.limits.flushTimeout)
+        case .upgrading, .closing, .failed, .ended: break
+        }
+    }
+
     /// Tells the client why there will be no conversation, and ends once it has seen it.
     func refuse(with error: some VarlinkErrorProtocol) {
+        guard case .reading = phase else { return }
         phase = .closing(lingers: true)
         startFlushTimer(service.limits.flushTimeout)
         send(MessageCoding.message(error: error))
@@ -189,8 +216,8 @@ final class Connection {
             case .nothing:
                 // Also from a client that has gone: it may have left oneway calls.
                 if isGone || !readiness.isDisjoint(with: [.readable, .peerFinished]) { receive() }
-            case .replies, .room:
-                // It will not read its replies, or end its call.
+            case .admission, .replies, .room:
+                // It will not say what it wants, read its replies, or end its call.
                 if isGone { fail(nil) }
             case .turn: break
             }

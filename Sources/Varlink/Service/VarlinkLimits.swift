@@ -56,6 +56,8 @@ public enum VarlinkDropReason: Sendable, Equatable, CustomStringConvertible {
     case tooManyConnections
     /// `VarlinkLimits.maximumConnectionsPerUser` is reached.
     case tooManyConnectionsOfUser
+    /// `VarlinkService.admission` says no.
+    case notAdmitted
     /// A call is longer than `VarlinkLimits.maximumMessageSize`.
     case messageTooLarge
     /// A call came with more than `VarlinkLimits.maximumDescriptorsPerMessage` descriptors, or this process had no
@@ -81,6 +83,7 @@ public enum VarlinkDropReason: Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .tooManyConnections: "too many connections"
         case .tooManyConnectionsOfUser: "too many connections of one user"
+        case .notAdmitted: "the user may not use the service"
         case .messageTooLarge: "the message is too large"
         case .tooManyDescriptors: "too many descriptors"
         case .malformedMessage(let field?): "the message is no method call: \(field)"

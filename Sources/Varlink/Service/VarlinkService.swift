@@ -50,6 +50,9 @@ public final class VarlinkService {
     public var onUnreadSocket: ((consuming OwnedDescriptor) -> Void)?
     /// Asked before each connection is accepted; where the answer is no it is asked again 100 ms later.
     public var mayAccept: (() -> Bool)?
+    /// Asked about each client that is not one too many, before anything is read from it: calls the closure, at once or
+    /// later, on the loop's thread, with the error for a client that is not admitted, and nil for one that is.
+    public var admission: ((PeerCredentials, @escaping (VarlinkErrorReply?) -> Void) -> Void)?
     /// Called when the memory of many calls that had begun has become free.
     public var onMemoryFreed: (() -> Void)?
 
@@ -177,8 +180,17 @@ public final class VarlinkService {
         let bounds = limits.unreceivedBytes
         SocketMessage.limitUnreceived(min(max(share, bounds.lowerBound), bounds.upperBound), of: socket)
         let reason = reasonToRefuse(peer)
-        let connection = Connection(socket, peer: peer, service: self)
+        let connection = Connection(
+            socket, peer: peer, service: self, awaitsAdmission: reason == nil && admission != nil)
         let id = ObjectIdentifier(connection)
+        if reason == nil {
+            // Mostly answered at once, and then it costs nothing to have asked.
+            admission?(peer) { [weak self, weak connection] error in
+                guard let error else { return connection?.isAdmitted() ?? () }
+                connection?.refuse(with: error)
+                self?.onClientDropped?(peer, .notAdmitted)
+            }
+        }
         do {
             // A refused one beyond the number is sent its error, and closed as the last reference to it goes.
             if reason == nil || refused.count < limits.maximumRefused { try connection.start() }
@@ -210,6 +222,17 @@ public final class VarlinkService {
             return .tooManyConnectionsOfUser
         }
         return nil
+    }
+
+    /// The users who have connections.
+    public var users: [UInt32] { Array(connectionsOfUser.keys) }
+
+    /// Ends the connections of a user: those without a call are told why; calls that are pending may still be answered, for
+    /// `VarlinkLimits.flushTimeout`.
+    public func expel(_ user: UInt32, with error: VarlinkErrorReply) {
+        for connection in Array(connections.values) where connection.peer.userID == user {
+            connection.expel(with: error)
+        }
     }
 
     // MARK: From the connections

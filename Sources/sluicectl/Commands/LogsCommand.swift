@@ -11,7 +11,7 @@ struct LogsCommand: ParsableCommand {
         discussion: """
             Runs journalctl(1), and so ends with its exit status. Whoever may read the system's journal sees every \
             job there; the service need not run. A service whose socket is the user's own is looked for in the user's \
-            journal.
+            journal. Who may not read the journal is told what the service remembers of a job of their own.
             """)
 
     @OptionGroup var service: ServiceOptions
@@ -49,8 +49,20 @@ struct LogsCommand: ParsableCommand {
         query.explains = catalog
         query.output = output
         query.lines = lines
-        try JournalAccess.check(manager, userID: geteuid(), machine: JournalAccess.machineID())
+        do {
+            try JournalAccess.check(manager, userID: geteuid(), machine: JournalAccess.machineID())
+        } catch {
+            // The rest is journalctl's.
+            guard !follow, !catalog, output == nil else { throw error }
+            return try tellWhatIsRemembered()
+        }
         throw execute(query.arguments)
+    }
+
+    private func tellWhatIsRemembered() throws {
+        let story = JobStory.lines(try service.finder.connect().show(id))
+        for line in story.suffix(lines ?? story.count) { try Console.write(line + "\n") }
+        Console.note("this is what the service remembers: you may not read the journal")
     }
 
     /// Becomes journalctl.

@@ -17,6 +17,8 @@ struct MetricsCommand: ParsableCommand {
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions
+    @Flag(help: "Numbers for each user and host, too; for root, and the user that the service runs as.")
+    var byName = false
     @Option(help: ArgumentHelp("One of openmetrics and prometheus.", valueName: "format"))
     var format = Format.openmetrics
     @Option(
@@ -26,7 +28,7 @@ struct MetricsCommand: ParsableCommand {
     var file: String?
 
     func run() throws {
-        let metrics = try service.finder.connect().metrics()
+        let metrics = try service.finder.connect().metrics(byName: byName)
         let text =
             output.json
             ? try JSONText.encode(metrics) + "\n" : try MetricsText.render(metrics, as: format.value)

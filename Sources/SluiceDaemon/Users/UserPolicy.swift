@@ -2,19 +2,19 @@ internal import EventLoop
 internal import SluiceCore
 internal import UnixSockets
 
-/// Which egress rules hold for whose jobs.
+/// What the settings come to for each user: where the user's jobs may connect to, and what the user may have.
 ///
-/// Where the settings speak of users or groups, the directory of users is asked when a user's job comes: on a thread of
-/// its own, because it may be a server on the network that does not answer. The job waits for that, up to `patience`, and
-/// gets the strictest rules where there is no answer. What was found is good for `freshness`; after that it is looked up
-/// again while jobs go on with what was known. Without users and groups in the settings nothing is looked up.
+/// Where the settings speak of users or groups, the directory of users is asked when a user comes: on a thread of its own,
+/// because it may be a server on the network that does not answer. Whoever needs the answer waits for it, up to `patience`,
+/// and gets the strictest rules where there is none. What was found is good for `freshness`; after that it is looked up
+/// again while everything goes on with what was known. Without users and groups in the settings nothing is looked up.
 ///
 /// Belongs to the loop's thread.
-final class EgressPolicy {
+final class UserPolicy {
     /// Looks a user up; on any thread. Nil where the directory does not answer.
     typealias Lookup = @Sendable (_ userID: UInt32, _ groups: [String]) -> UserIdentity?
 
-    /// How long a job waits for the directory.
+    /// How long anybody waits for the directory.
     static let patience = Duration.seconds(5)
     /// How old an answer may be before it is looked up again.
     private static let freshness = Duration.seconds(60)
@@ -27,22 +27,28 @@ final class EgressPolicy {
         /// Of the settings under which it was looked up.
         var generation: Int
         var since: ContinuousClock.Instant
-        /// The rules, in their compact form.
-        var rules: String
+        var rules: Rules
+    }
+
+    /// What holds for one user.
+    private struct Rules {
+        /// The egress rules, in their compact form.
+        var egress: String
+        var share: UserShare
     }
 
     /// Carries answers to the loop's thread.
     private final class Mailbox: Sendable {
         private let loop: EventLoop
         // Only touched on the loop's thread, in `execute`: the policy lives there.
-        private nonisolated(unsafe) weak var policy: EgressPolicy?
+        private nonisolated(unsafe) weak var policy: UserPolicy?
 
-        init(_ policy: EgressPolicy) {
+        init(_ policy: UserPolicy) {
             loop = policy.loop
             self.policy = policy
         }
 
-        func post(_ work: @escaping @Sendable (EgressPolicy) -> Void) {
+        func post(_ work: @escaping @Sendable (UserPolicy) -> Void) {
             loop.execute { [self] in if let policy { work(policy) } }
         }
     }
@@ -50,12 +56,17 @@ final class EgressPolicy {
     private let loop: EventLoop
     private let log: ServiceLog
     private let lookUp: Lookup
-    private var settings: Settings.Egress
+    private var settings: Settings
     /// Counts the settings that there have been: an answer to a question of earlier ones is none.
     private var generation = 0
-    /// For all, where no rule depends on the user.
-    private var common = ""
-    private var strictest = ""
+    /// Where no egress rule depends on the user.
+    private var commonEgress = ""
+    private var strictestEgress = ""
+    /// Where nothing that a user may have depends on the user.
+    private var commonShare: UserShare
+    private var rootShare: UserShare
+    /// A user has been looked up, and it may be that not everything is as before.
+    var onUserKnown: ((UInt32) -> Void)?
     private var known: [UInt32: Known] = [:]
     /// What goes on once a user is known, or is not to be known in time.
     private var waiting: [UInt32: [() -> Void]] = [:]
@@ -68,13 +79,15 @@ final class EgressPolicy {
     private var lookups = 0
 
     init(
-        loop: EventLoop, settings: Settings.Egress, log: ServiceLog,
+        loop: EventLoop, settings: Settings, log: ServiceLog,
         lookUp: @escaping Lookup = { UserDirectory.identity(of: $0, among: $1) }
     ) {
         self.loop = loop
         self.log = log
         self.lookUp = lookUp
         self.settings = settings
+        commonShare = settings.share(userID: .max, names: [], memberships: [])
+        rootShare = settings.share(userID: 0, names: [], memberships: [])
         settingsChanged()
     }
 
@@ -83,21 +96,31 @@ final class EgressPolicy {
     ///
     /// - Returns: whether those that wait in a queue have to be asked about again (`whenKnown`).
     @discardableResult
-    func apply(_ settings: Settings.Egress) -> Bool {
-        guard settings != self.settings else { return false }
-        self.settings = settings
+    func apply(_ new: Settings) -> Bool {
+        let old = settings
+        settings = new
+        guard new.egress != old.egress || new.users != old.users || new.limits != old.limits else {
+            return false
+        }
         settingsChanged()
-        return settings.dependsOnUser
+        return dependsOnUser
     }
 
-    /// The rules for a user's next attempt: the strictest where nothing is known of the user.
-    func rules(for userID: UInt32) -> String {
-        settings.dependsOnUser ? known[userID]?.rules ?? strictest : common
+    /// The egress rules for a user's next attempt: the strictest where nothing is known of the user.
+    func egress(for userID: UInt32) -> String {
+        settings.egress.dependsOnUser ? known[userID]?.rules.egress ?? strictestEgress : commonEgress
+    }
+
+    /// What a user may have: the least where nothing is known of the user.
+    func share(for userID: UInt32) -> UserShare {
+        guard settings.users.dependsOnUser else { return userID == 0 ? rootShare : commonShare }
+        return known[userID]?.rules.share
+            ?? settings.share(userID: userID, names: ["\(userID)"], memberships: nil)
     }
 
     /// Calls `next` as soon as the rules for a user are known: most often at once.
     func whenKnown(_ userID: UInt32, _ next: @escaping () -> Void) {
-        guard settings.dependsOnUser else { return next() }
+        guard dependsOnUser else { return next() }
         if let user = known[userID], user.generation == generation {
             if ContinuousClock.now - user.since > Self.freshness { ask(userID) }
             return next()
@@ -115,11 +138,15 @@ final class EgressPolicy {
 
     // MARK: Inside
 
+    private var dependsOnUser: Bool { settings.egress.dependsOnUser || settings.users.dependsOnUser }
+
     private func settingsChanged() {
         generation += 1
-        common = settings.rules(names: [], memberships: []).compact
-        strictest = settings.strictestRules().compact
-        guard settings.dependsOnUser else {
+        commonEgress = settings.egress.rules(names: [], memberships: []).compact
+        strictestEgress = settings.egress.strictestRules().compact
+        commonShare = settings.share(userID: .max, names: [], memberships: [])
+        rootShare = settings.share(userID: 0, names: [], memberships: [])
+        guard dependsOnUser else {
             known = [:]
             for userID in Array(waiting.keys) { goOn(userID) }
             return
@@ -128,19 +155,32 @@ final class EgressPolicy {
         reportUnknownNames()
     }
 
+    /// All groups that the settings speak of.
+    private var groups: [String] {
+        Set(settings.egress.groups.keys).union(settings.users.groups.keys).sorted()
+    }
+
     private func reportUnknownNames() {
-        let (users, groups) = (settings.users.keys.sorted(), settings.groups.keys.sorted())
+        let asked: [(section: String, names: [String], areGroups: Bool)] = [
+            ("egress.users", settings.egress.users.keys.sorted(), false),
+            ("egress.groups", settings.egress.groups.keys.sorted(), true),
+            ("users", settings.users.users.keys.sorted(), false),
+            ("groups", settings.users.groups.keys.sorted(), true),
+        ]
         let mailbox = Mailbox(self)
         // Without a thread the administrator is not told of a mistyped name, which is no reason to fail.
         try? DetachedThread.start {
-            let names = UserDirectory.unknown(users: users, groups: groups)
+            let names = asked.flatMap { section, names, areGroups in
+                (areGroups ? UserDirectory.unknown(groups: names) : UserDirectory.unknown(users: names))
+                    .map { "\(section).\($0)" }
+            }
             guard !names.isEmpty else { return }
             mailbox.post { $0.namesAreUnknown(names) }
         }
     }
 
     private func namesAreUnknown(_ names: [String]) {
-        log.egressNamesUnknown(names)
+        log.namesUnknown(names)
     }
 
     private func isUnknown(_ userID: UInt32) {
@@ -158,7 +198,7 @@ final class EgressPolicy {
     private func startNext() {
         while lookups < Self.mostLookups, let userID = queue.first {
             queue.removeFirst()
-            let (groups, generation, lookUp) = (settings.groups.keys.sorted(), generation, lookUp)
+            let (groups, generation, lookUp) = (groups, generation, lookUp)
             let mailbox = Mailbox(self)
             do {
                 try DetachedThread.start(blockingSignals: true) {
@@ -193,11 +233,16 @@ final class EgressPolicy {
         {
             known[oldest.key] = nil
         }
-        let rules =
+        let egress =
             identity.hasEntry
-            ? settings.rules(names: identity.names, memberships: identity.memberships)
-            : settings.strictestRules(names: identity.names)
-        known[userID] = Known(generation: generation, since: .now, rules: rules.compact)
+            ? settings.egress.rules(names: identity.names, memberships: identity.memberships)
+            : settings.egress.strictestRules(names: identity.names)
+        let share = settings.share(
+            userID: userID, names: identity.names,
+            memberships: identity.hasEntry ? identity.memberships : nil)
+        known[userID] = Known(
+            generation: generation, since: .now, rules: Rules(egress: egress.compact, share: share))
+        onUserKnown?(userID)
     }
 
     private func goOn(_ userID: UInt32) {

@@ -6,8 +6,8 @@ import Testing
 
 @testable import SluiceDaemon
 
-@Suite("Egress rules by user")
-struct EgressPolicyTests {
+@Suite("What the settings come to for each user")
+struct UserPolicyTests {
     /// A directory of users that answers when it is told to.
     private final class Directory: Sendable {
         let questions = Monitor<[UInt32]>([])
@@ -28,13 +28,13 @@ struct EgressPolicyTests {
     private struct Scene {
         let loop: EventLoop
         let directory = Directory()
-        let policy: EgressPolicy
+        let policy: UserPolicy
 
-        init(_ settings: Settings.Egress) throws {
+        init(_ settings: Settings) throws {
             let loop = try EventLoop()
             self.loop = loop
             let directory = directory
-            policy = EgressPolicy(
+            policy = UserPolicy(
                 loop: loop, settings: settings,
                 log: ServiceLog(Logger(label: "t") { _ in SwiftLogNoOpLogHandler() }),
                 lookUp: { directory.lookUp($0, $1) })
@@ -58,22 +58,22 @@ struct EgressPolicyTests {
         }
     }
 
-    private static func settings() -> Settings.Egress {
-        var settings = Settings.Egress()
-        settings.users["alice"] = Settings.Egress.Lists()
-        settings.users["alice"]?.denyHosts = ["alice.test"]
-        settings.groups["guests"] = Settings.Egress.Lists()
-        settings.groups["guests"]?.denyHosts = ["guests.test"]
+    private static func settings() -> Settings {
+        var settings = Settings()
+        settings.egress.users["alice"] = Settings.Egress.Lists()
+        settings.egress.users["alice"]?.denyHosts = ["alice.test"]
+        settings.egress.groups["guests"] = Settings.Egress.Lists()
+        settings.egress.groups["guests"]?.denyHosts = ["guests.test"]
         return settings
     }
 
     @Test("nobody is looked up where the rules speak of nobody")
     func common() throws {
-        let scene = try Scene(Settings.Egress())
+        let scene = try Scene(Settings())
         var isKnown = false
         scene.policy.whenKnown(1000) { isKnown = true }
         #expect(isKnown)
-        #expect(scene.policy.rules(for: 1000) == Settings.Egress().rules(names: [], memberships: []).compact)
+        #expect(scene.policy.egress(for: 1000) == Settings.Egress().rules(names: [], memberships: []).compact)
         #expect(scene.directory.questions.read { $0.isEmpty })
     }
 
@@ -84,7 +84,7 @@ struct EgressPolicyTests {
         for name in ["first", "second"] { scene.policy.whenKnown(1000) { known.append(name) } }
         scene.policy.whenKnown(1001) { known.append("other") }
         #expect(known.isEmpty)
-        #expect(scene.policy.rules(for: 1000) == Self.settings().strictestRules().compact)
+        #expect(scene.policy.egress(for: 1000) == Self.settings().egress.strictestRules().compact)
         scene.directory.answer(1001, UserIdentity(names: ["1001"], memberships: ["guests"]))
         scene.play([
             (
@@ -96,9 +96,9 @@ struct EgressPolicyTests {
         ])
         scene.policy.whenKnown(1000) { known.append("third") }
         #expect(known.last == "third")
-        #expect(scene.policy.rules(for: 1000).contains("alice.test"))
-        #expect(!scene.policy.rules(for: 1000).contains("guests.test"))
-        #expect(scene.policy.rules(for: 1001).contains("guests.test"))
+        #expect(scene.policy.egress(for: 1000).contains("alice.test"))
+        #expect(!scene.policy.egress(for: 1000).contains("guests.test"))
+        #expect(scene.policy.egress(for: 1001).contains("guests.test"))
         #expect(scene.directory.questions.read { $0.sorted() } == [1000, 1001])
     }
 
@@ -116,14 +116,15 @@ struct EgressPolicyTests {
             (
                 until: { known == [1, 2] },
                 does: {
-                    #expect(ContinuousClock.now - start >= EgressPolicy.patience)
+                    #expect(ContinuousClock.now - start >= UserPolicy.patience)
                     for user in [1, 2] as [UInt32] {
-                        #expect(scene.policy.rules(for: user) == Self.settings().strictestRules().compact)
+                        #expect(
+                            scene.policy.egress(for: user) == Self.settings().egress.strictestRules().compact)
                     }
                     // Late, and good for the next job.
                     scene.directory.answer(2, UserIdentity(names: ["2"], memberships: []))
                 }
-            ), (until: { !scene.policy.rules(for: 2).contains("guests.test") }, does: {}),
+            ), (until: { !scene.policy.egress(for: 2).contains("guests.test") }, does: {}),
         ])
     }
 
@@ -134,22 +135,22 @@ struct EgressPolicyTests {
         scene.directory.answer(7, UserIdentity(names: ["7"], memberships: ["guests"]))
         scene.policy.whenKnown(7) { isKnown = true }
         var settings = Self.settings()
-        settings.groups["guests"]?.denyHosts = ["new.test"]
+        settings.egress.groups["guests"]?.denyHosts = ["new.test"]
         scene.play([
             (
                 until: { isKnown },
                 does: {
                     scene.policy.apply(settings)
-                    #expect(scene.policy.rules(for: 7).contains("guests.test"))
+                    #expect(scene.policy.egress(for: 7).contains("guests.test"))
                     isKnown = false
                     scene.policy.whenKnown(7) { isKnown = true }
                     #expect(!isKnown)
                 }
             ), (until: { isKnown }, does: {}),
         ])
-        #expect(scene.policy.rules(for: 7).contains("new.test"))
-        scene.policy.apply(Settings.Egress())
-        #expect(scene.policy.rules(for: 7) == Settings.Egress().rules(names: [], memberships: []).compact)
+        #expect(scene.policy.egress(for: 7).contains("new.test"))
+        scene.policy.apply(Settings())
+        #expect(scene.policy.egress(for: 7) == Settings.Egress().rules(names: [], memberships: []).compact)
     }
 
     @Test("the machine's directory knows root, its groups, and what it does not know")
@@ -161,9 +162,39 @@ struct EgressPolicyTests {
         #expect(!root.memberships.contains("no-such-group"))
         let nobody = try #require(UserDirectory.identity(of: 4_000_000_000, among: ["root"]))
         #expect(nobody == UserIdentity(names: ["4000000000"], memberships: [], hasEntry: false))
-        #expect(
-            UserDirectory.unknown(
-                users: ["root", "12345", "no-such-user"], groups: ["root", "no-such-group"])
-                == ["egress.users.no-such-user", "egress.groups.no-such-group"])
+        #expect(UserDirectory.unknown(users: ["root", "12345", "no-such-user"]) == ["no-such-user"])
+        #expect(UserDirectory.unknown(groups: ["root", "no-such-group"]) == ["no-such-group"])
+    }
+
+    @Test(
+        "what a user may have is the least until the user is known, and follows the directory and the settings"
+    )
+    func shares() throws {
+        var settings = Settings()
+        settings.users.groups["guests"] = Settings.Users.Part()
+        settings.users.groups["guests"]?.lanes = 2
+        settings.users.groups["staff"] = Settings.Users.Part()
+        settings.users.groups["staff"]?.weight = 5
+        let scene = try Scene(settings)
+        #expect(scene.policy.share(for: 1000).lanes == 2 && scene.policy.share(for: 1000).weight == 1)
+        var known: [UInt32] = []
+        scene.policy.onUserKnown = { known.append($0) }
+        scene.directory.answer(1000, UserIdentity(names: ["1000", "alice"], memberships: ["staff"]))
+        scene.policy.whenKnown(1000) {}
+        scene.play([
+            (
+                until: { known == [1000] },
+                does: {
+                    let share = scene.policy.share(for: 1000)
+                    #expect(share.lanes == nil && share.weight == 5)
+                    // What is said for all is another thing now, and the user is looked up again for that.
+                    settings.limits.jobsPerUser = 7
+                    #expect(scene.policy.apply(settings))
+                }
+            ), (until: { scene.policy.share(for: 1000).jobs == 7 }, does: {}),
+        ])
+        settings.users = Settings.Users()
+        #expect(!scene.policy.apply(settings))
+        #expect(scene.policy.share(for: 1000).weight == 1 && scene.policy.share(for: 1000).jobs == 7)
     }
 }

@@ -3,7 +3,7 @@ internal import SystemPackage
 
 /// What the machine's directory of users says about one of them (nsswitch.conf(5)).
 struct UserIdentity: Sendable, Equatable {
-    /// The keys of `egress.users` that mean this user: the number, and the name where there is one.
+    /// The keys of the settings that mean this user: the number, and the name where there is one.
     var names: Set<String>
     /// Of the groups that were asked about, those that the user is in.
     var memberships: Set<String>
@@ -38,14 +38,18 @@ enum UserDirectory {
         return identity
     }
 
-    /// Which of these names no user, or no group, has. Names that the directory says nothing about are not among them.
-    static func unknown(users: [String], groups: [String]) -> [String] {
-        func isMissing<Value>(_ result: Result<Value?, Errno>) -> Bool {
-            if case .success(nil) = result { true } else { false }
-        }
-        let missingUsers = users.filter { UInt32($0) == nil && isMissing(userID(named: $0)) }
-        let missingGroups = groups.filter { isMissing(groupID($0)) }
-        return missingUsers.map { "egress.users.\($0)" } + missingGroups.map { "egress.groups.\($0)" }
+    /// Which of these names no user has. Names that the directory says nothing about are not among them.
+    static func unknown(users: [String]) -> [String] {
+        users.filter { UInt32($0) == nil && isMissing(userID(named: $0)) }
+    }
+
+    /// Which of these names, or numbers, no group has. Those that the directory says nothing about are not among them.
+    static func unknown(groups: [String]) -> [String] {
+        groups.filter { isMissing(groupID($0)) }
+    }
+
+    private static func isMissing<Value>(_ result: Result<Value?, Errno>) -> Bool {
+        if case .success(nil) = result { true } else { false }
     }
 
     // MARK: Entries

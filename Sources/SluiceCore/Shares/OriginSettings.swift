@@ -1,0 +1,132 @@
+extension Settings {
+    /// What the service may ask of each host, all users together.
+    public struct Origins: Sendable, Equatable {
+        /// Limits for a host.
+        public struct Limits: Sendable, Equatable {
+            /// Connections at once, and so jobs that run: 1 to 1,024; 0 for any; nil where nothing is said.
+            public var connections: Int?
+            /// Bytes a second, in the range of `TokenBucket`; 0 for any; nil where nothing is said.
+            public var rate: Int?
+
+            /// Nothing is said.
+            public init() {}
+        }
+
+        /// The most hosts of which something may be said.
+        public static let maximumHosts = 1024
+
+        /// For each host of which nothing else is said.
+        public var everyone = Limits()
+        /// By host, `example.org`, or by a host and all below it, `.example.org`. The longest that matches counts, key by key.
+        public var hosts: [String: Limits] = [:] {
+            didSet { index = Self.index(hosts) }
+        }
+        private var index: [Key: Limits] = [:]
+
+        /// What a key of `hosts` means.
+        fileprivate enum Key: Hashable {
+            /// A name, or all below it and itself with a dot in front, as in `Origin.host`.
+            case name(String)
+            case address(IPAddress)
+
+            /// - Returns: nil for what is neither.
+            init?(_ text: String) {
+                let bare =
+                    text.hasPrefix("[") && text.hasSuffix("]") ? text.dropFirst().dropLast() : text[...]
+                if let address = IPAddress(bare) {
+                    self = .address(address)
+                    return
+                }
+                guard let entry = try? EgressEntry(host: text), entry.ports == 0...65535 else { return nil }
+                switch entry.target {
+                case .host(let name), .domain(let name): self = .name(name)
+                case .networks, .anyHost, .addresses: return nil
+                }
+            }
+        }
+
+        /// The defaults: no limits.
+        public init() {}
+
+        /// Whether there are any.
+        public var isEmpty: Bool { everyone == Limits() && hosts.isEmpty }
+
+        /// The limits for a host.
+        ///
+        /// Costs a look for each label of the name.
+        ///
+        /// - Parameter host: as `Origin.host` has it.
+        public func limits(for host: String) -> Limits {
+            guard !index.isEmpty else { return everyone }
+            var found = Limits()
+            func take(_ key: Key) {
+                guard let limits = index[key] else { return }
+                found.connections = found.connections ?? limits.connections
+                found.rate = found.rate ?? limits.rate
+            }
+            if let address = IPAddress(host: host) {
+                take(.address(address))
+            } else {
+                let name = host.utf8.last == UInt8(ascii: ".") ? host.dropLast() : host[...]
+                take(.name(String(name)))
+                take(.name(".\(name)"))
+                var rest = name
+                while let dot = rest.firstIndex(of: ".") {
+                    take(.name(String(rest[dot...])))
+                    rest = rest[rest.index(after: dot)...]
+                }
+            }
+            found.connections = found.connections ?? everyone.connections
+            found.rate = found.rate ?? everyone.rate
+            return found
+        }
+
+        private static func index(_ hosts: [String: Limits]) -> [Key: Limits] {
+            var index: [Key: Limits] = [:]
+            for (text, limits) in hosts.sorted(by: { $0.key < $1.key }) {
+                if let key = Key(text) { index[key] = limits }
+            }
+            return index
+        }
+    }
+}
+
+extension Settings.Origins {
+    /// What is wrong, by the names of the file.
+    func problems() -> [RequestError] {
+        var problems = everyone.problems("origins")
+        if hosts.count > Self.maximumHosts {
+            problems.append(
+                RequestError(
+                    parameter: "origins", reason: "something is said of \(hosts.count) hosts",
+                    remedy: "name at most \(Self.maximumHosts)"))
+        }
+        for (name, limits) in hosts.sorted(by: { $0.key < $1.key }) {
+            guard Key(name) != nil else {
+                problems.append(
+                    RequestError(
+                        parameter: "origins", reason: "\(RequestURL.quote(name)) is not a host",
+                        remedy:
+                            "write [origins.\"example.org\"], or [origins.\".example.org\"] for each host below it, too"
+                    ))
+                continue
+            }
+            problems += limits.problems("origins.\(name)")
+        }
+        return problems
+    }
+}
+
+extension Settings.Origins.Limits {
+    fileprivate func problems(_ section: String) -> [RequestError] {
+        var problems: [RequestError] = []
+        if let connections, !(0...1024).contains(connections) {
+            problems.append(.outOfRange("\(section).connections", connections, 0...1024))
+        }
+        let rates = TokenBucket.leastRate...TokenBucket.greatestRate
+        if let rate, rate != 0, !rates.contains(rate) {
+            problems.append(.outOfRange("\(section).rate", rate, rates, orNone: true))
+        }
+        return problems
+    }
+}

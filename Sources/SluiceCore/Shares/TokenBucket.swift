@@ -1,0 +1,57 @@
+/// Bytes against time: how long to wait after so many bytes, so that they are not faster than a rate.
+///
+/// It is kept as the moment at which everything that was taken is paid for (the generic cell rate algorithm, ITU-T I.371),
+/// so nothing has to be filled up now and then, and it costs nothing while nothing moves. What was not taken in time is
+/// made up for later, but no more of it than `credit`.
+///
+/// A value without I/O: times are in ns of any clock that goes on.
+public struct TokenBucket: Sendable, Equatable {
+    /// The least rate, in bytes a second.
+    public static let leastRate = 1 << 10
+    /// The greatest, in bytes a second.
+    public static let greatestRate = 1 << 40
+    /// So much time may be made up for, in ns: a busy machine wakes a waiting thread late.
+    private static let credit: UInt64 = 100_000_000
+
+    /// In bytes a second; nil for any.
+    public private(set) var rate: Int?
+    /// When all that was taken is paid for.
+    private var paidAt: UInt64
+
+    /// A bucket that owes nothing, and has no credit.
+    ///
+    /// - Parameter rate: in bytes a second, `leastRate` to `greatestRate`: what is outside is moved inside; nil for any.
+    public init(rate: Int?, at now: UInt64) {
+        self.rate = rate.map(Self.bounded)
+        paidAt = now
+    }
+
+    /// So many bytes have come.
+    public mutating func take(_ bytes: Int, at now: UInt64) {
+        guard let rate else { return }
+        paidAt = max(paidAt, now > Self.credit ? now - Self.credit : 0) + Self.time(for: bytes, at: rate)
+    }
+
+    /// How long to wait before more may come, in ns.
+    public func wait(at now: UInt64) -> UInt64 {
+        rate != nil && paidAt > now ? paidAt - now : 0
+    }
+
+    /// Changes the rate; what is owed stays owed.
+    public mutating func setRate(_ new: Int?, at now: UInt64) {
+        let owed = wait(at: now)
+        let old = rate
+        rate = new.map(Self.bounded)
+        guard let old, let rate, owed > 0 else {
+            paidAt = now
+            return
+        }
+        paidAt = now + UInt64(Double(owed) * (Double(old) / Double(rate)))
+    }
+
+    private static func bounded(_ rate: Int) -> Int { min(max(rate, leastRate), greatestRate) }
+
+    private static func time(for bytes: Int, at rate: Int) -> UInt64 {
+        UInt64(Double(max(0, bytes)) * 1e9 / Double(rate))
+    }
+}

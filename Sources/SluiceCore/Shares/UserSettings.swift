@@ -1,0 +1,174 @@
+/// What one user may have: what the settings come to for that user.
+public struct UserShare: Sendable, Equatable {
+    /// Whether the user may use the service at all.
+    public var isAllowed = true
+    /// Lanes at once; nil for all.
+    public var lanes: Int?
+    /// Jobs that have not ended.
+    public var jobs: Int
+    /// The proportion in which users get lanes, and bytes where those of all are limited.
+    public var weight = 1
+    /// Bytes a second of all of the user's jobs together; nil for any.
+    public var rate: Int?
+    /// The largest body, in bytes; nil for any.
+    public var maximumSize: Int?
+
+    /// A share of a user who may use the service.
+    public init(lanes: Int?, jobs: Int, weight: Int, rate: Int?, maximumSize: Int?) {
+        self.lanes = lanes
+        self.jobs = jobs
+        self.weight = weight
+        self.rate = rate
+        self.maximumSize = maximumSize
+    }
+}
+
+extension Settings {
+    /// Who may use the service, and what some users and groups may have that is not the same for all.
+    ///
+    /// What is said of a user counts first; then what is said of the user's groups, the most generous of it; then what
+    /// holds for all (`Limits`, `everyoneIsAllowed`). Root may always use the service.
+    public struct Users: Sendable, Equatable {
+        /// What is said of one user or group; nil where nothing is.
+        public struct Part: Sendable, Equatable {
+            /// Whether the service may be used.
+            public var isAllowed: Bool?
+            /// Lanes at once: 1 to 1,024; 0 for all.
+            public var lanes: Int?
+            /// Jobs that have not ended: 1 to `Limits.jobs`.
+            public var jobs: Int?
+            /// 1 to 1,000.
+            public var weight: Int?
+            /// Bytes a second, in the range of `TokenBucket`; 0 for any.
+            public var rate: Int?
+            /// Bytes: 1 or more; 0 for any.
+            public var maximumSize: Int?
+
+            /// Nothing is said.
+            public init() {}
+        }
+
+        /// The heaviest.
+        public static let greatestWeight = 1000
+        /// The most users, and the most groups, of which something may be said.
+        public static let maximumNames = 1024
+
+        /// Whether users may use the service of whom nothing is said.
+        public var everyoneIsAllowed = true
+        /// By the name of a user, or a user's number.
+        public var users: [String: Part] = [:]
+        /// By the name of a group, or a group's number.
+        public var groups: [String: Part] = [:]
+
+        /// The defaults: everybody may, and nothing is said of anybody.
+        public init() {}
+
+        /// Whether something depends on who asks.
+        public var dependsOnUser: Bool { !users.isEmpty || !groups.isEmpty }
+    }
+
+    /// What a user may have.
+    ///
+    /// - Parameters:
+    ///   - names: of `users.users`, those that are the user's: the name, the number.
+    ///   - memberships: of `users.groups`, those that the user is in; nil where that is not known: then whatever any group
+    ///     is denied or limited to counts, and nothing that only a group may have.
+    public func share(userID: UInt32, names: Set<String>, memberships: Set<String>?) -> UserShare {
+        let own = users.users.filter { names.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
+        let groups = users.groups.filter { memberships?.contains($0.key) ?? true }.map(\.value)
+        /// - Parameter better: whether the first is more than the second.
+        func pick<Value>(
+            _ part: (Users.Part) -> Value?, _ standard: Value, _ better: (Value, Value) -> Bool
+        ) -> Value {
+            if let value = own.lazy.compactMap(part).first { return value }
+            let values = groups.compactMap(part)
+            guard memberships != nil else {
+                return (values + [standard]).max { better($0, $1) } ?? standard
+            }
+            return values.min { better($0, $1) } ?? standard
+        }
+        /// 0 stands for any, and is more than everything.
+        func limit(_ part: (Users.Part) -> Int?, _ standard: Int?) -> Int? {
+            let value = pick(part, standard ?? 0) { $0 != $1 && ($0 == 0 || ($1 != 0 && $0 > $1)) }
+            return value == 0 ? nil : value
+        }
+        var share = UserShare(
+            lanes: limit(\.lanes, limits.lanesPerUser),
+            jobs: min(limits.jobs, pick(\.jobs, limits.jobsPerUser, >)),
+            weight: pick(\.weight, 1, >),
+            rate: limit(\.rate, limits.ratePerUser),
+            maximumSize: limit(\.maximumSize, limits.maximumSize))
+        share.isAllowed = userID == 0 || pick(\.isAllowed, users.everyoneIsAllowed) { $0 && !$1 }
+        return share
+    }
+}
+
+extension Settings.Users {
+    /// What is wrong, by the names of the file.
+    func problems(_ limits: Settings.Limits) -> [RequestError] {
+        var problems: [RequestError] = []
+        for (kind, parts) in [("users", users), ("groups", groups)] {
+            if parts.count > Self.maximumNames {
+                problems.append(
+                    RequestError(
+                        parameter: kind, reason: "something is said of \(parts.count)",
+                        remedy: "name at most \(Self.maximumNames)"))
+            }
+            for (name, part) in parts.sorted(by: { $0.key < $1.key }) {
+                guard AccountName.isOne(name) else {
+                    problems.append(AccountName.problem(name, in: kind))
+                    continue
+                }
+                problems += part.problems("\(kind).\(name)", limits)
+            }
+        }
+        return problems
+    }
+}
+
+extension Settings.Users.Part {
+    fileprivate func problems(_ section: String, _ limits: Settings.Limits) -> [RequestError] {
+        var problems: [RequestError] = []
+        func check(_ key: String, _ value: Int?, _ range: ClosedRange<Int>, orNone: Bool = false) {
+            guard let value, !range.contains(value), !(orNone && value == 0) else { return }
+            problems.append(.outOfRange("\(section).\(key)", value, range, orNone: orNone))
+        }
+        check("lanes", lanes, 0...1024)
+        check("jobs", jobs, 1...max(1, limits.jobs))
+        check("weight", weight, 1...Settings.Users.greatestWeight)
+        check("rate", rate, TokenBucket.leastRate...TokenBucket.greatestRate, orNone: true)
+        check("maximum_size", maximumSize, 0...Int.max)
+        return problems
+    }
+}
+
+/// Names of users and groups in the settings.
+enum AccountName {
+    /// The longest, in bytes.
+    static let maximumLength = 64
+
+    /// Visible ASCII, and a number as it is written without zeros in front: it is compared as text. The name goes into
+    /// messages, and into the text of rules.
+    static func isOne(_ name: String) -> Bool {
+        if let number = UInt32(name), String(number) != name { return false }
+        return (1...maximumLength).contains(name.utf8.count)
+            && name.utf8.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "\"") }
+    }
+
+    static func problem(_ name: String, in section: String) -> RequestError {
+        RequestError(
+            parameter: section, reason: "\(RequestURL.quote(name)) is not the name of one",
+            remedy: "use a name, or a number without zeros in front, of at most \(maximumLength) bytes")
+    }
+}
+
+extension RequestError {
+    /// A value of the settings is out of range.
+    static func outOfRange<Value: Comparable>(
+        _ name: String, _ value: Value, _ range: ClosedRange<Value>, orNone: Bool = false
+    ) -> RequestError {
+        RequestError(
+            parameter: name, reason: "\(value) is out of range",
+            remedy: "give a value from \(range.lowerBound) to \(range.upperBound)\(orNone ? ", or 0" : "")")
+    }
+}

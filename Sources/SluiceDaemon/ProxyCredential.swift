@@ -1,0 +1,52 @@
+internal import Glibc
+internal import UnixSockets
+
+/// Proxies, with their passwords, that the service manager passes as a credential (systemd.exec(5), `LoadCredential=proxy:…`):
+/// the environment of a unit is for everybody to see, a credential for the service alone.
+///
+/// The file has lines like those of an environment file: `https_proxy=http://USER:PASSWORD@HOST:PORT`. Empty lines and those
+/// that begin with `#` are left out. What it says goes before the service's own environment.
+public enum ProxyCredential {
+    /// The credential's name.
+    public static let name = "proxy"
+    /// The variables that it may set (libcurl-env(3)).
+    public static let variables = [
+        "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
+    ]
+
+    /// What the credential sets, by variable; empty where there is no credential.
+    ///
+    /// - Parameter directory: of the service's credentials, `$CREDENTIALS_DIRECTORY`.
+    /// - Throws: `SettingsFileError`, which never shows a value.
+    public static func read(in directory: String) throws(SettingsFileError) -> [String: String] {
+        let path = "\(directory)/\(name)"
+        guard access(path, F_OK) == 0 else { return [:] }
+        let bytes: [UInt8]
+        do {
+            bytes = try SettingsFile.contents(of: path)
+        } catch {
+            throw SettingsFileError(path: path, problems: [error.sentence])
+        }
+        var found: [String: String] = [:]
+        var problems: [String] = []
+        for (index, line) in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .enumerated()
+        {
+            guard let text = String(validating: line, as: UTF8.self), !text.contains("\0") else {
+                problems.append("line \(index + 1): it is not a text")
+                continue
+            }
+            guard !text.isEmpty, text.first != "#" else { continue }
+            let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, variables.contains(String(parts[0])) else {
+                problems.append(
+                    "line \(index + 1): it is not NAME=VALUE, with one of the names \(variables.joined(separator: ", "))"
+                )
+                continue
+            }
+            found[String(parts[0])] = String(parts[1])
+        }
+        guard problems.isEmpty else { throw SettingsFileError(path: path, problems: problems) }
+        return found
+    }
+}

@@ -1,0 +1,309 @@
+internal import EventLoop
+internal import SluiceCore
+internal import UnixSockets
+
+/// Bytes a second, for users, hosts and the service as a whole: gives each job that is under such a limit its share, and
+/// counts what comes of it.
+///
+/// The lanes keep to their shares themselves (`TokenBucket`), so nothing here is on a byte's way. Now and then, and whenever
+/// a job begins or ends, the shares are worked out anew (`RatePlan`): what one job does not use the others get, and what was
+/// too much or too little is evened out (`RateBudget`). Where nothing is limited nothing is done, and where nothing moves
+/// hardly anything.
+///
+/// Belongs to the loop's thread.
+final class Rates {
+    /// What a limit is for.
+    enum Scope: Hashable {
+        case service
+        case user(UInt32)
+        case host(String)
+    }
+
+    /// A job that has a lane and is under a limit.
+    private final class Member {
+        let job: JobRecord
+        var scopes: [Scope]
+        /// In bytes a second.
+        var share: Int
+        /// What it had received when that was last looked at, in bytes.
+        var received: Int
+        /// What it has received since its demand was last worked out, in bytes.
+        var bytes = 0
+        /// In bytes a second; nil where it takes all it can get.
+        var demand: Double?
+        /// It has not been looked at since it began.
+        var isNew = true
+
+        init(_ job: JobRecord, _ scopes: [Scope], share: Int) {
+            self.job = job
+            self.scopes = scopes
+            self.share = share
+            received = job.numbers.received
+        }
+    }
+
+    /// How often it is looked at what jobs use.
+    private static let interval = Duration.milliseconds(500)
+    /// The same where nothing moves: twice as long each time, up to this.
+    private static let longestInterval = Duration.seconds(8)
+    /// Jobs that begin and end at about one time are dealt with together.
+    private static let gatheringTime = Duration.milliseconds(20)
+    /// Who uses so much of its share is taken to want more.
+    private static let fullUse = 0.9
+    /// How much more than it uses a job gets, if it wants more.
+    private static let headroom = 1.25
+    /// What a job that uses nothing gets all the same, in bytes a second.
+    private static let leastDemand = 16.0 * 1024
+    /// A change below this is not worth a message to a lane.
+    private static let worthTelling = 0.01
+    /// A stock that was taken so recently is good enough for saying no, in ns.
+    private static let freshness: UInt64 = 20_000_000
+    /// As many budgets are kept before those that nothing is owed to are looked for.
+    private static let budgetsToKeep = 256
+
+    /// Jobs may begin again that were not to.
+    var onRoom: (() -> Void)?
+    /// The same for those at a host.
+    var onRoomAtHost: ((String) -> Void)?
+
+    private let loop: EventLoop
+    private let users: UserPolicy
+    private var settings: Settings
+    private var members: [ObjectIdentifier: Member] = [:]
+    private var budgets: [Scope: RateBudget] = [:]
+    private var counts: [Scope: Int] = [:]
+    private var lastLook: UInt64 = 0
+    private var lastStock: UInt64 = 0
+    private var pace = Rates.interval
+    private var lookTimer: Timer?
+    private var planTimer: Timer?
+    /// When somebody is let in who was not, and who.
+    private var roomTimer: Timer?
+    private var refused: Set<Scope> = []
+
+    init(loop: EventLoop, users: UserPolicy, settings: Settings) {
+        self.loop = loop
+        self.users = users
+        self.settings = settings
+    }
+
+    // MARK: Who may begin
+
+    /// Whether a job of a user may begin just now, as far as the user and the service are concerned; if not, `onRoom` follows.
+    func mayBegin(_ userID: UInt32) -> Bool {
+        // Both are asked, so that both are waited for.
+        let (service, user) = (admits(.service), admits(.user(userID)))
+        return service && user
+    }
+
+    /// Whether a job may begin at a host just now; if not, `onRoomAtHost` follows.
+    func isOpen(_ host: String) -> Bool { admits(.host(host)) }
+
+    private func admits(_ scope: Scope) -> Bool {
+        guard let rate = rate(of: scope), budgets[scope] != nil else { return true }
+        budgets[scope]?.rate = rate
+        func admits() -> Bool { budgets[scope]?.admits(beside: counts[scope] ?? 0) ?? true }
+        if admits() { return true }
+        // As it was when it was last looked at; since then time has passed, and bytes have come.
+        if Monotonic.nanoseconds() - lastStock > Self.freshness {
+            takeStock()
+            if admits() { return true }
+        }
+        refused.insert(scope)
+        awaitRoom()
+        return false
+    }
+
+    private func awaitRoom() {
+        guard roomTimer == nil else { return }
+        // Where it is for their number that more are refused, one has to end, and that is noticed.
+        let times = refused.compactMap { budgets[$0]?.secondsToAdmission }.filter { $0 > 0 }
+        guard let seconds = times.min() else { return }
+        roomTimer = loop.after(.seconds(seconds)) { [weak self] in
+            guard let self else { return }
+            roomTimer = nil
+            let asked = refused
+            refused = []
+            for case .host(let host) in asked { onRoomAtHost?(host) }
+            onRoom?()
+        }
+    }
+
+    // MARK: Who runs
+
+    /// A job is given to a lane.
+    ///
+    /// - Returns: what it may receive from the start, in bytes a second; nil for any.
+    func begins(_ job: JobRecord) -> Int? {
+        let scopes = scopes(of: job)
+        guard !scopes.isEmpty else { return nil }
+        var share = Double(TokenBucket.greatestRate)
+        for scope in scopes {
+            counts[scope, default: 0] += 1
+            share = min(share, capacity(of: scope) / Double(counts[scope] ?? 1))
+        }
+        let member = Member(job, scopes, share: Int(share))
+        members[ObjectIdentifier(job)] = member
+        if pace > Self.interval {
+            pace = Self.interval
+            lookTimer?.cancel()
+            lookTimer = nil
+        }
+        planSoon()
+        lookLater()
+        return member.share
+    }
+
+    /// A job has no lane any more. What it has received is still in its account.
+    func ends(_ job: JobRecord) {
+        guard let member = members.removeValue(forKey: ObjectIdentifier(job)) else { return }
+        count(member)
+        for scope in member.scopes { leave(scope) }
+        planSoon()
+    }
+
+    /// Takes over other settings, for jobs that run, too.
+    func apply(_ settings: Settings, running: some Sequence<JobRecord>) {
+        // What was used before is counted at the old rates.
+        takeStock()
+        self.settings = settings
+        for job in running {
+            let scopes = scopes(of: job)
+            if let member = members[ObjectIdentifier(job)] {
+                guard member.scopes != scopes else { continue }
+                for scope in scopes { counts[scope, default: 0] += 1 }
+                for scope in member.scopes { leave(scope) }
+                member.scopes = scopes
+                if scopes.isEmpty {
+                    members[ObjectIdentifier(job)] = nil
+                    job.lane?.send(.rate(serial: job.serial, bytesPerSecond: nil))
+                }
+            } else if let share = begins(job) {
+                job.lane?.send(.rate(serial: job.serial, bytesPerSecond: share))
+            }
+        }
+        for scope in Array(budgets.keys) {
+            if let rate = rate(of: scope) { budgets[scope]?.rate = rate } else { budgets[scope] = nil }
+        }
+        planSoon()
+    }
+
+    private func scopes(of job: JobRecord) -> [Scope] {
+        [.service, .user(job.owner.userID), .host(job.origin.host)].filter { rate(of: $0) != nil }
+    }
+
+    private func rate(of scope: Scope) -> Int? {
+        switch scope {
+        case .service: return settings.limits.rate
+        case .user(let userID): return users.share(for: userID).rate
+        case .host(let host):
+            let rate = settings.origins.limits(for: host).rate
+            return rate == 0 ? nil : rate
+        }
+    }
+
+    private func capacity(of scope: Scope) -> Double {
+        guard let rate = rate(of: scope) else { return Double(TokenBucket.greatestRate) }
+        if budgets[scope] == nil { budgets[scope] = RateBudget(rate: rate, at: Monotonic.nanoseconds()) }
+        budgets[scope]?.rate = rate
+        return budgets[scope]?.capacity ?? Double(rate)
+    }
+
+    private func leave(_ scope: Scope) {
+        let left = (counts[scope] ?? 1) - 1
+        counts[scope] = left > 0 ? left : nil
+        guard budgets.count > Self.budgetsToKeep else { return }
+        takeStock()
+        budgets = budgets.filter { counts[$0.key] != nil || !$0.value.isBalanced }
+    }
+
+    // MARK: Looking and planning
+
+    /// Counts what a job has received since it was last looked at.
+    private func count(_ member: Member) {
+        let received = member.job.numbers.received
+        let bytes = max(0, received - member.received)
+        member.received = received
+        member.bytes += bytes
+        for scope in member.scopes { budgets[scope]?.spend(bytes) }
+    }
+
+    /// Counts what all jobs have received, and then what the time has brought.
+    private func takeStock() {
+        lastStock = Monotonic.nanoseconds()
+        for member in members.values { count(member) }
+        for scope in Array(budgets.keys) { budgets[scope]?.advance(to: lastStock) }
+    }
+
+    private func lookLater() {
+        guard lookTimer == nil, !members.isEmpty else { return }
+        if lastLook == 0 { lastLook = Monotonic.nanoseconds() }
+        lookTimer = loop.after(pace) { [weak self] in
+            guard let self else { return }
+            lookTimer = nil
+            look()
+        }
+    }
+
+    private func look() {
+        takeStock()
+        let seconds = Monotonic.seconds(from: lastLook, to: lastStock)
+        lastLook = members.isEmpty ? 0 : lastStock
+        guard seconds > 0, !members.isEmpty else { return }
+        var hasMoved = false
+        for member in members.values {
+            let speed = Double(member.bytes) / seconds
+            if member.bytes > 0 { hasMoved = true }
+            member.bytes = 0
+            // A new one has had less time than it looks like.
+            member.demand =
+                member.isNew || speed >= Double(member.share) * Self.fullUse
+                ? nil : max(speed * Self.headroom, Self.leastDemand)
+            member.isNew = false
+        }
+        pace = hasMoved ? Self.interval : min(pace * 2, Self.longestInterval)
+        plan()
+        lookLater()
+    }
+
+    private func planSoon() {
+        guard planTimer == nil, !members.isEmpty else { return }
+        planTimer = loop.after(Self.gatheringTime) { [weak self] in
+            guard let self else { return }
+            planTimer = nil
+            takeStock()
+            plan()
+        }
+    }
+
+    private func plan() {
+        let members = Array(members.values)
+        var numbers: [Scope: Int] = [:]
+        var limits: [Double] = []
+        var perUser: [UInt32: Int] = [:]
+        for member in members {
+            perUser[member.job.owner.userID, default: 0] += 1
+            for scope in member.scopes where numbers[scope] == nil {
+                numbers[scope] = limits.count
+                limits.append(capacity(of: scope))
+            }
+        }
+        let transfers = members.map { member in
+            let user = member.job.owner.userID
+            // A user's jobs together have the user's weight.
+            let weight = Double(users.share(for: user).weight) / Double(perUser[user] ?? 1)
+            return RatePlan.Transfer(
+                weight: weight, demand: member.demand, limits: member.scopes.compactMap { numbers[$0] })
+        }
+        for (member, share) in zip(members, RatePlan.shares(of: transfers, limits: limits)) {
+            give(min(share, Double(TokenBucket.greatestRate)), to: member)
+        }
+    }
+
+    private func give(_ share: Double, to member: Member) {
+        let share = max(Int(share), TokenBucket.leastRate)
+        guard abs(share - member.share) > Int(Double(member.share) * Self.worthTelling) else { return }
+        member.share = share
+        member.job.lane?.send(.rate(serial: member.job.serial, bytesPerSecond: share))
+    }
+}

@@ -1,0 +1,222 @@
+internal import SluiceCore
+internal import SluiceInterface
+internal import TOMLKit
+
+/// Sections with names that the administrator chooses: users, groups and hosts.
+extension SettingsReader {
+    /// A section, as one file has it.
+    struct NamedPart {
+        let name: String
+        let table: TOMLTable
+        /// As it is named in messages.
+        let section: String
+        /// As TOML has it between brackets.
+        let heading: String
+        /// The drop-in, nil for the file.
+        let place: String?
+    }
+
+    /// A key of such a section.
+    struct NamedKey<Target> {
+        let name: String
+        /// What its value has to be.
+        let expected: String
+        /// Takes a value over; returns it as TOML has it, nil where it is of another type.
+        let take: (any TOMLValueConvertible, inout Target) -> String?
+    }
+
+    static let listOfTexts = "a list of texts, such as [\"192.0.2.0/24\"]"
+    static let sizeText = "a size, such as 65536 or \"64K\""
+
+    static func size(_ value: any TOMLValueConvertible) -> Int? {
+        value.int ?? value.string.flatMap { ByteSize.parse($0) }
+    }
+
+    static func show(_ texts: [String]) -> String {
+        "[\(texts.map(SettingsEntry.show).joined(separator: ", "))]"
+    }
+
+    /// Reads the tables that are named in a table. A later file's value of a key of a name replaces an earlier one's.
+    ///
+    /// - Parameters:
+    ///   - parent: the name of the table, as it is named in messages.
+    ///   - values: which keys of it are not names.
+    ///   - find: the table in a file's.
+    mutating func named<Target>(
+        _ parent: String, beside values: Set<String> = [], _ keys: [NamedKey<Target>],
+        _ target: inout [String: Target], _ blank: Target,
+        in find: (TOMLTable) -> (any TOMLValueConvertible)?
+    ) {
+        for one in tables {
+            guard let value = find(one.table) else { continue }
+            guard let names = value.table else {
+                tell("\(parent): it is not a table for each name", one.path)
+                continue
+            }
+            for (name, value) in names where !values.contains(name) {
+                let section = "\(parent).\(name)"
+                guard let table = value.table else {
+                    let others = values.isEmpty ? "" : "; there are \(list(values))"
+                    tell("\(section): it is not a section: write [\(section)]\(others)", one.path)
+                    continue
+                }
+                let isBare = name.utf8.allSatisfy { byte in
+                    byte < 0x80 && (Character(Unicode.Scalar(byte)).isLetter || byte.isBareDigit)
+                }
+                let part = NamedPart(
+                    name: name, table: table, section: section,
+                    heading: isBare ? section : "\(parent).\(SettingsEntry.show(name))", place: one.path)
+                read(part, keys, &target[name, default: blank])
+            }
+        }
+    }
+
+    private mutating func read<Target>(
+        _ part: NamedPart, _ keys: [NamedKey<Target>], _ target: inout Target
+    ) {
+        for (name, value) in part.table {
+            let place = "\(part.section).\(name)"
+            guard let key = keys.first(where: { $0.name == name }) else {
+                // [origins.example.org] without quotes is a table in a table.
+                let hint =
+                    value.table == nil
+                    ? "there are \(list(keys.map(\.name)))" : "names with dots need quotes"
+                tell("\(place): there is no such setting; \(hint)", part.place)
+                continue
+            }
+            guard let shown = key.take(value, &target) else {
+                tell("\(place): it is not \(key.expected)", part.place)
+                continue
+            }
+            let entry = SettingsEntry(
+                section: part.heading, key: name, value: shown, source: .file(part.place ?? path))
+            entries.removeAll { $0.section == part.heading && $0.key == name }
+            // Beside its like: a section has one heading.
+            let index = entries.lastIndex { $0.section == part.heading }.map { $0 + 1 } ?? entries.count
+            entries.insert(entry, at: index)
+        }
+    }
+
+    // MARK: Who may use the service
+
+    private static let accessText = "\"allow\" or \"deny\""
+
+    private static func access(_ value: any TOMLValueConvertible) -> Bool? {
+        switch value.string {
+        case "allow": true
+        case "deny": false
+        default: nil
+        }
+    }
+
+    private static func show(access: Bool) -> String {
+        access ? "\"allow\"" : "\"deny\""
+    }
+
+    mutating func access(_ section: String, _ key: String, _ target: inout Bool) {
+        take(section, key, &target, Self.accessText, Self.show(access:), Self.access)
+    }
+
+    /// `[users.NAME]` and `[groups.NAME]`.
+    mutating func users(_ section: String, _ target: inout [String: Settings.Users.Part]) {
+        typealias Key = NamedKey<Settings.Users.Part>
+        func number(_ name: String, _ path: WritableKeyPath<Settings.Users.Part, Int?>) -> Key {
+            Key(name: name, expected: "a whole number") { value, part in
+                guard let number = value.int else { return nil }
+                part[keyPath: path] = number
+                return String(number)
+            }
+        }
+        func size(_ name: String, _ path: WritableKeyPath<Settings.Users.Part, Int?>) -> Key {
+            Key(name: name, expected: Self.sizeText) { value, part in
+                guard let size = Self.size(value) else { return nil }
+                part[keyPath: path] = size
+                return SettingsEntry.showSize(size)
+            }
+        }
+        let access = Key(name: "access", expected: Self.accessText) { value, part in
+            guard let isAllowed = Self.access(value) else { return nil }
+            part.isAllowed = isAllowed
+            return Self.show(access: isAllowed)
+        }
+        let keys = [
+            access, number("lanes", \.lanes), number("jobs", \.jobs), number("weight", \.weight),
+            size("rate", \.rate), size("maximum_size", \.maximumSize),
+        ]
+        named(section, keys, &target, Settings.Users.Part()) { $0[section] }
+        known[section, default: []].formUnion(target.keys)
+        noteNames(of: section)
+    }
+
+    /// `[origins]` and `[origins.HOST]`.
+    mutating func origins(_ origins: inout Settings.Origins) {
+        var (connections, rate) = (0, 0)
+        take("origins", "connections", &connections, "a whole number", { String($0) }, { $0.int })
+        take("origins", "rate", &rate, Self.sizeText, SettingsEntry.showSize, Self.size)
+        origins.everyone.connections = connections == 0 ? nil : connections
+        origins.everyone.rate = rate == 0 ? nil : rate
+        typealias Key = NamedKey<Settings.Origins.Limits>
+        let keys = [
+            Key(name: "connections", expected: "a whole number") { value, limits in
+                limits.connections = value.int
+                return value.int.map { String($0) }
+            },
+            Key(name: "rate", expected: Self.sizeText) { value, limits in
+                limits.rate = Self.size(value)
+                return limits.rate.map(SettingsEntry.showSize)
+            },
+        ]
+        var hosts: [String: Settings.Origins.Limits] = [:]
+        named("origins", beside: ["connections", "rate"], keys, &hosts, Settings.Origins.Limits()) {
+            $0["origins"]
+        }
+        origins.hosts = hosts
+        noteNames(of: "origins")
+    }
+
+    /// What is a section of a name has been read, or told about.
+    private mutating func noteNames(of section: String) {
+        for one in tables {
+            for (name, _) in one.table[section]?.table ?? TOMLTable() {
+                known[section, default: []].insert(name)
+            }
+        }
+    }
+
+    // MARK: Egress
+
+    private static var egressLists: [(String, WritableKeyPath<Settings.Egress.Lists, [String]>)] {
+        [
+            ("allow_networks", \.allowNetworks), ("deny_networks", \.denyNetworks),
+            ("allow_hosts", \.allowHosts), ("deny_hosts", \.denyHosts),
+        ]
+    }
+
+    mutating func egress(_ egress: inout Settings.Egress) {
+        for (key, path) in Self.egressLists {
+            take(
+                "egress", key, &egress.everyone[keyPath: path], Self.listOfTexts, Self.show,
+                { value in Self.list(value) { $0.string } })
+        }
+        let keys = Self.egressLists.map { key, path in
+            NamedKey<Settings.Egress.Lists>(name: key, expected: Self.listOfTexts) { value, lists in
+                guard let texts = Self.list(value, { $0.string }) else { return nil }
+                lists[keyPath: path] = texts
+                return Self.show(texts)
+            }
+        }
+        known["egress", default: []].formUnion(["users", "groups"])
+        named("egress.users", keys, &egress.users, Settings.Egress.Lists()) { $0["egress"]?.table?["users"] }
+        named("egress.groups", keys, &egress.groups, Settings.Egress.Lists()) {
+            $0["egress"]?.table?["groups"]
+        }
+    }
+}
+
+extension UInt8 {
+    /// What a bare key may have besides letters (toml.io, "Keys").
+    fileprivate var isBareDigit: Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) || self == UInt8(ascii: "-")
+            || self == UInt8(ascii: "_")
+    }
+}

@@ -1,0 +1,74 @@
+internal import SluiceCore
+internal import SluiceInterface
+internal import UnixSockets
+
+/// What users may have, and hosts may be asked.
+extension Scheduler {
+    /// Puts a job into the queue as soon as it is known what its user may.
+    func admit(_ job: JobRecord) {
+        job.wantsLane = false
+        users.whenKnown(job.owner.userID) { [weak self] in
+            guard let self, job.machine.outcome == nil else { return }
+            guard users.share(for: job.owner.userID).isAllowed else {
+                return end(job, Self.notAllowed(job.owner.userID))
+            }
+            putIntoQueue(job)
+            dispatch()
+        }
+    }
+
+    /// Has the queue go by the settings.
+    func setRules() {
+        let (users, rates, origins) = (users, rates, settings.origins)
+        let lanes = settings.lanes.maximum
+        queue.rules.weight = { users.share(for: $0).weight }
+        queue.rules.lanes = { users.share(for: $0).lanes ?? .max }
+        queue.rules.mayBegin = { rates.mayBegin($0) }
+        queue.rules.isOpen = { rates.isOpen($0) }
+        queue.rules.slots = { host in
+            guard !origins.isEmpty else { return nil }
+            let limits = origins.limits(for: host)
+            if let connections = limits.connections, connections > 0 { return connections }
+            // Jobs at a host with a rate wait for that, and not in front of others.
+            return limits.rate ?? 0 > 0 ? lanes : nil
+        }
+        rates.onRoom = { [weak self] in self?.dispatch() }
+        rates.onRoomAtHost = { [weak self] in self?.queue.hostIsOpen($0) }
+    }
+
+    /// A lane has nothing to do with the job any more.
+    func hasLeftLane(_ job: JobRecord) {
+        rates.ends(job)
+        queue.isOver(job)
+    }
+
+    /// Sees to it that no more connections to a host are kept than there may be.
+    ///
+    /// - Returns: whether the lane is to drop those that it has kept of its job before: that was another host's.
+    func closeConnections(of lane: LaneProcess, for job: JobRecord) -> Bool {
+        guard !settings.origins.isEmpty else { return false }
+        let host = job.origin.host
+        if let most = settings.origins.limits(for: host).connections, most > 0 {
+            pool.closeIdle(to: host, beyond: most)
+        }
+        guard let before = lane.originBefore?.host, before != host else { return false }
+        return settings.origins.limits(for: before).connections ?? 0 > 0
+    }
+
+    // MARK: Who may not
+
+    /// Ends the jobs of a user who may not use the service any more.
+    func endJobs(ofUser userID: UInt32) {
+        for job in jobs.allActive where job.owner.userID == userID { end(job, Self.notAllowed(userID)) }
+    }
+
+    private static func notAllowed(_ userID: UInt32) -> Outcome {
+        Outcome(.cancelled, "the settings do not allow user \(userID) to use the service any more")
+    }
+
+    /// Tells the administrator of a connection that was denied.
+    func noteDenial(_ job: JobRecord, _ facts: EndFacts) {
+        guard facts.outcome.code == .addressDenied else { return }
+        log.addressDenied(job, facts)
+    }
+}
