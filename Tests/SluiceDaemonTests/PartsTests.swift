@@ -95,6 +95,30 @@ struct PartsTests {
         #expect(limiters.dropped == 650)
     }
 
+    @Test("numbers by name are those of a hundred names that are active, and of all others together")
+    func nameTally() {
+        var tally = NameTally()
+        let start = ContinuousClock.now
+        var one = NameTally.Numbers()
+        one.complete = 1
+        one.delivered = 10
+        for number in 0..<150 { tally.add(one, to: "host-\(number)", at: start) }
+        #expect(tally.rows.count == 101 && tally.rows.last?.name == "other")
+        #expect(tally.rows.last?.numbers.complete == 50)
+        #expect(tally.knows("host-99") && !tally.knows("host-100"))
+        // Nobody can take the name of the others.
+        tally.add(one, to: "other", at: start)
+        #expect(tally.rows.last?.numbers.complete == 51)
+        // One that is silent for long makes room, and its numbers are kept.
+        for number in 1..<100 {
+            tally.add(one, to: "host-\(number)", at: start + NameTally.idleTime)
+        }
+        tally.add(one, to: "new", at: start + NameTally.idleTime + .seconds(1))
+        #expect(tally.knows("new") && !tally.knows("host-0"))
+        #expect(tally.rows.last?.numbers.complete == 52)
+        #expect(tally.rows.reduce(0) { $0 + $1.numbers.delivered } == 2510)
+    }
+
     @Test("sums since the start never fall, and do not have what came before it")
     func totals() {
         let metrics = ServiceMetrics()

@@ -34,7 +34,7 @@ as member sluicectl fetch --quiet "$origin/slow/large" > /dev/null 2> "$scratch/
 denied=$!
 as other sluicectl fetch --quiet "$origin/slow/large" > /dev/null &
 allowed=$!
-streaming() { [ "$(sluicectl list --state streaming --json | wc -l)" = "$1" ]; }
+streaming() { [ "$(sluicectl list --state streaming --json | jq length)" = "$1" ]; }
 eventually 20 streaming 2
 usermod --append --groups guests member
 reload <<'TOML'
@@ -76,7 +76,7 @@ for user in member other; do
     as $user sh -c "sluicectl fetch --quiet $origin/large | dd bs=64K of=/dev/null status=none" &
 done
 eventually 20 streaming 2
-delivered() { sluicectl list --user "$1" --state streaming --json | jq .bytesDelivered; }
+delivered() { sluicectl list --user "$1" --state streaming --json | jq ".[0].bytesDelivered"; }
 shares() {
     local first second
     first=$(delivered member) second=$(delivered other)
@@ -101,7 +101,7 @@ eventually 20 streaming 1
 status=0
 as member sluicectl drain 2> "$said" || status=$?
 equal "the exit status" $status 4
-sluicectl drain > "$scratch/drained" 2> "$said" &
+sluicectl drain > "$scratch/drained" 2> "$scratch/meanwhile" &
 draining=$!
 shows() { [[ $(property $unit StatusText) == "$1"* ]]; }
 eventually 20 shows "draining: 1 streaming"
@@ -109,7 +109,7 @@ refused member 6
 sluicectl cancel --all > /dev/null
 wait $draining
 equal "what it says" "$(cat "$scratch/drained")" drained
-contains "meanwhile" "$(cat "$said")" "1 job is left"
+contains "meanwhile" "$(cat "$scratch/meanwhile")" "1 job is left"
 eventually 10 shows drained
 wait $running || :
 sluicectl undrain
@@ -117,7 +117,7 @@ fetches member
 logged serviceDraining && logged serviceUndrained
 
 it "who may not read the journal is told what the service remembers"
-id=$(as member sluicectl list --json | jq -r .id | tail -n 1)
+id=$(as member sluicectl list --json | jq -r ".[-1].id")
 story=$(as member sluicectl logs "$id" 2> "$said")
 contains "the story" "$story" "job accepted: $origin/body"
 contains "the story" "$story" "job complete: complete: "
@@ -162,9 +162,9 @@ done
 [[ $(systemctl show $unit) != *secret* ]] || fail "systemctl show has the password"
 echo 'PATH=/secret' > /etc/sluice/proxy
 ! systemctl restart $unit 2> /dev/null || fail "it starts with a credential that makes no sense"
-failed() { journalctl --no-pager -q -u $unit -n 20 -o cat | grep -q 'cannot start'; }
+failed() { journalctl --no-pager -q -u $unit -n 20 -o cat | grep 'cannot start' > /dev/null; }
 eventually 10 failed
-journalctl --no-pager -q -u $unit -n 50 -o json | grep -q 'line 1: it is not NAME=VALUE' || fail "no reason in the journal"
+journalctl --no-pager -q -u $unit -n 50 -o json | grep 'line 1: it is not NAME=VALUE' > /dev/null || fail "no reason in the journal"
 drop_out proxy
 systemctl stop $unit
 finish

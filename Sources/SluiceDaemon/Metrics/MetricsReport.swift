@@ -48,11 +48,15 @@ struct MetricsReport {
             let isNamed = tally.knows(name) || counts[name] != nil || counts.count < NameTally.maximumNames
             counts[isNamed ? name : NameTally.other, default: 0] += 1
         }
-        add(
-            "sluice_\(label)_jobs", .gauge, "Jobs that have not ended, by \(label).",
-            counts.sorted { $0.key < $1.key }.map {
-                Ingest.MetricSample(Double($0.value), labels: [label: $0.key])
-            })
+        if !counts.isEmpty {
+            add(
+                "sluice_\(label)_jobs", .gauge, "Jobs that have not ended, by \(label).",
+                counts.sorted { $0.key < $1.key }.map {
+                    Ingest.MetricSample(Double($0.value), labels: [label: $0.key])
+                })
+        }
+        // A family without a sample is none (OpenMetrics).
+        guard !tally.rows.isEmpty else { return }
         add(
             "sluice_\(label)_jobs_ended", .counter,
             "Jobs that have ended, by \(label) and state.",
