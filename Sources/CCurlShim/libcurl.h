@@ -50,6 +50,16 @@ enum {
     OPTION_OPENSOCKETFUNCTION = 20163,
     OPTION_XFERINFOFUNCTION = 20219,
     OPTION_PREREQFUNCTION = 20312,
+    OPTION_SSLCERT_BLOB = 40291,
+    OPTION_SSLKEY_BLOB = 40292,
+};
+
+// struct curl_blob: CURL_BLOB_COPY has libcurl make a copy.
+enum { BLOB_COPY = 1 };
+struct blob {
+    void *data;
+    size_t length;
+    unsigned flags;
 };
 
 enum { HTTP_VERSION_1_1 = 2 };
@@ -59,6 +69,7 @@ enum { MULTI_OPTION_SOCKETDATA = 10002, MULTI_OPTION_SOCKETFUNCTION = 20001 };
 
 // CURLINFO.
 enum {
+    INFO_EFFECTIVE_URL = 0x100000 + 1,
     INFO_PRIVATE = 0x100000 + 21,
     INFO_PRIMARY_IP = 0x100000 + 32,
     INFO_HTTP_CONNECTCODE = 0x200000 + 22,

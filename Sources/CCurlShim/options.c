@@ -8,6 +8,7 @@
 
 #include "CCurlShim.h"
 #include "body.h"
+#include "certificate.h"
 #include "lines.h"
 #include "next.h"
 #include "peer.h"
@@ -23,6 +24,7 @@ void ccurlshim_prepare(const struct ccurlshim_options *options)
 {
     wanted = *options;
     body_limit(options->buffer_size);
+    certificate_keep(options->certificate, options->certificate_host);
     peer_ask(options->may_connect);
     atomic_store(&is_aborted, false);
 }
@@ -157,6 +159,8 @@ __attribute__((visibility("default"))) int curl_multi_add_handle(multi_handle *m
         transfer_begin(transfer);
         take_over_callbacks(transfer);
         set_options(easy);
+        if (!certificate_set(easy))
+            return MULTI_OUT_OF_MEMORY;
     }
     return next->multi_add_handle(multi, easy);
 }

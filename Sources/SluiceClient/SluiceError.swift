@@ -53,6 +53,8 @@ public struct SluiceError: Error, Sendable, Equatable, CustomStringConvertible {
     public var isConnectionLost = false
     /// The service is stopping: it may be back soon, with its jobs.
     public var isStopping = false
+    /// The service itself said so.
+    public var isAnswer = false
     /// A service that was restarted does not know the job that this one had.
     public var isJobForgotten = false
 
@@ -69,7 +71,7 @@ public struct SluiceError: Error, Sendable, Equatable, CustomStringConvertible {
     /// Another look may find it otherwise while a service is restarting: for a moment its socket, or the socket's
     /// directory, is not there or not yet for everybody.
     var mayPass: Bool {
-        isConnectionLost || kind == .noService || kind == .busy || kind == .permissionDenied
+        isConnectionLost || kind == .noService || kind == .busy || (kind == .permissionDenied && !isAnswer)
     }
 
     /// The sentence and the remedy in one line.
@@ -84,6 +86,7 @@ extension SluiceError {
         switch error {
         case .error(let name, let parameters):
             self.init(errorReply: name, parameters)
+            isAnswer = true
         case .disconnected:
             self.init(
                 .serviceTrouble, "the service closed the connection before it answered",

@@ -59,6 +59,8 @@ public struct LaneOrder: Sendable, Equatable {
     public var rate: Int?
     /// The connections that were kept are dropped first: they are to another host, which may have only so many.
     public var dropsConnections = false
+    /// A certificate with its key, in PEM, for servers of the first URL's host, over TLS, that ask for one.
+    public var clientCertificate: String?
 
     /// An order for a job.
     ///

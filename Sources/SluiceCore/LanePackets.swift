@@ -69,6 +69,7 @@ extension LaneOrder: PacketValue {
         writer.put(egress)
         writer.put(rate)
         writer.put(dropsConnections)
+        writer.put(clientCertificate)
     }
 
     /// All fields.
@@ -92,6 +93,7 @@ extension LaneOrder: PacketValue {
         egress = try reader.get()
         rate = try reader.get()
         dropsConnections = try reader.get()
+        clientCertificate = try reader.get()
     }
 }
 

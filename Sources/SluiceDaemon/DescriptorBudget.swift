@@ -11,8 +11,8 @@ struct DescriptorBudget: Equatable {
     static let forItself = 96
     /// The pipe's write end, the ledger, the staging pipe, the record, and one in spare.
     static let forJob = 5
-    /// The control socket, the process, its standard error, and the account that it has kept.
-    static let forLane = 5
+    /// The control socket, the process, its numbers, its standard error, and the account that it has kept.
+    static let forLane = 6
 
     /// What root may have beyond the limits: whoever has to look after the service gets in, whatever others do.
     static let reservedConnections = 32

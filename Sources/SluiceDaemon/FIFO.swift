@@ -14,10 +14,19 @@ struct FIFO<Element>: Sequence {
         elements.append(element)
     }
 
-    /// For what comes back: at linear cost, and rare.
-    mutating func prepend(_ element: Element) {
-        elements.replaceSubrange(..<head, with: [element])
-        head = 0
+    /// Into a queue that is in order, behind all that are not after it. At the end that costs next to nothing, elsewhere as
+    /// much as there is behind it.
+    mutating func insert(_ element: Element, by isAfter: (_ other: Element) -> Bool) {
+        var (low, high) = (head, elements.count)
+        if let last = elements.last, head < elements.count, last.map(isAfter) ?? false {
+            while low < high {
+                let middle = (low + high) / 2
+                if elements[middle].map(isAfter) ?? false { high = middle } else { low = middle + 1 }
+            }
+        } else {
+            low = elements.count
+        }
+        elements.insert(element, at: low)
     }
 
     mutating func removeAll(where isUnwanted: (Element) -> Bool) {

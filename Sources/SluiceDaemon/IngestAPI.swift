@@ -1,4 +1,3 @@
-internal import Glibc
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
@@ -123,6 +122,7 @@ final class IngestAPI {
         try handle("Undrain") { [unowned self] call in
             try requireOperator(call)
             scheduler.isDraining = false
+            subscriptions.endDrains()
             call.reply()
         }
         try handle("Status") { $0.reply(status()) }
@@ -133,9 +133,8 @@ final class IngestAPI {
         }
     }
 
-    /// Who may tell the service what to do, and see who does what: root, and the user that it runs as.
     private func requireOperator(_ call: VarlinkCall) throws(VarlinkServiceError) {
-        guard call.peer.userID == 0 || call.peer.userID == geteuid() else { throw .permissionDenied }
+        guard UserPolicy.isOperator(call.peer.userID) else { throw .permissionDenied }
     }
 
     private func wait(_ call: VarlinkCall, for job: KnownJob) {
@@ -202,6 +201,20 @@ final class IngestAPI {
 
     private func fetch(_ call: VarlinkCall) throws {
         let parameters = try call.parameters(as: Ingest.FetchParameters.self)
+        // Who came in without being looked up is looked up now.
+        scheduler.users.whenKnown(call.peer.userID) { [weak self] in
+            do {
+                try self?.fetch(call, parameters)
+            } catch let error as IngestError {
+                call.fail(error)
+            } catch {
+                self?.log.methodFailed("Fetch", error)
+                call.fail(IngestError.resourcesExhausted("a fault of the service"))
+            }
+        }
+    }
+
+    private func fetch(_ call: VarlinkCall, _ parameters: Ingest.FetchParameters) throws {
         do {
             let share = scheduler.users.share(for: call.peer.userID)
             try admit(call.peer, share)

@@ -20,17 +20,20 @@ public struct DaemonConfiguration: Sendable {
     public var notifies: Bool
     /// A directory for what is to outlive the service; nil for none.
     public var stateDirectory: String?
+    /// Where the service manager has put credentials; nil for none.
+    public var credentialsDirectory: String?
 
     /// A configuration.
     public init(
         laneExecutable: String, laneEnvironment: [String], socketName: String, notifies: Bool,
-        stateDirectory: String? = nil
+        stateDirectory: String? = nil, credentialsDirectory: String? = nil
     ) {
         self.laneExecutable = laneExecutable
         self.laneEnvironment = laneEnvironment
         self.socketName = socketName
         self.notifies = notifies
         self.stateDirectory = stateDirectory
+        self.credentialsDirectory = credentialsDirectory
     }
 }
 
@@ -65,6 +68,8 @@ public actor IngestDaemon {
     private let startedUsec = Realtime.microseconds()
     private let descriptors = DescriptorBudget.current
     private var settings: Settings
+    /// Those that the settings name.
+    private var clientCertificates: ClientCertificates
     /// Of these, what takes effect only at a start is in force until the end.
     private let settingsAtStart: Settings
     private var parts: Parts?
@@ -81,7 +86,12 @@ public actor IngestDaemon {
     /// A daemon that does nothing yet.
     ///
     /// - Parameter loop: runs, or will, on a thread that is the daemon's alone.
-    public init(loop: EventLoop, configuration: DaemonConfiguration, settings: Settings, logger: Logger) {
+    /// - Throws: `SettingsFileError` where the settings name credentials that are not there.
+    public init(
+        loop: EventLoop, configuration: DaemonConfiguration, settings: Settings, logger: Logger
+    ) throws(SettingsFileError) {
+        clientCertificates = try ClientCertificates(
+            settings.origins, in: configuration.credentialsDirectory)
         self.loop = loop
         self.configuration = configuration
         self.settings = settings
@@ -94,13 +104,14 @@ public actor IngestDaemon {
     ///
     /// - Parameters:
     ///   - listeners: listening stream sockets, at least one.
+    ///   - areOwn: nobody else has them.
     ///   - stored: what an earlier process of the service left in the service manager's store: its jobs go on.
     ///   - whenReady: called once, on the loop's thread, unless `whenUnable` is.
     ///   - whenUnable: called once, on the loop's thread, where no lane can be started, with the reason: the service
     ///     would only fail all jobs. To be stopped then, with its jobs handed over.
     /// - Throws: `Errno` where a socket cannot be watched.
     public func start(
-        listeners: consuming ListenerList, stored: consuming StoredDescriptors,
+        listeners: consuming ListenerList, areOwn: Bool, stored: consuming StoredDescriptors,
         whenReady: @escaping @Sendable () -> Void, whenUnable: @escaping @Sendable (String) -> Void
     ) throws {
         let pool = LanePool(
@@ -115,6 +126,7 @@ public actor IngestDaemon {
         let pipes = PipeAccount(settings: settings, log: log, later: { [loop] in _ = loop.after($0, $1) })
         let scheduler = Scheduler(
             loop: loop, pool: pool, pipes: pipes, store: store, settings: settings, log: log)
+        scheduler.clientCertificates = clientCertificates
         let subscriptions = Subscriptions(
             loop: loop, active: { scheduler.jobs.active(visibleTo: $0) },
             activeCount: { scheduler.jobs.activeCount },
@@ -130,7 +142,7 @@ public actor IngestDaemon {
             log.clientRefused(userID: peer.userID, "\(reason)")
         }
         service.onHandlerFailure = { [log] method, error in
-            log.trouble(.methodFailed, "a method failed", "\(method): \(error)")
+            log.methodFailed(method, error)
         }
         service.onAcceptFailure = { [log] errno in
             log.trouble(.acceptFailed, "no connection can be accepted", "\(errno)")
@@ -140,14 +152,18 @@ public actor IngestDaemon {
             loop: loop, executable: configuration.laneExecutable,
             environment: configuration.laneEnvironment, descriptors: descriptors.limit, log: log)
         service.admission = { peer, decide in
+            // Nothing keeps them out, so they wait for nobody.
+            if UserPolicy.isOperator(peer.userID) { return decide(nil) }
             scheduler.users.whenKnown(peer.userID) {
                 let isAllowed = scheduler.users.share(for: peer.userID).isAllowed
                 decide(isAllowed ? nil : IngestError.notAllowed(peer.userID).reply)
             }
         }
         // The settings, or the directory, may have come to say something else of a user.
-        scheduler.users.onUserKnown = { [weak service] user in
-            if let service { Self.expel(user, scheduler, service) }
+        scheduler.users.onUserKnown = { [weak service, weak subscriptions] user in
+            guard let service, let subscriptions else { return }
+            Self.expel(user, scheduler, subscriptions, service)
+            scheduler.userIsKnown()
         }
         service.onUnreadSocket = { disposal.take($0) }
         service.mayAccept = { disposal.hasRoom }
@@ -189,7 +205,7 @@ public actor IngestDaemon {
             for job in contents.jobs { scheduler.remember(job) }
         }
         Restoration(scheduler: scheduler, store: store, log: log).run(stored)
-        while let listener = listeners.takeFirst() { try service.listen(on: listener) }
+        while let listener = listeners.takeFirst() { try service.listen(on: listener, isOwn: areOwn) }
         scheduler.start()
     }
 
@@ -204,6 +220,10 @@ public actor IngestDaemon {
         defer { _ = notifier.ready() }
         do {
             let new = try read()
+            if let new {
+                parts.scheduler.clientCertificates = try ClientCertificates(
+                    new.origins, in: configuration.credentialsDirectory)
+            }
             parts.scheduler.metrics.areSettingsGood = true
             guard let new else { return log.reloaded(needingRestart: []) }
             let unchangeable = settingsAtStart.needingRestart(comparedTo: new)
@@ -221,18 +241,21 @@ public actor IngestDaemon {
 
     private func expelWhoMayNot() {
         guard let parts else { return }
-        let (scheduler, service) = (parts.scheduler, parts.service)
+        let (scheduler, subscriptions, service) = (parts.scheduler, parts.subscriptions, parts.service)
         for user in Set(service.users).union(scheduler.jobs.owners) {
             scheduler.users.whenKnown(user) { [weak service] in
-                if let service { Self.expel(user, scheduler, service) }
+                if let service { Self.expel(user, scheduler, subscriptions, service) }
             }
         }
     }
 
     /// Ends the jobs and connections of a user who may not use the service.
-    private static func expel(_ user: UInt32, _ scheduler: Scheduler, _ service: VarlinkService) {
-        guard !scheduler.users.share(for: user).isAllowed else { return }
+    private static func expel(
+        _ user: UInt32, _ scheduler: Scheduler, _ subscriptions: Subscriptions, _ service: VarlinkService
+    ) {
+        guard scheduler.users.isDenied(user) else { return }
         scheduler.endJobs(ofUser: user)
+        subscriptions.endWatches(of: user, IngestError.notAllowed(user))
         service.expel(user, with: IngestError.notAllowed(user).reply)
     }
 

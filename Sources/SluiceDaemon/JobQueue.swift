@@ -1,10 +1,12 @@
 internal import SluiceCore
 internal import UnixSockets
 
-/// The jobs that wait for a lane.
+/// The jobs that wait for a lane: each user's in the order in which they came, the users by weight (`FairShare`), so that
+/// one with a thousand jobs does not stand in front of one with a single one.
 ///
-/// Whose host may be asked only so much at a time wait in a line for that host first, and do not stand in the way of their
-/// users' other jobs meanwhile. Who is let out of it has a place at the host, a slot, until the attempt is over.
+/// A host that may be asked only so much at a time has slots, one for each job that runs there. A job whose turn it is and
+/// whose host has no slot left, or is closed for now, steps aside, and does not stand in the way of its user's other jobs;
+/// as soon as the host has a slot the first of each user are back in their places. Nobody holds a slot without a lane.
 ///
 /// Belongs to the loop's thread.
 struct JobQueue {
@@ -13,7 +15,7 @@ struct JobQueue {
         case none
         /// For a lane.
         case queue
-        /// For a slot of this host.
+        /// For this host.
         case host(String)
     }
 
@@ -32,62 +34,101 @@ struct JobQueue {
     }
 
     private struct Host {
-        var lines = FairLines()
+        /// Jobs that run there.
         var used = 0
+        /// Jobs that wait for it in the queue.
+        var queued = 0
+        /// Those that have stepped aside.
+        var waiting = UserLines()
     }
 
     var rules = Rules()
-    private var lines = FairLines()
+    private var lines = UserLines()
+    private var share = FairShare()
     private var hosts: [String: Host] = [:]
+    private var lastTicket = 0
+    private let clock: () -> UInt64
 
-    /// How many jobs could run if there were lanes enough.
+    /// - Parameter clock: in ns; any that goes on.
+    init(clock: @escaping () -> UInt64 = Monotonic.nanoseconds) {
+        self.clock = clock
+    }
+
+    /// How many jobs could run if there were lanes enough; at hosts with limits perhaps fewer.
     var runnable: Int {
-        lines.waiting.reduce(0) { sum, line in
-            let room = max(0, rules.lanes(line.user) - lines.held(by: line.user))
-            return sum + min(line.count, room)
+        var sum = 0
+        for line in lines.waiting where rules.mayBegin(line.user) {
+            sum += min(line.count, max(0, rules.lanes(line.user) - share.held(by: line.user)))
         }
+        for (name, host) in hosts where host.queued > 0 {
+            sum -= max(0, host.queued - max(0, (rules.slots(name) ?? .max) - host.used))
+        }
+        return max(0, sum)
     }
 
     /// The job whose turn it is.
-    mutating func next() -> JobRecord? {
+    ///
+    /// - Parameter passed: users for whom there is no lane just now.
+    mutating func next(but passed: Set<UInt32> = []) -> JobRecord? {
         let rules = rules
-        while let job = lines.next(mayRun: { $1 < rules.lanes($0) && rules.mayBegin($0) }) {
-            guard let host = job.slot, !rules.isOpen(host) else { return job }
-            lines.removeFirst(of: job.owner.userID)
-            giveUpSlot(job)
-            wait(job, for: host, atHead: true)
+        while let user = share.next(
+            at: clock(),
+            mayRun: { !passed.contains($0) && $1 < rules.lanes($0) && rules.mayBegin($0) })
+        {
+            guard let job = lines.first(of: user) else {
+                share.stopsWaiting(user, at: clock())
+                continue
+            }
+            guard let host = job.limitedHost, !hasSlot(host) else { return job }
+            removeFirst(of: user)
+            wait(job, for: host)
         }
         return nil
     }
 
     /// The first job of a user, whoever's turn it is.
     mutating func first(of user: UInt32) -> JobRecord? {
-        lines.first(of: user)
+        while let job = lines.first(of: user) {
+            guard let host = job.limitedHost, !hasSlot(host) else { return job }
+            removeFirst(of: user)
+            wait(job, for: host)
+        }
+        return nil
     }
 
     /// Takes out the job that `next` or `first` gave: it has a lane now, until `isOver`.
     mutating func begin(_ job: JobRecord) {
-        lines.removeFirst(of: job.owner.userID)
-        lines.begins(job.owner.userID)
+        removeFirst(of: job.owner.userID)
+        share.begins(job.owner.userID, at: clock())
+        guard let host = job.limitedHost else { return }
+        job.slot = host
+        hosts[host, default: Host()].used += 1
+        readmit(at: host)
     }
 
     /// The job has no lane any more.
     mutating func isOver(_ job: JobRecord) {
-        lines.ends(job.owner.userID)
-        leaveHost(job)
+        share.ends(job.owner.userID, at: clock())
+        guard let host = job.slot else { return }
+        job.slot = nil
+        hosts[host]?.used -= 1
+        readmit(at: host)
     }
 
-    /// - Parameter isFirst: for one that comes back: at the head of its user's line.
-    mutating func enter(_ job: JobRecord, atHead isFirst: Bool = false) {
-        let host = job.origin.host
-        if job.slot == nil, let slots = rules.slots(host) {
-            guard hosts[host, default: Host()].used < slots else {
-                return wait(job, for: host, atHead: isFirst)
-            }
-            takeSlot(job, at: host)
+    /// - Parameter isBack: it has its old place again, for it has lost its lane through no fault of its own.
+    mutating func enter(_ job: JobRecord, isBack: Bool = false) {
+        if !isBack || job.ticket == 0 {
+            lastTicket += 1
+            job.ticket = lastTicket
         }
-        job.place = .queue
-        lines.enter(job, atHead: isFirst, weight: rules.weight(job.owner.userID))
+        let host = Settings.Origins.normal(job.origin.host)
+        job.limitedHost = rules.slots(host) == nil ? nil : host
+        // A slot is given back some time, and then it gets its turn.
+        if let host = job.limitedHost, let known = hosts[host], known.used >= rules.slots(host) ?? .max {
+            wait(job, for: host)
+        } else {
+            queue(job)
+        }
     }
 
     /// A job has ended, in here or not.
@@ -96,69 +137,72 @@ struct JobQueue {
         case .none: break
         case .queue:
             lines.hasEnded(job)
-            leaveHost(job)
-        case .host(let host): hosts[host]?.lines.hasEnded(job)
+            if let host = job.limitedHost { leftQueue(host) }
+        case .host(let host):
+            hosts[host]?.waiting.hasEnded(job)
         }
     }
 
     /// Jobs may begin at this host again.
     mutating func hostIsOpen(_ host: String) {
-        admitMore(to: host)
+        readmit(at: host)
     }
 
-    /// Takes out all jobs.
+    /// Takes out all jobs, in their order.
     ///
-    /// - Parameter running: those that have lanes: they keep the slots that they are to have by the rules as they are now.
+    /// - Parameter running: those that have lanes: they have the slots that they are to have by the rules as they are now.
     mutating func removeAll(running: some Sequence<JobRecord>) -> [JobRecord] {
         var jobs = lines.removeAll()
-        for host in Array(hosts.keys) { jobs += hosts[host]?.lines.removeAll() ?? [] }
-        for job in jobs { job.slot = nil }
+        for host in Array(hosts.keys) { jobs += hosts[host]?.waiting.removeAll() ?? [] }
+        for user in Set(jobs.map(\.owner.userID)) { share.stopsWaiting(user, at: clock()) }
         hosts = [:]
         for job in running {
-            job.slot = nil
-            if rules.slots(job.origin.host) != nil { takeSlot(job, at: job.origin.host) }
+            let host = Settings.Origins.normal(job.origin.host)
+            job.slot = rules.slots(host) == nil ? nil : host
+            if let slot = job.slot { hosts[slot, default: Host()].used += 1 }
         }
-        return jobs.sorted { $0.sequence < $1.sequence }
+        return jobs.sorted { $0.ticket < $1.ticket }
     }
 
-    // MARK: Hosts
+    // MARK: Inside
 
-    private mutating func wait(_ job: JobRecord, for host: String, atHead isFirst: Bool) {
+    private mutating func queue(_ job: JobRecord) {
+        job.place = .queue
+        lines.enter(job)
+        share.waits(job.owner.userID, weight: rules.weight(job.owner.userID), at: clock())
+        if let host = job.limitedHost { hosts[host, default: Host()].queued += 1 }
+    }
+
+    private mutating func removeFirst(of user: UInt32) {
+        if let host = lines.first(of: user)?.limitedHost { leftQueue(host) }
+        if !lines.removeFirst(of: user) { share.stopsWaiting(user, at: clock()) }
+    }
+
+    private mutating func leftQueue(_ host: String) {
+        hosts[host]?.queued -= 1
+    }
+
+    private mutating func wait(_ job: JobRecord, for host: String) {
         job.place = .host(host)
-        hosts[host, default: Host()].lines.enter(
-            job, atHead: isFirst, weight: rules.weight(job.owner.userID))
+        hosts[host, default: Host()].waiting.enter(job)
     }
 
-    private mutating func takeSlot(_ job: JobRecord, at host: String) {
-        job.slot = host
-        hosts[host, default: Host()].used += 1
-        hosts[host]?.lines.begins(job.owner.userID)
+    private func hasSlot(_ host: String) -> Bool {
+        (hosts[host]?.used ?? 0) < rules.slots(host) ?? .max && rules.isOpen(host)
     }
 
-    private mutating func giveUpSlot(_ job: JobRecord) {
-        guard let host = job.slot else { return }
-        job.slot = nil
-        hosts[host]?.used -= 1
-        hosts[host]?.lines.ends(job.owner.userID)
-    }
-
-    private mutating func leaveHost(_ job: JobRecord) {
-        guard let host = job.slot else { return }
-        giveUpSlot(job)
-        admitMore(to: host)
-    }
-
-    private mutating func admitMore(to host: String) {
-        let slots = rules.slots(host) ?? .max
-        while let used = hosts[host]?.used, used < slots, rules.isOpen(host),
-            let job = hosts[host]?.lines.next(mayRun: { _, _ in true })
-        {
-            hosts[host]?.lines.removeFirst(of: job.owner.userID)
-            takeSlot(job, at: host)
-            job.place = .queue
-            // It has waited, and a slot is not to wait for what its user has besides.
-            lines.enter(job, atHead: true, weight: rules.weight(job.owner.userID))
+    /// Where a host has a slot, the first job of each user who waits for it is in the queue again.
+    private mutating func readmit(at host: String) {
+        guard let known = hosts[host] else { return }
+        if !known.waiting.isEmpty, hasSlot(host) {
+            for user in Array(known.waiting.waiting.map(\.user)) {
+                guard let job = hosts[host]?.waiting.first(of: user) else { continue }
+                hosts[host]?.waiting.removeFirst(of: user)
+                queue(job)
+            }
         }
-        if let left = hosts[host], left.used == 0, left.lines.isUnused { hosts[host] = nil }
+        if let left = hosts[host], left.used <= 0, left.queued <= 0, left.waiting.isEmpty {
+            hosts[host] = nil
+        }
     }
 }

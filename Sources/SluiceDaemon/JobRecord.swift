@@ -40,7 +40,11 @@ final class JobRecord {
 
     /// Where it waits, ended or not.
     var place = JobQueue.Place.none
-    /// The host at which it has a place, where only so many may be asked at a time.
+    /// Its place in the queue among all; 0 before it had one.
+    var ticket = 0
+    /// The host that it waits for, where that has slots.
+    var limitedHost: String?
+    /// The host at which it has a slot.
     var slot: String?
     /// How many bytes the consumer had when an attempt last failed.
     var deliveredAtFailure = 0

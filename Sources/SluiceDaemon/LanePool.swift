@@ -123,8 +123,8 @@ final class LanePool {
 
     /// All that have not ended.
     var count: Int { lanes.count }
-    /// Their processes.
-    var processIDs: [Int32] { lanes.values.map(\.processID) }
+    /// What they take of the machine's memory, in bytes.
+    var memory: Int { lanes.values.compactMap(\.memory).reduce(0, +) }
 
     var counts: Ingest.LaneCounts {
         var counts = Ingest.LaneCounts()
@@ -142,18 +142,15 @@ final class LanePool {
 
     /// Takes a lane for a job, or sees to it that `available` will come.
     func take(userID: UInt32, origin: Origin, waiting: Int) -> LaneProcess? {
+        if let lane = takeWaiting(userID: userID, origin: origin) { return lane }
         guard !isClosed else { return nil }
-        if let lane = best(userID: userID, origin: origin) {
-            lane.activity = .busy
-            lane.affinity = LaneProcess.Affinity(userID: userID, origin: origin)
-            return lane
-        }
         var wanted = waiting - live.count { $0.activity == .starting }
         while wanted > 0, live.count < settings.maximum, startOne() { wanted -= 1 }
-        if wanted > 0, live.count >= settings.maximum, let other = oldestIdle() {
+        // Above the maximum is the lane that is kept for root, and it makes no room by going.
+        if wanted > 0, live.count == settings.maximum, let other = oldestIdle() {
             // All idle lanes belong to other users: one of them makes room.
             other.retire()
-            if live.count < settings.maximum { _ = startOne() }
+            _ = startOne()
         }
         if breakdown != nil, pause != nil, !live.contains(where: { $0.affinity?.userID == userID }) {
             // Not from in here: the queue is being looked at.
@@ -162,10 +159,18 @@ final class LanePool {
         return nil
     }
 
-    /// Whether all lanes are taken, and root has none: then it may have one more.
+    /// Takes a lane that waits, of the user's own or one that nobody has had.
+    func takeWaiting(userID: UInt32, origin: Origin) -> LaneProcess? {
+        guard !isClosed, let lane = best(userID: userID, origin: origin) else { return nil }
+        lane.activity = .busy
+        lane.affinity = LaneProcess.Affinity(userID: userID, origin: origin)
+        return lane
+    }
+
+    /// Whether all lanes are taken, and none is at work for root: then it may have one more.
     var keepsReserve: Bool {
         !isClosed && live.count >= settings.maximum && live.count <= settings.maximum + 1
-            && live.count { $0.activity != .starting && $0.affinity?.userID == 0 } == 0
+            && live.count { $0.activity == .busy && $0.affinity?.userID == 0 } == 0
     }
 
     /// Takes the lane that is kept for root, or starts it: then `available` will come.
@@ -182,8 +187,12 @@ final class LanePool {
     }
 
     /// Lets go of lanes that wait, and may have kept a connection to a host, where there are more than so many.
+    ///
+    /// - Parameter host: in its normal form.
     func closeIdle(to host: String, beyond most: Int) {
-        let those = live.filter { $0.affinity?.origin.host == host }
+        let those = live.filter { lane in
+            lane.affinity.map { Settings.Origins.normal($0.origin.host) == host } ?? false
+        }
         var excess = those.count - most
         for lane in those where excess > 0 {
             guard case .idle = lane.activity else { continue }
@@ -209,7 +218,9 @@ final class LanePool {
         var fresh: LaneProcess?
         var sameUser: LaneProcess?
         for lane in lanes.values {
-            guard !lane.isRetired, case .idle = lane.activity else { continue }
+            guard !lane.isRetired, case .idle = lane.activity,
+                lane.certificateHost.map({ $0 == origin.host }) ?? true
+            else { continue }
             switch lane.affinity {
             case nil: fresh = fresh ?? lane
             case let affinity? where affinity.userID == userID:
@@ -311,6 +322,8 @@ final class LanePool {
         failures += 1
         trouble = reason
         log.laneCannotStart(reason)
+        // One that was taken over may have what the others need.
+        if isShortage { for lane in lanes.values { lane.killIfCrowded() } }
         if warmCount > 0 { reportWarm() }
         // Lanes that are started together fail together: the last of them is the one that decides.
         if consecutiveFailures >= Self.failuresToGiveUp, !live.contains(where: { $0.activity == .starting }),

@@ -31,6 +31,8 @@ final class LaneProcess {
     private static let reportsPerTurn = 64
     /// The largest report, in bytes.
     private static let maximumReport = 16 << 10
+    /// More threads than a lane ever has, which is some twelve: one with more takes those of others (TasksMax=).
+    static let mostThreads = 64
 
     let processID: Int32
     var activity = Activity.starting
@@ -39,6 +41,8 @@ final class LaneProcess {
     }
     /// Where the job before the latest one asked.
     private(set) var originBefore: Origin?
+    /// It has had the client certificate for this host, and so fetches from there alone.
+    var certificateHost: String?
     /// What the lane has kept of a job that is over, for the next one.
     var account: JobAccount?
     /// Set when the pool has asked it to go: its end is no death.
@@ -49,6 +53,7 @@ final class LaneProcess {
     private(set) var hasEnded = false
 
     private let process: SpawnedProcess
+    private let numbers: ProcessNumbers?
     /// The number is -1 once the process is reaped.
     private var channel: OwnedDescriptor
     /// Gets the control socket of a lane that has ended, where that holds something unread.
@@ -82,6 +87,7 @@ final class LaneProcess {
             newSession: true)
         let processID = process.processID
         self.processID = processID
+        numbers = ProcessNumbers(processID)
         words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { log.laneSays(processID, $0) }
         channel = pair.first
         self.loop = loop
@@ -101,6 +107,16 @@ final class LaneProcess {
         channelWatch = try loop.watch(channel, for: .readable) { [weak self] _ in self?.receive() }
     }
 
+    /// What it takes of the machine's memory, in bytes, without what it shares with files; nil where that cannot be told.
+    var memory: Int? { numbers?.anonymousMemory }
+
+    /// Kills a lane that has more threads than it can need.
+    func killIfCrowded() {
+        guard !hasEnded, let threads = numbers?.threads, threads > Self.mostThreads else { return }
+        fault = "it had \(threads) threads"
+        kill()
+    }
+
     /// Sends a command; a lane that cannot take it is killed, and its exit says the rest.
     func send(_ command: LaneCommand, descriptors: [CInt] = []) {
         do {
@@ -114,6 +130,13 @@ final class LaneProcess {
     /// answer it, and whoever asks deals with that.
     func ask(_ number: Int, about serial: Int) {
         try? transmit(.probe(serial: serial, number: number))
+    }
+
+    /// Sends what can be said later just as well.
+    ///
+    /// - Returns: false where the lane is too far behind to take it.
+    func canSend(_ command: LaneCommand) -> Bool {
+        (try? transmit(command)) != nil
     }
 
     private func transmit(_ command: LaneCommand, descriptors: [CInt] = []) throws {

@@ -2,8 +2,8 @@ internal import EventLoop
 internal import SluiceCore
 internal import SluiceInterface
 
-/// Looks after the lanes that are at work, and kills those that hang (`HangWatch`): their jobs go on as after any other
-/// death of a lane.
+/// Looks after the lanes that are at work, and kills those that hang (`HangWatch`), or that have more threads than a lane can
+/// need: their jobs go on as after any other death of a lane.
 ///
 /// There is one timer for all lanes, and none while no lane has an order: an idle service does not wake up. A look reads
 /// a few words of each ledger. It costs a packet, and a wake-up of the lane, for each lane that has moved nothing since
@@ -65,6 +65,7 @@ final class LaneWatch {
         let busy = jobs()
         guard !busy.isEmpty else { return }
         // A lane that was killed may take a moment to end.
+        for job in busy { job.lane?.killIfCrowded() }
         let working = busy.filter { $0.machine.isRunning && $0.lane?.fault == nil }
         let lanes = working.compactMap { job in
             job.account.map {

@@ -5,7 +5,8 @@ internal import UnixSockets
 /// the environment of a unit is for everybody to see, a credential for the service alone.
 ///
 /// The file has lines like those of an environment file: `https_proxy=http://USER:PASSWORD@HOST:PORT`. Empty lines and those
-/// that begin with `#` are left out. What it says goes before the service's own environment.
+/// that begin with `#` are left out. What it says takes the place of all of them in the service's own
+/// environment.
 public enum ProxyCredential {
     /// The credential's name.
     public static let name = "proxy"

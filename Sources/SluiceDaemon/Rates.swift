@@ -31,6 +31,8 @@ final class Rates {
         var bytes = 0
         /// In bytes a second; nil where it takes all it can get.
         var demand: Double?
+        /// When that was.
+        var countedAt = Monotonic.nanoseconds()
         /// It has not been looked at since it began.
         var isNew = true
 
@@ -54,6 +56,9 @@ final class Rates {
     private static let headroom = 1.25
     /// What a job that uses nothing gets all the same, in bytes a second.
     private static let leastDemand = 16.0 * 1024
+    /// So much of what a job was given, and so many bytes more, are charged to others at most.
+    private static let mostOfShare = 2.0
+    private static let burst = 1 << 20
     /// A change below this is not worth a message to a lane.
     private static let worthTelling = 0.01
     /// A stock that was taken so recently is good enough for saying no, in ns.
@@ -78,7 +83,7 @@ final class Rates {
     private var lookTimer: Timer?
     private var planTimer: Timer?
     /// When somebody is let in who was not, and who.
-    private var roomTimer: Timer?
+    private var room: (timer: Timer, due: ContinuousClock.Instant)?
     private var refused: Set<Scope> = []
 
     init(loop: EventLoop, users: UserPolicy, settings: Settings) {
@@ -115,18 +120,23 @@ final class Rates {
     }
 
     private func awaitRoom() {
-        guard roomTimer == nil else { return }
         // Where it is for their number that more are refused, one has to end, and that is noticed.
         let times = refused.compactMap { budgets[$0]?.secondsToAdmission }.filter { $0 > 0 }
         guard let seconds = times.min() else { return }
-        roomTimer = loop.after(.seconds(seconds)) { [weak self] in
+        let due = ContinuousClock.now + .seconds(seconds)
+        if let room {
+            guard due < room.due else { return }
+            room.timer.cancel()
+        }
+        let timer = loop.after(.seconds(seconds)) { [weak self] in
             guard let self else { return }
-            roomTimer = nil
+            room = nil
             let asked = refused
             refused = []
             for case .host(let host) in asked { onRoomAtHost?(host) }
             onRoom?()
         }
+        room = (timer, due)
     }
 
     // MARK: Who runs
@@ -176,10 +186,10 @@ final class Rates {
                 member.scopes = scopes
                 if scopes.isEmpty {
                     members[ObjectIdentifier(job)] = nil
-                    job.lane?.send(.rate(serial: job.serial, bytesPerSecond: nil))
+                    _ = tell(nil, job)
                 }
             } else if let share = begins(job) {
-                job.lane?.send(.rate(serial: job.serial, bytesPerSecond: share))
+                _ = tell(share, job)
             }
         }
         for scope in Array(budgets.keys) {
@@ -189,7 +199,8 @@ final class Rates {
     }
 
     private func scopes(of job: JobRecord) -> [Scope] {
-        [.service, .user(job.owner.userID), .host(job.origin.host)].filter { rate(of: $0) != nil }
+        [.service, .user(job.owner.userID), .host(Settings.Origins.normal(job.origin.host))]
+            .filter { rate(of: $0) != nil }
     }
 
     private func rate(of scope: Scope) -> Int? {
@@ -225,7 +236,18 @@ final class Rates {
         let bytes = max(0, received - member.received)
         member.received = received
         member.bytes += bytes
-        for scope in member.scopes { budgets[scope]?.spend(bytes) }
+        let now = Monotonic.nanoseconds()
+        // What a lane says is its own word: what it has received beyond what it was given is its user's to answer for.
+        let given = Double(member.share) * Monotonic.seconds(from: member.countedAt, to: now)
+        let charged = min(bytes, Int(min(given * Self.mostOfShare, 1e15)) + Self.burst)
+        member.countedAt = now
+        for scope in member.scopes {
+            if case .user = scope {
+                budgets[scope]?.spend(bytes)
+            } else {
+                budgets[scope]?.spend(charged)
+            }
+        }
     }
 
     /// Counts what all jobs have received, and then what the time has brought.
@@ -255,9 +277,11 @@ final class Rates {
             let speed = Double(member.bytes) / seconds
             if member.bytes > 0 { hasMoved = true }
             member.bytes = 0
+            // What it is sent again, and drops, is not among what it has received.
+            let mayBeSkipping = member.job.position > 0 && member.received <= member.job.position
             // A new one has had less time than it looks like.
             member.demand =
-                member.isNew || speed >= Double(member.share) * Self.fullUse
+                member.isNew || mayBeSkipping || speed >= Double(member.share) * Self.fullUse
                 ? nil : max(speed * Self.headroom, Self.leastDemand)
             member.isNew = false
         }
@@ -268,7 +292,8 @@ final class Rates {
 
     private func planSoon() {
         guard planTimer == nil, !members.isEmpty else { return }
-        planTimer = loop.after(Self.gatheringTime) { [weak self] in
+        // The more there are, the more it costs.
+        planTimer = loop.after(Self.gatheringTime + .microseconds(200) * members.count) { [weak self] in
             guard let self else { return }
             planTimer = nil
             takeStock()
@@ -303,7 +328,11 @@ final class Rates {
     private func give(_ share: Double, to member: Member) {
         let share = max(Int(share), TokenBucket.leastRate)
         guard abs(share - member.share) > Int(Double(member.share) * Self.worthTelling) else { return }
-        member.share = share
-        member.job.lane?.send(.rate(serial: member.job.serial, bytesPerSecond: share))
+        // One that is too far behind to hear of it is told the next time.
+        if tell(share, member.job) { member.share = share }
+    }
+
+    private func tell(_ share: Int?, _ job: JobRecord) -> Bool {
+        job.lane?.canSend(.rate(serial: job.serial, bytesPerSecond: share)) ?? false
     }
 }

@@ -40,10 +40,11 @@ final class Scheduler {
     private var isDispatching = false
     private var nextSerial = 1
     /// Jobs by the lanes that have their orders, until the lane says that it is idle.
-    private var running: [ObjectIdentifier: JobRecord] = [:] {
+    private(set) var running: [ObjectIdentifier: JobRecord] = [:] {
         didSet { laneWatch.workChanged(isBusy: !running.isEmpty) }
     }
     private let laneWatch: LaneWatch
+    var clientCertificates = ClientCertificates()
     let users: UserPolicy
     let rates: Rates
     let parking: ParkingLot
@@ -52,6 +53,8 @@ final class Scheduler {
 
     /// So often a job is given to another lane after its order was lost.
     private static let ordersToLose = 5
+    /// So many users without a lane are passed over in one dispatch: to look for each costs as much as there are users.
+    private static let mostPassed = 8
 
     init(
         loop: EventLoop, pool: LanePool, pipes: PipeAccount, store: JobStore, settings: Settings,
@@ -240,12 +243,16 @@ final class Scheduler {
         guard hasStarted, !isDispatching else { return }
         isDispatching = true
         defer { isDispatching = false }
-        while let job = queue.next() {
-            guard
-                let lane = pool.take(
-                    userID: job.owner.userID, origin: job.origin, waiting: queue.runnable)
-            else { break }
-            run(job, in: lane)
+        // Users for whom there is no lane just now. The first of them is seen to; of the others those go on who have lanes of
+        // their own that wait for them.
+        var passed: Set<UInt32> = []
+        while passed.count <= Self.mostPassed, let job = queue.next(but: passed) {
+            let user = job.owner.userID
+            let lane =
+                passed.isEmpty
+                ? pool.take(userID: user, origin: job.origin, waiting: max(1, queue.runnable))
+                : pool.takeWaiting(userID: user, origin: job.origin)
+            if let lane { run(job, in: lane) } else { passed.insert(user) }
         }
         // What is kept for root.
         guard pool.keepsReserve, let job = queue.first(of: 0),
@@ -277,6 +284,8 @@ final class Scheduler {
                 position: job.position, known: job.known)
             order.rate = rates.begins(job)
             order.dropsConnections = closeConnections(of: lane, for: job)
+            order.clientCertificate = clientCertificate(for: job)
+            if order.clientCertificate != nil { lane.certificateHost = job.origin.host }
             if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
             lane.give(order, sink: sink, account: account, staging: staging)
             job.sink = consume sink
@@ -416,7 +425,7 @@ final class Scheduler {
         if action == .report {
             watchSink(of: job)
             job.queuedAt = Monotonic.nanoseconds()
-            queue.enter(job, atHead: true)
+            queue.enter(job, isBack: true)
         }
         perform(action, job)
         if job.machine.publicState == .parked { release(job) }
@@ -435,7 +444,7 @@ final class Scheduler {
     private func failQueued(_ reason: String, but served: Set<UInt32>) {
         for job in queue.removeAll(running: running.values) {
             if served.contains(job.owner.userID) {
-                queue.enter(job)
+                queue.enter(job, isBack: true)
             } else {
                 end(job, Outcome(.laneUnavailable, reason))
             }

@@ -274,6 +274,10 @@ struct ServiceLog {
         write(.error, kind, message, about(job, ["SLUICE_REASON": "\(reason)"]), about: .service)
     }
 
+    func methodFailed(_ method: String, _ error: any Error) {
+        trouble(.methodFailed, "a method failed", "\(method): \(error)")
+    }
+
     /// The journal takes entries more slowly than they come, and records would be lost.
     var isJournalBehind: Bool { JournalLogHandler.isJournalBehind }
 

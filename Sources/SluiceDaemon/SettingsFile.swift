@@ -103,7 +103,7 @@ public enum SettingsFile {
     ) throws(SettingsFileError) -> LoadedSettings {
         var reader = SettingsReader(tables, path: path)
         let settings = reader.settings()
-        for problem in settings.problems() { reader.note(problem) }
+        reader.note(settings.problems())
         guard reader.problems.isEmpty, reader.dropInProblems.isEmpty else {
             throw SettingsFileError(
                 path: path, problems: reader.problems, dropInProblems: reader.dropInProblems)

@@ -41,12 +41,15 @@ extension SettingsReader {
     /// - Parameters:
     ///   - parent: the name of the table, as it is named in messages.
     ///   - values: which keys of it are not names.
+    ///   - problem: what is wrong with a name; nil for nothing.
     ///   - find: the table in a file's.
     mutating func named<Target>(
         _ parent: String, beside values: Set<String> = [], _ keys: [NamedKey<Target>],
-        _ target: inout [String: Target], _ blank: Target,
+        _ target: inout [String: Target], _ blank: Target, checking problem: (String) -> RequestError?,
         in find: (TOMLTable) -> (any TOMLValueConvertible)?
     ) {
+        var found = NamedEntries()
+        defer { entries += found.all }
         for one in tables {
             guard let value = find(one.table) else { continue }
             guard let names = value.table else {
@@ -54,6 +57,14 @@ extension SettingsReader {
                 continue
             }
             for (name, value) in names where !values.contains(name) {
+                if let problem = problem(name) {
+                    tell(problem.description, one.path)
+                    continue
+                }
+                guard target[name] != nil || target.count < Self.mostNames else {
+                    tell("\(parent): there are more than \(Self.mostNames) names", one.path)
+                    break
+                }
                 let section = "\(parent).\(name)"
                 guard let table = value.table else {
                     let others = values.isEmpty ? "" : "; there are \(list(values))"
@@ -66,13 +77,13 @@ extension SettingsReader {
                 let part = NamedPart(
                     name: name, table: table, section: section,
                     heading: isBare ? section : "\(parent).\(SettingsEntry.show(name))", place: one.path)
-                read(part, keys, &target[name, default: blank])
+                read(part, keys, &target[name, default: blank], &found)
             }
         }
     }
 
     private mutating func read<Target>(
-        _ part: NamedPart, _ keys: [NamedKey<Target>], _ target: inout Target
+        _ part: NamedPart, _ keys: [NamedKey<Target>], _ target: inout Target, _ found: inout NamedEntries
     ) {
         for (name, value) in part.table {
             let place = "\(part.section).\(name)"
@@ -88,12 +99,28 @@ extension SettingsReader {
                 tell("\(place): it is not \(key.expected)", part.place)
                 continue
             }
-            let entry = SettingsEntry(
-                section: part.heading, key: name, value: shown, source: .file(part.place ?? path))
-            entries.removeAll { $0.section == part.heading && $0.key == name }
-            // Beside its like: a section has one heading.
-            let index = entries.lastIndex { $0.section == part.heading }.map { $0 + 1 } ?? entries.count
-            entries.insert(entry, at: index)
+            namedPlaces[place] = part.place ?? path
+            found.add(
+                SettingsEntry(
+                    section: part.heading, key: name, value: shown, source: .file(part.place ?? path)))
+        }
+    }
+
+    /// The most users, groups or hosts that something is said of.
+    private static let mostNames = 1024
+
+    /// Entries by their sections, which have one heading each.
+    private struct NamedEntries {
+        private var sections: [String] = []
+        private var entries: [String: [SettingsEntry]] = [:]
+
+        var all: [SettingsEntry] { sections.flatMap { entries[$0] ?? [] } }
+
+        /// A later one of a key takes the place of an earlier one.
+        mutating func add(_ entry: SettingsEntry) {
+            if entries[entry.section] == nil { sections.append(entry.section) }
+            entries[entry.section, default: []].removeAll { $0.key == entry.key }
+            entries[entry.section]?.append(entry)
         }
     }
 
@@ -143,7 +170,10 @@ extension SettingsReader {
             access, number("lanes", \.lanes), number("jobs", \.jobs), number("weight", \.weight),
             size("rate", \.rate), size("maximum_size", \.maximumSize),
         ]
-        named(section, keys, &target, Settings.Users.Part()) { $0[section] }
+        named(
+            section, keys, &target, Settings.Users.Part(),
+            checking: { Settings.Users.problem(ofName: $0, in: section) }
+        ) { $0[section] }
         known[section, default: []].formUnion(target.keys)
         noteNames(of: section)
     }
@@ -165,11 +195,16 @@ extension SettingsReader {
                 limits.rate = Self.size(value)
                 return limits.rate.map(SettingsEntry.showSize)
             },
+            Key(name: "client_certificate", expected: "a text in quotes") { value, limits in
+                limits.clientCertificate = value.string
+                return value.string.map(SettingsEntry.show)
+            },
         ]
         var hosts: [String: Settings.Origins.Limits] = [:]
-        named("origins", beside: ["connections", "rate"], keys, &hosts, Settings.Origins.Limits()) {
-            $0["origins"]
-        }
+        named(
+            "origins", beside: ["connections", "rate"], keys, &hosts, Settings.Origins.Limits(),
+            checking: Settings.Origins.problem(ofName:)
+        ) { $0["origins"] }
         origins.hosts = hosts
         noteNames(of: "origins")
     }
@@ -206,10 +241,14 @@ extension SettingsReader {
             }
         }
         known["egress", default: []].formUnion(["users", "groups"])
-        named("egress.users", keys, &egress.users, Settings.Egress.Lists()) { $0["egress"]?.table?["users"] }
-        named("egress.groups", keys, &egress.groups, Settings.Egress.Lists()) {
-            $0["egress"]?.table?["groups"]
-        }
+        named(
+            "egress.users", keys, &egress.users, Settings.Egress.Lists(),
+            checking: { Settings.Users.problem(ofName: $0, in: "egress.users") }
+        ) { $0["egress"]?.table?["users"] }
+        named(
+            "egress.groups", keys, &egress.groups, Settings.Egress.Lists(),
+            checking: { Settings.Users.problem(ofName: $0, in: "egress.groups") }
+        ) { $0["egress"]?.table?["groups"] }
     }
 }
 

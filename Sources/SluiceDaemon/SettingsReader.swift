@@ -19,6 +19,8 @@ struct SettingsReader {
     private(set) var problems: [String] = []
     /// Of drop-ins.
     private(set) var dropInProblems: [String] = []
+    /// Where the keys of users, groups and hosts are from, by their names in messages.
+    var namedPlaces: [String: String] = [:]
     /// All settings, in the order of the file that is shipped.
     var entries: [SettingsEntry] = []
 
@@ -27,17 +29,20 @@ struct SettingsReader {
         self.path = path
     }
 
-    /// A value is out of range.
-    mutating func note(_ problem: RequestError) {
-        // A key that nothing sets is wrong because of another one: that is said of the file.
-        let entry = entries.first { entry in
-            // Names with dots have quotes around them there.
-            "\(entry.section).\(entry.key)".filter { $0 != "\"" } == problem.parameter
+    /// Values are out of range.
+    mutating func note(_ found: [RequestError]) {
+        guard !found.isEmpty else { return }
+        var places: [String: String] = namedPlaces
+        for entry in entries {
+            if case .file(let place) = entry.source { places["\(entry.section).\(entry.key)"] = place }
         }
-        if case .file(let place)? = entry?.source, place != path {
-            dropInProblems.append("\(place): \(problem)")
-        } else {
-            problems.append(problem.description)
+        for problem in found {
+            // A key that nothing sets is wrong because of another one: that is said of the file.
+            if let place = places[problem.parameter], place != path {
+                dropInProblems.append("\(place): \(problem)")
+            } else {
+                problems.append(problem.description)
+            }
         }
     }
 

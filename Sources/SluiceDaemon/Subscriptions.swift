@@ -104,6 +104,21 @@ final class Subscriptions {
         call.reply(Ingest.DrainReply(jobs: left), continues: true)
     }
 
+    /// The service does not drain any more: nobody waits for its end. The last reply has what is left.
+    func endDrains() {
+        let left = activeCount()
+        for drain in drains.values { drain.call.reply(Ingest.DrainReply(jobs: left)) }
+        drains = [:]
+    }
+
+    /// Ends the calls of `Watch` of a user.
+    func endWatches(of userID: UInt32, _ error: some VarlinkErrorProtocol) {
+        for watcher in watchers.values where watcher.call.peer.userID == userID {
+            remove(watcher.call)
+            watcher.call.fail(error)
+        }
+    }
+
     private func tellDrains() {
         let left = activeCount()
         for (id, drain) in drains where drain.told != left {

@@ -169,8 +169,8 @@ extension Ingest {
         method Cancel(id: string) -> (job: Job)
 
         # Has the service refuse new jobs until it is told Undrain or is restarted; those that there are go on. Replies with
-        # how many have not ended; with `more` again whenever that changes, until it is 0. For root, and for the user that
-        # the service runs as.
+        # how many have not ended; with `more` again as that changes, until it is 0, or until Undrain. For root, and for the
+        # user that the service runs as.
         method Drain() -> (jobs: int)
 
         # Has the service accept new jobs again. For those who may Drain.

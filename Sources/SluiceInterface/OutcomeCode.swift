@@ -140,7 +140,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .proxyUnreachable:
             "check the proxy in the service's environment (https_proxy, http_proxy, no_proxy), and whether it runs"
         case .proxyRefused:
-            "ask the proxy's owner whether it may reach the host; after 407 set its credentials in the service's environment (https_proxy=http://USER:PASSWORD@HOST:PORT)"
+            "ask the proxy's owner whether it may reach the host; after 407 the administrator has to give the service the proxy's credentials: see sluiced(8)"
         case .tlsCertificateExpired:
             "the server's owner has to renew the certificate; check this machine's clock, too"
         case .tlsWrongHost: "use the name that the certificate is for"

@@ -99,7 +99,8 @@ final class LaneController {
             awaitHead(job, after: .seconds(min(order.timeouts.connect, order.timeouts.head)))
             RequestProgress.prepare(
                 connectSeconds: order.timeouts.connect, http1Only: order.http1Only, rate: order.rate,
-                egress: requests.egress)
+                egress: requests.egress,
+                certificate: order.clientCertificate.map { (text: $0, host: requests.url.origin.host) })
             // What is kept was made when other rules held, or is not to be kept.
             if order.egress != egress || order.dropsConnections { InetSockets.shutDownAll() }
             egress = order.egress

@@ -344,7 +344,7 @@ final class Pump: Sendable {
         var openTime: UInt64
         /// Bytes that have come so far, those that the consumer had before among them.
         var received: Int
-        /// It is the consumer's turn now.
+        /// It is the consumer's turn now, or that of time.
         var isHeldBack: Bool
     }
 
@@ -355,7 +355,7 @@ final class Pump: Sendable {
             return OriginPace(
                 openTime: state.openTime(at: Monotonic.nanoseconds()),
                 received: state.received + state.skipped,
-                isHeldBack: state.gate.isClosed)
+                isHeldBack: state.gate.isClosed || state.isPaused)
         }
     }
 

@@ -30,7 +30,11 @@ enum RequestProgress {
     ///   - connectSeconds: for the name, the connection and the TLS handshake of each request.
     ///   - rate: what the job may receive, in bytes a second; nil for any.
     ///   - egress: where they may go.
-    static func prepare(connectSeconds: Double, http1Only: Bool, rate: Int?, egress: EgressRules) {
+    ///   - certificate: for servers of this host, with its key, in PEM.
+    static func prepare(
+        connectSeconds: Double, http1Only: Bool, rate: Int?, egress: EgressRules,
+        certificate: (text: String, host: String)? = nil
+    ) {
         var options = ccurlshim_options()
         // What comes at a time is paid for at a time: the next pause should not be long.
         options.buffer_size = rate.map { max(1024, min($0 / 8, Int(CCURLSHIM_BUFFER_SIZE))) } ?? 0
@@ -41,7 +45,14 @@ enum RequestProgress {
         if !egress.isEmpty {
             options.may_connect = { bytes, port in EgressGuard.mayConnect(to: bytes, port: port) }
         }
-        ccurlshim_prepare(&options)
+        guard let certificate else { return ccurlshim_prepare(&options) }
+        certificate.text.withCString { text in
+            certificate.host.withCString { host in
+                options.certificate = text
+                options.certificate_host = host
+                ccurlshim_prepare(&options)
+            }
+        }
     }
 
     /// Makes the transfer that is under way end without URLSession's help.

@@ -29,17 +29,19 @@ enum LaneEnvironment {
     /// `NAME=value` each.
     ///
     /// - Throws: `SettingsFileError` about the credential with the proxies.
-    static func make() throws(SettingsFileError) -> [String] {
+    static func make(credentials directory: String?) throws(SettingsFileError) -> [String] {
         let proxies =
-            try getenv("CREDENTIALS_DIRECTORY").map { directory throws(SettingsFileError) in
-                try ProxyCredential.read(in: String(cString: directory))
-            } ?? [:]
+            try directory.map { directory throws(SettingsFileError) in try ProxyCredential.read(in: directory)
+            }
+            ?? [:]
+        // libcurl has an order of its own among these names, so what is set here is all that is set.
+        let withheld = Self.withheld.union(proxies.isEmpty ? [] : ProxyCredential.variables)
         var variables = proxies.map { "\($0.key)=\($0.value)" }
         var next = environ
         while let entry = next.pointee {
             let variable = String(cString: entry)
             let name = String(variable.prefix { $0 != "=" })
-            if !withheld.contains(name), proxies[name] == nil { variables.append(variable) }
+            if !withheld.contains(name) { variables.append(variable) }
             next += 1
         }
         // A lane that a server has crashed has nothing to tell that is worth seconds of symbol look-up.

@@ -7,6 +7,8 @@ import UnixSockets
 /// The sockets to listen on: those that the service manager passed, else one of our own.
 struct Listening: ~Copyable {
     var listeners: ListenerList
+    /// The sockets are ours: no service manager holds them beside us.
+    let areOwn: Bool
     /// The socket file that is ours to remove.
     let ownFile: SocketFile?
     /// What the service manager passed, without the listeners: what it has kept for us.
@@ -20,14 +22,15 @@ struct Listening: ~Copyable {
         var listeners = ListenerList()
         while let socket = passed.takeFirst() { listeners.append(socket.descriptor) }
         guard listeners.count == 0 else {
-            return Listening(listeners: listeners, ownFile: nil, passed: passed)
+            return Listening(listeners: listeners, areOwn: false, ownFile: nil, passed: passed)
         }
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
             // It may be there already, and if it cannot be made the socket will say so.
             mkdir(String(path[..<slash]), 0o755)
         }
         listeners.append(try UnixSocket.listen(path: path))
-        return Listening(listeners: listeners, ownFile: SocketFile(path: path), passed: passed)
+        return Listening(
+            listeners: listeners, areOwn: true, ownFile: SocketFile(path: path), passed: passed)
     }
 }
 

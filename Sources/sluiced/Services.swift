@@ -22,8 +22,9 @@ struct DaemonService: Service {
             var listening = try Listening.open(path: socketPath)
             ownFile = listening.ownFile
             let stored = listening.passed.takeStored()
+            let areOwn = listening.areOwn
             try await daemon.start(
-                listeners: listening.listeners, stored: stored,
+                listeners: listening.listeners, areOwn: areOwn, stored: stored,
                 whenReady: { if isPrivate { _ = write(3, "R", 1) } },
                 whenUnable: { failing.yield($0) })
         } catch {

@@ -109,12 +109,18 @@ struct SluicedCommand: ParsableCommand {
             throw ExitCode.unavailable
         }
         let socketPath = socketPath(settings)
-        let daemon = IngestDaemon(
-            loop: loop,
-            configuration: DaemonConfiguration(
-                laneExecutable: try laneExecutable(), laneEnvironment: try laneEnvironment(),
-                socketName: socketPath, notifies: !self.private,
-                stateDirectory: self.private ? nil : stateDirectory()), settings: settings, logger: logger)
+        let configuration = DaemonConfiguration(
+            laneExecutable: try laneExecutable(), laneEnvironment: try laneEnvironment(),
+            socketName: socketPath, notifies: !self.private,
+            stateDirectory: self.private ? nil : stateDirectory(),
+            credentialsDirectory: credentialsDirectory())
+        let daemon: IngestDaemon
+        do throws(SettingsFileError) {
+            daemon = try IngestDaemon(
+                loop: loop, configuration: configuration, settings: settings, logger: logger)
+        } catch {
+            throw failure(error.description)
+        }
         // Everything is on this thread, also what is written with async: Swift's own pool is never begun (EventLoop).
         let end = Mutex<ExitCode?>(nil)
         Task(executorPreference: loop) {
@@ -254,6 +260,11 @@ struct SluicedCommand: ParsableCommand {
         return String(cString: list).split(separator: ":").first.map(String.init)
     }
 
+    /// Where the service manager has put credentials.
+    private func credentialsDirectory() -> String? {
+        getenv("CREDENTIALS_DIRECTORY").map { String(cString: $0) }
+    }
+
     private func laneExecutable() throws -> String {
         let candidates = lane.map { [$0] } ?? LaneLocation.candidates()
         guard let found = candidates.first(where: { access($0, X_OK) == 0 }) else {
@@ -265,7 +276,7 @@ struct SluicedCommand: ParsableCommand {
 
     private func laneEnvironment() throws -> [String] {
         do {
-            return try LaneEnvironment.make()
+            return try LaneEnvironment.make(credentials: credentialsDirectory())
         } catch {
             throw failure(error.description)
         }

@@ -188,10 +188,10 @@ extension Integration {
         @Test("a rate is no reason to call an origin silent")
         func patience() throws {
             let origin = try origin()
-            let service = try TestService("limits.rate_per_user = \"4K\"\ntimeouts.stall_seconds = 0.2")
+            let service = try TestService("limits.rate_per_user = \"1K\"\ntimeouts.stall_seconds = 0.5")
             let job = try service.fetch(origin.url(), expecting: Self.pattern)
-            // Of which a quarter of a second's worth comes at a time.
-            try job.reader.waitForCount(10 * 1024)
+            // A second's worth comes at a time.
+            try job.reader.waitForCount(4 * 1024)
             #expect(try job.now().state == .streaming)
         }
 
@@ -231,8 +231,9 @@ extension Integration {
                     count.now += 1
                     count.most = max(count.most, count.now)
                 }
-                defer { count.update { $0.now -= 1 } }
                 try connection.wait(for: gate)
+                // Before the lane can ask for the next one.
+                count.update { $0.now -= 1 }
                 try connection.respond(pattern: Self.pattern, count: 10_000)
             }
             let free = try origin()
@@ -247,17 +248,22 @@ extension Integration {
             #expect(count.read { $0.most } == 2)
         }
 
-        @Test("jobs start in turn: a single one does not wait for other users' many")
+        @Test("of two users with a thousand jobs each and one with one that comes last, this one starts next")
         func turns() throws {
+            var limit = rlimit()
+            getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+            limit.rlim_cur = limit.rlim_max
+            setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
             let gate = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.wait(for: gate)
                 try connection.respond(pattern: Self.pattern, count: 100)
             }
             let service = try TestService("lanes.minimum = 2\nlanes.maximum = 2\nlimits.jobs = 3000")
-            var many: [TestJob] = []
+            // Small enough for their pipes: nobody has to read them.
+            var bodies: [Body] = []
             for user in [Self.users.0, Self.users.1].map({ OtherUser($0, service) }) {
-                for _ in 0..<200 { many.append(try user.fetch(origin.url(), expecting: Self.pattern)) }
+                bodies += try (0..<1000).map { _ in Body(try user.open(origin.url())) }
             }
             try origin.waitForRequests(2)
             // Not root: that has a lane of its own.
@@ -265,13 +271,24 @@ extension Integration {
             gate.open()
             let done = try single.finishComplete(100)
             let start = try #require(done.startedUsec)
-            let before = try many.count { job in
-                guard let other = try job.now().startedUsec else { return false }
+            let before = try bodies.count { body in
+                guard let other = try service.show(body.id).startedUsec else { return false }
                 return other > done.createdUsec && other < start
             }
-            print("figure: a single job began after \(before) of 400 jobs that had come before it")
+            print("figure: a single job began after \(before) of 2,000 jobs that had come before it")
             #expect(before <= 1, "\(before) others began between its coming and its start")
-            for job in many { _ = try service.cancel(job.id) }
+            for body in bodies { _ = try service.cancel(body.id) }
+        }
+
+        /// A pipe that nobody reads.
+        private final class Body {
+            let id: String
+            private let descriptor: OwnedDescriptor
+
+            init(_ opened: (id: String, body: CInt)) {
+                id = opened.id
+                descriptor = OwnedDescriptor(adopting: opened.body)
+            }
         }
 
         // MARK: Access

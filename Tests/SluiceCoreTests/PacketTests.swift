@@ -97,10 +97,10 @@ struct PacketTests {
         order.dropsConnections = true
         let packet = LaneCommand.order(order).packet
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
-        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is taken; HTTP/1.1 only; rules; a rate; no connections of before.
+        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is taken; HTTP/1.1 only; rules; a rate; no connections of before; no certificate.
         let end =
             [0, 0, 0] + word(20) + word(1) + word(1) + Array("x".utf8) + [1] + [0] + [1] + word(1)
-            + Array("e".utf8) + [1] + word(9) + [1]
+            + Array("e".utf8) + [1] + word(9) + [1] + [0]
         #expect(Array(packet.suffix(end.count)) == end)
         // No deadline, the least speed; no largest body.
         let limits = [0] + [1] + word(7) + [0]

@@ -7,21 +7,43 @@ import UnixSockets
 
 @Suite("The queue for lanes")
 struct JobQueueTests {
-    /// So that it can change within an expectation.
+    /// With a clock of its own; a class, so that it can change within an expectation.
     private final class Queue {
-        private var queue = JobQueue()
+        private final class Clock { var now: UInt64 = 1_000_000_000 }
+
+        private let clock: Clock
+        private var queue: JobQueue
+
+        init() {
+            let clock = Clock()
+            self.clock = clock
+            queue = JobQueue(clock: { clock.now })
+        }
+
         var rules: JobQueue.Rules {
             get { queue.rules }
             set { queue.rules = newValue }
         }
         var runnable: Int { queue.runnable }
-        func next() -> JobRecord? { queue.next() }
+        func passes(milliseconds: UInt64) { clock.now += milliseconds * 1_000_000 }
+        func next(but passed: Set<UInt32> = []) -> JobRecord? { queue.next(but: passed) }
+        func first(of user: UInt32) -> JobRecord? { queue.first(of: user) }
         func begin(_ job: JobRecord) { queue.begin(job) }
         func isOver(_ job: JobRecord) { queue.isOver(job) }
-        func enter(_ job: JobRecord, atHead isFirst: Bool = false) { queue.enter(job, atHead: isFirst) }
+        func enter(_ job: JobRecord, isBack: Bool = false) { queue.enter(job, isBack: isBack) }
         func hasEnded(_ job: JobRecord) { queue.hasEnded(job) }
         func hostIsOpen(_ host: String) { queue.hostIsOpen(host) }
         func removeAll(running: [JobRecord]) -> [JobRecord] { queue.removeAll(running: running) }
+
+        /// Begins all that may.
+        func beginAll() -> [JobRecord] {
+            var begun: [JobRecord] = []
+            while let job = next() {
+                begin(job)
+                begun.append(job)
+            }
+            return begun
+        }
     }
 
     private func job(_ user: UInt32, at host: String = "origin.test") throws -> JobRecord {
@@ -52,21 +74,29 @@ struct JobQueueTests {
         // Most of those of the first user end while they wait.
         for job in all[7]?.dropFirst(3) ?? [] { cancel(job, in: queue) }
         #expect(queue.runnable == 8)
-        var order: [UInt32] = []
-        var taken: [UInt32: [String]] = [:]
-        while let job = queue.next() {
-            queue.begin(job)
-            order.append(job.owner.userID)
-            taken[job.owner.userID, default: []].append(job.id)
-            #expect(job.place == .none)
-        }
+        let begun = queue.beginAll()
+        let order = begun.map(\.owner.userID)
         #expect(order.prefix(3).sorted() == [7, 8, 9] && order.dropFirst(3).prefix(3).sorted() == [7, 8, 9])
-        #expect(order.count == 8 && queue.runnable == 0)
-        #expect(taken[7] == all[7]?.prefix(3).map(\.id) && taken[9] == all[9]?.map(\.id))
-        let late = try job(7)
-        queue.enter(late)
-        queue.enter(try job(7), atHead: true)
-        #expect(queue.next() !== late && queue.removeAll(running: []).count == 2 && queue.next() == nil)
+        #expect(order.count == 8 && begun.allSatisfy { $0.place == .none })
+        for user in [7, 9] as [UInt32] {
+            #expect(begun.filter { $0.owner.userID == user }.map(\.id) == all[user]?.prefix(3).map(\.id))
+        }
+    }
+
+    @Test("one that comes back has its old place, and one that tries again goes to the end")
+    func comesBack() throws {
+        let queue = Queue()
+        let jobs = try (0..<3).map { _ in try job(7) }
+        for job in jobs { queue.enter(job) }
+        let first = try #require(queue.next())
+        queue.begin(first)
+        queue.isOver(first)
+        queue.enter(first, isBack: true)
+        #expect(queue.next() === first)
+        queue.begin(first)
+        queue.isOver(first)
+        queue.enter(first)
+        #expect(queue.beginAll().map(\.id) == [jobs[1].id, jobs[2].id, first.id])
     }
 
     @Test("a user has no more lanes than are the user's, and others go on")
@@ -92,52 +122,85 @@ struct JobQueueTests {
         queue.rules.slots = { $0 == "busy.test" ? 2 : nil }
         for _ in 0..<4 { queue.enter(try job(7, at: "busy.test")) }
         queue.enter(try job(7))
-        queue.enter(try job(8, at: "busy.test"))
+        // A dot at the end is the same host.
+        queue.enter(try job(8, at: "busy.test."))
         #expect(queue.runnable == 3)
-        var begun: [JobRecord] = []
-        func beginAll() {
-            while let job = queue.next() {
-                queue.begin(job)
-                begun.append(job)
-            }
+        var begun = queue.beginAll()
+        #expect(begun.count { $0.slot == "busy.test" } == 2 && begun.count { $0.slot == nil } == 1)
+        #expect(Set(begun.map(\.owner.userID)) == [7, 8])
+        // As the two end, the others follow one by one.
+        for round in 0..<3 {
+            queue.passes(milliseconds: 10)
+            let over = try #require(begun.first { $0.slot != nil })
+            begun.removeAll { $0 === over }
+            queue.isOver(over)
+            let next = queue.beginAll()
+            #expect(next.count == 1 && next[0].owner.userID == 7, "\(round)")
+            begun += next
         }
-        beginAll()
-        #expect(begun.map(\.request.url.origin.host) == ["busy.test", "busy.test", "origin.test"])
-        // A slot that is free goes to the user who has none; then they take turns.
-        queue.isOver(begun[0])
-        beginAll()
-        #expect(begun.last?.owner.userID == 8 && begun.count == 4)
-        // One that ends while it waits has no slot, and one that ends in the queue gives its own back.
-        queue.isOver(begun[1])
-        let admitted = try #require(queue.next())
-        #expect(admitted.owner.userID == 7 && admitted.slot == "busy.test")
-        cancel(admitted, in: queue)
-        beginAll()
-        #expect(begun.count == 5)
-        queue.isOver(begun[3])
-        queue.isOver(begun[4])
+        for job in begun { queue.isOver(job) }
         #expect(queue.next() == nil)
     }
 
-    @Test("at a host that is closed for now jobs wait until it is open, those that were let in, too")
+    @Test("who cannot run holds no slot of a host: others have it")
+    func barredAtAHost() throws {
+        let queue = Queue()
+        queue.rules.slots = { $0 == "busy.test" ? 2 : nil }
+        queue.rules.lanes = { $0 == 7 ? 1 : .max }
+        queue.enter(try job(7))
+        #expect(queue.beginAll().count == 1)
+        for _ in 0..<2 { queue.enter(try job(7, at: "busy.test")) }
+        queue.enter(try job(8, at: "busy.test"))
+        #expect(queue.beginAll().map(\.owner.userID) == [8])
+    }
+
+    @Test(
+        "of one user's jobs at a host the older ones come first, however slots come and go, and whoever comes later"
+    )
+    func orderAtAHost() throws {
+        let queue = Queue()
+        queue.rules.slots = { $0 == "busy.test" ? 3 : nil }
+        queue.rules.lanes = { _ in 2 }
+        var jobs: [JobRecord] = []
+        func come() throws {
+            jobs.append(try job(7, at: "busy.test"))
+            queue.enter(jobs[jobs.count - 1])
+        }
+        for _ in 0..<10 { try come() }
+        var order: [String] = []
+        var running = queue.beginAll()
+        while !running.isEmpty {
+            order += running.map(\.id).filter { !order.contains($0) }
+            if jobs.count < 15 { try come() }
+            queue.isOver(running.removeFirst())
+            running += queue.beginAll()
+        }
+        #expect(order == jobs.map(\.id))
+    }
+
+    @Test("at a host that is closed for now jobs wait until it is open, and nobody passes them")
     func closedHost() throws {
         let queue = Queue()
         final class Door { var isOpen = true }
         let door = Door()
         queue.rules.slots = { $0 == "slow.test" ? 8 : nil }
         queue.rules.isOpen = { _ in door.isOpen }
-        for _ in 0..<3 { queue.enter(try job(7, at: "slow.test")) }
+        let jobs = try (0..<3).map { _ in try job(7, at: "slow.test") }
+        for job in jobs { queue.enter(job) }
         let first = try #require(queue.next())
         queue.begin(first)
         door.isOpen = false
-        #expect(queue.next() == nil && queue.runnable == 0)
+        #expect(queue.next() == nil)
         queue.enter(try job(7))
         #expect(queue.next()?.request.url.origin.host == "origin.test")
+        // One that ends while it waits is passed over; one that comes later stays behind.
+        cancel(jobs[1], in: queue)
+        let late = try job(7, at: "slow.test")
+        queue.enter(late)
         queue.isOver(first)
-        #expect(queue.runnable == 1)
         door.isOpen = true
         queue.hostIsOpen("slow.test")
-        #expect(queue.runnable == 3)
+        #expect(queue.beginAll().filter { $0.slot != nil }.map(\.id) == [jobs[2].id, late.id])
     }
 
     @Test("after a change of the settings slots are counted anew, those of jobs that run among them")
@@ -150,9 +213,20 @@ struct JobQueueTests {
         }
         queue.enter(try job(8, at: "busy.test"))
         queue.rules.slots = { _ in 2 }
-        for job in queue.removeAll(running: running) { queue.enter(job) }
+        for job in queue.removeAll(running: running) { queue.enter(job, isBack: true) }
         #expect(queue.next() == nil)
         queue.isOver(running[0])
         #expect(queue.next()?.owner.userID == 8)
+    }
+
+    @Test("users for whom there is no lane are passed over")
+    func passed() throws {
+        let queue = Queue()
+        queue.enter(try job(7))
+        queue.enter(try job(8))
+        let first = try #require(queue.next())
+        let other = try #require(queue.next(but: [first.owner.userID]))
+        #expect(other !== first && queue.next(but: [7, 8]) == nil)
+        #expect(queue.first(of: first.owner.userID) === first)
     }
 }

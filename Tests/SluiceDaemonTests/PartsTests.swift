@@ -1,5 +1,7 @@
+import Glibc
 import SluiceCore
 import SluiceInterface
+import TestKit
 import Testing
 import UnixSockets
 
@@ -55,17 +57,17 @@ struct PartsTests {
         settings.limits.jobs = 10
         settings.lanes.maximum = 2
         #expect(
-            DescriptorBudget(limit: 1000).connections(settings) == 1000 - DescriptorBudget.forItself - 50 - 10
+            DescriptorBudget(limit: 1000).connections(settings) == 1000 - DescriptorBudget.forItself - 50 - 12
         )
         // What is kept for root, where there is enough.
         let enough = DescriptorBudget(limit: 1024)
         #expect(
-            enough.covers(jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 10 - 77))
+            enough.covers(jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 12 - 78))
         #expect(
-            !enough.covers(jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 10 - 76))
+            !enough.covers(jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 12 - 77))
         #expect(
             enough.covers(
-                jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 10, isRoot: true))
+                jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 12, isRoot: true))
         #expect(DescriptorBudget.current.limit > 0)
     }
 
@@ -93,6 +95,21 @@ struct PartsTests {
         for _ in 0..<300 { _ = limiters.admit(.lanes, at: now) }
         #expect(limiters.admit(.service, at: now) == .write)
         #expect(limiters.dropped == 650)
+    }
+
+    @Test("of a process its memory and its threads can be told, of none nothing")
+    func processNumbers() throws {
+        let numbers = try #require(ProcessNumbers(getpid()))
+        let memory = numbers.anonymousMemory ?? 0
+        #expect(memory > 1 << 20)
+        let gate = try Gate()
+        let threads = (0..<20).map { _ in TestThread { _ = gate.wait() } }
+        let count = numbers.threads ?? 0
+        #expect(count > 20)
+        gate.open()
+        for thread in threads { thread.join() }
+        let isThere = ProcessNumbers(0x7fff_ffff) != nil
+        #expect(!isThere)
     }
 
     @Test("numbers by name are those of a hundred names that are active, and of all others together")

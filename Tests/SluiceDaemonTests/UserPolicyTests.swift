@@ -1,4 +1,5 @@
 import EventLoop
+import Glibc
 import Logging
 import SluiceCore
 import TestKit
@@ -164,6 +165,38 @@ struct UserPolicyTests {
         #expect(nobody == UserIdentity(names: ["4000000000"], memberships: [], hasEntry: false))
         #expect(UserDirectory.unknown(users: ["root", "12345", "no-such-user"]) == ["no-such-user"])
         #expect(UserDirectory.unknown(groups: ["root", "no-such-group"]) == ["no-such-group"])
+    }
+
+    @Test(
+        "who was known before stays so when the directory falls silent at a reload, and nobody is shown out for it"
+    )
+    func silenceAtAReload() throws {
+        var settings = Settings()
+        settings.users.groups["guests"] = Settings.Users.Part()
+        settings.users.groups["guests"]?.isAllowed = false
+        let scene = try Scene(settings)
+        var known = false
+        scene.directory.answer(7, UserIdentity(names: ["7"], memberships: []))
+        scene.policy.whenKnown(7) { known = true }
+        scene.play([
+            (
+                until: { known },
+                does: {
+                    #expect(scene.policy.share(for: 7).isAllowed)
+                    known = false
+                    scene.directory.answer(7, nil)
+                    settings.limits.jobsPerUser = 5
+                    scene.policy.apply(settings)
+                    scene.policy.whenKnown(7) { known = true }
+                    scene.policy.whenKnown(8) {}
+                }
+            ), (until: { known }, does: {}),
+        ])
+        #expect(scene.policy.share(for: 7).isAllowed && scene.policy.share(for: 7).jobs == 5)
+        // Of this one nothing is known: it is not let in, and not shown out.
+        #expect(!scene.policy.share(for: 8).isAllowed && !scene.policy.isDenied(8))
+        // Those who look after the service come in whatever is known.
+        #expect(scene.policy.share(for: 0).isAllowed && scene.policy.share(for: geteuid()).isAllowed)
     }
 
     @Test(

@@ -204,4 +204,8 @@ rm /var/lib/sluice/secret
 it "nor speak in the service's name: what a lane writes is told as its own"
 logged laneSays "SLUICE_LANE=$other" || fail "what the lane wrote is not told as such"
 [ -z "$(journalctl --no-pager -q -o cat -u $unit _TRANSPORT=stdout --grep "^spy $other: ")" ] || fail "a lane has the service's stream"
+
+it "what a lane takes can be told, though it hides itself"
+memory=$(sluicectl metrics | sed -n 's/^sluice_lane_memory_bytes //p')
+[ "${memory%.*}" -gt 1000000 ] || fail "all lanes have $memory bytes"
 finish

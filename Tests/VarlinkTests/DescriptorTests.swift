@@ -50,6 +50,23 @@ import Varlink
         }
     }
 
+    @Test("of clients that are not accepted yet are not closed on the loop when the service closes")
+    func unaccepted() throws {
+        let handedOver = Mailbox<Void>()
+        let server = try TestServer { service in
+            try Echo.configure(service)
+            service.mayAccept = { false }
+            service.onUnreadSocket = { _ in handedOver.put(()) }
+        }
+        defer { server.stop() }
+        let pipe = try Pipe()
+        let client = try RawClient(server.path)
+        try client.send("x", descriptors: [pipe.readEnd.rawValue])
+        try server.onLoop { $0.close() }
+        try handedOver.take()
+        #expect(try client.receive() == nil)
+    }
+
     @Test("pass both ways with the call and the reply they belong to")
     func swapping() throws {
         let server = try server()

@@ -59,6 +59,11 @@ struct ccurlshim_options {
     // next address of the name is tried, or the request fails. On the session's
     // thread. NULL allows everything.
     bool (*may_connect)(const unsigned char address[16], int port);
+    // For servers of this host, over TLS, that ask for one: a certificate, what
+    // it is signed by, and its key, in PEM. Both are copied, and no other host is
+    // shown it. NULL for none.
+    const char *certificate;
+    const char *certificate_host;
 };
 
 // Sets the options of the next transfer, and forgets an abort.  Call it on any

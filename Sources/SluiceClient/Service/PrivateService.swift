@@ -107,11 +107,12 @@ public final class PrivateService: Sendable {
         throw SluiceError(.local, "no directory can be made in /tmp for a service's socket: \(failure)")
     }
 
-    /// The environment without what was meant for this process alone (`sd_notify(3)`, `sd_listen_fds(3)`).
+    /// The environment without what was meant for this process alone (`sd_notify(3)`, `sd_listen_fds(3)`, credentials of
+    /// `systemd.exec(5)`).
     static func environment(from environment: [String: String]) -> [String] {
         let ours: Set = [
             "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",
-            ServiceFinder.variable,
+            "CREDENTIALS_DIRECTORY", ServiceFinder.variable,
         ]
         return environment.filter { !ours.contains($0.key) }.map { "\($0.key)=\($0.value)" }.sorted()
     }

@@ -52,7 +52,7 @@ public struct FairShare: Sendable {
         account.weight = max(1, weight)
         if !account.isWaiting {
             account.isWaiting = true
-            account.time = leastTime(at: now) ?? 0
+            account.time = leastTime(at: now, barred: false) ?? leastTime(at: now, barred: true) ?? 0
         }
         accounts[user] = account
     }
@@ -129,8 +129,9 @@ public struct FairShare: Sendable {
             / Double(account.weight)
     }
 
-    /// Of those who wait, the clock that is furthest behind.
-    private func leastTime(at now: UInt64) -> Double? {
-        accounts.values.lazy.filter { $0.isWaiting && !$0.isBarred }.map { Self.time(of: $0, at: now) }.min()
+    /// Of those who wait, and could run or could not, the clock that is furthest behind.
+    private func leastTime(at now: UInt64, barred: Bool) -> Double? {
+        accounts.values.lazy.filter { $0.isWaiting && $0.isBarred == barred }
+            .map { Self.time(of: $0, at: now) }.min()
     }
 }

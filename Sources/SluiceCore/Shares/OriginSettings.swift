@@ -1,17 +1,22 @@
 extension Settings {
-    /// What the service may ask of each host, all users together.
+    /// What the service may ask of each host, all users together, and as whom.
     public struct Origins: Sendable, Equatable {
-        /// Limits for a host.
+        /// What holds for a host.
         public struct Limits: Sendable, Equatable {
             /// Connections at once, and so jobs that run: 1 to 1,024; 0 for any; nil where nothing is said.
             public var connections: Int?
             /// Bytes a second, in the range of `TokenBucket`; 0 for any; nil where nothing is said.
             public var rate: Int?
+            /// The name of the credential with the certificate that the service shows, over TLS; empty for none; nil where
+            /// nothing is said.
+            public var clientCertificate: String?
 
             /// Nothing is said.
             public init() {}
         }
 
+        /// The longest name of a credential, in bytes.
+        public static let longestCredentialName = 128
         /// The most hosts of which something may be said.
         public static let maximumHosts = 1024
 
@@ -63,6 +68,7 @@ extension Settings {
                 guard let limits = index[key] else { return }
                 found.connections = found.connections ?? limits.connections
                 found.rate = found.rate ?? limits.rate
+                found.clientCertificate = found.clientCertificate ?? limits.clientCertificate
             }
             if let address = IPAddress(host: host) {
                 take(.address(address))
@@ -79,6 +85,29 @@ extension Settings {
             found.connections = found.connections ?? everyone.connections
             found.rate = found.rate ?? everyone.rate
             return found
+        }
+
+        /// A host in the form that stands for all of its spellings: without a dot at its end, an address as it is written.
+        ///
+        /// - Parameter host: as `Origin.host` has it.
+        public static func normal(_ host: String) -> String {
+            if let address = IPAddress(host: host) { return address.description }
+            return host.utf8.last == UInt8(ascii: ".") ? String(host.dropLast()) : host
+        }
+
+        /// What is wrong with the name of a host; nil for nothing.
+        public static func problem(ofName name: String) -> RequestError? {
+            guard Key(name) == nil else { return nil }
+            return RequestError(
+                parameter: "origins", reason: "\(RequestURL.quote(name)) is not a host",
+                remedy:
+                    "write [origins.\"example.org\"], or [origins.\".example.org\"] for each host below it, too"
+            )
+        }
+
+        /// The credentials that are named.
+        public var clientCertificates: Set<String> {
+            Set(hosts.values.compactMap(\.clientCertificate).filter { !$0.isEmpty })
         }
 
         private static func index(_ hosts: [String: Limits]) -> [Key: Limits] {
@@ -101,15 +130,18 @@ extension Settings.Origins {
                     parameter: "origins", reason: "something is said of \(hosts.count) hosts",
                     remedy: "name at most \(Self.maximumHosts)"))
         }
+        var spellings: [Key: String] = [:]
         for (name, limits) in hosts.sorted(by: { $0.key < $1.key }) {
-            guard Key(name) != nil else {
+            guard let key = Key(name) else {
+                if let problem = Self.problem(ofName: name) { problems.append(problem) }
+                continue
+            }
+            if let other = spellings.updateValue(name, forKey: key) {
                 problems.append(
                     RequestError(
-                        parameter: "origins", reason: "\(RequestURL.quote(name)) is not a host",
-                        remedy:
-                            "write [origins.\"example.org\"], or [origins.\".example.org\"] for each host below it, too"
-                    ))
-                continue
+                        parameter: "origins.\(name)",
+                        reason: "it is the same host as \(RequestURL.quote(other))",
+                        remedy: "write it one way"))
             }
             problems += limits.problems("origins.\(name)")
         }
@@ -126,6 +158,17 @@ extension Settings.Origins.Limits {
         let rates = TokenBucket.leastRate...TokenBucket.greatestRate
         if let rate, rate != 0, !rates.contains(rate) {
             problems.append(.outOfRange("\(section).rate", rate, rates, orNone: true))
+        }
+        // A file name, of which the service manager allows more (systemd.exec(5)).
+        if let name = clientCertificate,
+            name.utf8.count > Settings.Origins.longestCredentialName || name.hasPrefix(".")
+                || !name.utf8.allSatisfy({ (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "/") })
+        {
+            problems.append(
+                RequestError(
+                    parameter: "\(section).client_certificate",
+                    reason: "\(RequestURL.quote(name)) is not the name of a credential",
+                    remedy: "use letters, digits, and dots and hyphens between them"))
         }
         return problems
     }

@@ -17,8 +17,13 @@ public struct RateBudget: Sendable, Equatable {
     /// The least that a job begins with, in bytes a second; the first of all may have less.
     private static let leastShare = Double(TokenBucket.leastRate)
 
-    /// In bytes a second.
-    public var rate: Int
+    /// More is not owed, in seconds: what cannot be paid back in that time is forgiven.
+    private static let mostDebt = 10.0
+
+    /// In bytes a second. With another rate what is owed, or was not used, is so in proportion.
+    public var rate: Int {
+        didSet { if rate != oldValue { balance *= Double(rate) / Double(max(1, oldValue)) } }
+    }
     /// In bytes; below 0 where more was used than the rate allows.
     private var balance = 0.0
     private var since: UInt64
@@ -31,7 +36,7 @@ public struct RateBudget: Sendable, Equatable {
 
     /// So many bytes have come. To be told of all of them before `advance`.
     public mutating func spend(_ bytes: Int) {
-        balance -= Double(bytes)
+        balance = max(balance - Double(bytes), -Double(rate) * Self.mostDebt)
     }
 
     /// Adds what the time has brought since it was last called, or since the beginning.

@@ -63,6 +63,11 @@ extension Settings {
         /// The defaults: everybody may, and nothing is said of anybody.
         public init() {}
 
+        /// What is wrong with the name of a user or a group; nil for nothing.
+        public static func problem(ofName name: String, in section: String) -> RequestError? {
+            AccountName.isOne(name) ? nil : AccountName.problem(name, in: section)
+        }
+
         /// Whether something depends on who asks.
         public var dependsOnUser: Bool { !users.isEmpty || !groups.isEmpty }
     }
@@ -73,9 +78,15 @@ extension Settings {
     ///   - names: of `users.users`, those that are the user's: the name, the number.
     ///   - memberships: of `users.groups`, those that the user is in; nil where that is not known: then whatever any group
     ///     is denied or limited to counts, and nothing that only a group may have.
-    public func share(userID: UInt32, names: Set<String>, memberships: Set<String>?) -> UserShare {
+    ///   - isNameKnown: where it is not, the same holds for what is said of other users by name.
+    public func share(
+        userID: UInt32, names: Set<String>, memberships: Set<String>?, isNameKnown: Bool = true
+    ) -> UserShare {
         let own = users.users.filter { names.contains($0.key) }.sorted { $0.key < $1.key }.map(\.value)
-        let groups = users.groups.filter { memberships?.contains($0.key) ?? true }.map(\.value)
+        var groups = users.groups.filter { memberships?.contains($0.key) ?? true }.map(\.value)
+        if !isNameKnown {
+            groups += users.users.filter { !names.contains($0.key) && UInt32($0.key) == nil }.map(\.value)
+        }
         /// - Parameter better: whether the first is more than the second.
         func pick<Value>(
             _ part: (Users.Part) -> Value?, _ standard: Value, _ better: (Value, Value) -> Bool

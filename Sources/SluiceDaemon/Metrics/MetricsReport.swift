@@ -147,7 +147,7 @@ struct MetricsReport {
         gauge("sluice_lanes_limit", Double(counts.limit), "As many lanes may there be (lanes.maximum).")
         gauge(
             "sluice_lane_memory_bytes", unit: "bytes",
-            Double(pool.processIDs.compactMap(ProcessMemory.anonymous).reduce(0, +)),
+            Double(pool.memory),
             "Memory of all lanes, without what they share with files.")
         counter("sluice_lanes_started", pool.starts, "Lanes that were started.")
         counter("sluice_lanes_died", counts.died, "Lanes that ended without being asked to.")

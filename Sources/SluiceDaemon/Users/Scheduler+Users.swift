@@ -36,6 +36,12 @@ extension Scheduler {
         rates.onRoomAtHost = { [weak self] in self?.queue.hostIsOpen($0) }
     }
 
+    /// A user has been looked up, and may have something else now.
+    func userIsKnown() {
+        rates.apply(settings, running: running.values)
+        dispatch()
+    }
+
     /// A lane has nothing to do with the job any more.
     func hasLeftLane(_ job: JobRecord) {
         rates.ends(job)
@@ -47,12 +53,20 @@ extension Scheduler {
     /// - Returns: whether the lane is to drop those that it has kept of its job before: that was another host's.
     func closeConnections(of lane: LaneProcess, for job: JobRecord) -> Bool {
         guard !settings.origins.isEmpty else { return false }
-        let host = job.origin.host
+        let host = Settings.Origins.normal(job.origin.host)
         if let most = settings.origins.limits(for: host).connections, most > 0 {
             pool.closeIdle(to: host, beyond: most)
         }
-        guard let before = lane.originBefore?.host, before != host else { return false }
+        guard let before = lane.originBefore.map({ Settings.Origins.normal($0.host) }), before != host else {
+            return false
+        }
         return settings.origins.limits(for: before).connections ?? 0 > 0
+    }
+
+    /// What the service shows where the job asks, if the host is to know it.
+    func clientCertificate(for job: JobRecord) -> String? {
+        guard !settings.origins.hosts.isEmpty else { return nil }
+        return clientCertificates.text(for: settings.origins.limits(for: job.origin.host))
     }
 
     // MARK: Who may not

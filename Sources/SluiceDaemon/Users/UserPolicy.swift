@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import Glibc
 internal import SluiceCore
 internal import UnixSockets
 
@@ -24,14 +25,17 @@ final class UserPolicy {
     private static let mostLookups = 4
 
     private struct Known {
-        /// Of the settings under which it was looked up.
+        /// Of the settings that the rules are of.
         var generation: Int
         var since: ContinuousClock.Instant
+        /// What the directory said, when it was asked about these groups.
+        var identity: UserIdentity
+        var groups: Set<String>
         var rules: Rules
     }
 
     /// What holds for one user.
-    private struct Rules {
+    private struct Rules: Equatable {
         /// The egress rules, in their compact form.
         var egress: String
         var share: UserShare
@@ -64,7 +68,6 @@ final class UserPolicy {
     private var strictestEgress = ""
     /// Where nothing that a user may have depends on the user.
     private var commonShare: UserShare
-    private var rootShare: UserShare
     /// A user has been looked up, and it may be that not everything is as before.
     var onUserKnown: ((UInt32) -> Void)?
     private var known: [UInt32: Known] = [:]
@@ -87,7 +90,6 @@ final class UserPolicy {
         self.lookUp = lookUp
         self.settings = settings
         commonShare = settings.share(userID: .max, names: [], memberships: [])
-        rootShare = settings.share(userID: 0, names: [], memberships: [])
         settingsChanged()
     }
 
@@ -113,9 +115,24 @@ final class UserPolicy {
 
     /// What a user may have: the least where nothing is known of the user.
     func share(for userID: UInt32) -> UserShare {
-        guard settings.users.dependsOnUser else { return userID == 0 ? rootShare : commonShare }
-        return known[userID]?.rules.share
-            ?? settings.share(userID: userID, names: ["\(userID)"], memberships: nil)
+        var share =
+            settings.users.dependsOnUser
+            ? known[userID]?.rules.share
+                ?? settings.share(userID: userID, names: ["\(userID)"], memberships: nil, isNameKnown: false)
+            : commonShare
+        if Self.isOperator(userID) { share.isAllowed = true }
+        return share
+    }
+
+    /// Who may tell the service what to do, and see who does what: root, and the user that it runs as. Whatever the settings
+    /// and the directory say, they get in.
+    static func isOperator(_ userID: UInt32) -> Bool { userID == 0 || userID == geteuid() }
+
+    /// Whether it is certain that a user may not use the service: who cannot be looked up is let in no more, and not shown
+    /// out either.
+    func isDenied(_ userID: UInt32) -> Bool {
+        !share(for: userID).isAllowed
+            && (!settings.users.dependsOnUser || known[userID]?.generation == generation)
     }
 
     /// Calls `next` as soon as the rules for a user are known: most often at once.
@@ -145,7 +162,6 @@ final class UserPolicy {
         commonEgress = settings.egress.rules(names: [], memberships: []).compact
         strictestEgress = settings.egress.strictestRules().compact
         commonShare = settings.share(userID: .max, names: [], memberships: [])
-        rootShare = settings.share(userID: 0, names: [], memberships: [])
         guard dependsOnUser else {
             known = [:]
             for userID in Array(waiting.keys) { goOn(userID) }
@@ -183,9 +199,15 @@ final class UserPolicy {
         log.namesUnknown(names)
     }
 
+    /// The directory does not answer. What it said before counts, as far as it was asked about the groups of today.
     private func isUnknown(_ userID: UInt32) {
-        guard known[userID]?.generation != generation else { return }
-        known[userID] = nil
+        guard let old = known[userID] else { return log.directorySilent(userID: userID) }
+        guard old.generation != generation else { return }
+        if old.groups.isSuperset(of: groups) {
+            know(userID, old.identity, since: old.since)
+        } else {
+            known[userID] = nil
+        }
         log.directorySilent(userID: userID)
     }
 
@@ -233,6 +255,13 @@ final class UserPolicy {
         {
             known[oldest.key] = nil
         }
+        let before = known[userID]
+        know(userID, identity, since: .now)
+        // Most often it is as it was a minute ago.
+        if before?.generation != generation || before?.rules != known[userID]?.rules { onUserKnown?(userID) }
+    }
+
+    private func know(_ userID: UInt32, _ identity: UserIdentity, since: ContinuousClock.Instant) {
         let egress =
             identity.hasEntry
             ? settings.egress.rules(names: identity.names, memberships: identity.memberships)
@@ -241,8 +270,8 @@ final class UserPolicy {
             userID: userID, names: identity.names,
             memberships: identity.hasEntry ? identity.memberships : nil)
         known[userID] = Known(
-            generation: generation, since: .now, rules: Rules(egress: egress.compact, share: share))
-        onUserKnown?(userID)
+            generation: generation, since: since, identity: identity, groups: Set(groups),
+            rules: Rules(egress: egress.compact, share: share))
     }
 
     private func goOn(_ userID: UInt32) {

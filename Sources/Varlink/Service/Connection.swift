@@ -103,9 +103,13 @@ final class Connection {
         }
     }
 
+    /// Nobody has said yet whether the client may say what it wants.
+    var awaitsAdmission: Bool {
+        if case .reading = phase { wait == .admission } else { false }
+    }
+
     /// The client may say what it wants.
     func isAdmitted() {
-        guard wait == .admission else { return }
         wait = .nothing
         updateWatch()
     }

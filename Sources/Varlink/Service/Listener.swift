@@ -9,6 +9,8 @@ final class Listener {
     static let pause = Duration.milliseconds(100)
     /// How many to accept before the loop gets to its other work.
     private static let batch = 64
+    /// As many wait at the end at most (net.core.somaxconn is 4,096).
+    private static let mostWaiting = 8192
 
     private let loop: EventLoop
     private let socket: OwnedDescriptor
@@ -41,6 +43,15 @@ final class Listener {
         watch?.cancel()
         watch = nil
         timer?.cancel()
+    }
+
+    /// Closes it, and hands out those who wait: close(2) of the socket would close what they have sent, too.
+    func close(_ letGo: (consuming OwnedDescriptor) -> Void) {
+        close()
+        for _ in 0..<Self.mostWaiting {
+            guard let waiting = try? UnixSocket.accept(from: socket) else { return }
+            letGo(waiting)
+        }
     }
 
     private func accept() {

@@ -60,7 +60,7 @@ public final class VarlinkService {
     let scratch = ScratchBuffer()
     private var interfaces: [String: InterfaceDescription] = [:]
     private var handlers: [String: Handler] = [:]
-    private var listeners: [Listener] = []
+    private var listeners: [(listener: Listener, isOwn: Bool)] = []
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var connectionsOfUser: [UInt32: Int] = [:]
     /// Replies that were not read.
@@ -142,8 +142,10 @@ public final class VarlinkService {
 
     /// Accepts clients from a listening stream socket, which is made non-blocking. May be called for several.
     ///
+    /// - Parameter isOwn: nobody else has the socket, so that those who wait at it when the service closes are let go of. Else
+    ///   they wait for whoever has it then.
     /// - Throws: what `fcntl(2)` or `epoll_ctl(2)` says about the socket.
-    public func listen(on socket: consuming OwnedDescriptor) throws(Errno) {
+    public func listen(on socket: consuming OwnedDescriptor, isOwn: Bool = true) throws(Errno) {
         let listener = try Listener(
             socket, loop: loop, mayAccept: { [unowned self] in mayAccept?() ?? true }
         ) { [unowned self] connection in
@@ -151,7 +153,7 @@ public final class VarlinkService {
         } onFailure: { [unowned self] errno in
             self.onAcceptFailure?(errno)
         }
-        listeners.append(listener)
+        listeners.append((listener, isOwn))
     }
 
     /// Stops: accepts nobody any more, lets pending calls be answered and replies be read, and closes each connection as
@@ -164,7 +166,9 @@ public final class VarlinkService {
     ///   - completion: called from the loop when the last connection is closed.
     public func close(within time: Duration? = nil, _ completion: @escaping () -> Void = {}) {
         isClosing = true
-        for listener in listeners { listener.close() }
+        for (listener, isOwn) in listeners {
+            if isOwn { listener.close { letGo(of: $0) } } else { listener.close() }
+        }
         listeners = []
         onClosed.append(completion)
         for connection in Array(connections.values) + Array(refused.values) {
@@ -186,8 +190,10 @@ public final class VarlinkService {
         if reason == nil {
             // Mostly answered at once, and then it costs nothing to have asked.
             admission?(peer) { [weak self, weak connection] error in
-                guard let error else { return connection?.isAdmitted() ?? () }
-                connection?.refuse(with: error)
+                // It may have gone meanwhile.
+                guard let connection, connection.awaitsAdmission else { return }
+                guard let error else { return connection.isAdmitted() }
+                connection.refuse(with: error)
                 self?.onClientDropped?(peer, .notAdmitted)
             }
         }
@@ -230,8 +236,10 @@ public final class VarlinkService {
     /// Ends the connections of a user: those without a call are told why; calls that are pending may still be answered, for
     /// `VarlinkLimits.flushTimeout`.
     public func expel(_ user: UInt32, with error: VarlinkErrorReply) {
+        guard !isClosing else { return }
         for connection in Array(connections.values) where connection.peer.userID == user {
             connection.expel(with: error)
+            onClientDropped?(connection.peer, .notAdmitted)
         }
     }
 

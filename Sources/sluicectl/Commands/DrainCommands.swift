@@ -6,7 +6,7 @@ struct DrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain", abstract: "Have the service finish its jobs and accept no new ones.",
         discussion: """
-            For root, or the user that the service runs as. Returns when no job is left; on a terminal it says how many \
+            For root, or the user that the service runs as. Returns when no job is left, and says meanwhile how many \
             there still are. New jobs are refused as busy until sluicectl undrain, or until the service is started again. \
             Jobs whose consumers do not read never end by themselves: sluicectl cancel --all ends what is left.
             """)
@@ -21,6 +21,9 @@ struct DrainCommand: ParsableCommand {
             left = jobs
             if !noWait, jobs > 0 { Console.note(jobs == 1 ? "1 job is left" : "\(jobs) jobs are left") }
             return !noWait
+        }
+        guard left == 0 || noWait else {
+            throw SluiceError(.busy, "somebody has had the service accept jobs again (sluicectl undrain)")
         }
         try Console.write(
             left == 0 ? "drained\n" : "draining: \(left == 1 ? "1 job is" : "\(left) jobs are") left\n")

@@ -53,16 +53,16 @@ struct LogsCommand: ParsableCommand {
             try JournalAccess.check(manager, userID: geteuid(), machine: JournalAccess.machineID())
         } catch {
             // The rest is journalctl's.
-            guard !follow, !catalog, output == nil else { throw error }
-            return try tellWhatIsRemembered()
+            guard !follow, !catalog, output == nil, let story = rememberedStory() else { throw error }
+            for line in story.suffix(lines ?? story.count) { try Console.write(line + "\n") }
+            return Console.note("this is what the service remembers: you may not read the journal")
         }
         throw execute(query.arguments)
     }
 
-    private func tellWhatIsRemembered() throws {
-        let story = JobStory.lines(try service.finder.connect().show(id))
-        for line in story.suffix(lines ?? story.count) { try Console.write(line + "\n") }
-        Console.note("this is what the service remembers: you may not read the journal")
+    /// What the service tells of the job; nil where there is no service, or no such job of the user's.
+    private func rememberedStory() -> [String]? {
+        (try? service.finder.connect().show(id)).map(JobStory.lines)
     }
 
     /// Becomes journalctl.

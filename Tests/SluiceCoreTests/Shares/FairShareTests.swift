@@ -133,6 +133,20 @@ struct FairShareTests {
         #expect(abs(scene.share(of: 1) - 0.5) < 0.1, "\(scene.share(of: 1))")
     }
 
+    @Test(
+        "one who waits at a limit of its own is not passed by all who come meanwhile, once there is room for it again"
+    )
+    func barredAndPassed() {
+        var scene = Scene(lanes: 10, lengths: [1: 1000, 2: 1000])
+        scene.mayRun = { user, held in user == 2 || held < 5 }
+        scene.comes(1)
+        scene.run(milliseconds: 3_600_000)
+        scene.comes(2)
+        scene.served = [:]
+        scene.run(milliseconds: 20_000)
+        #expect(abs(scene.share(of: 1) - 0.5) < 0.1, "\(scene.share(of: 1))")
+    }
+
     @Test("who neither waits nor has a lane is forgotten")
     func forgotten() {
         var share = FairShare()

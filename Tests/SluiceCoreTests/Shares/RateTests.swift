@@ -150,6 +150,13 @@ struct RateTests {
         budget.spend(1_000_000)
         // Those that run go on, slowly.
         #expect(budget.capacity == 25_000)
+        // Whatever was claimed, it is not for ever.
+        budget.spend(1 << 56)
+        #expect(budget.secondsToAdmission == 9.75)
+        // With another rate it is as long.
+        budget.rate = 10_000
+        #expect(abs(budget.secondsToAdmission - 9.75) < 1e-9)
+        budget.rate = 100_000
         // After an hour it owes nothing, and has not saved an hour's worth.
         budget.advance(to: 3600 * second)
         #expect(budget.capacity == 125_000 && budget.secondsToAdmission == 0)

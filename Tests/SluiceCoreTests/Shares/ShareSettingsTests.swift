@@ -36,6 +36,12 @@ struct ShareSettingsTests {
         // Of whom it is not known in which groups: the least of everything.
         let unknown = settings.share(userID: 6, names: ["6"], memberships: nil)
         #expect(unknown == UserShare(lanes: 1, jobs: 3, weight: 1, rate: 2000, maximumSize: 5))
+        // Of whom not even the name is known: what is said of others by name may be meant, too.
+        settings.users.users["mallory"] = part { $0.isAllowed = false }
+        settings.users.users["7"] = part { $0.lanes = 0 }
+        #expect(settings.share(userID: 6, names: ["6"], memberships: []).isAllowed)
+        #expect(
+            !settings.share(userID: 6, names: ["6"], memberships: nil, isNameKnown: false).isAllowed)
     }
 
     @Test(
@@ -96,12 +102,16 @@ struct ShareSettingsTests {
         }
         settings.users.groups["007"] = part { _ in }
         settings.origins.everyone.connections = 1025
+        settings.origins.hosts["same.test"] = Settings.Origins.Limits()
+        settings.origins.hosts["SAME.test."] = Settings.Origins.Limits()
+        #expect(settings.problems().contains { $0.reason.contains("the same host") })
         settings.origins.hosts = ["a/b": Settings.Origins.Limits(), "any": Settings.Origins.Limits()]
         let problems = settings.problems()
         #expect(
             problems.map(\.parameter).sorted() == [
                 "groups", "limits.lanes_per_user", "limits.rate", "origins", "origins",
-                "origins.connections", "users.a.jobs", "users.a.lanes", "users.a.maximum_size",
+                "origins.connections", "users.a.jobs", "users.a.lanes",
+                "users.a.maximum_size",
                 "users.a.rate", "users.a.weight",
             ])
     }

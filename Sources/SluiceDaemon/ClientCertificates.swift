@@ -1,0 +1,64 @@
+internal import Glibc
+public import SluiceCore
+internal import UnixSockets
+
+/// The client certificates that the settings name for hosts, with their keys, as the service manager passes them: a credential
+/// each (systemd.exec(5), `LoadCredential=NAME:FILE`), which is a text of PEM blocks.
+///
+/// They are read when the settings are, because settings that name one that is not there are not usable. The service manager
+/// makes credentials at a start alone.
+public struct ClientCertificates: Sendable {
+    /// The largest, in bytes: it goes along with an order.
+    public static let maximumSize = 32 << 10
+
+    /// By the name of the credential.
+    private let texts: [String: String]
+
+    /// No certificates.
+    public init() {
+        texts = [:]
+    }
+
+    /// Reads those that the settings name.
+    ///
+    /// - Parameter directory: of the service's credentials, `$CREDENTIALS_DIRECTORY`; nil where there is none.
+    /// - Throws: `SettingsFileError`, which never shows what is in a credential.
+    public init(_ origins: Settings.Origins, in directory: String?) throws(SettingsFileError) {
+        var texts: [String: String] = [:]
+        for name in origins.clientCertificates {
+            guard let directory, access("\(directory)/\(name)", F_OK) == 0 else {
+                throw SettingsFileError(
+                    path: name,
+                    problems: [
+                        "there is no such credential: pass it to the service (LoadCredential=\(name):FILE), and start that again"
+                    ])
+            }
+            texts[name] = try Self.read("\(directory)/\(name)")
+        }
+        self.texts = texts
+    }
+
+    /// The certificate and the key for a host, in PEM; nil where there is none for it.
+    func text(for limits: Settings.Origins.Limits) -> String? {
+        limits.clientCertificate.flatMap { texts[$0] }
+    }
+
+    private static func read(_ path: String) throws(SettingsFileError) -> String {
+        let bytes: [UInt8]
+        do {
+            bytes = try SettingsFile.contents(of: path)
+        } catch {
+            throw SettingsFileError(path: path, problems: [error.sentence])
+        }
+        guard bytes.count <= maximumSize else {
+            throw SettingsFileError(path: path, problems: ["it is larger than \(maximumSize) bytes"])
+        }
+        guard let text = String(validating: bytes, as: UTF8.self), !text.contains("\0"),
+            text.contains("-----BEGIN CERTIFICATE-----"), text.contains("PRIVATE KEY-----")
+        else {
+            throw SettingsFileError(
+                path: path, problems: ["it is no certificate with its key, in PEM, one behind the other"])
+        }
+        return text
+    }
+}
