@@ -203,6 +203,8 @@ final class IngestAPI {
         let parameters = try call.parameters(as: Ingest.FetchParameters.self)
         // Who came in without being looked up is looked up now.
         scheduler.users.whenKnown(call.peer.userID) { [weak self] in
+            // Its client may have gone meanwhile.
+            guard !call.isFinished else { return }
             do {
                 try self?.fetch(call, parameters)
             } catch let error as IngestError {

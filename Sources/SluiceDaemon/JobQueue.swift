@@ -46,6 +46,8 @@ struct JobQueue {
     private var lines = UserLines()
     private var share = FairShare()
     private var hosts: [String: Host] = [:]
+    /// How many jobs of each user have stepped aside.
+    private var aside: [UInt32: Int] = [:]
     private var lastTicket = 0
     private let clock: () -> UInt64
 
@@ -72,16 +74,14 @@ struct JobQueue {
     mutating func next(but passed: Set<UInt32> = []) -> JobRecord? {
         let rules = rules
         while let user = share.next(
-            at: clock(),
-            mayRun: { !passed.contains($0) && $1 < rules.lanes($0) && rules.mayBegin($0) })
+            at: clock(), but: passed, mayRun: { $1 < rules.lanes($0) && rules.mayBegin($0) })
         {
             guard let job = lines.first(of: user) else {
-                share.stopsWaiting(user, at: clock())
+                stopsWaiting(user)
                 continue
             }
             guard let host = job.limitedHost, !hasSlot(host) else { return job }
-            removeFirst(of: user)
-            wait(job, for: host)
+            stepAside(job, for: host)
         }
         return nil
     }
@@ -90,8 +90,7 @@ struct JobQueue {
     mutating func first(of user: UInt32) -> JobRecord? {
         while let job = lines.first(of: user) {
             guard let host = job.limitedHost, !hasSlot(host) else { return job }
-            removeFirst(of: user)
-            wait(job, for: host)
+            stepAside(job, for: host)
         }
         return nil
     }
@@ -125,7 +124,10 @@ struct JobQueue {
         job.limitedHost = rules.slots(host) == nil ? nil : host
         // A slot is given back some time, and then it gets its turn.
         if let host = job.limitedHost, let known = hosts[host], known.used >= rules.slots(host) ?? .max {
+            let user = job.owner.userID
+            aside[user, default: 0] += 1
             wait(job, for: host)
+            if lines.first(of: user) == nil { stopsWaiting(user) }
         } else {
             queue(job)
         }
@@ -137,9 +139,13 @@ struct JobQueue {
         case .none: break
         case .queue:
             lines.hasEnded(job)
-            if let host = job.limitedHost { leftQueue(host) }
+            guard let host = job.limitedHost else { return }
+            leftQueue(host)
+            // It was there for those behind it, too.
+            readmit(at: host)
         case .host(let host):
             hosts[host]?.waiting.hasEnded(job)
+            leftHost(job)
         }
     }
 
@@ -154,7 +160,8 @@ struct JobQueue {
     mutating func removeAll(running: some Sequence<JobRecord>) -> [JobRecord] {
         var jobs = lines.removeAll()
         for host in Array(hosts.keys) { jobs += hosts[host]?.waiting.removeAll() ?? [] }
-        for user in Set(jobs.map(\.owner.userID)) { share.stopsWaiting(user, at: clock()) }
+        aside = [:]
+        for user in Set(jobs.map(\.owner.userID)) { stopsWaiting(user) }
         hosts = [:]
         for job in running {
             let host = Settings.Origins.normal(job.origin.host)
@@ -175,7 +182,26 @@ struct JobQueue {
 
     private mutating func removeFirst(of user: UInt32) {
         if let host = lines.first(of: user)?.limitedHost { leftQueue(host) }
-        if !lines.removeFirst(of: user) { share.stopsWaiting(user, at: clock()) }
+        if !lines.removeFirst(of: user) { stopsWaiting(user) }
+    }
+
+    private mutating func stopsWaiting(_ user: UInt32) {
+        share.stopsWaiting(user, isAside: aside[user] != nil, at: clock())
+    }
+
+    private mutating func stepAside(_ job: JobRecord, for host: String) {
+        // Counted first: the user's place among the others is kept for it.
+        aside[job.owner.userID, default: 0] += 1
+        removeFirst(of: job.owner.userID)
+        wait(job, for: host)
+    }
+
+    /// A job does not wait for a host any more.
+    private mutating func leftHost(_ job: JobRecord) {
+        let user = job.owner.userID
+        let left = (aside[user] ?? 1) - 1
+        aside[user] = left > 0 ? left : nil
+        if left <= 0, job.machine.outcome != nil, lines.first(of: user) == nil { stopsWaiting(user) }
     }
 
     private mutating func leftQueue(_ host: String) {
@@ -198,6 +224,7 @@ struct JobQueue {
             for user in Array(known.waiting.waiting.map(\.user)) {
                 guard let job = hosts[host]?.waiting.first(of: user) else { continue }
                 hosts[host]?.waiting.removeFirst(of: user)
+                leftHost(job)
                 queue(job)
             }
         }

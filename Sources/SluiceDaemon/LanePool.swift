@@ -141,8 +141,10 @@ final class LanePool {
     }
 
     /// Takes a lane for a job, or sees to it that `available` will come.
-    func take(userID: UInt32, origin: Origin, waiting: Int) -> LaneProcess? {
-        if let lane = takeWaiting(userID: userID, origin: origin) { return lane }
+    ///
+    /// - Parameter needsKey: it is to be given a key, so no other host may have had it.
+    func take(userID: UInt32, origin: Origin, needsKey: Bool, waiting: Int) -> LaneProcess? {
+        if let lane = takeWaiting(userID: userID, origin: origin, needsKey: needsKey) { return lane }
         guard !isClosed else { return nil }
         var wanted = waiting - live.count { $0.activity == .starting }
         while wanted > 0, live.count < settings.maximum, startOne() { wanted -= 1 }
@@ -160,8 +162,10 @@ final class LanePool {
     }
 
     /// Takes a lane that waits, of the user's own or one that nobody has had.
-    func takeWaiting(userID: UInt32, origin: Origin) -> LaneProcess? {
-        guard !isClosed, let lane = best(userID: userID, origin: origin) else { return nil }
+    func takeWaiting(userID: UInt32, origin: Origin, needsKey: Bool) -> LaneProcess? {
+        guard !isClosed, let lane = best(userID: userID, origin: origin, needsKey: needsKey) else {
+            return nil
+        }
         lane.activity = .busy
         lane.affinity = LaneProcess.Affinity(userID: userID, origin: origin)
         return lane
@@ -169,19 +173,29 @@ final class LanePool {
 
     /// Whether all lanes are taken, and none is at work for root: then it may have one more.
     var keepsReserve: Bool {
-        !isClosed && live.count >= settings.maximum && live.count <= settings.maximum + 1
-            && live.count { $0.activity == .busy && $0.affinity?.userID == 0 } == 0
+        guard !isClosed, live.count >= settings.maximum, live.count <= settings.maximum + 1 else {
+            return false
+        }
+        return !live.contains { lane in
+            switch lane.activity {
+            case .busy: lane.affinity?.userID == 0
+            // Somebody's that waits makes room.
+            case .idle: lane.affinity?.userID != 0
+            case .starting: false
+            }
+        }
     }
 
     /// Takes the lane that is kept for root, or starts it: then `available` will come.
-    func takeReserved(origin: Origin) -> LaneProcess? {
-        let own = live.filter { $0.affinity?.userID == 0 }
-        if let lane = own.first(where: { if case .idle = $0.activity { true } else { false } }) {
-            lane.activity = .busy
-            lane.affinity = LaneProcess.Affinity(userID: 0, origin: origin)
-            return lane
+    func takeReserved(origin: Origin, needsKey: Bool) -> LaneProcess? {
+        if let lane = takeWaiting(userID: 0, origin: origin, needsKey: needsKey) { return lane }
+        for lane in live where lane.affinity?.userID == 0 {
+            // One that is not for this host makes room for one that is.
+            if case .idle = lane.activity { lane.retire() }
         }
-        guard own.isEmpty, live.count == settings.maximum else { return nil }
+        guard !live.contains(where: { $0.affinity?.userID == 0 }), live.count == settings.maximum else {
+            return nil
+        }
         _ = startOne(for: LaneProcess.Affinity(userID: 0, origin: origin))
         return nil
     }
@@ -214,12 +228,12 @@ final class LanePool {
 
     private var live: [LaneProcess] { lanes.values.filter { !$0.isRetired } }
 
-    private func best(userID: UInt32, origin: Origin) -> LaneProcess? {
+    private func best(userID: UInt32, origin: Origin, needsKey: Bool) -> LaneProcess? {
         var fresh: LaneProcess?
         var sameUser: LaneProcess?
         for lane in lanes.values {
             guard !lane.isRetired, case .idle = lane.activity,
-                lane.certificateHost.map({ $0 == origin.host }) ?? true
+                lane.certificateHost.map({ $0 == origin.host }) ?? (!needsKey || lane.affinity == nil)
             else { continue }
             switch lane.affinity {
             case nil: fresh = fresh ?? lane
@@ -386,6 +400,7 @@ final class LanePool {
                 lane.retire()
             }
             maintain()
+            events?.available()
         }
     }
 

@@ -80,6 +80,8 @@ final class LaneProcess {
     ) throws(Errno) {
         let pair = try UnixSocket.seqpacketPair()
         let pipe = try Pipe()
+        let name = Name()
+        words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { log.laneSays(name.processID, $0) }
         process = try SpawnedProcess(
             path: executable, environment: environment, standardError: pipe.writeEnd.rawValue,
             control: pair.second.rawValue,
@@ -87,13 +89,25 @@ final class LaneProcess {
             newSession: true)
         let processID = process.processID
         self.processID = processID
+        name.processID = processID
         numbers = ProcessNumbers(processID)
-        words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { log.laneSays(processID, $0) }
         channel = pair.first
         self.loop = loop
         self.onReport = onReport
         self.onExit = onExit
-        try watch(loop)
+        do {
+            try watch(loop)
+        } catch {
+            // Nobody else would collect it.
+            process.signal(SIGKILL)
+            _ = try? process.wait()
+            throw error
+        }
+    }
+
+    /// Whose words they are, once it is known.
+    private final class Name {
+        var processID: Int32 = 0
     }
 
     deinit {

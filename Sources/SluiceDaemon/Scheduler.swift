@@ -247,16 +247,18 @@ final class Scheduler {
         // their own that wait for them.
         var passed: Set<UInt32> = []
         while passed.count <= Self.mostPassed, let job = queue.next(but: passed) {
-            let user = job.owner.userID
+            let (user, needsKey) = (job.owner.userID, clientCertificate(for: job) != nil)
             let lane =
                 passed.isEmpty
-                ? pool.take(userID: user, origin: job.origin, waiting: max(1, queue.runnable))
-                : pool.takeWaiting(userID: user, origin: job.origin)
+                ? pool.take(
+                    userID: user, origin: job.origin, needsKey: needsKey, waiting: max(1, queue.runnable))
+                : pool.takeWaiting(userID: user, origin: job.origin, needsKey: needsKey)
             if let lane { run(job, in: lane) } else { passed.insert(user) }
         }
         // What is kept for root.
         guard pool.keepsReserve, let job = queue.first(of: 0),
-            let lane = pool.takeReserved(origin: job.origin)
+            let lane = pool.takeReserved(
+                origin: job.origin, needsKey: clientCertificate(for: job) != nil)
         else { return }
         run(job, in: lane)
         // If the job could not be run its lane is free again, and `available` is not heard inside of this function.

@@ -142,6 +142,40 @@ struct JobQueueTests {
         #expect(queue.next() == nil)
     }
 
+    @Test("users take turns at a host's slots, and by weight", arguments: [1, 2])
+    func turnsAtAHost(slots: Int) throws {
+        let queue = Queue()
+        queue.rules.slots = { $0 == "busy.test" ? slots : nil }
+        for _ in 0..<8 { for user in [7, 8, 9] as [UInt32] { queue.enter(try job(user, at: "busy.test")) } }
+        var order: [UInt32] = []
+        var running = queue.beginAll()
+        while !running.isEmpty {
+            order += running.map(\.owner.userID)
+            queue.passes(milliseconds: 50)
+            for job in running { queue.isOver(job) }
+            running = queue.beginAll()
+        }
+        #expect(order.count == 24)
+        for user in [7, 8, 9] as [UInt32] {
+            let early = order.prefix(12).count { $0 == user }
+            #expect((3...5).contains(early), "\(order)")
+        }
+    }
+
+    @Test("when one ends that waits for a lane, those behind it at the host are not forgotten")
+    func endsInTheQueue() throws {
+        let queue = Queue()
+        queue.rules.slots = { $0 == "busy.test" ? 1 : nil }
+        let jobs = try (0..<3).map { _ in try job(7, at: "busy.test") }
+        for job in jobs { queue.enter(job) }
+        let first = queue.beginAll()
+        #expect(first.count == 1)
+        queue.isOver(first[0])
+        // The next one is in the queue again, and has no lane yet.
+        cancel(jobs[1], in: queue)
+        #expect(queue.beginAll().map(\.id) == [jobs[2].id])
+    }
+
     @Test("who cannot run holds no slot of a host: others have it")
     func barredAtAHost() throws {
         let queue = Queue()

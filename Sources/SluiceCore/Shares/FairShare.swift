@@ -25,6 +25,8 @@ public struct FairShare: Sendable {
         var since: UInt64
         /// The user has jobs that wait.
         var isWaiting = false
+        /// The user has jobs that wait for something else than a lane.
+        var isAside = false
         /// When it last was a turn of the user's, its jobs were not to run: the time since then does not count.
         var isBarred = false
         /// When the user last had a turn, among all turns.
@@ -52,14 +54,23 @@ public struct FairShare: Sendable {
         account.weight = max(1, weight)
         if !account.isWaiting {
             account.isWaiting = true
-            account.time = leastTime(at: now, barred: false) ?? leastTime(at: now, barred: true) ?? 0
+            let least = leastTime(at: now, barred: false) ?? leastTime(at: now, barred: true)
+            // One that was aside has waited meanwhile: it is not better off than it was, and not worse.
+            account.time = account.isAside ? max(account.time, least ?? 0) : least ?? 0
         }
+        account.isAside = false
         accounts[user] = account
     }
 
     /// No job of a user waits any more.
-    public mutating func stopsWaiting(_ user: UInt32, at now: UInt64) {
-        change(user, at: now) { $0.isWaiting = false }
+    ///
+    /// - Parameter isAside: some wait for something else, and will be back: its clock runs on, and its turn is kept.
+    public mutating func stopsWaiting(_ user: UInt32, isAside: Bool = false, at now: UInt64) {
+        if isAside, accounts[user] == nil { accounts[user] = Account(weight: 1, since: now) }
+        change(user, at: now) { account in
+            account.isWaiting = false
+            account.isAside = isAside
+        }
     }
 
     /// A user's job has got a lane.
@@ -81,11 +92,15 @@ public struct FairShare: Sendable {
 
     /// The user whose turn it is, among those who have jobs that wait.
     ///
-    /// - Parameter mayRun: whether a user who has so many lanes may have one more.
+    /// - Parameters:
+    ///   - passed: users who are left out this time, and keep their places.
+    ///   - mayRun: whether a user who has so many lanes may have one more.
     /// - Returns: nil where there is none.
-    public mutating func next(at now: UInt64, mayRun: (_ user: UInt32, _ held: Int) -> Bool) -> UInt32? {
+    public mutating func next(
+        at now: UInt64, but passed: Set<UInt32> = [], mayRun: (_ user: UInt32, _ held: Int) -> Bool
+    ) -> UInt32? {
         var able: [UInt32] = []
-        for (user, account) in accounts where account.isWaiting {
+        for (user, account) in accounts where account.isWaiting && !passed.contains(user) {
             if mayRun(user, account.held) { able.append(user) } else { accounts[user]?.isBarred = true }
         }
         // Whoever could not have had a lane has nothing to catch up with.
@@ -115,7 +130,7 @@ public struct FairShare: Sendable {
         guard var account = accounts[user] else { return }
         settle(&account, at: now)
         body(&account)
-        accounts[user] = account.held == 0 && !account.isWaiting ? nil : account
+        accounts[user] = account.held == 0 && !account.isWaiting && !account.isAside ? nil : account
     }
 
     private func settle(_ account: inout Account, at now: UInt64) {
@@ -124,7 +139,7 @@ public struct FairShare: Sendable {
     }
 
     private static func time(of account: Account, at now: UInt64) -> Double {
-        guard account.isWaiting, now > account.since else { return account.time }
+        guard account.isWaiting || account.isAside, now > account.since else { return account.time }
         return account.time + Double(now - account.since) / 1e9 * Double(account.held)
             / Double(account.weight)
     }

@@ -9,7 +9,8 @@ extension Scheduler {
         job.wantsLane = false
         users.whenKnown(job.owner.userID) { [weak self] in
             guard let self, job.machine.outcome == nil else { return }
-            guard users.share(for: job.owner.userID).isAllowed else {
+            // Whoever cannot be looked up keeps what there is.
+            guard !users.isDenied(job.owner.userID) else {
                 return end(job, Self.notAllowed(job.owner.userID))
             }
             putIntoQueue(job)

@@ -17,6 +17,8 @@ final class UserPolicy {
 
     /// How long anybody waits for the directory.
     static let patience = Duration.seconds(5)
+    /// For how long nobody waits again for an answer that did not come.
+    private static let silence = Duration.seconds(10)
     /// How old an answer may be before it is looked up again.
     private static let freshness = Duration.seconds(60)
     /// Answers that are kept.
@@ -71,6 +73,8 @@ final class UserPolicy {
     /// A user has been looked up, and it may be that not everything is as before.
     var onUserKnown: ((UInt32) -> Void)?
     private var known: [UInt32: Known] = [:]
+    /// Of whom the directory last said nothing, and when.
+    private var silences: [UInt32: ContinuousClock.Instant] = [:]
     /// What goes on once a user is known, or is not to be known in time.
     private var waiting: [UInt32: [() -> Void]] = [:]
     /// How long they wait at most.
@@ -143,6 +147,8 @@ final class UserPolicy {
             return next()
         }
         ask(userID)
+        // It was waited for just now.
+        if let silence = silences[userID], ContinuousClock.now - silence < Self.silence { return next() }
         let isFirst = waiting[userID] == nil
         waiting[userID, default: []].append(next)
         guard isFirst else { return }
@@ -201,10 +207,13 @@ final class UserPolicy {
 
     /// The directory does not answer. What it said before counts, as far as it was asked about the groups of today.
     private func isUnknown(_ userID: UInt32) {
+        if silences.count > Self.mostUsers { silences = [:] }
+        silences[userID] = .now
         guard let old = known[userID] else { return log.directorySilent(userID: userID) }
         guard old.generation != generation else { return }
         if old.groups.isSuperset(of: groups) {
             know(userID, old.identity, since: old.since)
+            onUserKnown?(userID)
         } else {
             known[userID] = nil
         }
@@ -250,6 +259,7 @@ final class UserPolicy {
     private func take(_ identity: UserIdentity?, of userID: UInt32) {
         // One that was known before is still known if the directory fails later.
         guard let identity else { return isUnknown(userID) }
+        silences[userID] = nil
         if known.count >= Self.mostUsers, known[userID] == nil,
             let oldest = known.min(by: { $0.value.since < $1.value.since })
         {
