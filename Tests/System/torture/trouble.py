@@ -125,6 +125,7 @@ class Troublemaker:
             self._end_daemon("kill")
         else:
             os.kill(self.daemon, signal.SIGCONT)
+            self._note("thaw", self.daemon)
 
     def _end_daemon(self, kind):
         self.check()

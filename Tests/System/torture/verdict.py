@@ -6,9 +6,22 @@ import plan as planning
 
 # What a pipe can hold at most: more the consumer cannot have missed.
 PIPE = 1 << 20
-# A job is in the service manager's hands so much later than it is old enough, at the latest, on a busy machine.
+# A job is in the service manager's hands so much later than it is old enough, at the latest, on a busy machine: counted
+# while the daemon may run, for a frozen one hands nothing over.
 STORE_SLACK = 0.75
 WHOLE = {"complete", "digestMismatch"}
+
+
+def _intervals(events):
+    """When the daemon was frozen: until it was let go on, or killed in its sleep."""
+    freeze = None
+    for event in events:
+        match event["kind"]:
+            case "freeze":
+                freeze = event["at"]
+            case "thaw" | "kill" if freeze is not None:
+                yield freeze, event["at"]
+                freeze = None
 
 
 class Judge:
@@ -19,6 +32,7 @@ class Judge:
         self.ends = [event["at"] for event in events if event["kind"] in ("kill", "restart")]
         # A restart loses nothing, however young.
         self.kills = [event["at"] for event in events if event["kind"] == "kill"]
+        self.frozen = list(_intervals(events))
 
     def judge(self, job, result):
         """Sentences about what must not be; empty where all is well."""
@@ -43,7 +57,11 @@ class Judge:
     def _may_be_lost(self, result):
         return any(
             result["asked"] <= at <= result["ended"]
-            and at - result["accepted"] <= self.store_after + STORE_SLACK for at in self.kills)
+            and self._ran(result["accepted"], at) <= self.store_after + STORE_SLACK for at in self.kills)
+
+    def _ran(self, start, end):
+        """How long the daemon may have run between the two times."""
+        return end - start - sum(max(0, min(end, thaw) - max(start, freeze)) for freeze, thaw in self.frozen)
 
     def _right(self, job, result):
         """Whether it is a whole body."""
