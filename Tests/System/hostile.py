@@ -78,7 +78,6 @@ def bystander(url, path):
 def lingering(peer):
     """A TCP connection with unsent bytes, whose last close(2) waits for a minute."""
     connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
     connection.connect(peer.getsockname())
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
     connection.setblocking(False)
@@ -99,8 +98,6 @@ def passing(connection, data, descriptors):
 def descriptors(until, _):
     """Passes sockets that linger: with a call, behind a Watch, unread on many connections."""
     peer = socket.socket()
-    # Small buffers: full ones by the thousand would use up what the machine has for TCP, and nobody could connect.
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     peer.bind(("127.0.0.1", 0))
     peer.listen(4096)
     count = 0
