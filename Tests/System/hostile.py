@@ -1,7 +1,7 @@
 """A user who tries what can be tried, for hostile.sh; and one who only wants bodies.
 
-hostile.py SOCKET bystander URL FILE   fetches 10 KiB bodies once a second until standard input ends; writes for each its
-                                       milliseconds, or why it failed, to the file
+hostile.py SOCKET bystander URL FILE   fetches 10 KiB bodies ten times a second until standard input ends; writes for
+                                       each its milliseconds, or why it failed, to the file
 hostile.py SOCKET ATTACK SECONDS URL   does one thing for so long, and prints what came of it:
                                        descriptors, texts, halves, lists, crowd, noise, long, deep
 """
@@ -17,6 +17,9 @@ import sys
 import time
 
 INTERFACE = "io.sluice.Ingest."
+# Where nobody accepts, a queue of connections holds net.core.somaxconn and one more; a connect(2) after that waits for
+# minutes, and the attacker would be the one who is stopped.
+LINGERING = 4096
 PATH = sys.argv[1]
 
 
@@ -59,7 +62,8 @@ def fetch(connection, url):
 
 def bystander(url, path):
     with open(path, "w", encoding="ascii", buffering=1) as result:
-        while not select.select([sys.stdin], [], [], 1)[0]:
+        # Often enough that a hundredth of them are several.
+        while not select.select([sys.stdin], [], [], 0.1)[0]:
             began = time.monotonic()
             try:
                 with connect() as connection:
@@ -78,6 +82,7 @@ def bystander(url, path):
 def lingering(peer):
     """A TCP connection with unsent bytes, whose last close(2) waits for a minute."""
     connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
     connection.connect(peer.getsockname())
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
     connection.setblocking(False)
@@ -98,11 +103,13 @@ def passing(connection, data, descriptors):
 def descriptors(until, _):
     """Passes sockets that linger: with a call, behind a Watch, unread on many connections."""
     peer = socket.socket()
+    # Full buffers of the usual size, by the thousand, would use up tcp_mem, which is of the whole machine.
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     peer.bind(("127.0.0.1", 0))
-    peer.listen(4096)
+    peer.listen(LINGERING)
     count = 0
-    while time.monotonic() < until:
-        held = [connect() for _ in range(20)]
+    while time.monotonic() < until and count < LINGERING:
+        held = [connect() for _ in range(min(20, LINGERING - count))]
         for number, connection in enumerate(held):
             mine = lingering(peer)
             if number % 3 == 0:
