@@ -130,7 +130,10 @@ final class UserPolicy {
 
     /// Who may tell the service what to do, and see who does what: root, and the user that it runs as. Whatever the settings
     /// and the directory say, they get in.
-    static func isOperator(_ userID: UInt32) -> Bool { userID == 0 || userID == geteuid() }
+    static func isOperator(_ userID: UInt32) -> Bool { userID == 0 || userID == ownUserID }
+
+    /// It never changes, and is asked for with every connection.
+    private static let ownUserID = geteuid()
 
     /// Whether it is certain that a user may not use the service: who cannot be looked up is let in no more, and not shown
     /// out either.
