@@ -26,7 +26,8 @@
 #include <unistd.h>
 
 _Static_assert((int)CUNIX_EPOLLIN == (int)EPOLLIN && (int)CUNIX_EPOLLOUT == (int)EPOLLOUT && (int)CUNIX_EPOLLERR == (int)EPOLLERR
-                   && (int)CUNIX_EPOLLHUP == (int)EPOLLHUP && (int)CUNIX_EPOLLRDHUP == (int)EPOLLRDHUP,
+                   && (int)CUNIX_EPOLLHUP == (int)EPOLLHUP && (int)CUNIX_EPOLLRDHUP == (int)EPOLLRDHUP
+                   && (unsigned)CUNIX_EPOLLET == (unsigned)EPOLLET,
                "the epoll bits are the kernel's");
 _Static_assert((int)CUNIX_RLIMIT_CORE == (int)RLIMIT_CORE && (int)CUNIX_RLIMIT_NOFILE == (int)RLIMIT_NOFILE
                    && (int)CUNIX_RLIMIT_DATA == (int)RLIMIT_DATA,

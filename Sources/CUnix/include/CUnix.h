@@ -143,6 +143,7 @@ enum {
     CUNIX_EPOLLERR = 0x008,
     CUNIX_EPOLLHUP = 0x010,
     CUNIX_EPOLLRDHUP = 0x2000,
+    CUNIX_EPOLLET = 1U << 31,
 };
 struct cunix_event {
     uint32_t events;

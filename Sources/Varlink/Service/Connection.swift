@@ -11,7 +11,7 @@ internal import UnixSockets
 /// Code of the service's owner (handlers, `onDisconnect`, `onClientDropped`) runs from `advance` alone, which runs
 /// from the loop alone; what is called by that code (`send`, `finish`, `upgrade`, `close`) changes the state and
 /// leaves the rest to the next `advance`. So nothing here is entered twice.
-final class Connection {
+final class Connection: UserConnection {
     private enum Phase {
         /// Between two calls.
         case reading
@@ -41,6 +41,7 @@ final class Connection {
     }
 
     let peer: PeerCredentials
+    var userID: UInt32 { peer.userID }
     /// Among all of the service; no later one has the same.
     let number: UInt64
     private let service: VarlinkService
@@ -58,6 +59,9 @@ final class Connection {
     private var wait = Wait.nothing
     /// When the call came that is not carried out yet, among the calls of all.
     private(set) var place: UInt64 = 0
+    /// What the loop has reported and was not answered.
+    private var events: Readiness = []
+    private var isInLine = false
     private var hasTurn = false
     /// The unsent bytes that the service knows of.
     private var reportedBytes = 0
@@ -83,35 +87,49 @@ final class Connection {
     private static let firstReceptionDelay = Duration.milliseconds(1)
     private static let lastReceptionDelay = Duration.milliseconds(64)
 
-    /// - Parameter awaitsAdmission: nothing is read before `isAdmitted`.
-    init(
-        _ socket: consuming OwnedDescriptor, peer: PeerCredentials, service: VarlinkService,
-        awaitsAdmission: Bool = false
-    ) {
+    /// Nothing happens before `begin`.
+    init(_ socket: consuming OwnedDescriptor, peer: PeerCredentials, service: VarlinkService) {
         self.socket = socket
-        if awaitsAdmission { wait = .admission }
         self.peer = peer
         self.service = service
         number = service.nextNumber()
         reception = CallReception(service.limits)
     }
 
-    /// - Throws: what `epoll_ctl(2)` says when the user has too many watches.
-    func start() throws(Errno) {
-        watch = try service.loop.watch(socket, for: wait == .nothing ? [.readable, .peerFinished] : []) {
-            self.handle($0)
+    /// Turns to the client, at once or when it is its turn.
+    func begin() {
+        if isItsTurn() { takeTurn() } else { wait = .turn }
+    }
+
+    /// Asks whether the client is admitted, and begins to listen to it.
+    private func start() {
+        SocketMessage.limitUnreceived(service.unreceivedBytes(of: peer.userID), of: socket)
+        // Mostly answered at once, and then it costs nothing to have asked.
+        if case .reading = phase, let admission = service.admission {
+            wait = .admission
+            admission(peer) { [weak self] in self?.isAdmitted(unless: $0) }
+        }
+        do throws(Errno) {
+            watch = try service.loop.watch(socket, for: []) { self.handle($0) }
+            updateWatch()
+        } catch {
+            // The user of the service has too many watches.
+            service.onAcceptFailure?(error)
+            fail(nil)
         }
     }
 
-    /// Nobody has said yet whether the client may say what it wants.
-    var awaitsAdmission: Bool {
-        if case .reading = phase { wait == .admission } else { false }
-    }
-
-    /// The client may say what it wants.
-    func isAdmitted() {
-        wait = .nothing
-        updateWatch()
+    /// The client may say what it wants, unless there is an error for it.
+    private func isAdmitted(unless error: VarlinkErrorReply?) {
+        // It may have gone meanwhile.
+        guard case .reading = phase, wait == .admission else { return }
+        if let error {
+            refuse(with: error)
+            service.onClientDropped?(peer, .notAdmitted)
+        } else {
+            wait = .nothing
+            updateWatch()
+        }
     }
 
     var unsentBytes: Int { queue.unsentBytes }
@@ -211,6 +229,32 @@ final class Connection {
     // MARK: From the loop
 
     private func handle(_ readiness: Readiness) {
+        events.formUnion(readiness)
+        if isItsTurn() { takeTurn() }
+    }
+
+    /// Whether it may go on now; if not, it is told to take its turn.
+    private func isItsTurn() -> Bool {
+        guard !isInLine else { return false }
+        isInLine = !service.mayGoOn(self)
+        updateWatch()
+        return !isInLine
+    }
+
+    /// Answers what the loop has reported, and carries out a call that waits for that.
+    func takeTurn() {
+        isInLine = false
+        if case .ended = phase { return }
+        hasTurn = true
+        respond(to: events)
+        events = []
+        if wait == .turn { wait = .nothing }
+        if watch == nil { start() }
+        advance()
+        hasTurn = false
+    }
+
+    private func respond(to readiness: Readiness) {
         if readiness.contains(.writable) { flush() }
         let isGone = !readiness.isDisjoint(with: [.failed, .hungUp])
         switch phase {
@@ -231,7 +275,6 @@ final class Connection {
             if isGone { fail(nil) }
         case .failed, .ended: break
         }
-        advance()
     }
 
     private func receive() {
@@ -307,7 +350,7 @@ final class Connection {
                 }
                 messageTimer?.cancel()
                 messageTimer = nil
-                guard hasTurn || service.mayCarryOutCall(self) else {
+                guard hasTurn || isItsTurn() else {
                     wait = .turn
                     break
                 }
@@ -315,7 +358,6 @@ final class Connection {
                 reception.forgetNext()
                 dispatch(message)
             }
-            hasTurn = false
         } catch {
             reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)
         }
@@ -353,13 +395,6 @@ final class Connection {
         scheduleAdvance()
     }
 
-    /// Carries out one call, which has waited for that.
-    func takeTurn() {
-        wait = .nothing
-        hasTurn = true
-        advance()
-    }
-
     /// Drops a client that has read nothing of what waits for it since then.
     func drop(idleSince moment: ContinuousClock.Instant) {
         guard !queue.isEmpty, lastProgress < moment else { return }
@@ -367,8 +402,6 @@ final class Connection {
     }
 
     private func dispatch(_ message: IncomingMessage) {
-        let begin = ContinuousClock.now
-        defer { service.spent(ContinuousClock.now - begin) }
         let head: CallHead
         do {
             try MessageScan.check(
@@ -512,6 +545,8 @@ final class Connection {
 
     private func updateWatch() {
         guard let watch else { return }
+        // It will look at everything when it is its turn, and is not told again and again until then.
+        if isInLine { return watch.readiness = .edgesOnly }
         var wanted: Readiness = socketIsFull ? [.writable] : []
         switch phase {
         case .reading:

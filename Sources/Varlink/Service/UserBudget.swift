@@ -1,25 +1,26 @@
-internal import UnixSockets
-
 /// Bytes that are kept for clients, counted by user: what one user has used up is missing to that user alone.
 ///
 /// Belongs to the loop's thread.
-struct UserBudget {
+struct UserBudget<Member: UserConnection> {
     /// For one user.
     let limit: Int
     /// For all users together. A user that has less than `share` may have more all the same.
     let total: Int
     /// Nobody else can take this from a user.
-    static let share = 64 << 10
+    static var share: Int { 64 << 10 }
     /// As many of a user's connections are told at a time that there is room: what one of them takes is missing to the next,
     /// and to tell thousands each time would cost the square of their number.
-    private static let toldAtATime = 16
+    private static var toldAtATime: Int { 16 }
 
     private var used: [UInt32: Int] = [:]
     private(set) var sum = 0
-    /// Those that wait until there is room again, the first one first.
-    private var waiting: [UInt32: [Connection]] = [:]
-    private var members: Set<ObjectIdentifier> = []
-    /// Whether room is given in the order in which calls came.
+    /// Those of a user that wait until there is room again, in ascending order of their places: thousands may end at once, and
+    /// each is found without a look at the others.
+    private var waiting: [UInt32: [(place: UInt64, connection: Member)]] = [:]
+    /// The places of those that wait.
+    private var places: [ObjectIdentifier: UInt64] = [:]
+    private var lastPlace: UInt64 = 0
+    /// Whether room is given in the order in which calls came; else in that in which their connections began to wait.
     private let keepsOrder: Bool
 
     init(limit: Int, total: Int, keepsOrder: Bool = false) {
@@ -35,11 +36,11 @@ struct UserBudget {
     }
 
     /// Whether a connection may take more of its user's: there is room and, where order is kept, no other one came before.
-    mutating func admits(_ connection: Connection) -> Bool {
-        let user = connection.peer.userID
+    mutating func admits(_ connection: Member) -> Bool {
+        let user = connection.userID
         guard hasRoom(user) else { return false }
         guard keepsOrder, let first = waiting[user]?.first else { return true }
-        guard first === connection || connection.place < first.place else { return false }
+        guard first.connection === connection || connection.place < first.place else { return false }
         forget(connection)
         return true
     }
@@ -54,24 +55,36 @@ struct UserBudget {
     /// Has a connection wait for room; it asks again when it is told.
     ///
     /// - Returns: whether it is the first of its user.
-    mutating func wait(_ connection: Connection) -> Bool {
-        let user = connection.peer.userID
-        guard members.insert(ObjectIdentifier(connection)).inserted else { return false }
+    mutating func wait(_ connection: Member) -> Bool {
+        let id = ObjectIdentifier(connection)
+        guard places[id] == nil else { return false }
+        lastPlace += 1
+        let place = keepsOrder ? connection.place : lastPlace
+        places[id] = place
+        let user = connection.userID
         var line = waiting.removeValue(forKey: user) ?? []
         let isFirst = line.isEmpty
-        let isLast = !keepsOrder || (line.last.map { $0.place < connection.place } ?? true)
-        let index = isLast ? nil : line.firstIndex { $0.place > connection.place }
-        line.insert(connection, at: index ?? line.endIndex)
+        line.insert((place, connection), at: Self.index(of: place, in: line))
         waiting[user] = line
         return isFirst
     }
 
     /// A connection does not wait any more.
-    mutating func forget(_ connection: Connection) {
-        guard members.remove(ObjectIdentifier(connection)) != nil else { return }
-        let user = connection.peer.userID
-        waiting[user]?.removeAll { $0 === connection }
-        if waiting[user]?.isEmpty ?? true { waiting[user] = nil }
+    mutating func forget(_ connection: Member) {
+        guard let place = places.removeValue(forKey: ObjectIdentifier(connection)) else { return }
+        let user = connection.userID
+        guard var line = waiting.removeValue(forKey: user) else { return }
+        line.remove(at: Self.index(of: place, in: line))
+        if !line.isEmpty { waiting[user] = line }
+    }
+
+    /// Where a place is in a line, or would be.
+    private static func index(of place: UInt64, in line: [(place: UInt64, connection: Member)]) -> Int {
+        var range = line.startIndex..<line.endIndex
+        while let middle = range.isEmpty ? nil : range.lowerBound + range.count / 2 {
+            range = line[middle].place < place ? middle + 1..<range.upperBound : range.lowerBound..<middle
+        }
+        return range.lowerBound
     }
 
     /// Whether a connection waits for room, of this user or of any.
@@ -80,15 +93,12 @@ struct UserBudget {
     }
 
     /// Some of those for whom there is room now. Where order is kept they stay in the line until they are admitted.
-    mutating func takeReady() -> [Connection] {
-        var ready: [Connection] = []
+    mutating func takeReady() -> [Member] {
+        var ready: [Member] = []
         for user in Array(waiting.keys) where hasRoom(user) {
-            let some = waiting[user]?.prefix(Self.toldAtATime) ?? []
+            let some = (waiting[user] ?? []).prefix(Self.toldAtATime).map(\.connection)
             ready += some
-            if keepsOrder { continue }
-            for connection in some { members.remove(ObjectIdentifier(connection)) }
-            waiting[user]?.removeFirst(some.count)
-            if waiting[user]?.isEmpty ?? true { waiting[user] = nil }
+            if !keepsOrder { for connection in some { forget(connection) } }
         }
         return ready
     }

@@ -64,27 +64,27 @@ public final class VarlinkService {
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var connectionsOfUser: [UInt32: Int] = [:]
     /// Replies that were not read.
-    private var unread: UserBudget
+    private var unread: UserBudget<Connection>
     /// Calls that have begun and not ended.
-    private var unfinished: UserBudget
+    private var unfinished: UserBudget<Connection>
     /// The most that was unfinished since memory was given back.
     private var peak = 0
-    private var turns = CallTurns()
+    private var turns = UserTurns<Connection>()
     private var turnsAreScheduled = false
+    /// What clients may take in this turn of the loop; less than nothing where a step has taken longer than that.
+    private var timeLeft = Duration.zero
     private var looksForRoom = false
     private var lastPlace: UInt64 = 0
     private var lastNumber: UInt64 = 0
     /// Users of whom it is watched whether they read.
     private var watchedUsers: Set<UInt32> = []
-    /// The turn of the loop in which calls were carried out last, and how long they took in it.
-    private var loopTurn: UInt64 = 0
-    private var timeInTurn = Duration.zero
     private var refused: [ObjectIdentifier: Connection] = [:]
     private var onClosed: [() -> Void] = []
     private var isClosing = false
 
-    /// How long calls may take in one turn of the loop, but for the last one of them.
-    private static let timeForCalls = Duration.milliseconds(2)
+    /// How long clients may take in one turn of the loop, while some wait. A longer step is made up for in the next turns: the
+    /// loop does its other work, which others wait for, and has turns without end where there is none.
+    private static let timeForClients = Duration.milliseconds(2)
     /// How long connections that wait for room may wait although there is some.
     private static let lookInterval = Duration.milliseconds(20)
     /// So much has to have been kept for clients, in bytes, before its memory is worth giving back, and so long after.
@@ -180,45 +180,31 @@ public final class VarlinkService {
     private func admit(_ socket: consuming OwnedDescriptor) {
         // Who it is comes before a byte is read; somebody of whom the kernel cannot say it is nobody to talk to.
         guard let peer = try? PeerCredentials(of: socket) else { return letGo(of: socket) }
-        let share = limits.unreceivedBytesPerUser / (connectionsOfUser[peer.userID, default: 0] + 1)
-        let bounds = limits.unreceivedBytes
-        SocketMessage.limitUnreceived(min(max(share, bounds.lowerBound), bounds.upperBound), of: socket)
         let reason = reasonToRefuse(peer)
-        let connection = Connection(
-            socket, peer: peer, service: self, awaitsAdmission: reason == nil && admission != nil)
+        let connection = Connection(socket, peer: peer, service: self)
         let id = ObjectIdentifier(connection)
-        if reason == nil {
-            // Mostly answered at once, and then it costs nothing to have asked.
-            admission?(peer) { [weak self, weak connection] error in
-                // It may have gone meanwhile.
-                guard let connection, connection.awaitsAdmission else { return }
-                guard let error else { return connection.isAdmitted() }
-                connection.refuse(with: error)
-                self?.onClientDropped?(peer, .notAdmitted)
-            }
-        }
-        do {
-            // A refused one beyond the number is sent its error, and closed as the last reference to it goes.
-            if reason == nil || refused.count < limits.maximumRefused { try connection.start() }
-        } catch {
-            onAcceptFailure?(error)
-            connection.abandon()
-            return
-        }
-        if let reason {
-            let error = reason == .tooManyConnections ? limits.overloadError : limits.userOverloadError
-            if refused.count < limits.maximumRefused {
-                refused[id] = connection
-                connection.refuse(with: error)
-            } else {
-                connection.refuseAtOnce(with: error)
-            }
-            onClientDropped?(peer, reason)
-        } else {
+        guard let reason else {
             connections[id] = connection
             connectionsOfUser[peer.userID, default: 0] += 1
             lookAtMemory()
+            return connection.begin()
         }
+        let error = reason == .tooManyConnections ? limits.overloadError : limits.userOverloadError
+        if refused.count < limits.maximumRefused {
+            refused[id] = connection
+            connection.refuse(with: error)
+            connection.begin()
+        } else {
+            // It is sent its error, and closed as the last reference to it goes.
+            connection.refuseAtOnce(with: error)
+        }
+        onClientDropped?(peer, reason)
+    }
+
+    /// How much the kernel may keep of what is sent to a user's connection, in bytes.
+    func unreceivedBytes(of user: UInt32) -> Int {
+        let share = limits.unreceivedBytesPerUser / max(connectionsOfUser[user, default: 1], 1)
+        return min(max(share, limits.unreceivedBytes.lowerBound), limits.unreceivedBytes.upperBound)
     }
 
     private func reasonToRefuse(_ peer: PeerCredentials) -> VarlinkDropReason? {
@@ -355,22 +341,13 @@ public final class VarlinkService {
 
     // MARK: Turns
 
-    /// Whether a call may be carried out at once: where nothing waits for its turn, and this turn of the loop has time left.
-    /// If not, the connection is told `takeTurn` when it has one.
-    func mayCarryOutCall(_ connection: Connection) -> Bool {
-        if loopTurn != loop.turn {
-            loopTurn = loop.turn
-            timeInTurn = .zero
-        }
-        if turns.isEmpty, timeInTurn < Self.timeForCalls { return true }
+    /// Whether a connection may go on at once: where nothing waits for its turn, and this turn of the loop is young. If not,
+    /// the connection is told `takeTurn` when it has one.
+    func mayGoOn(_ connection: Connection) -> Bool {
+        if turns.isEmpty, ContinuousClock.now - loop.turnBegan < Self.timeForClients { return true }
         turns.append(connection)
         scheduleTurns()
         return false
-    }
-
-    /// A call has taken so long, from its bytes to the end of its handler.
-    func spent(_ time: Duration) {
-        timeInTurn += time
     }
 
     private func scheduleTurns() {
@@ -381,11 +358,10 @@ public final class VarlinkService {
 
     private func runTurns() {
         turnsAreScheduled = false
-        let end = ContinuousClock.now + Self.timeForCalls
-        while let connection = turns.next() {
-            connection.takeTurn()
-            if ContinuousClock.now > end { break }
-        }
+        timeLeft = min(timeLeft, .zero) + Self.timeForClients
+        let begin = ContinuousClock.now
+        while timeLeft > ContinuousClock.now - begin, let connection = turns.next() { connection.takeTurn() }
+        timeLeft -= ContinuousClock.now - begin
         if !turns.isEmpty { scheduleTurns() }
     }
 

@@ -1,0 +1,91 @@
+import Testing
+
+@testable import Varlink
+
+/// A connection as far as lines of users know one.
+private final class Member: UserConnection {
+    let userID: UInt32
+    let place: UInt64
+
+    init(_ userID: UInt32, place: UInt64 = 0) {
+        self.userID = userID
+        self.place = place
+    }
+}
+
+@Suite("A user's connections") struct UserLineTests {
+    @Test("take turns with each other user's, however many there are")
+    func turns() {
+        var turns = UserTurns<Member>()
+        for place in 1...1000 { turns.append(Member(1, place: UInt64(place))) }
+        turns.append(Member(2))
+        turns.append(Member(3))
+        var order = (1...4).compactMap { _ in turns.next()?.userID }
+        #expect(order == [1, 2, 3, 1])
+        turns.append(Member(2))
+        order = (1...3).compactMap { _ in turns.next()?.userID }
+        #expect(order == [1, 2, 1])
+        var last: Member?
+        while let next = turns.next() { last = next }
+        #expect(last?.place == 1000)
+        #expect(turns.isEmpty)
+    }
+
+    @Test("wait for room in the order of their calls, and each may leave")
+    func inOrder() {
+        var budget = UserBudget<Member>(limit: 10, total: .max, keepsOrder: true)
+        budget.change(1, by: 10)
+        let members = (0..<40).map { Member(1, place: UInt64($0)) }
+        let order = members.indices.map { ($0 * 7) % 40 }
+        let areFirst = order.map { budget.wait(members[$0]) }
+        #expect(areFirst == order.map { $0 == order[0] })
+        let waitsAgain = budget.wait(members[3])
+        #expect(!waitsAgain)
+        budget.forget(members[0])
+        budget.forget(members[0])
+        var ready = budget.takeReady()
+        #expect(ready.isEmpty)
+        budget.change(1, by: -10)
+        ready = budget.takeReady()
+        #expect(ready.map(\.place) == Array(1...16))
+        // Of the second one another one came before.
+        let areAdmitted = [2, 1, 2].map { budget.admits(members[$0]) }
+        #expect(areAdmitted == [false, true, true])
+        ready = budget.takeReady()
+        #expect(ready.first?.place == 3)
+    }
+
+    @Test("or in the order in which they began to wait, and are told once")
+    func asTheyCame() {
+        var budget = UserBudget<Member>(limit: 10, total: .max)
+        budget.change(1, by: 10)
+        let members = (0..<3).map { Member(1, place: UInt64(10 - $0)) }
+        for member in members { _ = budget.wait(member) }
+        budget.forget(members[1])
+        budget.change(1, by: -1)
+        let ready = budget.takeReady()
+        #expect(ready.map(\.place) == [10, 8])
+        #expect(!budget.isAwaited())
+    }
+
+    @Test("lack what the user has used, and others of the sum but not their share")
+    func budgets() {
+        var budget = UserBudget<Member>(limit: 1 << 20, total: 1 << 20)
+        budget.change(1, by: 1 << 20)
+        #expect([1, 2].map(budget.hasRoom) == [false, true])
+        budget.change(2, by: UserBudget<Member>.share)
+        #expect(!budget.hasRoom(2))
+        budget.change(1, by: -(1 << 20))
+        #expect(budget.sum == UserBudget<Member>.share)
+        #expect(budget.hasRoom(2))
+    }
+
+    @Test("leave by the thousand, from anywhere in the line")
+    func manyLeave() {
+        var budget = UserBudget<Member>(limit: 0, total: .max)
+        let members = (0..<5000).map { _ in Member(1) }
+        for member in members { _ = budget.wait(member) }
+        for index in members.indices { budget.forget(members[(index + 2500) % members.count]) }
+        #expect(!budget.isAwaited())
+    }
+}
