@@ -1,6 +1,7 @@
 internal import CUnix
 internal import Glibc
 internal import SluiceCore
+internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
