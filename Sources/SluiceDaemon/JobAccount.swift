@@ -1,6 +1,7 @@
 internal import CUnix
 internal import Glibc
 internal import SluiceCore
+internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
@@ -107,4 +108,9 @@ final class JobAccount {
 
     /// A pipe holds a mebibyte at most (`pipe-max-size`), an ordinary user's: so many reads empty it.
     private static let readsToDrain = 64
+}
+
+extension Outcome {
+    /// What the account says contradicts itself, so it cannot be said what the consumer has.
+    static var accountIsDamaged: Outcome { Outcome(.deliveryUncertain, "the account of the job is damaged") }
 }

@@ -203,7 +203,7 @@ final class JobRecord {
                 if let doubt = contradiction(outcome, numbers) { result = Outcome(.deliveryUncertain, doubt) }
             } else {
                 settlement = JobAccount.Numbers()
-                result = Outcome(.deliveryUncertain, "the account of the job is damaged")
+                result = .accountIsDamaged
             }
         } else {
             settlement = JobAccount.Numbers()

@@ -19,7 +19,7 @@ extension Scheduler {
     func verdict(on job: JobRecord, _ facts: EndFacts, isDeath: Bool) -> JobStateMachine.Verdict {
         guard job.machine.isRunning else { return .finish(facts.outcome) }
         guard let delivered = job.account?.numbers()?.delivered else {
-            return .finish(Outcome(.deliveryUncertain, "the account of the job is damaged"))
+            return .finish(.accountIsDamaged)
         }
         let end = AttemptEnd(
             outcome: facts.outcome, status: facts.status, retryAfterSeconds: facts.retryAfterSeconds,
@@ -51,8 +51,8 @@ extension Scheduler {
         holding.removeAll { $0 === job }
         let received = job.numbers.received
         guard let position = job.account?.rewind() else {
-            job.machine.becameUncertain(Outcome(.deliveryUncertain, "the account of the job is damaged"))
-            return finish(job, Outcome(.deliveryUncertain, "the account of the job is damaged"))
+            job.machine.becameUncertain(.accountIsDamaged)
+            return finish(job, .accountIsDamaged)
         }
         let isParked = job.machine.publicState == .parked
         job.deliveredBeforePark = isParked ? max(0, position - job.position) : nil

@@ -59,10 +59,6 @@ struct ServiceLog {
             ["SLUICE_REASON": "\(reason)"])
     }
 
-    func cannotListen(_ reason: String) {
-        write(.critical, .listenFailed, "cannot listen", ["SLUICE_REASON": "\(reason)"])
-    }
-
     func cannotStart(_ reason: String) {
         write(.critical, .lanesUnavailable, "cannot start", ["SLUICE_REASON": "\(reason)"])
     }

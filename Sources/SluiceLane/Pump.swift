@@ -127,10 +127,10 @@ final class Pump: Sendable {
         guard !state.isEnded, !state.originHasEnded else { return .nothing }
         if let maximumSize, state.received + chunk.count > maximumSize { return .refuse }
         let now = Monotonic.nanoseconds()
-        let hadPaused = now - state.originActive > UInt64(Self.pauseMilliseconds) * 1_000_000
+        let hadPaused = now - state.origin.active > UInt64(Self.pauseMilliseconds) * 1_000_000
         let isTrickle = hadPaused && state.gate.buffered == 0
-        if state.gate.buffered == 0 { state.offers(at: now) }
-        state.originActive = now
+        if state.gate.buffered == 0 { state.consumer.isOffered(having: state.delivered, at: now) }
+        state.origin.sent(at: now)
         state.received += chunk.count
         state.pay(for: chunk.count, at: now)
         account.ledger.setReceived(state.received)
@@ -139,7 +139,7 @@ final class Pump: Sendable {
         let hasClosed = state.gate.arrived(chunk.count) == .close
         account.ledger.setBuffered(state.gate.buffered)
         if hasClosed {
-            state.closedSince = now
+            state.origin.gateCloses(at: now)
             account.ledger.gateClosed(closures: state.closuresBefore + state.gate.closures, at: now)
         }
         // The first chunk after a pause goes at once: nothing is gained by holding a trickle back.
@@ -177,16 +177,17 @@ final class Pump: Sendable {
     func skip(_ bytes: Int) {
         guard bytes > 0 else { return }
         state.withLock { state in
-            state.originActive = Monotonic.nanoseconds()
+            let now = Monotonic.nanoseconds()
+            state.origin.sent(at: now)
             state.skipped += bytes
-            state.pay(for: bytes, at: state.originActive)
+            state.pay(for: bytes, at: now)
         }
         keepToRate()
     }
 
     /// How long the origin had to wait before the gate last opened after a long time, if that was just now.
     func recentHold() -> Duration? {
-        state.withLock { $0.recentHold(at: Monotonic.nanoseconds()) }
+        state.withLock { $0.origin.recentHold(at: Monotonic.nanoseconds()) }
     }
 
     /// Bytes of the body that the consumer's pipe has got so far, those before the position among them.
@@ -265,17 +266,18 @@ final class Pump: Sendable {
             return .after(milliseconds: Self.pauseMilliseconds)
         }
         let now = Monotonic.nanoseconds()
-        if state.noticesHold(at: now) { events.append(.held) }
-        let stallsAt = state.consumerActive + stalledAfterNanoseconds
+        if state.consumer.noticesHold(state.stand, at: now) { events.append(.held) }
+        let stallsAt = state.consumer.active + stalledAfterNanoseconds
         if now >= stallsAt {
             state.isTicking = false
             state.stallIsReported = true
-            return .stalled(holdAfter: state.millisecondsToHold(from: now))
+            return .stalled(holdAfter: state.consumer.millisecondsToHold(state.stand, from: now))
         }
         // A full pipe is somebody else's to empty: look less and less often, but not later than needed.
         state.blockedTicks += 1
         let untilStalled = Int((stallsAt - now) / 1_000_000) + 1
-        let needed = min(untilStalled, state.millisecondsToHold(from: now) ?? .max)
+        let needed = min(
+            untilStalled, state.consumer.millisecondsToHold(state.stand, from: now) ?? .max)
         return .after(milliseconds: min(needed, 1 << min(state.blockedTicks, 7)))
     }
 
@@ -288,8 +290,8 @@ final class Pump: Sendable {
             // While there are ticks, they look.
             guard !state.isEnded, state.stallIsReported else { return nil }
             let now = Monotonic.nanoseconds()
-            if state.noticesHold(at: now) { events.append(.held) }
-            return state.millisecondsToHold(from: now)
+            if state.consumer.noticesHold(state.stand, at: now) { events.append(.held) }
+            return state.consumer.millisecondsToHold(state.stand, from: now)
         }
         events.forEach(notify)
         return next
@@ -312,7 +314,7 @@ final class Pump: Sendable {
     func setRate(_ bytesPerSecond: Int?) {
         let isPaused = state.withLock { state in
             state.setRate(bytesPerSecond, at: Monotonic.nanoseconds())
-            return state.isPaused
+            return state.origin.isPaused
         }
         if isPaused { room.end() }
     }
@@ -325,16 +327,14 @@ final class Pump: Sendable {
 
     /// Whether the staging pipe has the size of a new one. The daemon grows that of a fast consumer.
     var stagingIsOrdinary: Bool {
-        state.withLock { $0.stagingCapacity <= PipeBudget.ordinaryCapacity && !$0.isFast }
+        state.withLock { $0.stagingCapacity <= PipeBudget.ordinaryCapacity && !$0.consumer.isFast }
     }
 
     /// How long the origin has been silent behind an open gate; nil while it is not its turn.
     func originSilence() -> Duration? {
         state.withLock { state in
-            guard !state.gate.isClosed, !state.isPaused, !state.originHasEnded, !state.isEnded else {
-                return nil
-            }
-            return .nanoseconds(Int64(clamping: Monotonic.nanoseconds() - state.originActive))
+            guard !state.originHasEnded, !state.isEnded else { return nil }
+            return state.origin.silence(at: Monotonic.nanoseconds()).map { .nanoseconds(Int64(clamping: $0)) }
         }
     }
 
@@ -353,9 +353,9 @@ final class Pump: Sendable {
         state.withLock { state in
             guard !state.originHasEnded, !state.isEnded else { return nil }
             return OriginPace(
-                openTime: state.openTime(at: Monotonic.nanoseconds()),
+                openTime: state.origin.openTime(at: Monotonic.nanoseconds()),
                 received: state.received + state.skipped,
-                isHeldBack: state.gate.isClosed || state.isPaused)
+                isHeldBack: state.origin.isHeldBack)
         }
     }
 
@@ -415,16 +415,17 @@ final class Pump: Sendable {
 
     private func hasPassedOn(_ moved: Int, _ state: inout PumpState, _ events: inout [Event]) {
         state.staged -= moved
-        state.consumerTook(at: Monotonic.nanoseconds())
+        let now = Monotonic.nanoseconds()
+        state.consumer.took(having: state.delivered, at: now)
         if state.gate.drained(moved) == .open { openGate(&state) }
         account.ledger.setBuffered(state.gate.buffered)
-        if state.noticesRelease(at: state.consumerActive) { events.append(.released) }
+        if state.consumer.noticesRelease(state.stand, at: now) { events.append(.released) }
         if state.stallIsReported {
             state.stallIsReported = false
             state.isTicking = true
             events.append(.flowing)
         }
-        if state.noticesSpeed(at: state.consumerActive) { events.append(.keepsUp) }
+        if state.consumer.noticesSpeed(having: state.delivered, at: now) { events.append(.keepsUp) }
     }
 
     /// Chunks to staging pipe, which is empty.
@@ -467,10 +468,10 @@ final class Pump: Sendable {
     // MARK: With the pen and the state
 
     private func openGate(_ state: inout PumpState) {
-        if state.gateHasOpened(at: Monotonic.nanoseconds()) {
-            account.ledger.gateOpened(stalledNanoseconds: state.stalledNanoseconds)
+        if state.origin.gateOpens(at: Monotonic.nanoseconds()) {
+            account.ledger.gateOpened(stalledNanoseconds: state.origin.closedTime)
         }
-        if state.isAwaited || (state.isEnded && state.isPaused) { room.end() }
+        if state.isAwaited || (state.isEnded && state.origin.isPaused) { room.end() }
     }
 
     private func end(_ state: inout PumpState) {

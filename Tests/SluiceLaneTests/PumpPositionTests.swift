@@ -59,12 +59,10 @@ struct PumpPositionTests {
         var state = PumpState(
             position: 0, marks: marks, stagingCapacity: 65_536, before: before, parkAfter: 20, rate: nil)
         #expect(state.closuresBefore == 5)
-        state.closedSince = 1_000_000
-        var hasOpened = state.gateHasOpened(at: 3_000_000)
-        #expect(hasOpened)
-        hasOpened = state.gateHasOpened(at: 4_000_000)
-        #expect(!hasOpened)
-        #expect(state.stalledNanoseconds == 9_000_000)
+        let now = Monotonic.nanoseconds()
+        state.origin.gateCloses(at: now)
+        _ = state.origin.gateOpens(at: now + 2_000_000)
+        #expect(state.origin.closedTime == 9_000_000)
     }
 
     // MARK: Held and released
@@ -145,26 +143,5 @@ struct PumpPositionTests {
         session.join()
         _ = bench.pump.end()
         #expect(!bench.saw(held))
-    }
-
-    // MARK: Origins that give up
-
-    @Test("a hold is recent while the gate has hardly been open since, however long that takes")
-    func recentHold() throws {
-        let second: UInt64 = 1_000_000_000
-        var state = PumpState(
-            position: 0, marks: try Watermarks(high: 10, low: 0), stagingCapacity: 65_536,
-            before: try PumpTests.Bench(high: 10, low: 0).ledger.read(), parkAfter: 20, rate: nil)
-        #expect(state.recentHold(at: 100 * second) == nil)
-        state.closedSince = 100 * second
-        _ = state.gateHasOpened(at: 104 * second)
-        #expect(state.recentHold(at: 104 * second) == nil)
-        state.closedSince = 110 * second
-        _ = state.gateHasOpened(at: 117 * second)
-        #expect(state.recentHold(at: 118 * second) == .seconds(7))
-        state.closedSince = 119 * second
-        _ = state.gateHasOpened(at: 123 * second)
-        #expect(state.recentHold(at: 126 * second) == .seconds(7))
-        #expect(state.recentHold(at: 127 * second) == nil)
     }
 }

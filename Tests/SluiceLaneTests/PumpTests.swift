@@ -249,21 +249,6 @@ struct PumpTests {
         _ = reader
     }
 
-    @Test("how fast a consumer is may change, and is told once")
-    func speed() throws {
-        let ledger = Ledger(new: try SharedCounters(mapping: SharedCounters.makeFile(name: "test")))
-        var state = PumpState(
-            position: 1000, marks: try Watermarks(high: 1, low: 0), stagingCapacity: 65_536,
-            before: ledger.read(), parkAfter: 20, rate: nil)
-        let start = state.originActive
-        var told: [Bool] = []
-        for (bytes, time) in [(512 << 10, 101), ((512 << 10) - 1, 102), (1, 103), (512 << 10, 104)] {
-            state.filled += bytes
-            told.append(state.noticesSpeed(at: start + UInt64(time) * 1_000_000))
-        }
-        #expect(told == [false, false, true, false])
-    }
-
     @Test("the origin's silence counts only while it is the origin's turn")
     func silence() throws {
         let bench = try Bench(high: 1000, low: 0)

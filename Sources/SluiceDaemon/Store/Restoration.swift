@@ -132,7 +132,7 @@ final class Restoration {
             return Outcome(.deliveryUncertain, "a process of the earlier service still holds the job")
         }
         guard let position = account.rewind() else {
-            return Outcome(.deliveryUncertain, "the account of the job is damaged")
+            return .accountIsDamaged
         }
         job.position = position
         job.endAttempt(Outcome(.serviceStopped, "the service was restarted"))

@@ -1,0 +1,124 @@
+#define _GNU_SOURCE
+#include "CUnix.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+_Static_assert((int)CUNIX_RLIMIT_CORE == (int)RLIMIT_CORE && (int)CUNIX_RLIMIT_NOFILE == (int)RLIMIT_NOFILE
+                   && (int)CUNIX_RLIMIT_DATA == (int)RLIMIT_DATA,
+               "the limits are the kernel's");
+
+int cunix_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+int cunix_pidfd_send_signal(int pidfd, int signal)
+{
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+// The child's half of cunix_spawn: async-signal-safe calls only.
+static void become(const char *path, char *const argv[], char *const envp[], const int wanted[4],
+                   int report, bool new_session)
+{
+    int moved[4];
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    for (int s = 1; s < NSIG; s++)
+        sigaction(s, &plain, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (new_session)
+        setsid();
+    // First out of the way of 0 to 4, so that no dup2 lands on one still needed.
+    for (int i = 0; i < 4; i++) {
+        int fd = wanted[i];
+        if (fd < 0 && i < 3)
+            fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        moved[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 5);
+        if (fd >= 0 && moved[i] < 0)
+            goto failed;
+    }
+    int high_report = fcntl(report, F_DUPFD_CLOEXEC, 5);
+    if (high_report < 0)
+        goto failed;
+    report = high_report;
+    for (int i = 0; i < 4; i++) {
+        if (moved[i] >= 0 && dup2(moved[i], i) < 0)
+            goto failed;
+    }
+    if (dup2(report, 4) < 0 || fcntl(4, F_SETFD, FD_CLOEXEC) < 0)
+        goto failed;
+    report = 4;
+    if (moved[3] < 0)
+        close(3);
+    syscall(SYS_close_range, 5U, ~0U, 0U);
+    execve(path, argv, envp);
+failed:;
+    int error = errno;
+    ssize_t ignored = write(report, &error, sizeof error);
+    (void)ignored;
+    _exit(127);
+}
+
+pid_t cunix_spawn(const char *path, char *const argv[], char *const envp[], int standard_input,
+                  int standard_output, int standard_error, int control_fd, bool new_session)
+{
+    const int wanted[4] = {standard_input, standard_output, standard_error, control_fd};
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return -1;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(path, argv, envp, wanted, report[1], new_session);
+    int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(report[1]);
+    if (pid < 0) {
+        close(report[0]);
+        errno = saved;
+        return -1;
+    }
+    int error = 0;
+    ssize_t n;
+    do
+        n = read(report[0], &error, sizeof error);
+    while (n < 0 && errno == EINTR);
+    close(report[0]);
+    if (n == sizeof error) {
+        waitpid(pid, NULL, 0);
+        errno = error;
+        return -1;
+    }
+    return pid;
+}
+
+int cunix_reap(int pidfd, int *code, int *status)
+{
+    siginfo_t info = {0};
+    if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) < 0)
+        return -1;
+    if (info.si_pid == 0)
+        return 0;
+    *code = info.si_code;
+    *status = info.si_status;
+    return 1;
+}
+
+void cunix_schedule_as_batch(void)
+{
+    struct sched_param none = {0};
+    sched_setscheduler(0, SCHED_BATCH, &none);
+}
+
+int cunix_set_limit(int resource, uint64_t soft_and_hard)
+{
+    struct rlimit limit = {soft_and_hard, soft_and_hard};
+    return setrlimit(resource, &limit);
+}
