@@ -65,7 +65,9 @@ public struct OriginTurn: Sendable {
         closedTime += length
         closedSince = nil
         active = now
-        if length >= Self.longHold { lastLongHold = Hold(length: length, end: now, closedAtItsEnd: closedTime) }
+        if length >= Self.longHold {
+            lastLongHold = Hold(length: length, end: now, closedAtItsEnd: closedTime)
+        }
         return true
     }
 
