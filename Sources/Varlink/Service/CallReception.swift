@@ -19,6 +19,8 @@ struct CallReception {
 
     private var decoder: MessageDecoder
     private let takesDescriptors: Bool
+    /// The bytes that the last call of `changeOfBytes` counted.
+    private var counted = 0
     /// A whole call that is not carried out yet.
     private(set) var next: IncomingMessage?
 
@@ -33,7 +35,13 @@ struct CallReception {
     var isEmpty: Bool { decoder.isEmpty }
 
     /// The memory that is taken, in bytes.
-    var bytes: Int { decoder.capacity + (next?.bytes.count ?? 0) }
+    private var bytes: Int { decoder.capacity + (next?.bytes.count ?? 0) }
+
+    /// By how many bytes the memory that is taken has changed since the last call.
+    mutating func changeOfBytes() -> Int {
+        defer { counted = bytes }
+        return bytes - counted
+    }
 
     /// Receives what is there, up to the size of the buffer.
     mutating func receive(
