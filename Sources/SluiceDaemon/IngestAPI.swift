@@ -226,8 +226,8 @@ final class IngestAPI {
             } catch {
                 throw IngestError.invalidRequest(error)
             }
-            let job = JobRecord(id: scheduler.jobs.newID(), request: request, owner: call.peer)
-            job.program = program(call)
+            let job = JobRecord(
+                id: scheduler.jobs.newID(), request: request, owner: call.peer, program: program(call))
             if call.wantsUpgrade {
                 upgrade(call, job)
             } else {

@@ -304,7 +304,7 @@ public actor IngestDaemon {
     /// Leaves the jobs to the next process of the service.
     private func handOver(_ completion: @escaping @Sendable () -> Void) {
         guard let parts else { return completion() }
-        let jobs = parts.scheduler.jobs.allActive.sorted { $0.sequence < $1.sequence }
+        let jobs = parts.scheduler.jobs.allActive.sorted { $0.number.sequence < $1.number.sequence }
         parts.scheduler.store.storeAll(jobs) {
             self.log.handedOver(parts.scheduler.jobs.activeCount)
             self.close(completion, answering: false)

@@ -19,6 +19,16 @@ struct JobQueue {
         case host(String)
     }
 
+    /// What the queue knows of a job.
+    struct Standing {
+        /// Its place among all; 0 before it had one.
+        fileprivate(set) var ticket = 0
+        /// The host that it waits for, where that has slots.
+        fileprivate(set) var limitedHost: String?
+        /// The host at which it has a slot.
+        fileprivate(set) var slot: String?
+    }
+
     /// What the settings say.
     struct Rules {
         /// Of a user.
@@ -80,7 +90,7 @@ struct JobQueue {
                 stopsWaiting(user)
                 continue
             }
-            guard let host = job.limitedHost, !hasSlot(host) else { return job }
+            guard let host = job.queue.limitedHost, !hasSlot(host) else { return job }
             stepAside(job, for: host)
         }
         return nil
@@ -89,7 +99,7 @@ struct JobQueue {
     /// The first job of a user, whoever's turn it is.
     mutating func first(of user: UInt32) -> JobRecord? {
         while let job = lines.first(of: user) {
-            guard let host = job.limitedHost, !hasSlot(host) else { return job }
+            guard let host = job.queue.limitedHost, !hasSlot(host) else { return job }
             stepAside(job, for: host)
         }
         return nil
@@ -99,8 +109,8 @@ struct JobQueue {
     mutating func begin(_ job: JobRecord) {
         removeFirst(of: job.owner.userID)
         share.begins(job.owner.userID, at: clock())
-        guard let host = job.limitedHost else { return }
-        job.slot = host
+        guard let host = job.queue.limitedHost else { return }
+        job.queue.slot = host
         hosts[host, default: Host()].used += 1
         readmit(at: host)
     }
@@ -108,22 +118,23 @@ struct JobQueue {
     /// The job has no lane any more.
     mutating func isOver(_ job: JobRecord) {
         share.ends(job.owner.userID, at: clock())
-        guard let host = job.slot else { return }
-        job.slot = nil
+        guard let host = job.queue.slot else { return }
+        job.queue.slot = nil
         hosts[host]?.used -= 1
         readmit(at: host)
     }
 
     /// - Parameter isBack: it has its old place again, for it has lost its lane through no fault of its own.
     mutating func enter(_ job: JobRecord, isBack: Bool = false) {
-        if !isBack || job.ticket == 0 {
+        if !isBack || job.queue.ticket == 0 {
             lastTicket += 1
-            job.ticket = lastTicket
+            job.queue.ticket = lastTicket
         }
         let host = Settings.Origins.normal(job.origin.host)
-        job.limitedHost = rules.slots(host) == nil ? nil : host
+        job.queue.limitedHost = rules.slots(host) == nil ? nil : host
         // A slot is given back some time, and then it gets its turn.
-        if let host = job.limitedHost, let known = hosts[host], known.used >= rules.slots(host) ?? .max {
+        if let host = job.queue.limitedHost, let known = hosts[host], known.used >= rules.slots(host) ?? .max
+        {
             let user = job.owner.userID
             aside[user, default: 0] += 1
             wait(job, for: host)
@@ -135,11 +146,11 @@ struct JobQueue {
 
     /// A job has ended, in here or not.
     mutating func hasEnded(_ job: JobRecord) {
-        switch job.place {
+        switch job.line.place {
         case .none: break
         case .queue:
             lines.hasEnded(job)
-            guard let host = job.limitedHost else { return }
+            guard let host = job.queue.limitedHost else { return }
             leftQueue(host)
             // It was there for those behind it, too.
             readmit(at: host)
@@ -165,23 +176,22 @@ struct JobQueue {
         hosts = [:]
         for job in running {
             let host = Settings.Origins.normal(job.origin.host)
-            job.slot = rules.slots(host) == nil ? nil : host
-            if let slot = job.slot { hosts[slot, default: Host()].used += 1 }
+            job.queue.slot = rules.slots(host) == nil ? nil : host
+            if let slot = job.queue.slot { hosts[slot, default: Host()].used += 1 }
         }
-        return jobs.sorted { $0.ticket < $1.ticket }
+        return jobs.sorted { $0.queue.ticket < $1.queue.ticket }
     }
 
     // MARK: Inside
 
     private mutating func queue(_ job: JobRecord) {
-        job.place = .queue
-        lines.enter(job)
+        lines.enter(job, at: .queue)
         share.waits(job.owner.userID, weight: rules.weight(job.owner.userID), at: clock())
-        if let host = job.limitedHost { hosts[host, default: Host()].queued += 1 }
+        if let host = job.queue.limitedHost { hosts[host, default: Host()].queued += 1 }
     }
 
     private mutating func removeFirst(of user: UInt32) {
-        if let host = lines.first(of: user)?.limitedHost { leftQueue(host) }
+        if let host = lines.first(of: user)?.queue.limitedHost { leftQueue(host) }
         if !lines.removeFirst(of: user) { stopsWaiting(user) }
     }
 
@@ -209,8 +219,7 @@ struct JobQueue {
     }
 
     private mutating func wait(_ job: JobRecord, for host: String) {
-        job.place = .host(host)
-        hosts[host, default: Host()].waiting.enter(job)
+        hosts[host, default: Host()].waiting.enter(job, at: .host(host))
     }
 
     private func hasSlot(_ host: String) -> Bool {

@@ -172,14 +172,16 @@ final class LaneProcess {
     ///   - account: the one that the lane has kept, or another: then it keeps none.
     ///   - staging: what `open` has said.
     func give(
-        _ order: LaneOrder, sink: borrowing OwnedDescriptor, account: JobAccount,
-        staging: consuming OwnedDescriptor?
+        _ order: LaneOrder, sink: JobSink, account: JobAccount, staging: consuming OwnedDescriptor?
     ) {
         self.account = nil
-        guard let staging else { return send(.order(order), descriptors: [sink.rawValue]) }
-        send(
-            .order(order),
-            descriptors: [sink.rawValue, account.ledgerFile.rawValue, staging.rawValue])
+        var descriptors = sink.withDescriptor { [$0.rawValue] } ?? []
+        if let staging {
+            descriptors += [account.ledgerFile.rawValue, staging.rawValue]
+            send(.order(order), descriptors: descriptors)
+        } else {
+            send(.order(order), descriptors: descriptors)
+        }
     }
 
     /// Asks the lane to go: the end of its control socket is the sign.

@@ -65,27 +65,28 @@ final class LaneWatch {
         let busy = jobs()
         guard !busy.isEmpty else { return }
         // A lane that was killed may take a moment to end.
-        for job in busy { job.lane?.killIfCrowded() }
-        let working = busy.filter { $0.machine.isRunning && $0.lane?.fault == nil }
+        for job in busy { job.assignment.lane?.killIfCrowded() }
+        let working = busy.filter { $0.machine.isRunning && $0.assignment.lane?.fault == nil }
         let lanes = working.compactMap { job in
-            job.account.map {
+            job.progress.account.map {
                 HangWatch.Lane(
-                    serial: job.serial, pulse: $0.pulse, isStalled: job.machine.publicState == .stalled)
+                    serial: job.assignment.serial, pulse: $0.pulse,
+                    isStalled: job.machine.publicState == .stalled)
             }
         }
         for action in watch.look(at: lanes, isLate: isLate) {
             switch action {
             case .ask(let serial, let number):
-                working.first { $0.serial == serial }?.lane?.ask(number, about: serial)
+                working.first { $0.assignment.serial == serial }?.assignment.lane?.ask(number, about: serial)
             case .replace(let serial):
-                working.first { $0.serial == serial }.map(replaceLane)
+                working.first { $0.assignment.serial == serial }.map(replaceLane)
             }
         }
         plan(after: watch.isCalm ? .seconds(seconds) : interval)
     }
 
     private func replaceLane(of job: JobRecord) {
-        guard let lane = job.lane else { return }
+        guard let lane = job.assignment.lane else { return }
         lane.fault = "it did not answer the service for \(seconds) s"
         log.laneHangs(job, lane.processID, "it did not answer for \(seconds) s")
         // A stopped process dies of SIGKILL, too. Its exit says the rest.

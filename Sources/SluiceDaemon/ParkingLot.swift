@@ -34,12 +34,12 @@ final class ParkingLot {
         self.loop = loop
     }
 
-    /// Parks a job whose `sinkWatch` is there.
+    /// Parks a job whose sink is watched.
     ///
     /// - Parameter whenDrained: called once, on a later turn of the loop.
     func park(_ job: JobRecord, whenDrained: @escaping () -> Void) {
         places[ObjectIdentifier(job)] = Place(whenDrained: whenDrained)
-        job.sinkWatch?.readiness = .writable
+        job.sink?.watch?.readiness = .writable
     }
 
     /// The job is over.
@@ -50,7 +50,7 @@ final class ParkingLot {
     /// The job's pipe can be written to.
     func hasRoom(_ job: JobRecord) {
         guard let place = places[ObjectIdentifier(job)] else { return }
-        job.sinkWatch?.readiness = []
+        job.sink?.watch?.readiness = []
         place.pause = Self.shortestPause
         place.bytesAtLastLook = .max
         look(job, place)
@@ -58,14 +58,14 @@ final class ParkingLot {
 
     private func look(_ job: JobRecord, _ place: Place) {
         // A connection says that it can be written to when a quarter of its buffer is left: nothing to add.
-        guard job.sinkIsPipe, let state = PipeState(of: job),
+        guard job.sink?.isPipe ?? false, let state = PipeState(of: job),
             state.waiting > state.capacity / Self.drainedShare
         else {
             places[ObjectIdentifier(job)] = nil
             return place.whenDrained()
         }
         guard state.hasRoom else {
-            job.sinkWatch?.readiness = .writable
+            job.sink?.watch?.readiness = .writable
             return
         }
         place.pause = Self.pause(after: place.pause, from: place.bytesAtLastLook, to: state)
@@ -92,15 +92,18 @@ final class ParkingLot {
 
         /// Nil where the pipe cannot be asked.
         init?(of job: JobRecord) {
-            guard let sink = job.sink.take() else { return nil }
-            let capacity = try? sink.pipeCapacity()
-            let waiting = try? sink.readableBytes()
-            var entry = pollfd(fd: sink.rawValue, events: Int16(POLLOUT), revents: 0)
-            hasRoom = poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLOUT) != 0
-            job.sink = consume sink
-            guard let capacity, let waiting else { return nil }
+            guard let state = job.sink?.withDescriptor({ PipeState($0) }) ?? nil else { return nil }
+            self = state
+        }
+
+        private init?(_ sink: borrowing OwnedDescriptor) {
+            guard let capacity = try? sink.pipeCapacity(), let waiting = try? sink.readableBytes() else {
+                return nil
+            }
             self.capacity = capacity
             self.waiting = waiting
+            var entry = pollfd(fd: sink.rawValue, events: Int16(POLLOUT), revents: 0)
+            hasRoom = poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLOUT) != 0
         }
     }
 }

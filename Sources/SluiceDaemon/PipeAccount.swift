@@ -11,6 +11,12 @@ internal import UnixSockets
 /// allowance that the budget leaves alone is for what happens in between. The staging pipe that an idle lane keeps for its
 /// next job is counted with that job: the reserve is for it.
 final class PipeAccount {
+    /// What the budget knows of one job's pipes.
+    struct Charge {
+        /// Their buffers, in bytes.
+        fileprivate(set) var bytes = 0
+    }
+
     private static let pageSize = 4096
     /// What the kernel allows an ordinary user where it does not say so.
     private static let usualPages = 16_384
@@ -44,7 +50,7 @@ final class PipeAccount {
     /// Counts the pipe that a new job brings.
     func add(_ pipe: borrowing OwnedDescriptor, to job: JobRecord) {
         guard let bytes = try? pipe.pipeCapacity() else { return }
-        job.pipeBytes += bytes
+        job.charge.bytes += bytes
         budget.add(bytes)
         // Consumers may grow their pipes, between two looks at them.
         if bytes < PipeBudget.ordinaryCapacity { budgetIsLow() }
@@ -53,7 +59,7 @@ final class PipeAccount {
     /// Counts a staging pipe that is folded, or may be.
     func addFolded(_ pipe: borrowing OwnedDescriptor, to job: JobRecord) {
         guard let bytes = try? pipe.pipeCapacity() else { return }
-        job.pipeBytes += bytes
+        job.charge.bytes += bytes
         budget.add(bytes)
     }
 
@@ -83,12 +89,12 @@ final class PipeAccount {
         }
         if now > before {
             budget.add(now - before)
-            job.pipeBytes += now - before
+            job.charge.bytes += now - before
         } else {
             // A lane may have grown the pipe behind our back: no more is given back than was counted.
-            let bytes = min(before - now, job.pipeBytes)
+            let bytes = min(before - now, job.charge.bytes)
             budget.remove(bytes)
-            job.pipeBytes -= bytes
+            job.charge.bytes -= bytes
         }
     }
 
@@ -97,12 +103,11 @@ final class PipeAccount {
     /// - Returns: whether anything has grown.
     func grow(_ job: JobRecord) -> Bool {
         var hasGrown = false
-        if let account = job.account {
+        if let account = job.progress.account {
             hasGrown = grow(account.staging, to: Self.grownStaging, job) || hasGrown
         }
-        if job.sinkIsPipe, let sink = job.sink.take() {
-            hasGrown = grow(sink, to: grownCapacity, job) || hasGrown
-            job.sink = consume sink
+        if let sink = job.sink, sink.isPipe {
+            hasGrown = sink.withDescriptor { grow($0, to: grownCapacity, job) } ?? false || hasGrown
         }
         if !hasGrown { budgetIsLow() }
         return hasGrown
@@ -117,17 +122,16 @@ final class PipeAccount {
         let now = (try? pipe.setPipeCapacity(capacity)) ?? before
         // The kernel may have refused: other programs of this user have pipes, too.
         budget.remove(capacity - now)
-        job.pipeBytes += now - before
+        job.charge.bytes += now - before
         return now > before
     }
 
     /// Forgets the pipes of a job that has ended, but for the one that its consumer may still hold.
     func release(_ job: JobRecord) {
-        budget.remove(job.pipeBytes)
-        job.pipeBytes = 0
-        guard job.sinkIsPipe, let sink = job.sink.take() else { return }
-        kept.keep(sink, of: job.owner.userID)
-        job.sink = consume sink
+        budget.remove(job.charge.bytes)
+        job.charge.bytes = 0
+        guard let sink = job.sink, sink.isPipe else { return }
+        sink.withDescriptor { kept.keep($0, of: job.owner.userID) }
         budget.kept = kept.all.bytes
     }
 
@@ -140,7 +144,7 @@ final class PipeAccount {
     ///
     /// - Parameter jobs: those that run.
     func measure(_ jobs: some Sequence<JobRecord>) {
-        for job in jobs where job.sinkIsPipe { measure(job) }
+        for job in jobs where job.sink?.isPipe ?? false { measure(job) }
         look()
     }
 
@@ -150,13 +154,11 @@ final class PipeAccount {
     }
 
     private func measure(_ job: JobRecord) {
-        guard let sink = job.sink.take() else { return }
-        let bytes = (try? sink.pipeCapacity()) ?? 0
-        job.sink = consume sink
-        let staging = (try? job.account?.staging.pipeCapacity()) ?? 0
-        budget.remove(job.pipeBytes)
-        job.pipeBytes = bytes + staging
-        budget.add(job.pipeBytes)
+        let bytes = job.sink?.withDescriptor { (try? $0.pipeCapacity()) ?? 0 } ?? 0
+        let staging = (try? job.progress.account?.staging.pipeCapacity()) ?? 0
+        budget.remove(job.charge.bytes)
+        job.charge.bytes = bytes + staging
+        budget.add(job.charge.bytes)
     }
 
     /// Why a user may have no further job, for now; nil where one may. Never for root.

@@ -40,7 +40,7 @@ final class Rates {
             self.job = job
             self.scopes = scopes
             self.share = share
-            received = job.numbers.received
+            received = job.progress.numbers.received
         }
     }
 
@@ -232,7 +232,7 @@ final class Rates {
 
     /// Counts what a job has received since it was last looked at.
     private func count(_ member: Member) {
-        let received = member.job.numbers.received
+        let received = member.job.progress.numbers.received
         let bytes = max(0, received - member.received)
         member.received = received
         member.bytes += bytes
@@ -278,7 +278,8 @@ final class Rates {
             if member.bytes > 0 { hasMoved = true }
             member.bytes = 0
             // What it is sent again, and drops, is not among what it has received.
-            let mayBeSkipping = member.job.position > 0 && member.received <= member.job.position
+            let mayBeSkipping =
+                member.job.progress.position > 0 && member.received <= member.job.progress.position
             // A new one has had less time than it looks like.
             member.demand =
                 member.isNew || mayBeSkipping || speed >= Double(member.share) * Self.fullUse
@@ -333,6 +334,6 @@ final class Rates {
     }
 
     private func tell(_ share: Int?, _ job: JobRecord) -> Bool {
-        job.lane?.canSend(.rate(serial: job.serial, bytesPerSecond: share)) ?? false
+        job.assignment.lane?.canSend(.rate(serial: job.assignment.serial, bytesPerSecond: share)) ?? false
     }
 }

@@ -73,13 +73,17 @@ struct ServiceLog {
     func dispatched(_ job: JobRecord) {
         write(
             .info, .jobStarted, "job started",
-            of: job, ["SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_LANE": "\(job.lane?.processID ?? 0)"])
+            of: job,
+            [
+                "SLUICE_ATTEMPT": "\(job.attempts.count)",
+                "SLUICE_LANE": "\(job.assignment.lane?.processID ?? 0)",
+            ])
     }
 
     func responded(_ job: JobRecord) {
         write(
             .debug, nil, "response accepted", of: job,
-            ["SLUICE_CONTENT_LENGTH": "\(job.contentLength.map(String.init) ?? "unknown")"])
+            ["SLUICE_CONTENT_LENGTH": "\(job.response.contentLength.map(String.init) ?? "unknown")"])
     }
 
     func stalled(_ job: JobRecord) {
@@ -95,7 +99,7 @@ struct ServiceLog {
             .notice, .attemptFailed, "attempt failed, there will be another",
             of: job,
             [
-                "SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_OUTCOME": "\(outcome.code.rawValue)",
+                "SLUICE_ATTEMPT": "\(job.attempts.count)", "SLUICE_OUTCOME": "\(outcome.code.rawValue)",
                 "SLUICE_REASON": "\(outcome.message)", "SLUICE_PAUSE_USEC": "\(Int(pause * 1e6))",
             ])
     }
@@ -120,8 +124,8 @@ struct ServiceLog {
             level, id, message, of: job,
             [
                 "SLUICE_OUTCOME": "\(outcome.code.rawValue)", "SLUICE_REASON": "\(outcome.message)",
-                "SLUICE_STALLED_USEC": "\(job.settlement?.stalledUsec ?? 0)",
-                "SLUICE_GATE_CLOSURES": "\(job.settlement?.gateClosures ?? 0)",
+                "SLUICE_STALLED_USEC": "\(job.progress.settlement?.stalledUsec ?? 0)",
+                "SLUICE_GATE_CLOSURES": "\(job.progress.settlement?.gateClosures ?? 0)",
                 "SLUICE_DURATION_USEC": "\(Uptime.microseconds() - job.createdUptimeUsec)",
             ])
     }
@@ -131,7 +135,7 @@ struct ServiceLog {
     func restored(_ job: JobRecord) {
         write(
             .info, .jobRestored, "job restored after a restart",
-            of: job, ["SLUICE_POSITION": "\(job.position)"])
+            of: job, ["SLUICE_POSITION": "\(job.progress.position)"])
     }
 
     func restoreFailed(_ reason: String) {
@@ -297,9 +301,9 @@ struct ServiceLog {
             "SLUICE_JOB": "\(job.id)", "SLUICE_USER": "\(job.owner.userID)",
             "SLUICE_STATE": "\(job.machine.publicState.rawValue)",
             "SLUICE_HOST": "\(job.request.url.origin.host)",
-            "SLUICE_BYTES": "\(job.delivered)",
+            "SLUICE_BYTES": "\(job.progress.numbers.delivered)",
         ]
-        if let status = job.httpStatus { fields["SLUICE_HTTP_STATUS"] = "\(status)" }
+        if let status = job.response.status { fields["SLUICE_HTTP_STATUS"] = "\(status)" }
         return fields.merging(more) { $1 }
     }
 

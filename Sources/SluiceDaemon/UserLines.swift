@@ -1,11 +1,16 @@
 internal import SluiceCore
 internal import UnixSockets
 
-/// Jobs that wait for the same thing: those of each user in the order in which they came (`JobRecord.ticket`). Ended jobs
+/// Jobs that wait for the same thing: those of each user in the order in which they came (`JobQueue.Standing`). Ended jobs
 /// are passed over.
 ///
 /// Belongs to the loop's thread.
 struct UserLines {
+    /// Where a job waits, ended or not.
+    struct Standing {
+        fileprivate(set) var place = JobQueue.Place.none
+    }
+
     /// One user's jobs.
     private struct Line {
         var jobs = FIFO<JobRecord>()
@@ -32,7 +37,7 @@ struct UserLines {
             if job.machine.outcome == nil { return job }
             lines[user]?.jobs.removeFirst()
             lines[user]?.ended -= 1
-            job.place = .none
+            job.line.place = .none
         }
         lines[user] = nil
         return nil
@@ -45,15 +50,16 @@ struct UserLines {
     mutating func removeFirst(of user: UInt32) -> Bool {
         guard let job = lines[user]?.jobs.first else { return false }
         lines[user]?.jobs.removeFirst()
-        job.place = .none
+        job.line.place = .none
         if lines[user]?.jobs.first == nil { lines[user] = nil }
         return lines[user] != nil
     }
 
     /// Puts a job where its ticket belongs.
-    mutating func enter(_ job: JobRecord) {
-        let ticket = job.ticket
-        lines[job.owner.userID, default: Line()].jobs.insert(job) { $0.ticket > ticket }
+    mutating func enter(_ job: JobRecord, at place: JobQueue.Place) {
+        job.line.place = place
+        let ticket = job.queue.ticket
+        lines[job.owner.userID, default: Line()].jobs.insert(job) { $0.queue.ticket > ticket }
     }
 
     /// A job in here has ended: it must not pile up with others behind one that waits.
@@ -64,7 +70,7 @@ struct UserLines {
         if line.ended > Self.endedToBear, line.ended > line.jobs.count / 2 {
             line.jobs.removeAll { job in
                 guard job.machine.outcome != nil else { return false }
-                job.place = .none
+                job.line.place = .none
                 return true
             }
             line.ended = 0
@@ -76,7 +82,7 @@ struct UserLines {
     mutating func removeAll() -> [JobRecord] {
         let jobs = lines.values.flatMap { line in
             line.jobs.filter { job in
-                job.place = .none
+                job.line.place = .none
                 return job.machine.outcome == nil
             }
         }

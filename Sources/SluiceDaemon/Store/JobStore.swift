@@ -106,7 +106,8 @@ final class JobStore {
     /// Stores a job, unless it is stored or has ended.
     func store(_ job: JobRecord) {
         // A body that flows over its client's connection ends with that, and so with this process.
-        guard isEnabled, !isClosed, job.sinkIsPipe, job.stored == nil, job.machine.outcome == nil else {
+        guard isEnabled, !isClosed, job.sink?.isPipe ?? false, job.stored == nil, job.machine.outcome == nil
+        else {
             return
         }
         do throws(RecordFileError) {
@@ -127,7 +128,7 @@ final class JobStore {
         guard let entry = job.stored else { return }
         do throws(RecordFileError) {
             // In this order: a record that speaks of attempts must find their account.
-            if job.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
+            if job.progress.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
             try write(job, to: entry)
         } catch {
             log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)", job: job)
@@ -214,11 +215,10 @@ final class JobStore {
     private func send(_ job: JobRecord, _ entry: StoredEntry, withSink: Bool) {
         var descriptors: [CInt] = []
         if withSink {
-            guard let sink = job.sink.take() else { return }
-            descriptors = [sink.rawValue, entry.record.descriptor.rawValue]
-            job.sink = consume sink
+            guard let number = job.sink?.withDescriptor({ $0.rawValue }) else { return }
+            descriptors = [number, entry.record.descriptor.rawValue]
         }
-        if let account = job.account {
+        if let account = job.progress.account {
             descriptors += [account.ledgerFile.rawValue, account.staging.rawValue]
             entry.hasAccount = true
         }

@@ -74,15 +74,16 @@ final class Restoration {
             return drop(name, "its record is of no job that can be")
         }
         let sink = group.take(.pipeWriteEnd)
-        while job.account == nil, let ledger = group.take(.counterPage) {
+        while job.progress.account == nil, let ledger = group.take(.counterPage) {
             guard SharedCounters.isLedger(ledger) else {
                 log.restoreFailed("\(name): a page of counters is not the job's ledger")
                 continue
             }
             guard let staging = group.take(.pipeBothEnds) else { break }
-            job.account = JobAccount(ledger: ledger, staging: staging)
+            guard let account = JobAccount(ledger: ledger, staging: staging) else { continue }
+            job.progress.begin(with: account)
         }
-        entry.hasAccount = job.account != nil
+        entry.hasAccount = job.progress.account != nil
         found.append(Found(job: job, stored: stored, entry: entry, sink: sink))
     }
 
@@ -109,7 +110,7 @@ final class Restoration {
                     .consumerGone, "the consumer closed its end of the pipe while the service was restarted"))
         }
         if let outcome = one.stored.ending ?? outcome {
-            job.sink = consume sink
+            job.sink = JobSink(sink, isPipe: true)
             return scheduler.restoreEnded(job, outcome)
         }
         if one.stored.isParked { job.machine = .restoredParked() }
@@ -121,8 +122,8 @@ final class Restoration {
     /// Sets the job to the byte that it goes on with; says how it ends if it cannot.
     private func state(of one: Found) -> Outcome? {
         let job = one.job
-        guard let account = job.account else {
-            guard job.attempts == 0 else {
+        guard let account = job.progress.account else {
+            guard job.attempts.count == 0 else {
                 return Outcome(
                     .deliveryUncertain, "the account of the job was lost in a restart of the service")
             }
@@ -131,24 +132,15 @@ final class Restoration {
         guard waitForLane(account) else {
             return Outcome(.deliveryUncertain, "a process of the earlier service still holds the job")
         }
-        guard let position = account.rewind() else {
-            return .accountIsDamaged
-        }
-        job.position = position
-        job.endAttempt(Outcome(.serviceStopped, "the service was restarted"))
-        guard position > 0 else {
-            job.known = nil
-            return nil
-        }
-        // The ledger knows it better than the record: the earlier daemon may have been dead, or hung, when the lane told.
-        let refusesRanges = job.known?.refusesRanges ?? false
-        job.known = account.representation ?? job.known
-        if refusesRanges { job.known?.refusesRanges = true }
-        job.deliveredAtFailure = position
-        job.describeBody()
+        guard job.progress.rewindAfterRestart() else { return .accountIsDamaged }
+        job.attempts.end(Outcome(.serviceStopped, "the service was restarted"))
+        let position = job.progress.position
+        guard position > 0 else { return nil }
+        job.response.describe(job.progress.known)
         let end = AttemptEnd(
             outcome: Outcome(.laneDied, "the service was restarted after \(position) bytes"), isDeath: true,
-            position: position, delivered: position, known: job.known, wantsDigest: job.request.digest != nil)
+            position: position, delivered: position, known: job.progress.known,
+            wantsDigest: job.request.digest != nil)
         // Not counted against the job: the service's restarts are not its doing.
         var policy = RetryPolicy(retries: 1)
         let decision = AttemptRules.judge(end, policy: &policy, pauses: .init(), secondsLeft: nil, random: 0)

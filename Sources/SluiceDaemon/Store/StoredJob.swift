@@ -40,7 +40,7 @@ struct StoredJob: Codable, Sendable {
 
     init(_ job: JobRecord) {
         id = job.id
-        sequence = job.sequence
+        sequence = job.number.sequence
         request = job.request.parameters
         processID = job.owner.processID
         userID = job.owner.userID
@@ -48,16 +48,16 @@ struct StoredJob: Codable, Sendable {
         program = job.program
         createdUsec = job.createdUsec
         createdUptimeUsec = job.createdUptimeUsec
-        startedUsec = job.startedUsec
+        startedUsec = job.attempts.firstUsec
         deadlineUptimeUsec = job.deadlineUptimeUsec
-        attempts = job.attempts
-        attemptLog = job.attemptLog
+        attempts = job.attempts.count
+        attemptLog = job.attempts.log
         policy = job.policy
-        known = job.known
-        etag = job.etag
-        httpStatus = job.httpStatus
-        contentLength = job.contentLength
-        contentEncoding = job.contentEncoding
+        known = job.progress.known
+        etag = job.response.etag
+        httpStatus = job.response.status
+        contentLength = job.response.contentLength
+        contentEncoding = job.response.contentEncoding
         isParked = job.machine.publicState == .parked
         ending = job.machine.endingOutcome
     }
@@ -66,25 +66,14 @@ struct StoredJob: Codable, Sendable {
     ///
     /// - Throws: `RequestError`, where a request is stored that was never accepted.
     func makeRecord() throws(RequestError) -> JobRecord {
-        let job = JobRecord(
-            id: id, request: try JobRequest(restoring: request),
-            owner: PeerCredentials(processID: processID, userID: userID, groupID: groupID),
-            createdUsec: createdUsec,
+        let request = try JobRequest(restoring: request)
+        return JobRecord(
+            self, request: request,
             // Nothing was begun in the future; what is measured from here must not overflow.
             createdUptimeUsec: max(
-                0, min(createdUptimeUsec ?? Self.uptime(at: createdUsec), Uptime.microseconds())))
-        job.program = program
-        job.startedUsec = startedUsec
-        job.deadlineUptimeUsec = (deadlineUptimeUsec ?? deadlineUsec.map(Self.uptime)).map { max(0, $0) }
-        job.attempts = attempts
-        job.attemptLog = attemptLog
-        job.policy = policy.isPlausible ? policy : RetryPolicy(retries: job.request.retries)
-        job.known = known
-        job.etag = etag
-        job.httpStatus = httpStatus
-        job.contentLength = contentLength
-        job.contentEncoding = contentEncoding
-        return job
+                0, min(createdUptimeUsec ?? Self.uptime(at: createdUsec), Uptime.microseconds())),
+            deadlineUptimeUsec: (deadlineUptimeUsec ?? deadlineUsec.map(Self.uptime)).map { max(0, $0) },
+            policy: policy.isPlausible ? policy : RetryPolicy(retries: request.retries))
     }
 
     private static func uptime(at timeOfDay: Int) -> Int {

@@ -6,7 +6,7 @@ internal import UnixSockets
 extension Scheduler {
     /// Puts a job into the queue as soon as it is known what its user may.
     func admit(_ job: JobRecord) {
-        job.wantsLane = false
+        job.assignment.isWanted = false
         users.whenKnown(job.owner.userID) { [weak self] in
             guard let self, job.machine.outcome == nil else { return }
             // Whoever cannot be looked up keeps what there is.

@@ -20,7 +20,12 @@ enum KnownJob {
 
 /// All jobs that the service knows: those that have not ended, and as many of the others as it may remember.
 struct JobTable {
-    /// A job's place among all.
+    /// A job's number among all jobs of this service, in the order in which they came.
+    struct Number {
+        fileprivate(set) var sequence = 0
+    }
+
+    /// The same of a job that may have ended.
     private struct Entry {
         var sequence: Int
         var id: String
@@ -63,11 +68,11 @@ struct JobTable {
     }
 
     mutating func insert(_ job: JobRecord) {
-        job.sequence = created
+        job.number.sequence = created
         created += 1
         active[job.id] = job
         activeCounts[job.owner.userID, default: 0] += 1
-        note(job.id, job.sequence, of: job.owner.userID)
+        note(job.id, job.number.sequence, of: job.owner.userID)
     }
 
     /// Whether a text could be an id. To look any other one up may cost very much: strings are compared in a normal form.
