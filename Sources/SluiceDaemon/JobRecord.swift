@@ -7,7 +7,7 @@ internal import UnixSockets
 
 /// A job with everything that belongs to it. Lives on the loop's thread.
 final class JobRecord {
-    /// As many attempts are remembered, the latest.
+    /// The number of latest attempts that are remembered.
     static let rememberedAttempts = 20
 
     let id: String
@@ -16,56 +16,56 @@ final class JobRecord {
     /// The owner's executable, as far as it could be seen.
     var program: String?
     let createdUsec: Int
-    /// The same on the clock that nobody sets (`Uptime`).
+    /// The same moment on a clock that cannot be set (`Uptime`).
     let createdUptimeUsec: Int
-    /// Counts the jobs of this service, in the order in which they came.
+    /// The job's number in the order in which the jobs of this service came.
     var sequence = 0
     var machine = JobStateMachine()
 
     /// Where the body goes, until the job has ended: a pipe's write end, or an upgraded connection. The consumer sees
-    /// an end of file when the last holder lets go, and that is this one.
+    /// an end of file when the last holder closes it, which is this record.
     var sink: OwnedDescriptor?
-    /// A pipe can be grown and watched; a connection is what it is.
+    /// The sink is a pipe, whose buffer can be grown, and not a connection.
     var sinkIsPipe = true
     /// What has been received and delivered; nil before the first attempt, and after the end.
     var account: JobAccount?
-    /// How many bytes the consumer has, while no lane is at work.
+    /// The number of bytes that the consumer has, while no lane is at work.
     var position = 0
-    /// What these bytes are of.
+    /// The representation that these bytes are of.
     var known: Representation?
     var lane: LaneProcess?
     /// The lane's number for this job.
     var serial = 0
     var policy: RetryPolicy
 
-    /// Where it waits, ended or not.
+    /// Where the job waits. It may still be there after its end.
     var place = JobQueue.Place.none
-    /// Its place in the queue among all; 0 before it had one.
+    /// Its rank in the queue among all jobs; 0 before it has one.
     var ticket = 0
-    /// The host that it waits for, where that has slots.
+    /// The job's host, if the settings limit the number of jobs there.
     var limitedHost: String?
     /// The host at which it has a slot.
     var slot: String?
-    /// How many bytes the consumer had when an attempt last failed.
+    /// The number of bytes that the consumer had when an attempt last failed.
     var deliveredAtFailure = 0
-    /// What the last attempt had delivered when the job was parked, in bytes; nil where it was not.
+    /// What the last attempt had delivered when the job was parked, in bytes; nil if it was not parked.
     var deliveredBeforePark: Int?
-    /// When it was put there (`Monotonic`).
+    /// When the job was put into the queue (`Monotonic`).
     var queuedAt: UInt64 = 0
     /// When a lane was given its latest order (`Monotonic`).
     var orderedAt: UInt64 = 0
-    /// It shall be put into the queue as soon as its lane has let go of it.
+    /// The job must be put into the queue as soon as its lane has let go of it.
     var wantsLane = false
 
     var startedUsec: Int?
     var finishedUsec: Int?
-    /// When its time is over, in µs of `Uptime`: an hour that somebody sets the time of day forward by is nobody's fault.
+    /// The deadline, in microseconds of `Uptime`, so that it is unaffected by wall-clock changes.
     var deadlineUptimeUsec: Int?
     var attempts = 0
     var attemptLog: [Attempt] = []
-    /// Orders that no lane has lived to take.
+    /// The number of orders whose lane ended before it took them.
     var lostOrders = 0
-    /// When the next attempt begins, while it waits for that.
+    /// When the next attempt begins, while the job waits for it.
     var retryUsec: Int?
     var httpStatus: Int?
     var contentLength: Int?
@@ -73,14 +73,14 @@ final class JobRecord {
     var etag: String?
     var digest: BodyDigest?
     var settlement: JobAccount.Numbers?
-    /// What is told of it from its end on.
+    /// The job as clients see it after its end.
     var ended: EndedJob?
-    /// Buffers of its pipes, in bytes, as far as the budget knows.
+    /// The buffers of the job's pipes, in bytes, as far as the budget knows.
     var pipeBytes = 0
-    /// What the service manager keeps of it.
+    /// What the service manager's store holds of the job.
     var stored: StoredEntry?
 
-    /// Sees a consumer that goes while no lane is at work.
+    /// Detects that the consumer closes the sink while no lane is at work.
     var sinkWatch: Watch?
     var deadline: Timer?
     var endDeadline: Timer?
@@ -98,7 +98,7 @@ final class JobRecord {
         policy = RetryPolicy(retries: request.retries)
     }
 
-    /// The job as others see it now. Costs two system calls while it runs, none before and after.
+    /// The job as clients see it now. Costs two system calls while the job runs, none before and after.
     func snapshot() -> Job {
         if let ended { return ended.job }
         var job = Job(
@@ -118,7 +118,8 @@ final class JobRecord {
         job.digest = digest?.description
         job.laneProcessID = lane.map { Int($0.processID) }
         let numbers = settlement ?? account?.numbers() ?? JobAccount.Numbers()
-        // What the last attempt had and the consumer did not get is dropped, also while the account still has it.
+        // Bytes of the last attempt that the consumer did not get will be dropped, even if the account still counts
+        // them.
         let received = machine.isBetweenAttempts ? numbers.delivered : numbers.received
         job.bytesReceived = received
         job.bytesDelivered = numbers.delivered
@@ -128,7 +129,7 @@ final class JobRecord {
         return job
     }
 
-    /// Where the next attempt will ask.
+    /// The origin that the next attempt will ask.
     var origin: Origin {
         guard position > 0, let url = known?.url, let place = try? RequestURL(url) else {
             return request.url.origin
@@ -136,18 +137,18 @@ final class JobRecord {
         return place.origin
     }
 
-    /// Until its time is over; negative after that, nil where it has all the time.
+    /// The time until the deadline; negative after it, nil if the job has none.
     var secondsLeft: Double? { deadlineUptimeUsec.map { Double($0 - Uptime.microseconds()) / 1e6 } }
 
-    /// Bytes that the consumer has.
+    /// The number of bytes that the consumer has.
     var delivered: Int { numbers.delivered }
 
-    /// What it has got so far. Costs two system calls while it runs.
+    /// The job's numbers so far. Costs two system calls while the job runs.
     var numbers: JobAccount.Numbers {
         settlement ?? account?.numbers() ?? JobAccount.Numbers(received: position, delivered: position)
     }
 
-    /// Takes over what is known of the body, for others to see.
+    /// Copies what is known of the body to where clients see it.
     func describeBody() {
         contentLength = known?.length
         contentEncoding = known?.coding
@@ -163,20 +164,20 @@ final class JobRecord {
         if attemptLog.count > Self.rememberedAttempts { attemptLog.removeFirst() }
     }
 
-    /// Takes back an attempt that never was one: no lane has had the order.
+    /// Takes back an attempt that never began, because no lane has had the order.
     func forgetAttempt() {
         attempts -= 1
         _ = attemptLog.popLast()
     }
 
-    /// A response has this status: of the job the last there was, and of the attempt that runs its own.
+    /// Records the status of a response, for the job and for the attempt that runs.
     func noteStatus(_ status: Int) {
         httpStatus = status
         guard let last = attemptLog.indices.last, attemptLog[last].endedUsec == nil else { return }
         attemptLog[last].httpStatus = status
     }
 
-    /// - Parameter outcome: why it is over; nil where the job is parked.
+    /// - Parameter outcome: why the attempt has ended; nil if the job is parked.
     func endAttempt(_ outcome: Outcome?) {
         guard var attempt = attemptLog.last, attempt.endedUsec == nil else { return }
         attempt.endedUsec = Realtime.microseconds()
@@ -187,9 +188,9 @@ final class JobRecord {
 
     // MARK: The end
 
-    /// Closes the account, once no lane can write any more, and the pipe with it.
+    /// Closes the account, and the staging pipe with it. No lane may be able to write any more.
     ///
-    /// - Returns: the outcome that the account confirms: the one given, or that it cannot be told.
+    /// - Returns: the given outcome if the account confirms it, else one that says that the delivery is uncertain.
     func settle(_ outcome: Outcome) -> Outcome {
         for timer in [deadline, pause] { timer?.cancel() }
         sinkWatch?.cancel()
@@ -215,7 +216,7 @@ final class JobRecord {
         return result
     }
 
-    /// What the account says against a body that the lane calls whole.
+    /// How the account contradicts a lane that reports a complete body; nil if it does not.
     private func contradiction(_ outcome: Outcome, _ numbers: JobAccount.Numbers) -> String? {
         switch outcome.code {
         case .complete, .completeUnverified, .unchanged:
@@ -229,14 +230,14 @@ final class JobRecord {
     }
 }
 
-/// The time of day, for people. It may jump: nothing is to be measured with it.
+/// The time of day, for people to read. It may jump, so it must not be used to measure time.
 enum Realtime {
     /// Microseconds since 1970.
     static func microseconds() -> Int { microsecondsOf(CLOCK_REALTIME) }
 }
 
-/// The clock that goes on through everything but a restart of the machine, also for the next process of the service
-/// (`clock_gettime(2)`, CLOCK_BOOTTIME). Timers use the same one.
+/// The clock that counts from the machine's start, suspended time included, and that the next process of the service
+/// shares (`clock_gettime(2)`, CLOCK_BOOTTIME). Timers use the same clock.
 enum Uptime {
     /// Microseconds since the machine's start.
     static func microseconds() -> Int { microsecondsOf(CLOCK_BOOTTIME) }
