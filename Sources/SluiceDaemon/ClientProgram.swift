@@ -12,8 +12,8 @@ enum ClientProgram {
     private static let longestPath = 512
     private static let longestName = 64
 
-    /// The path of the client's executable. Where the service may not read the path, as for processes of other users,
-    /// the process's name (`/proc/PID/comm`). Nil where the service may read neither, as behind `ProtectProc=invisible`
+    /// The path of the client's executable. If the service may not read the path, as for processes of other users, the
+    /// process's name (`/proc/PID/comm`). Nil if the service may read neither, as behind `ProtectProc=invisible`
     /// (`systemd.exec(5)`); that case costs one system call. Costs seven system calls at most.
     static func find(_ peer: PeerCredentials) -> String? {
         guard peer.processID > 0 else { return nil }

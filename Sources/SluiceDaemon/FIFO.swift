@@ -34,6 +34,7 @@ struct FIFO<Element>: Sequence {
         head = 0
     }
 
+    /// Removes the first element. The queue must not be empty.
     mutating func removeFirst() {
         elements[head] = nil
         head += 1

@@ -368,6 +368,8 @@ public actor IngestDaemon {
     }
 
     private func statusReply() -> Ingest.StatusReply {
+        // Cannot happen: `close` drops the parts and closes the service in one turn of the loop, and a closed service
+        // reads no more calls.
         guard let parts else {
             preconditionFailure("the service answers only while it has its parts")
         }
@@ -384,6 +386,7 @@ public actor IngestDaemon {
     }
 
     private func metricsReply(byName: Bool) -> Ingest.MetricsReply {
+        // Cannot happen, as in `statusReply`.
         guard let parts else {
             preconditionFailure("the service answers only while it has its parts")
         }

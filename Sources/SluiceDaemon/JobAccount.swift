@@ -60,7 +60,7 @@ final class JobAccount {
     /// Whether a lane has taken the order.
     var isTaken: Bool { reader.isTaken }
 
-    /// The lane's signs of life. Costs no system call.
+    /// The numbers by which the daemon sees that the lane is alive (`HangWatch`). Costs no system call.
     var pulse: LedgerPulse { reader.pulse }
 
     /// The representation (RFC 9110, section 3.2) that the delivered bytes are of. A lane records it before the first

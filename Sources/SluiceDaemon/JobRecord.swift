@@ -34,7 +34,7 @@ final class JobRecord {
     /// The representation that these bytes are of.
     var known: Representation?
     var lane: LaneProcess?
-    /// The lane's number for this job.
+    /// The serial number of the latest order for this job.
     var serial = 0
     var policy: RetryPolicy
 

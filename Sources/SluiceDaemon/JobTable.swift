@@ -51,7 +51,7 @@ struct JobTable {
     /// The users who have jobs that have not ended.
     var owners: some Sequence<UInt32> { activeCounts.keys }
 
-    /// An id that no job has: 60 random bits, in letters and digits that cannot be mistaken for each other.
+    /// An ID that no job has: 60 random bits, in letters and digits that cannot be mistaken for each other.
     func newID() -> String {
         let digits = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
         while true {

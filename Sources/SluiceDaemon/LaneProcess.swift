@@ -56,7 +56,7 @@ final class LaneProcess {
 
     private let process: SpawnedProcess
     private let numbers: ProcessNumbers?
-    /// The number is -1 once the process is reaped.
+    /// The control socket. Its number is -1 once the process is reaped.
     private var channel: OwnedDescriptor
     /// Gets the control socket of a lane that has ended, if it holds unread messages.
     var onUnread: ((consuming OwnedDescriptor) -> Void)?

@@ -133,7 +133,7 @@ final class PipeAccount {
         budget.kept = kept.all.bytes
     }
 
-    // MARK: What consumers do
+    // MARK: Pipes that consumers keep or grow
 
     /// The number of pipes of ended jobs that are looked at for one question, because clients may ask often.
     private static let looksPerQuestion = 256

@@ -34,7 +34,7 @@ public enum ProxyCredential {
             .enumerated()
         {
             guard let text = String(validating: line, as: UTF8.self), !text.contains("\0") else {
-                problems.append("line \(index + 1): it is not a text")
+                problems.append("line \(index + 1): it is not UTF-8, or has a NUL byte")
                 continue
             }
             guard !text.isEmpty, text.first != "#" else { continue }

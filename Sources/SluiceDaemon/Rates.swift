@@ -93,9 +93,9 @@ final class Rates {
         self.settings = settings
     }
 
-    // MARK: Who may begin
+    // MARK: Admission
 
-    /// Whether a job of a user may begin just now, as far as the user and the service are concerned; if not, `onRoom` follows.
+    /// Whether a job may begin just now under the limits of its user and of the service; if not, `onRoom` follows.
     func mayBegin(_ userID: UInt32) -> Bool {
         // Ask both, so that a refusal of either is recorded.
         let (service, user) = (admits(.service), admits(.user(userID)))
@@ -140,7 +140,7 @@ final class Rates {
         room = (timer, due)
     }
 
-    // MARK: Who runs
+    // MARK: Jobs with lanes
 
     /// A job is given to a lane.
     ///
@@ -229,7 +229,7 @@ final class Rates {
         budgets = budgets.filter { counts[$0.key] != nil || !$0.value.isBalanced }
     }
 
-    // MARK: Looking and planning
+    // MARK: Shares
 
     /// Counts what a job has received since it was last counted.
     private func count(_ member: Member) {

@@ -174,7 +174,7 @@ final class Scheduler {
             // The last failure says more about the cause than the deadline does.
             let failure = job.attemptLog.last { $0.code != nil }?.message
             let reason = failure.map { "; the last attempt that failed: \($0)" } ?? ""
-            end(job, Outcome(.deadlineExceeded, "it was not done after \(limit) s\(reason)"))
+            end(job, Outcome(.deadlineExceeded, "the job was not complete after \(limit) s\(reason)"))
         }
     }
 
@@ -196,7 +196,7 @@ final class Scheduler {
         // never end. So end it, but on a later turn, because the caller may not have finished with the job yet.
         loop.after(.zero) { [weak self, weak job] in
             guard let self, let job else { return }
-            end(job, Outcome(.laneUnavailable, "the service cannot watch the job's pipe: it has too many"))
+            end(job, Outcome(.laneUnavailable, "the service has too many pipes to watch the job's"))
         }
     }
 
@@ -306,7 +306,7 @@ final class Scheduler {
             pool.giveBack(lane)
             end(
                 job,
-                Outcome(.laneUnavailable, "the service lacks what the job needs: \(error)"))
+                Outcome(.laneUnavailable, "the service lacks a resource that the job needs: \(error)"))
         }
     }
 

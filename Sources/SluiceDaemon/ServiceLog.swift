@@ -127,7 +127,7 @@ struct ServiceLog {
             ])
     }
 
-    // MARK: What outlives the process
+    // MARK: The store and the outcomes
 
     func restored(_ job: JobRecord) {
         write(

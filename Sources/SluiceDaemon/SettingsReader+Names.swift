@@ -125,7 +125,7 @@ extension SettingsReader {
         }
     }
 
-    // MARK: Who may use the service
+    // MARK: Access
 
     private static let accessText = "\"allow\" or \"deny\""
 

@@ -217,7 +217,7 @@ struct SettingsReader {
         target = string.isEmpty ? nil : string
     }
 
-    // MARK: What is left over
+    // MARK: Unknown keys
 
     private mutating func reportUnknown() {
         for table in tables { reportUnknown(in: table) }

@@ -26,7 +26,7 @@ struct UserLines {
         lines.lazy.map { (user: $0.key, count: $0.value.waiting) }
     }
 
-    /// The first job of a user, which is taken out with `removeFirst`.
+    /// The first job of a user that has not ended; nil if there is none. `removeFirst` takes it out.
     mutating func first(of user: UInt32) -> JobRecord? {
         while let job = lines[user]?.jobs.first {
             if job.machine.outcome == nil { return job }

@@ -157,7 +157,7 @@ final class JobStore {
         }
         // While the service manager holds the pipe, its consumer sees no end of file.
         log.trouble(
-            .storeFailed, "the service manager's store cannot be cleared, there will be another try",
+            .storeFailed, "the service manager does not remove a job from its store, another try follows",
             "\(errno)")
         loop.after(Self.removalPause) { [weak self] in self?.remove(name) }
     }

@@ -64,15 +64,15 @@ final class Restoration {
     private func read(_ group: inout StoredGroup) {
         let name = group.name
         guard let (stored, entry) = Self.record(&group) else {
-            return drop(name, "there is no record of a job, or none that can be read")
+            return drop(name, "it has no record of a job that can be read")
         }
         guard ids.insert(stored.id).inserted else {
-            return drop(name, "its job is there under another name, too")
+            return drop(name, "the same job is stored under another name, too")
         }
         // The earlier process was killed after it had kept the outcome and before it removed the entry.
         guard !scheduler.jobs.hasEnded(stored.id) else { return store.remove(name) }
         guard let job = try? stored.makeRecord() else {
-            return drop(name, "its record is of no job that can be")
+            return drop(name, "its record does not describe a valid job")
         }
         let sink = group.take(.pipeWriteEnd)
         while job.account == nil, let ledger = group.take(.counterPage) {
