@@ -4,7 +4,7 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
-/// How attempts end, and jobs.
+/// How attempts and jobs end.
 extension Scheduler {
     // MARK: Attempts end
 
@@ -44,7 +44,7 @@ extension Scheduler {
         }
     }
 
-    /// No lane has anything to do with the job any more, and it is not over: makes it ready for the next one.
+    /// Makes a job that has not ended ready for its next lane. No lane may have anything to do with it any more.
     func release(_ job: JobRecord) {
         job.assignment.lane = nil
         holding.removeAll { $0 === job }
@@ -65,7 +65,7 @@ extension Scheduler {
 
     // MARK: Consumers that do not read
 
-    /// The consumer has made the job wait for long.
+    /// The consumer has kept the job waiting for a long time.
     func holds(_ job: JobRecord) {
         guard job.machine.isRunning else { return }
         if job.progress.known?.isParkable == true, job.request.digest == nil {
@@ -77,7 +77,7 @@ extension Scheduler {
         while holding.count > share, let oldest = holding.first {
             holding.removeFirst()
             if oldest.progress.known != nil, oldest.progress.known?.obstacle == nil {
-                // It can be continued, at the price of bytes that have to come once more.
+                // The job can be continued, but some bytes have to be received once more.
                 perform(oldest.machine.parkRequested(), oldest)
             } else {
                 let seconds = settings.parking.afterSeconds
@@ -109,7 +109,7 @@ extension Scheduler {
         case .report, .pause:
             onChange(job)
         case .endTransfer:
-            // So that a job that was cancelled does not go on in the next process of the service.
+            // Store it, so that a cancelled job does not go on in the next process of the service.
             store.changed(job)
             guard let lane = job.assignment.lane else { return }
             lane.send(.end(serial: job.assignment.serial))
@@ -146,7 +146,7 @@ extension Scheduler {
         default: totals.failed += 1
         }
         let ended = job.close()
-        // The outcome is safe before the consumer can see an end of file and ask for it.
+        // Store the outcome before the consumer can see an end of file and ask for the outcome.
         store.finished(job, ended)
         if let sink = job.sink, !sink.isPipe, let socket = sink.take() { onForeignSocket?(socket) }
         job.sink = nil

@@ -36,10 +36,10 @@ extension Scheduler {
             if pipes.grow(job) { lane.send(.pipesGrown(serial: job.assignment.serial)) }
         case .ended(job.assignment.serial, let claim, let isIdle, let keepsAccount):
             guard let facts = claim.checked else { return lane.kill() }
-            // Otherwise it has still to let go of the transfer, and gets so long for it.
+            // A lane that is not idle must still close the transfer, and has a limited time for it.
             if !isIdle { watchEnd(of: job, in: lane) }
-            // Not one that the service manager has, too, as this job's, nor one that another lane has had and may still
-            // write to.
+            // The lane must not keep an account that the service manager's store holds for this job, nor one that
+            // another lane has had and may still write to.
             let isOurs = job.stored == nil && job.attempts.count == 1
             let account = keepsAccount && isIdle && isOurs ? job.progress.account : nil
             ended(job, facts)
@@ -48,7 +48,7 @@ extension Scheduler {
         case .idle:
             becameIdle(lane, job)
         case .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
-            // About a job that this lane had before.
+            // The report is about a job that this lane had before.
             break
         }
     }
@@ -56,7 +56,8 @@ extension Scheduler {
     private func becameIdle(_ lane: LaneProcess, _ job: JobRecord) {
         let isOver = job.machine.outcome != nil
         guard isOver || job.machine.isBetweenAttempts else {
-            // It says that it is done and has not said how: not a lane to believe. Its death ends the attempt.
+            // The lane reports that it is idle, but has not reported the outcome. It cannot be trusted; its death ends
+            // the attempt.
             return lane.kill()
         }
         running[ObjectIdentifier(lane)] = nil
@@ -84,7 +85,7 @@ extension Scheduler {
         if let account = job.progress.account, !account.isTaken, job.attempts.lostOrders < Self.ordersToLose {
             return giveAgain(job)
         }
-        // The lane may have died before it could tell.
+        // The lane may have died after it recorded the representation but before it could report it.
         if job.progress.learnFromAccount() { job.response.describe(job.progress.known) }
         let host = job.request.url.origin.host
         let end = lane.fault.map { "was killed: \($0)" } ?? "died (\(exit))"
@@ -94,7 +95,7 @@ extension Scheduler {
         if job.machine.outcome == nil { release(job) }
     }
 
-    /// The lane was dead before it had the order, so the job has nothing to do with its death.
+    /// The lane died before it took the order, so its death has nothing to do with the job.
     private func giveAgain(_ job: JobRecord) {
         job.attempts.orderWasLost()
         job.assignment.lane = nil

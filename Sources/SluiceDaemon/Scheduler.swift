@@ -5,12 +5,12 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
-/// Brings jobs and lanes together, and sees every job to its end.
+/// Gives jobs to lanes and takes every job to its end.
 ///
-/// The rules of a job's life are `JobStateMachine`'s and `AttemptRules`'; this carries out what they say. Belongs to the
-/// loop's thread.
+/// `JobStateMachine` and `AttemptRules` decide what happens to a job; this class carries it out. Belongs to the loop's
+/// thread.
 final class Scheduler {
-    /// A job is in another state, or has ended.
+    /// A job has changed its state, or has ended.
     var onChange: (JobRecord) -> Void = { _ in }
     /// The first lanes are warm.
     var onWarm: () -> Void = {}
@@ -18,7 +18,7 @@ final class Scheduler {
     var onNeverWarm: (String) -> Void = { _ in }
     /// `isDraining` has changed.
     var onDrainChange: () -> Void = {}
-    /// Gets a client's connection that was a job's sink: to be closed as the others are.
+    /// Gets a client's connection that was a job's sink, to close it in the same way as other connections.
     var onForeignSocket: ((consuming OwnedDescriptor) -> Void)?
 
     var jobs = JobTable()
@@ -32,14 +32,14 @@ final class Scheduler {
     let log: ServiceLog
     var settings: Settings
     var queue = JobQueue()
-    /// No new jobs are accepted, those that there are go on.
+    /// No new jobs are accepted. Those that are known go on.
     var isDraining = false {
         didSet { if isDraining != oldValue { onDrainChange() } }
     }
     private var hasStarted = false
     private var isDispatching = false
     private var nextSerial = 1
-    /// Jobs by the lanes that have their orders, until the lane says that it is idle.
+    /// The jobs by the lanes that have their orders, until the lane reports that it is idle.
     var running: [ObjectIdentifier: JobRecord] = [:] {
         didSet { laneWatch.workChanged(isBusy: !running.isEmpty) }
     }
@@ -48,10 +48,11 @@ final class Scheduler {
     let users: UserPolicy
     let rates: Rates
     let parking: ParkingLot
-    /// Jobs that hold on to their lanes although their consumers do not read, the oldest first.
+    /// Jobs that keep their lanes although their consumers do not read, the oldest first.
     var holding = FIFO<JobRecord>()
 
-    /// So many users without a lane are passed over in one dispatch: to look for each costs as much as there are users.
+    /// The maximum number of users without a lane that are passed over in one dispatch. The cost of finding the next
+    /// user grows with the number of users.
     private static let mostPassed = 8
 
     init(
@@ -101,19 +102,21 @@ final class Scheduler {
 
     // MARK: Jobs come
 
-    /// Knows a job from now on; `enqueue` lets it run.
+    /// Adds a job. `enqueue` lets it run.
     func register(_ job: JobRecord) {
         jobs.insert(job)
         metrics.accepted += 1
         log.queued(job)
     }
 
-    /// Knows a job of an earlier life of the service that had ended then.
+    /// Remembers a job that ended in an earlier process of the service.
     func remember(_ job: Job) {
         jobs.remember(job, limit: settings.limits.rememberedJobsPerUser)
     }
 
-    /// Puts a job at the end of the queue, with the place its body goes to.
+    /// Puts a job at the end of the queue.
+    ///
+    /// - Parameter sink: where the job's body goes.
     func enqueue(_ job: JobRecord, sink: consuming OwnedDescriptor, isPipe: Bool) {
         guard job.machine.outcome == nil else {
             if !isPipe { onForeignSocket?(sink) }
@@ -128,11 +131,11 @@ final class Scheduler {
         onChange(job)
     }
 
-    /// Goes on with a job that an earlier daemon began: its position, its account and its state are set.
+    /// Continues a job that an earlier daemon began. Its position, its account and its state must be set.
     func restore(_ job: JobRecord, sink: consuming OwnedDescriptor) {
         jobs.insert(job)
         metrics.restored(with: job.progress.numbers)
-        // 0.3.0 and older made pipes that only the service's own user can open again.
+        // Sluice 0.3.0 and older made pipes that only the service's own user can open again.
         try? sink.letReadersReopen()
         accept(job, sink: sink, isPipe: true)
         watchSink(of: job)
@@ -162,13 +165,13 @@ final class Scheduler {
         job.timers.deadline = loop.after(.seconds(seconds)) { [weak self, weak job] in
             guard let self, let job else { return }
             let limit = job.request.timeouts.deadline ?? seconds
-            // What it was that took so long is more than that it took long.
+            // The last failure says more about the cause than the deadline does.
             let reason = job.attempts.lastFailure.map { "; the last attempt that failed: \($0)" } ?? ""
-            end(job, Outcome(.deadlineExceeded, "it was not done after \(limit) s\(reason)"))
+            end(job, Outcome(.deadlineExceeded, "the job was not complete after \(limit) s\(reason)"))
         }
     }
 
-    /// While no lane is at work nobody else sees a consumer go.
+    /// Watches the job's sink while no lane is at work, because only a lane would notice that the consumer closes it.
     func watchSink(of job: JobRecord) {
         guard let sink = job.sink else { return }
         let isWatched = sink.startWatching(on: loop) { [weak self, weak job] readiness in
@@ -180,15 +183,15 @@ final class Scheduler {
             }
         }
         if isWatched { return }
-        // Nobody would see its consumer read, or go: better an end than a job for ever. On a later turn, because whoever
-        // has just made the job is not done with it.
+        // Without the watch, the daemon would not notice that the consumer reads or closes the pipe, and the job might
+        // never end. So end it, but on a later turn, because the caller may not have finished with the job yet.
         loop.after(.zero) { [weak self, weak job] in
             guard let self, let job else { return }
-            end(job, Outcome(.laneUnavailable, "the service cannot watch the job's pipe: it has too many"))
+            end(job, Outcome(.laneUnavailable, "the service has too many pipes to watch the job's"))
         }
     }
 
-    /// Ends a job, in whatever state it is.
+    /// Ends a job in any state.
     func end(_ job: JobRecord, _ outcome: Outcome) {
         perform(job.machine.endRequested(outcome), job)
     }
@@ -198,7 +201,7 @@ final class Scheduler {
         for job in jobs.allActive { end(job, outcome) }
     }
 
-    /// Everybody's jobs, and those that have ended since the start.
+    /// The jobs of all users by state, and those that have ended since the start.
     var counts: Ingest.JobCounts {
         var counts = totals
         for job in jobs.allActive {
@@ -215,7 +218,8 @@ final class Scheduler {
         return counts
     }
 
-    /// What all jobs have got since the service started, running ones too. Costs two system calls for each of those.
+    /// The sums over all jobs since the service started, including running ones. Costs two system calls for each job
+    /// that runs.
     var numbers: JobAccount.Numbers {
         var active = JobAccount.Numbers()
         for job in jobs.allActive { active.add(job.progress.numbers) }
@@ -230,12 +234,12 @@ final class Scheduler {
     }
 
     func dispatch() {
-        // Taking a lane can make another one available, which comes back here.
+        // Taking a lane can make another one available, which calls this function again.
         guard hasStarted, !isDispatching else { return }
         isDispatching = true
         defer { isDispatching = false }
-        // Users for whom there is no lane just now. The first of them is seen to; of the others those go on who have lanes of
-        // their own that wait for them.
+        // Users for whom there is no lane just now. For the first of them the pool tries to make one; the others get
+        // only their own idle lanes and unused ones.
         var passed: Set<UInt32> = []
         while passed.count <= Self.mostPassed, let job = queue.next(but: passed) {
             let (user, needsKey) = (job.owner.userID, clientCertificate(for: job) != nil)
@@ -246,13 +250,14 @@ final class Scheduler {
                 : pool.takeWaiting(userID: user, origin: job.origin, needsKey: needsKey)
             if let lane { run(job, in: lane) } else { passed.insert(user) }
         }
-        // What is kept for root.
+        // Root may have the lane that is kept for it.
         guard pool.keepsReserve, let job = queue.first(of: 0),
             let lane = pool.takeReserved(
                 origin: job.origin, needsKey: clientCertificate(for: job) != nil)
         else { return }
         run(job, in: lane)
-        // If the job could not be run its lane is free again, and `available` is not heard inside of this function.
+        // If the job could not be run, its lane is free again. `available` has no effect within this function, so
+        // dispatch again.
         loop.after(.zero) { [weak self] in self?.dispatch() }
     }
 
@@ -292,11 +297,11 @@ final class Scheduler {
             pool.giveBack(lane)
             end(
                 job,
-                Outcome(.laneUnavailable, "the service lacks what the job needs: \(error)"))
+                Outcome(.laneUnavailable, "the service lacks a resource that the job needs: \(error)"))
         }
     }
 
-    /// The job's account: its own, the one that the lane has kept, or a new one.
+    /// The job's account: the one it has, the one that the lane has kept, or a new one.
     private func account(of job: JobRecord, in lane: LaneProcess) throws(Errno) -> JobAccount {
         if let account = job.progress.account {
             pipes.unfold(account.staging, of: job)

@@ -14,24 +14,24 @@ struct UserLines {
     /// One user's jobs.
     private struct Line {
         var jobs = FIFO<JobRecord>()
-        /// Ended ones among them.
+        /// The number of ended jobs among them.
         var ended = 0
         var waiting: Int { jobs.count - ended }
     }
 
-    /// As many ended jobs are borne in a line before they are looked for.
+    /// The number of ended jobs that a line may hold before they are removed.
     private static let endedToBear = 64
 
     private var lines: [UInt32: Line] = [:]
 
     var isEmpty: Bool { lines.isEmpty }
 
-    /// How many jobs of each user wait.
+    /// The number of waiting jobs of each user.
     var waiting: some Sequence<(user: UInt32, count: Int)> {
         lines.lazy.map { (user: $0.key, count: $0.value.waiting) }
     }
 
-    /// The first job of a user, which is taken out with `removeFirst`.
+    /// The first job of a user that has not ended; nil if there is none. `removeFirst` takes it out.
     mutating func first(of user: UInt32) -> JobRecord? {
         while let job = lines[user]?.jobs.first {
             if job.machine.outcome == nil { return job }
@@ -43,9 +43,9 @@ struct UserLines {
         return nil
     }
 
-    /// Takes out the job that `first` gave.
+    /// Takes out the job that `first` returned.
     ///
-    /// - Returns: whether others wait behind it.
+    /// - Returns: whether other jobs of the user wait behind it.
     @discardableResult
     mutating func removeFirst(of user: UInt32) -> Bool {
         guard let job = lines[user]?.jobs.first else { return false }
@@ -55,14 +55,15 @@ struct UserLines {
         return lines[user] != nil
     }
 
-    /// Puts a job where its ticket belongs.
+    /// Inserts a job in the order of the tickets.
     mutating func enter(_ job: JobRecord, at place: JobQueue.Place) {
         job.line.place = place
         let ticket = job.queue.ticket
         lines[job.owner.userID, default: Line()].jobs.insert(job) { $0.queue.ticket > ticket }
     }
 
-    /// A job in here has ended: it must not pile up with others behind one that waits.
+    /// A job in here has ended. Ended jobs are removed from time to time, so that they do not pile up behind one that
+    /// waits.
     mutating func hasEnded(_ job: JobRecord) {
         let user = job.owner.userID
         guard var line = lines[user] else { return }

@@ -1,12 +1,13 @@
 internal import Glibc
 
-/// The time of day, for people, in µs since 1970. It may jump: nothing may be measured with it.
+/// The time of day, for people to read. It may jump, so it must not be used to measure time.
 enum Realtime {
+    /// Microseconds since 1970.
     static func microseconds() -> Int { microsecondsOf(CLOCK_REALTIME) }
 }
 
-/// The clock that goes on through everything but a restart of the machine, also for the next process of the service
-/// (`clock_gettime(2)`, CLOCK_BOOTTIME). Timers use the same one.
+/// The clock that counts from the machine's start, suspended time included, and that the next process of the service
+/// shares (`clock_gettime(2)`, CLOCK_BOOTTIME). Timers use the same clock.
 enum Uptime {
     /// Microseconds since the machine's start.
     static func microseconds() -> Int { microsecondsOf(CLOCK_BOOTTIME) }

@@ -1,18 +1,18 @@
 public import SluiceInterface
 internal import Varlink
 
-/// A job that has ended: nothing of it changes any more, so it is put into words once for all who want to know.
+/// A job that has ended. It never changes any more, so it is encoded once for all clients that ask for it.
 ///
-/// Not to be shared between threads.
+/// It must not be shared between threads.
 public final class EndedJob {
     /// The job.
     public let job: Job
-    /// As JSON; nil for what cannot be encoded. Numbers, words and strings can.
+    /// The job as JSON; nil if it cannot be encoded, which cannot happen with its numbers, words and strings.
     lazy var encoded: EncodedValue? = try? EncodedValue(job)
-    /// The same, in UTF-8, in one line.
+    /// The same JSON as one line of UTF-8.
     var json: [UInt8]? { encoded?.json }
 
-    /// Encodes nothing yet: there may be nobody who wants it.
+    /// Encodes nothing yet, because no client may ever ask for the job.
     public init(_ job: Job) {
         self.job = job
     }

@@ -60,7 +60,7 @@ struct JobProgress {
         guard let position = account?.rewind() else { return nil }
         deliveredBeforePark = isParked ? max(0, position - self.position) : nil
         self.position = position
-        // Nothing has been delivered: whatever comes next is as good as this was.
+        // Nothing has been delivered, so the next attempt may take any representation.
         if position == 0 { known = nil }
         return received - position
     }
@@ -75,7 +75,8 @@ struct JobProgress {
             known = nil
             return true
         }
-        // The ledger knows it better than the record: the earlier daemon may have been dead, or hung, when the lane told.
+        // The ledger's representation takes precedence over the record's, because the earlier daemon may have died or
+        // hung before it recorded what the lane reported.
         let refusesRanges = known?.refusesRanges ?? false
         known = account?.representation ?? known
         if refusesRanges { known?.refusesRanges = true }

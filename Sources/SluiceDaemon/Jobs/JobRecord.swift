@@ -15,9 +15,9 @@ final class JobRecord {
     let program: String?
     /// In µs since 1970.
     let createdUsec: Int
-    /// The same on the clock that is never set (`Uptime`).
+    /// The same moment on a clock that cannot be set (`Uptime`).
     let createdUptimeUsec: Int
-    /// When the job's time is over, in µs of `Uptime`: a change of the time of day does not move it.
+    /// The deadline, in µs of `Uptime`, so that it is unaffected by wall-clock changes.
     let deadlineUptimeUsec: Int?
 
     var machine: JobStateMachine
@@ -39,7 +39,7 @@ final class JobRecord {
     /// What the service manager keeps of it.
     var stored: StoredEntry?
     var timers = Timers()
-    /// What is told of it from its end on.
+    /// The job as clients see it after its end.
     private(set) var ended: EndedJob?
 
     /// The lane that has the job's order, if one has.
@@ -105,7 +105,7 @@ final class JobRecord {
         progress = JobProgress(known: stored.known)
     }
 
-    /// The job as others see it now. Costs two system calls while it runs, none before and after.
+    /// The job as clients see it now. Costs two system calls while the job runs, none before and after.
     func snapshot() -> Job {
         if let ended { return ended.job }
         var job = Job(
@@ -124,7 +124,8 @@ final class JobRecord {
         job.digest = response.digest?.description
         job.laneProcessID = assignment.lane.map { Int($0.processID) }
         let numbers = progress.settlement ?? progress.account?.numbers() ?? JobAccount.Numbers()
-        // What the last attempt had and the consumer did not get is dropped, also while the account still has it.
+        // Bytes of the last attempt that the consumer did not get will be dropped, even if the account still counts
+        // them.
         let received = machine.isBetweenAttempts ? numbers.delivered : numbers.received
         job.bytesReceived = received
         job.bytesDelivered = numbers.delivered
@@ -134,7 +135,7 @@ final class JobRecord {
         return job
     }
 
-    /// Where the next attempt will ask.
+    /// The origin that the next attempt will ask.
     var origin: Origin {
         guard progress.position > 0, let url = progress.known?.url, let place = try? RequestURL(url) else {
             return request.url.origin
@@ -142,7 +143,7 @@ final class JobRecord {
         return place.origin
     }
 
-    /// Until its time is over; negative after that, nil where it has no deadline.
+    /// The time until the deadline, in seconds; negative after it, nil if the job has none.
     var secondsLeft: Double? { deadlineUptimeUsec.map { Double($0 - Uptime.microseconds()) / 1e6 } }
 
     // MARK: What lanes tell
@@ -161,9 +162,9 @@ final class JobRecord {
 
     // MARK: The end
 
-    /// Closes the account, once no lane can write any more, and the pipe with it.
+    /// Closes the account, and the staging pipe with it. No lane may be able to write any more.
     ///
-    /// - Returns: the outcome that the account confirms: the one given, or that it cannot be told.
+    /// - Returns: the given outcome if the account confirms it, else one that says that the delivery is uncertain.
     func settle(_ outcome: Outcome) -> Outcome {
         for timer in [timers.deadline, timers.pause] { timer?.cancel() }
         sink?.stopWatching()
@@ -183,7 +184,7 @@ final class JobRecord {
         return result
     }
 
-    /// From here on the job is what is told of it.
+    /// Fixes what clients see of the job from now on.
     func close() -> EndedJob {
         var job = snapshot()
         job.finishedUsec = Realtime.microseconds()
@@ -192,7 +193,7 @@ final class JobRecord {
         return ended
     }
 
-    /// What the account says against a body that the lane calls whole.
+    /// How the account contradicts a lane that reports a complete body; nil if it does not.
     private func contradiction(_ outcome: Outcome, _ numbers: JobAccount.Numbers) -> String? {
         switch outcome.code {
         case .complete, .completeUnverified, .unchanged:

@@ -4,12 +4,13 @@ internal import SluiceInterface
 internal import Systemd
 internal import UnixSockets
 
-/// Makes jobs of what an earlier process of the service left in the service manager's store.
+/// Makes jobs from what an earlier process of the service left in the service manager's store.
 ///
-/// Whatever is in there was written by a process that may have been killed at any moment, or by somebody else: it is
-/// looked at before it is believed. What can be read goes on, the rest is reported and dropped.
+/// The contents of the store are untrusted: they may come from another program, or from a process that was killed at
+/// any moment. Jobs that can be read go on; everything else is logged and removed.
 final class Restoration {
-    /// How long old lanes may go on living after their daemon, in all: they see the end of their control sockets at once.
+    /// The total time to wait for lanes of the earlier daemon to end. They see the end of their control sockets at
+    /// once.
     private static let lockTime = Duration.seconds(10)
 
     /// One job with its descriptors.
@@ -44,8 +45,8 @@ final class Restoration {
 
     /// Takes over all jobs, the oldest first.
     ///
-    /// Waits, within limits, for lanes of the earlier process that have not noticed yet that it is gone: there must
-    /// never be two writers.
+    /// Blocks, up to `lockTime` in all, until lanes of the earlier process have ended, because a job must never have
+    /// two writers.
     func run(_ descriptors: consuming StoredDescriptors) {
         for name in descriptors.names {
             guard var group = descriptors.take(name) else { continue }
@@ -63,15 +64,15 @@ final class Restoration {
     private func read(_ group: inout StoredGroup) {
         let name = group.name
         guard let (stored, entry) = Self.record(&group) else {
-            return drop(name, "there is no record of a job, or none that can be read")
+            return drop(name, "it has no record of a job that can be read")
         }
         guard ids.insert(stored.id).inserted else {
-            return drop(name, "its job is there under another name, too")
+            return drop(name, "the same job is stored under another name, too")
         }
-        // Its outcome was kept, and then the process was killed.
+        // The earlier process was killed after it had kept the outcome and before it removed the entry.
         guard !scheduler.jobs.hasEnded(stored.id) else { return store.remove(name) }
         guard let job = try? stored.makeRecord() else {
-            return drop(name, "its record is of no job that can be")
+            return drop(name, "its record does not describe a valid job")
         }
         let sink = group.take(.pipeWriteEnd)
         while job.progress.account == nil, let ledger = group.take(.counterPage) {
@@ -87,7 +88,7 @@ final class Restoration {
         found.append(Found(job: job, stored: stored, entry: entry, sink: sink))
     }
 
-    /// The first that is whole: somebody may have put other files under the same name.
+    /// The first valid record. Another program may have stored other files under the same name.
     private static func record(_ group: inout StoredGroup) -> (StoredJob, StoredEntry)? {
         while let file = group.take(.recordFile) {
             guard let record = try? RecordFile(adopting: file) else { continue }
@@ -115,11 +116,13 @@ final class Restoration {
         }
         if one.stored.isParked { job.machine = .restoredParked() }
         scheduler.restore(job, sink: sink)
-        // With its new place among the others.
+        // The record gets the job's new sequence number.
         store.changed(job)
     }
 
-    /// Sets the job to the byte that it goes on with; says how it ends if it cannot.
+    /// Sets the job to the position at which it goes on.
+    ///
+    /// - Returns: the job's outcome if it cannot go on; nil if it can.
     private func state(of one: Found) -> Outcome? {
         let job = one.job
         guard let account = job.progress.account else {
@@ -141,7 +144,7 @@ final class Restoration {
             outcome: Outcome(.laneDied, "the service was restarted after \(position) bytes"), isDeath: true,
             position: position, delivered: position, known: job.progress.known,
             wantsDigest: job.request.digest != nil)
-        // Not counted against the job: the service's restarts are not its doing.
+        // A restart of the service does not count as one of the job's retries.
         var policy = RetryPolicy(retries: 1)
         let decision = AttemptRules.judge(end, policy: &policy, pauses: .init(), secondsLeft: nil, random: 0)
         switch decision {
@@ -153,7 +156,8 @@ final class Restoration {
     private func waitForLane(_ account: JobAccount) -> Bool {
         while account.isLocked {
             guard ContinuousClock.now < deadline else { return false }
-            // Nothing else has begun yet: the service is not ready before this is over.
+            // Sleeping is harmless here: the loop serves no client yet, and the service is not ready before this ends.
+            // The ledger's lock has no event to wait for, so it is polled every 2 ms, up to `deadline`.
             usleep(2000)
         }
         return true
@@ -161,7 +165,7 @@ final class Restoration {
 }
 
 extension SharedCounters {
-    /// Whether a job's account is in there, damaged or not.
+    /// Whether the file holds a job's ledger, damaged or not.
     fileprivate static func isLedger(_ file: borrowing OwnedDescriptor) -> Bool {
         (try? SharedCounters(mapping: file)).map { Ledger(existing: $0) != nil } ?? false
     }
