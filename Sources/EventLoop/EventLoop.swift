@@ -122,7 +122,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
     // MARK: On the loop's thread
 
-    /// Handles events until `stop`. Call it once, from the thread that shall be the loop's.
+    /// Handles events until `stop`. The thread that calls it is the loop's until then. May be called again after that.
     public func run() {
         thread.store(UInt(pthread_self()), ordering: .relaxed)
         defer { thread.store(0, ordering: .relaxed) }
@@ -177,6 +177,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
                 inbox.work = []
                 inbox.jobs = []
                 inbox.isWoken = false
+                inbox.isStopping = false
             }
             return inbox
         }

@@ -12,7 +12,7 @@ enum DropInFolder {
         }
         defer { closedir(folder) }
         var names: [String] = []
-        while let entry = next(in: folder) {
+        while let entry = try next(in: folder) {
             guard entry.hasSuffix(".toml"), !entry.hasPrefix(".") else { continue }
             names.append(entry)
             guard names.count <= SettingsFile.maximumDropIns else { throw .tooMany }
@@ -20,8 +20,13 @@ enum DropInFolder {
         return names.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
-    private static func next(in folder: OpaquePointer) -> String? {
-        guard let entry = readdir(folder) else { return nil }
+    private static func next(in folder: OpaquePointer) throws(SettingsFile.ReadFailure) -> String? {
+        // readdir(3) returns NULL at the end, and leaves errno alone then.
+        errno = 0
+        guard let entry = readdir(folder) else {
+            if errno == 0 { return nil }
+            throw .system(Errno(rawValue: errno))
+        }
         return withUnsafePointer(to: &entry.pointee.d_name) { name in
             name.withMemoryRebound(to: CChar.self, capacity: MemoryLayout.size(ofValue: name.pointee)) {
                 String(cString: $0)

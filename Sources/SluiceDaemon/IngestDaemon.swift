@@ -116,13 +116,17 @@ public actor IngestDaemon {
         whenReady: @escaping @Sendable () -> Void, whenUnable: @escaping @Sendable (String) -> Void
     ) throws {
         let pool = LanePool(
-            loop: loop, executable: configuration.laneExecutable,
-            environment: configuration.laneEnvironment, settings: settings.lanes, log: log)
+            loop: loop, executable: configuration.laneExecutable, settings: settings.lanes, log: log
+        ) { [loop, configuration, log] () throws(Errno) in
+            try LaneProcess(
+                executable: configuration.laneExecutable, environment: configuration.laneEnvironment,
+                loop: loop, log: log)
+        }
         let outcomes = configuration.stateDirectory.map { directory in
             OutcomeFile(directory: directory, limit: settings.limits.rememberedJobsPerUser)
         }
         let store = JobStore(
-            loop: loop, notifier: notifier, isEnabled: configuration.notifies && Notifier.isUnderSystemd,
+            loop: loop, keeper: notifier, isEnabled: configuration.notifies && Notifier.isUnderSystemd,
             outcomes: outcomes, settings: settings, log: log)
         let pipes = PipeAccount(settings: settings, log: log, later: { [loop] in _ = loop.after($0, $1) })
         let scheduler = Scheduler(

@@ -12,6 +12,14 @@ final class LogLimiters {
         /// Trouble of the service itself.
         case service
 
+        /// Clients cannot add to the number of these topics.
+        var isOfService: Bool {
+            switch self {
+            case .jobs, .refusals: false
+            case .lanes, .service: true
+            }
+        }
+
         /// The number of messages in each interval. The unit switches journald's own limit off (`LogRateLimitBurst=`),
         /// because that limit does not tell records from noise.
         var burst: Int {
@@ -32,14 +40,17 @@ final class LogLimiters {
     private let others = LogLimiter()
 
     func admit(_ topic: Topic, at now: ContinuousClock.Instant) -> LogLimiter.Decision {
-        let decision = limiter(of: topic).admit(at: now)
+        let decision = limiter(of: topic, at: now).admit(at: now)
         if decision == .drop { dropped += 1 }
         return decision
     }
 
-    private func limiter(of topic: Topic) -> LogLimiter {
+    private func limiter(of topic: Topic, at now: ContinuousClock.Instant) -> LogLimiter {
         if let limiter = limiters[topic] { return limiter }
-        guard limiters.count < Self.maximumTopics else { return others }
+        if limiters.count >= Self.maximumTopics {
+            limiters = limiters.filter { !$0.value.isIdle(at: now) }
+        }
+        guard limiters.count < Self.maximumTopics || topic.isOfService else { return others }
         let limiter = LogLimiter(burst: topic.burst)
         limiters[topic] = limiter
         return limiter
@@ -64,6 +75,11 @@ final class LogLimiter {
     init(burst: Int = 200, interval: Duration = .seconds(10)) {
         self.burst = burst
         self.interval = interval
+    }
+
+    /// Whether it is as good as a new one: its interval is over, and no drop has to be reported.
+    func isIdle(at now: ContinuousClock.Instant) -> Bool {
+        dropped == 0 && intervalEnd.map { now >= $0 } ?? true
     }
 
     func admit(at now: ContinuousClock.Instant) -> Decision {

@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+internal import Glibc
 internal import SluiceCore
 internal import SystemPackage
 internal import UnixSockets
@@ -17,7 +18,7 @@ final class PipeAccount {
         fileprivate(set) var bytes = 0
     }
 
-    private static let pageSize = 4096
+    private static let pageSize = sysconf(CInt(_SC_PAGESIZE))
     /// The pages that the kernel allows an ordinary user (pipe(7), `pipe-user-pages-soft`), if it cannot be asked.
     private static let usualPages = 16_384
     /// The capacity of the staging pipe of a job whose consumer keeps up, in bytes: that of one large write.

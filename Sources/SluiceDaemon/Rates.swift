@@ -35,6 +35,8 @@ final class Rates {
         var countedAt = Monotonic.nanoseconds()
         /// The demand has not been computed since the job began.
         var isNew = true
+        /// The lane could not take the share.
+        var isUntold = false
 
         init(_ job: JobRecord, _ scopes: [Scope], share: Int) {
             self.job = job
@@ -187,10 +189,11 @@ final class Rates {
                 member.scopes = scopes
                 if scopes.isEmpty {
                     members[ObjectIdentifier(job)] = nil
-                    _ = tell(nil, job)
+                    // No later message would end the limit, so a lane that cannot take this one is replaced.
+                    job.assignment.lane?.send(.rate(serial: job.assignment.serial, bytesPerSecond: nil))
                 }
-            } else if let share = begins(job) {
-                _ = tell(share, job)
+            } else if let share = begins(job), !tell(share, job) {
+                members[ObjectIdentifier(job)]?.isUntold = true
             }
         }
         for scope in Array(budgets.keys) {
@@ -330,12 +333,14 @@ final class Rates {
 
     private func give(_ share: Double, to member: Member) {
         let share = max(Int(share), TokenBucket.leastRate)
-        guard abs(share - member.share) > Int(Double(member.share) * Self.worthTelling) else { return }
+        let isWorthTelling = abs(share - member.share) > Int(Double(member.share) * Self.worthTelling)
+        guard isWorthTelling || member.isUntold else { return }
         // A lane that is too far behind to take the message is told the next time.
-        if tell(share, member.job) { member.share = share }
+        member.isUntold = !tell(share, member.job)
+        if !member.isUntold { member.share = share }
     }
 
-    private func tell(_ share: Int?, _ job: JobRecord) -> Bool {
+    private func tell(_ share: Int, _ job: JobRecord) -> Bool {
         job.assignment.lane?.canSend(.rate(serial: job.assignment.serial, bytesPerSecond: share)) ?? false
     }
 }

@@ -9,7 +9,7 @@ extension Scheduler {
     /// How many times a job is given to another lane after its order was lost.
     private static let ordersToLose = 5
 
-    func heard(_ lane: LaneProcess, _ report: LaneReport) {
+    func heard(_ lane: Lane, _ report: LaneReport) {
         guard let job = running[ObjectIdentifier(lane)] else { return }
         switch report {
         case .ready:
@@ -53,7 +53,7 @@ extension Scheduler {
         }
     }
 
-    private func becameIdle(_ lane: LaneProcess, _ job: JobRecord) {
+    private func becameIdle(_ lane: Lane, _ job: JobRecord) {
         let isOver = job.machine.outcome != nil
         guard isOver || job.machine.isBetweenAttempts else {
             // The lane reports that it is idle, but has not reported the outcome. It cannot be trusted; its death ends
@@ -76,7 +76,7 @@ extension Scheduler {
         perform(job.machine.entered(.streaming), job)
     }
 
-    func died(_ lane: LaneProcess, _ exit: ProcessExit) {
+    func died(_ lane: Lane, _ exit: ProcessExit) {
         let job = running.removeValue(forKey: ObjectIdentifier(lane))
         log.laneDied(lane.processID, exit.description, job)
         guard let job else { return }
@@ -109,7 +109,7 @@ extension Scheduler {
         if job.machine.publicState == .parked { release(job) }
     }
 
-    func watchEnd(of job: JobRecord, in lane: LaneProcess) {
+    func watchEnd(of job: JobRecord, in lane: Lane) {
         job.timers.laneEnd?.cancel()
         let time = Duration.seconds(settings.lanes.endSeconds)
         job.timers.laneEnd = loop.after(time) { [weak self, weak lane, weak job] in

@@ -261,7 +261,7 @@ final class Scheduler {
         loop.after(.zero) { [weak self] in self?.dispatch() }
     }
 
-    private func run(_ job: JobRecord, in lane: LaneProcess) {
+    private func run(_ job: JobRecord, in lane: Lane) {
         queue.begin(job)
         job.sink?.stopWatching()
         do {
@@ -302,7 +302,7 @@ final class Scheduler {
     }
 
     /// The job's account: the one it has, the one that the lane has kept, or a new one.
-    private func account(of job: JobRecord, in lane: LaneProcess) throws(Errno) -> JobAccount {
+    private func account(of job: JobRecord, in lane: Lane) throws(Errno) -> JobAccount {
         if let account = job.progress.account {
             pipes.unfold(account.staging, of: job)
             return account

@@ -44,7 +44,7 @@ final class JobRecord {
 
     /// The lane that has the job's order, if one has.
     struct Assignment {
-        var lane: LaneProcess?
+        var lane: Lane?
         /// The lane's number for this job.
         var serial = 0
         /// When the order was given (`Monotonic`).

@@ -94,38 +94,50 @@ struct JobTable {
     ///
     /// At most `maximumScan` jobs are looked at, however many there are.
     func page(_ selection: JobSelection) -> JobPage {
-        var lines = selection.users(among: order.keys).map { user in
-            (
-                entries: order[user] ?? [],
-                index: Self.firstIndex(in: order[user] ?? [], after: selection.after)
-            )
-        }
+        var lines = Lines(
+            selection.users(among: order.keys).map { user in
+                let entries = order[user] ?? []
+                return entries[Self.firstIndex(in: entries, after: selection.after)...]
+            })
         var page = JobPage()
         var bytes = 0
         for _ in 0..<JobSelection.maximumScan {
-            var oldest: Int?
-            for (number, line) in lines.enumerated() where line.index < line.entries.count {
-                if let other = oldest,
-                    lines[other].entries[lines[other].index].sequence
-                        < line.entries[line.index].sequence
-                {
-                    continue
-                }
-                oldest = number
-            }
-            guard let oldest else {
+            guard let entry = lines.oldest else {
                 page.next = nil
                 return page
             }
-            let entry = lines[oldest].entries[lines[oldest].index]
             guard page.jobs.count < selection.limit, bytes < JobSelection.maximumBytes else { return page }
-            lines[oldest].index += 1
+            lines.removeOldest()
             page.next = entry.sequence
             guard let job = job(entry, selection) else { continue }
             bytes += job.weight
             page.jobs.append(job)
         }
         return page
+    }
+
+    /// The entries of several users, merged by sequence. Each step costs a bisection among the users.
+    private struct Lines {
+        /// In descending order of their first entries. None is empty.
+        private var lines: [ArraySlice<Entry>]
+
+        init(_ lines: [ArraySlice<Entry>]) {
+            self.lines = lines.filter { !$0.isEmpty }.sorted { Self.first($0) > Self.first($1) }
+        }
+
+        var oldest: Entry? { lines.last?.first }
+
+        mutating func removeOldest() {
+            guard let line = lines.popLast()?.dropFirst(), !line.isEmpty else { return }
+            var (low, high) = (0, lines.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if Self.first(lines[middle]) > Self.first(line) { low = middle + 1 } else { high = middle }
+            }
+            lines.insert(line, at: low)
+        }
+
+        private static func first(_ line: ArraySlice<Entry>) -> Int { line.first?.sequence ?? .max }
     }
 
     private func job(_ entry: Entry, _ selection: JobSelection) -> Job? {

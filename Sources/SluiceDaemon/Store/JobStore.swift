@@ -22,6 +22,15 @@ final class StoredEntry {
     }
 }
 
+/// What keeps descriptors for the next process: the service manager, through `Notifier`.
+protocol DescriptorKeeper: AnyObject {
+    func store(name: String, descriptors: [CInt]) -> Notifier.Outcome
+    func remove(name: String) -> Notifier.Outcome
+    func barrier() -> NotifyBarrier
+}
+
+extension Notifier: DescriptorKeeper {}
+
 /// Keeps jobs and outcomes beyond this process: active jobs as descriptors in the service manager's store
 /// (`sd_pid_notify_with_fds(3)`, FDSTORE=1), ended ones in a file. Belongs to the loop's thread.
 ///
@@ -45,7 +54,7 @@ final class JobStore {
     }
 
     private let loop: EventLoop
-    private let notifier: Notifier
+    private let keeper: any DescriptorKeeper
     private let isEnabled: Bool
     private let outcomes: OutcomeFile?
     private let log: ServiceLog
@@ -60,11 +69,12 @@ final class JobStore {
     ///   - isEnabled: there is a service manager that keeps descriptors.
     ///   - outcomes: the file of outcomes; nil if there is no state directory.
     init(
-        loop: EventLoop, notifier: Notifier, isEnabled: Bool, outcomes: OutcomeFile?, settings: Settings,
+        loop: EventLoop, keeper: any DescriptorKeeper, isEnabled: Bool, outcomes: OutcomeFile?,
+        settings: Settings,
         log: ServiceLog
     ) {
         self.loop = loop
-        self.notifier = notifier
+        self.keeper = keeper
         self.isEnabled = isEnabled
         self.outcomes = outcomes
         self.settings = settings
@@ -111,15 +121,16 @@ final class JobStore {
         else {
             return
         }
+        let name = newName()
         do throws(RecordFileError) {
-            let entry = StoredEntry(
-                name: newName(), record: try RecordFile(name: "sluice-job"), hasAccount: false)
+            let entry = StoredEntry(name: name, record: try RecordFile(name: "sluice-job"), hasAccount: false)
             try write(job, to: entry)
-            job.stored = entry
-            send(job, entry, withSink: true)
+            // A job that was not stored is tried again when the service hands its jobs over.
+            if send(job, entry, withSink: true) { return job.stored = entry }
         } catch {
             log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)", job: job)
         }
+        names.remove(name)
     }
 
     /// A job has changed. Updates its entry in the store.
@@ -129,7 +140,7 @@ final class JobStore {
         guard let entry = job.stored else { return }
         do throws(RecordFileError) {
             // The order matters: when a record mentions attempts, their account must be in the store already.
-            if job.progress.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
+            if job.progress.account != nil, !entry.hasAccount { _ = send(job, entry, withSink: false) }
             try write(job, to: entry)
         } catch {
             log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)", job: job)
@@ -152,7 +163,7 @@ final class JobStore {
 
     /// Removes an entry from the store, and tries again until the service manager has the message.
     func remove(_ name: String) {
-        guard case .failed(let errno) = notifier.remove(name: name) else {
+        guard case .failed(let errno) = keeper.remove(name: name) else {
             names.remove(name)
             return
         }
@@ -184,7 +195,7 @@ final class JobStore {
     /// Calls back when the service manager has processed all messages that it was sent, or after `barrierTime`
     /// (`BARRIER=1`, sd_notify(3)).
     private func afterBarrier(_ completion: @escaping () -> Void) {
-        guard case .pending(let end) = notifier.barrier() else { return completion() }
+        guard case .pending(let end) = keeper.barrier() else { return completion() }
         let barrier = Barrier(end, completion)
         barrier.watch = try? loop.watch(barrier.end, for: []) { _ in barrier.finish() }
         barrier.timer = loop.after(Self.barrierTime) { barrier.finish() }
@@ -215,19 +226,22 @@ final class JobStore {
         try entry.record.write(bytes)
     }
 
-    private func send(_ job: JobRecord, _ entry: StoredEntry, withSink: Bool) {
+    /// - Returns: whether the service manager was given the descriptors.
+    private func send(_ job: JobRecord, _ entry: StoredEntry, withSink: Bool) -> Bool {
         var descriptors: [CInt] = []
         if withSink {
-            guard let number = job.sink?.withDescriptor({ $0.rawValue }) else { return }
+            guard let number = job.sink?.withDescriptor({ $0.rawValue }) else { return false }
             descriptors = [number, entry.record.descriptor.rawValue]
         }
         if let account = job.progress.account {
             descriptors += [account.ledgerFile.rawValue, account.staging.rawValue]
-            entry.hasAccount = true
         }
-        if case .failed(let errno) = notifier.store(name: entry.name, descriptors: descriptors) {
+        if case .failed(let errno) = keeper.store(name: entry.name, descriptors: descriptors) {
             log.trouble(.storeFailed, "the service manager does not keep a job", "\(errno)", job: job)
+            return false
         }
+        entry.hasAccount = job.progress.account != nil
+        return true
     }
 
     private func newName() -> String {

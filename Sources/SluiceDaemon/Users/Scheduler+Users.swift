@@ -53,7 +53,7 @@ extension Scheduler {
     ///
     /// - Returns: whether the lane must drop the connections that it has kept, because its last job asked another host
     ///   that has such a limit.
-    func closeConnections(of lane: LaneProcess, for job: JobRecord) -> Bool {
+    func closeConnections(of lane: Lane, for job: JobRecord) -> Bool {
         guard !settings.origins.isEmpty else { return false }
         let host = Settings.Origins.normal(job.origin.host)
         if let most = settings.origins.limits(for: host).connections, most > 0 {

@@ -18,7 +18,7 @@ final class SocketDisposal {
     /// How long sockets gather, and how long to wait after a process that could not be started.
     private static let pause = Duration.milliseconds(250)
     /// With at least this number of sockets the next process starts without that pause.
-    private static let crowd = 64
+    private var crowd: Int { min(64, most / 2) }
     /// At this number of waiting sockets the daemon accepts no connections until some are gone, because each socket
     /// uses one of its descriptors.
     private let most: Int
@@ -58,6 +58,10 @@ final class SocketDisposal {
     func take(_ socket: consuming OwnedDescriptor) {
         if spare.isEmpty { fillReserve() }
         waiting.append(socket.release())
+        if waiting.count == crowd {
+            timer?.cancel()
+            timer = nil
+        }
         schedule()
     }
 
@@ -66,8 +70,11 @@ final class SocketDisposal {
 
     private func schedule() {
         guard timer == nil, process == nil, !waiting.isEmpty else { return }
-        timer = loop.after(waiting.count < min(Self.crowd, most / 2) ? Self.pause : .milliseconds(1)) {
-            [self] in
+        startLater(waiting.count < crowd ? Self.pause : .milliseconds(1))
+    }
+
+    private func startLater(_ delay: Duration) {
+        timer = loop.after(delay) { [self] in
             timer = nil
             start()
         }
@@ -95,10 +102,7 @@ final class SocketDisposal {
             // The process ends when it sees the end of its control socket, whose other end closes here.
         } catch {
             log.trouble(.acceptFailed, "a connection cannot be closed yet", "\(executable): \(error)")
-            timer = loop.after(Self.pause) { [self] in
-                timer = nil
-                start()
-            }
+            startLater(Self.pause)
         }
     }
 
@@ -135,12 +139,19 @@ private final class Discarder {
         process = try SpawnedProcess(
             path: executable, arguments: ["--discard"], environment: environment, standardError: 2,
             control: control.rawValue, newSession: true)
-        // The watch keeps this object alive until the process has ended, however long that takes.
-        watch = try loop.watch(process.pidfd, for: .readable) { [self] _ in
-            _ = try? process.reap()
-            watch?.cancel()
-            watch = nil
-            onEnd()
+        do throws(Errno) {
+            // The watch keeps this object alive until the process has ended, however long that takes.
+            watch = try loop.watch(process.pidfd, for: .readable) { [self] _ in
+                _ = try? process.reap()
+                watch?.cancel()
+                watch = nil
+                onEnd()
+            }
+        } catch {
+            // No other code would reap the process.
+            process.signal(SIGKILL)
+            _ = try? process.wait()
+            throw error
         }
     }
 }

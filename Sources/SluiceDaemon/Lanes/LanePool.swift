@@ -18,9 +18,9 @@ final class LanePool {
         /// A lane can take an order, or one more can be started. The owner must ask for lanes again.
         var available: () -> Void
         /// A lane that has an order reports something about it.
-        var report: (LaneProcess, LaneReport) -> Void
+        var report: (Lane, LaneReport) -> Void
         /// A lane has ended without being asked to. It will not write again.
-        var died: (LaneProcess, ProcessExit) -> Void
+        var died: (Lane, ProcessExit) -> Void
         /// No lane can be started. The `served` users have lanes; jobs of all other users would wait in vain.
         var unavailable: (_ reason: String, _ served: Set<UInt32>) -> Void
         /// The minimum of lanes is warm, or at least one lane is and another has failed to start. Called once, unless
@@ -64,10 +64,10 @@ final class LanePool {
 
     private let loop: EventLoop
     private let executable: String
-    private let environment: [String]
+    private let makeTransport: () throws(Errno) -> any LaneTransport
     private let log: ServiceLog
     private var events: Events?
-    private var lanes: [ObjectIdentifier: LaneProcess] = [:]
+    private var lanes: [ObjectIdentifier: Lane] = [:]
     private var consecutiveFailures = 0
     private var pause: Timer?
     private var idleTimer: Timer?
@@ -80,14 +80,18 @@ final class LanePool {
     /// Why no lane can be started; nil as long as lanes can be, or have not failed often enough.
     private var breakdown: String?
 
+    /// - Parameters:
+    ///   - executable: the lane's program, for sentences.
+    ///   - makeTransport: starts the process of a lane.
     init(
-        loop: EventLoop, executable: String, environment: [String], settings: Settings.Lanes, log: ServiceLog
+        loop: EventLoop, executable: String, settings: Settings.Lanes, log: ServiceLog,
+        makeTransport: @escaping () throws(Errno) -> any LaneTransport
     ) {
         self.loop = loop
         self.executable = executable
-        self.environment = environment
         self.settings = settings
         self.log = log
+        self.makeTransport = makeTransport
     }
 
     func start(_ events: Events) {
@@ -147,7 +151,7 @@ final class LanePool {
     /// - Parameters:
     ///   - needsKey: the lane will be given the private key for a host, so it must not have asked another host.
     ///   - waiting: the number of jobs that wait for a lane.
-    func take(userID: UInt32, origin: Origin, needsKey: Bool, waiting: Int) -> LaneProcess? {
+    func take(userID: UInt32, origin: Origin, needsKey: Bool, waiting: Int) -> Lane? {
         if let lane = takeWaiting(userID: userID, origin: origin, needsKey: needsKey) { return lane }
         guard !isClosed else { return nil }
         var wanted = waiting - live.count { $0.activity == .starting }
@@ -166,12 +170,12 @@ final class LanePool {
     }
 
     /// Takes an idle lane: one of the user's own, or one that has had no user.
-    func takeWaiting(userID: UInt32, origin: Origin, needsKey: Bool) -> LaneProcess? {
+    func takeWaiting(userID: UInt32, origin: Origin, needsKey: Bool) -> Lane? {
         guard !isClosed, let lane = best(userID: userID, origin: origin, needsKey: needsKey) else {
             return nil
         }
         lane.activity = .busy
-        lane.affinity = LaneProcess.Affinity(userID: userID, origin: origin)
+        lane.affinity = Lane.Affinity(userID: userID, origin: origin)
         return lane
     }
 
@@ -191,7 +195,7 @@ final class LanePool {
     }
 
     /// Takes the lane that is kept for root. If there is none, starts it; `available` is called once it can be taken.
-    func takeReserved(origin: Origin, needsKey: Bool) -> LaneProcess? {
+    func takeReserved(origin: Origin, needsKey: Bool) -> Lane? {
         if let lane = takeWaiting(userID: 0, origin: origin, needsKey: needsKey) { return lane }
         for lane in live where lane.affinity?.userID == 0 {
             // An idle lane of root's that cannot serve this host makes room for one that can.
@@ -200,7 +204,7 @@ final class LanePool {
         guard !live.contains(where: { $0.affinity?.userID == 0 }), live.count == settings.maximum else {
             return nil
         }
-        _ = startOne(for: LaneProcess.Affinity(userID: 0, origin: origin))
+        _ = startOne(for: Lane.Affinity(userID: 0, origin: origin))
         return nil
     }
 
@@ -220,7 +224,7 @@ final class LanePool {
     }
 
     /// Takes back a lane that could not be given its order, or has ended it.
-    func giveBack(_ lane: LaneProcess) {
+    func giveBack(_ lane: Lane) {
         guard !lane.hasEnded else { return }
         lane.activity = .idle(since: .now)
         if live.count > settings.maximum { lane.retire() }
@@ -230,11 +234,11 @@ final class LanePool {
 
     // MARK: Inside
 
-    private var live: [LaneProcess] { lanes.values.filter { !$0.isRetired } }
+    private var live: [Lane] { lanes.values.filter { !$0.isRetired } }
 
-    private func best(userID: UInt32, origin: Origin, needsKey: Bool) -> LaneProcess? {
-        var fresh: LaneProcess?
-        var sameUser: LaneProcess?
+    private func best(userID: UInt32, origin: Origin, needsKey: Bool) -> Lane? {
+        var fresh: Lane?
+        var sameUser: Lane?
         for lane in lanes.values {
             guard !lane.isRetired, case .idle = lane.activity,
                 lane.certificateHost.map({ $0 == origin.host }) ?? (!needsKey || lane.affinity == nil)
@@ -250,8 +254,8 @@ final class LanePool {
         return fresh ?? sameUser
     }
 
-    private func oldestIdle() -> LaneProcess? {
-        var oldest: (since: ContinuousClock.Instant, lane: LaneProcess)?
+    private func oldestIdle() -> Lane? {
+        var oldest: (since: ContinuousClock.Instant, lane: Lane)?
         for lane in live {
             guard case .idle(let since) = lane.activity else { continue }
             if oldest.map({ since < $0.since }) ?? true { oldest = (since, lane) }
@@ -268,19 +272,21 @@ final class LanePool {
         scheduleIdleCheck()
     }
 
-    private func startOne(for affinity: LaneProcess.Affinity? = nil) -> Bool {
+    private func startOne(for affinity: Lane.Affinity? = nil) -> Bool {
         guard pause == nil, !isStopping else { return false }
         do {
-            let lane = try LaneProcess(
-                executable: executable, environment: environment, loop: loop, log: log,
-                onReport: { [weak self] lane, report in self?.heard(lane, report) },
+            let transport = try makeTransport()
+            transport.onUnread = onUnread
+            let lane = Lane(
+                transport, onReport: { [weak self] lane, report in self?.heard(lane, report) },
                 onExit: { [weak self] lane, exit in self?.ended(lane, exit) })
             lane.affinity = affinity
-            lane.onUnread = onUnread
             lanes[ObjectIdentifier(lane)] = lane
             starts += 1
             loop.after(Self.startTime) { [weak lane] in
-                if let lane, lane.activity == .starting { lane.kill() }
+                guard let lane, lane.activity == .starting else { return }
+                lane.fault = "it was not ready after \(Self.startTime)"
+                lane.kill()
             }
             return true
         } catch {
@@ -289,7 +295,7 @@ final class LanePool {
         }
     }
 
-    private func heard(_ lane: LaneProcess, _ report: LaneReport) {
+    private func heard(_ lane: Lane, _ report: LaneReport) {
         switch report {
         case .ready(let wire, let confinement):
             guard lane.activity == .starting else { return }
@@ -323,7 +329,7 @@ final class LanePool {
         if !confinement.contains(.files) { cunix_hide_from_user() }
     }
 
-    private func ended(_ lane: LaneProcess, _ exit: ProcessExit) {
+    private func ended(_ lane: Lane, _ exit: ProcessExit) {
         lanes[ObjectIdentifier(lane)] = nil
         if isClosed, lanes.isEmpty { complete() }
         guard !isClosed, !lane.isRetired else { return }
@@ -411,7 +417,7 @@ final class LanePool {
         }
     }
 
-    private func isSurplus(_ lane: LaneProcess) -> Bool {
+    private func isSurplus(_ lane: Lane) -> Bool {
         lane.affinity != nil || live.count > settings.minimum
     }
 }

@@ -1,0 +1,245 @@
+import EventLoop
+import Glibc
+import SluiceCore
+import SluiceInterface
+import SystemPackage
+import Testing
+import UnixSockets
+
+@testable import SluiceDaemon
+
+/// A scheduler with lanes that the tests speak for, on a loop that the tests turn.
+@Suite("The scheduler", .serialized) struct SchedulerTests {
+    private final class House {
+        let loop: EventLoop
+        let scheduler: Scheduler
+        var lanes: [FakeLane] = []
+        /// Why no lane can be started.
+        var shortage: Errno?
+        var states: [String: [JobState]] = [:]
+        private(set) var warmth: [String] = []
+
+        init(_ change: (inout Settings) -> Void = { _ in }) throws {
+            var settings = Settings()
+            settings.lanes.minimum = 1
+            settings.lanes.maximum = 2
+            settings.retries.pauses.base = 0.001
+            change(&settings)
+            loop = try EventLoop()
+            weak var house: House?
+            let pool = LanePool(loop: loop, executable: "lane", settings: settings.lanes, log: .silent) {
+                () throws(Errno) in
+                if let shortage = house?.shortage { throw shortage }
+                let lane = FakeLane()
+                house?.lanes.append(lane)
+                return lane
+            }
+            let store = JobStore(
+                loop: loop, keeper: FakeKeeper(), isEnabled: false, outcomes: nil, settings: settings,
+                log: .silent)
+            let pipes = PipeAccount(settings: settings, log: .silent, later: { _, _ in })
+            scheduler = Scheduler(
+                loop: loop, pool: pool, pipes: pipes, store: store, settings: settings, log: .silent)
+            house = self
+            scheduler.onChange = { house?.states[$0.id, default: []].append($0.machine.publicState) }
+            scheduler.onWarm = { house?.warmth.append("warm") }
+            scheduler.onNeverWarm = { _ in house?.warmth.append("never") }
+        }
+
+        /// Starts it, and has the first lane be ready.
+        func warmUp() -> FakeLane {
+            scheduler.start()
+            lanes[0].isReady()
+            return lanes[0]
+        }
+
+        /// A job with a pipe, whose read end this returns.
+        func enqueue(_ job: JobRecord) throws -> OwnedDescriptor {
+            let pipe = try Pipe()
+            scheduler.register(job)
+            scheduler.enqueue(job, sink: pipe.writeEnd, isPipe: true)
+            return pipe.readEnd
+        }
+
+        func turn(until condition: @escaping () -> Bool) -> Bool { loop.run(until: condition) }
+    }
+
+    private func response(length: Int?) -> ResponseFacts {
+        ResponseFacts(
+            status: 200,
+            representation: Representation(
+                url: "http://h/", sendsHeaders: true, version: .unnamed, length: length,
+                framing: length == nil ? .chunked : .length), etag: nil)
+    }
+
+    private func bytes(_ end: borrowing OwnedDescriptor) -> Int {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        return read(end.rawValue, &buffer, buffer.count)
+    }
+
+    @Test("gives a job to a warm lane, and ends it with what the lane says and the account confirms")
+    func runsAJob() throws {
+        let house = try House()
+        let lane = house.warmUp()
+        #expect(house.warmth == ["warm"])
+        let job = try JobRecord.example("a")
+        let end = try house.enqueue(job)
+        let order = try #require(lane.order)
+        #expect(order.url == "http://h/" && order.position == 0)
+        lane.reports(.responded(serial: order.serial, response(length: 3)))
+        lane.delivers([1, 2, 3])
+        lane.ends(Outcome(.complete, "done"))
+        #expect(house.states["a"] == [.connecting, .streaming, .complete])
+        #expect(job.snapshot().bytesDelivered == 3 && job.snapshot().attempts == 1)
+        #expect(bytes(end) == 3 && bytes(end) == 0, "the body, and then the end of file")
+        #expect(house.scheduler.running.isEmpty && house.scheduler.counts.complete == 1)
+    }
+
+    @Test("does not believe a lane that says more than the account")
+    func accountDecides() throws {
+        let house = try House()
+        let lane = house.warmUp()
+        let job = try JobRecord.example("a")
+        let end = try house.enqueue(job)
+        lane.reports(.responded(serial: lane.order?.serial ?? 0, response(length: 3)))
+        lane.delivers([1, 2])
+        lane.ends(Outcome(.complete, "done"))
+        #expect(job.snapshot().outcome?.code == .deliveryUncertain)
+        #expect(bytes(end) == 2)
+    }
+
+    @Test("repeats an order that a lane died without taking, and counts no attempt")
+    func repeatsLostOrders() throws {
+        let house = try House()
+        let job = try JobRecord.example("a")
+        let first = house.warmUp()
+        let end = try house.enqueue(job)
+        #expect(first.order != nil)
+        first.dies()
+        #expect(house.turn { house.lanes.count == 2 })
+        house.lanes[1].isReady()
+        #expect(house.lanes[1].order?.position == 0 && job.attempts.count == 1)
+        #expect(job.attempts.lostOrders == 1)
+        house.lanes[1].delivers([])
+        house.lanes[1].ends(Outcome(.complete, "done"))
+        #expect(job.snapshot().state == .complete && bytes(end) == 0)
+    }
+
+    @Test("goes on after the death of a lane at the byte that the consumer is at")
+    func goesOnAfterADeath() throws {
+        let house = try House()
+        let first = house.warmUp()
+        let job = try JobRecord.example("a")
+        let end = try house.enqueue(job)
+        let version = Version { $0 == "etag" ? "\"v1\"" : nil }
+        var facts = response(length: 5)
+        facts.representation.version = version
+        facts.representation.url = "http://h/"
+        first.reports(.responded(serial: first.order?.serial ?? 0, facts))
+        first.delivers([1, 2, 3])
+        first.dies()
+        #expect(house.turn { house.lanes.count == 2 })
+        house.lanes[1].isReady()
+        #expect(house.turn { house.lanes[1].order != nil })
+        let order = try #require(house.lanes[1].order)
+        #expect(order.position == 3 && order.known?.version == version)
+        #expect(house.states["a"]?.contains(.waiting) == true)
+        #expect(job.snapshot().attemptLog.first?.code == .laneDied)
+        #expect(bytes(end) == 3)
+    }
+
+    @Test("ends a job whose consumer goes while no lane is at work")
+    func consumerGoes() throws {
+        let house = try House { $0.lanes.minimum = 0 }
+        house.scheduler.start()
+        let job = try JobRecord.example("a")
+        do { _ = try house.enqueue(job) }
+        #expect(house.turn { job.machine.outcome != nil })
+        #expect(job.snapshot().outcome?.code == .consumerGone)
+    }
+
+    @Test("kills a lane that is idle before it has said how its job ended")
+    func killsLiars() throws {
+        let house = try House()
+        let lane = house.warmUp()
+        let end = try house.enqueue(try JobRecord.example("a"))
+        lane.reports(.idle)
+        #expect(lane.isKilled)
+        _ = consume end
+    }
+
+    @Test("tells a lane to end a cancelled job, and replaces one that does not")
+    func cancels() throws {
+        let house = try House { $0.lanes.endSeconds = 0.01 }
+        let lane = house.warmUp()
+        let job = try JobRecord.example("a")
+        let end = try house.enqueue(job)
+        let serial = try #require(lane.order?.serial)
+        house.scheduler.end(job, Outcome(.cancelled, "test"))
+        #expect(lane.commands.last == .end(serial: serial) && job.machine.outcome == nil)
+        #expect(house.turn { lane.isKilled })
+        lane.dies()
+        #expect(job.snapshot().outcome?.code == .cancelled)
+        _ = consume end
+    }
+
+    @Test("gives no lane to another user after it had a job of one")
+    func lanesStayWithTheirUsers() throws {
+        let house = try House { $0.lanes.maximum = 1 }
+        let first = house.warmUp()
+        let end = try house.enqueue(try .example("a", of: 7))
+        let otherEnd = try house.enqueue(try .example("b", of: 8))
+        first.delivers([])
+        first.ends(Outcome(.complete, "done"))
+        // The lane makes room for another one.
+        #expect(first.isHungUp && house.lanes.count == 2)
+        house.lanes[1].isReady()
+        #expect(house.lanes[1].order != nil)
+        _ = consume end
+        _ = consume otherEnd
+    }
+
+    @Test("fails what waits after three lanes in a row could not be started, and recovers")
+    func noLanes() throws {
+        let house = try House()
+        let lane = house.warmUp()
+        let busy = try house.enqueue(try .example("a", of: 7))
+        house.shortage = .permissionDenied
+        let job = try JobRecord.example("b", of: 8)
+        let end = try house.enqueue(job)
+        #expect(house.turn { job.machine.outcome != nil })
+        #expect(job.snapshot().outcome?.code == .laneUnavailable)
+        #expect(bytes(end) == 0)
+        house.shortage = nil
+        lane.delivers([])
+        lane.ends(Outcome(.complete, "done"))
+        #expect(house.states["a"]?.last == .complete, "a lane that runs is not touched by that")
+        _ = consume busy
+    }
+
+    @Test("says so when no lane ever becomes warm")
+    func neverWarm() throws {
+        let house = try House()
+        house.shortage = .permissionDenied
+        house.scheduler.start()
+        #expect(house.turn { !house.warmth.isEmpty })
+        #expect(house.warmth == ["never"])
+    }
+
+    @Test("keeps a job's deadline, and names the last failure")
+    func deadline() throws {
+        let house = try House()
+        let lane = house.warmUp()
+        let job = try JobRecord.example("a") { $0.deadlineSeconds = 0.2 }
+        let end = try house.enqueue(job)
+        lane.delivers([])
+        lane.ends(Outcome(.connectionRefused, "the origin refused"), status: nil)
+        // Where there was time for a second attempt, the lane is told to end it.
+        #expect(house.turn { job.machine.endingOutcome != nil || job.machine.outcome != nil })
+        if job.machine.outcome == nil { lane.ends(Outcome(.cancelled, "told to end"), status: nil) }
+        let outcome = job.snapshot().outcome
+        #expect(outcome?.code == .deadlineExceeded)
+        #expect(outcome?.message.contains("the origin refused") == true)
+        _ = consume end
+    }
+}

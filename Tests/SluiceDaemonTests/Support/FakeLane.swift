@@ -1,0 +1,81 @@
+import Glibc
+import SluiceCore
+import SluiceInterface
+import SystemPackage
+import UnixSockets
+
+@testable import SluiceDaemon
+
+/// A lane without a process: a test reads its commands and speaks for it.
+final class FakeLane: LaneTransport {
+    private nonisolated(unsafe) static var lastProcessID: Int32 = 1 << 22  // Tests that use it run one after another.
+
+    let processID: Int32
+    let memory: Int? = 1 << 20
+    var threads: Int? = 8
+    private(set) var hasEnded = false
+    var onReport: (LaneReport) -> Void = { _ in }
+    var onExit: (ProcessExit) -> Void = { _ in }
+    var onUnread: ((consuming OwnedDescriptor) -> Void)?
+
+    private(set) var commands: [LaneCommand] = []
+    private(set) var isKilled = false
+    private(set) var isHungUp = false
+    /// What became of the descriptors of the latest order: the consumer's end, and the ledger.
+    private(set) var sink: OwnedDescriptor?
+    private(set) var ledger: Ledger?
+    /// The socket takes no more.
+    var isBehind = false
+
+    init() {
+        Self.lastProcessID += 1
+        processID = Self.lastProcessID
+    }
+
+    /// The latest order.
+    var order: LaneOrder? {
+        for case .order(let order) in commands.reversed() { return order }
+        return nil
+    }
+
+    func send(_ command: LaneCommand, descriptors: [CInt]) throws(Errno) {
+        if isBehind { throw .wouldBlock }
+        commands.append(command)
+        guard case .order = command else { return }
+        sink = OwnedDescriptor(adopting: fcntl(descriptors[0], F_DUPFD_CLOEXEC, 0))
+        guard descriptors.count > 1 else { return }
+        let file = OwnedDescriptor(adopting: fcntl(descriptors[1], F_DUPFD_CLOEXEC, 0))
+        ledger = (try? SharedCounters(mapping: file)).flatMap { Ledger(existing: $0) }
+    }
+
+    func hangUp() { isHungUp = true }
+
+    func kill() { isKilled = true }
+
+    // MARK: What a lane does
+
+    func isReady() { onReport(.ready(wire: LaneReport.wire, confinement: .full)) }
+
+    func reports(_ report: LaneReport) { onReport(report) }
+
+    /// The lane has the order in its hands, and `bytes` of the body are in the consumer's pipe.
+    func delivers(_ bytes: [UInt8]) {
+        ledger?.markTaken()
+        ledger?.setReceived(bytes.count)
+        ledger?.beginFill(filled: bytes.count)
+        _ = bytes.withUnsafeBytes { write(sink?.rawValue ?? -1, $0.baseAddress, $0.count) }
+        ledger?.endFill(filled: bytes.count)
+    }
+
+    func ends(_ outcome: Outcome, status: Int? = 200) {
+        let serial = order?.serial ?? 0
+        sink = nil
+        onReport(.ended(serial: serial, EndFacts(outcome, status: status), isIdle: true, keepsAccount: false))
+    }
+
+    func dies(_ exit: ProcessExit = .signalled(SIGKILL)) {
+        hasEnded = true
+        sink = nil
+        onExit(exit)
+    }
+}
