@@ -1,21 +1,22 @@
 /// The authority of a URL: host and port, checked, as they are sent (RFC 3986 §3.2).
 struct HostText {
-    /// Who wrote it.
+    /// Who wrote the URL.
     enum Source {
-        /// A caller: what is not in its plain form is refused, with that form in the remedy.
+        /// A caller: a host that is not in its plain form is refused, and the remedy names that form.
         case caller
-        /// A server, in a redirect: what browsers understand is brought into its plain form.
+        /// A server, in a redirect: a host that browsers understand is converted to its plain form.
         case server
     }
 
     /// The longest name, in bytes (RFC 1035 §2.3.4).
     static let maximumLength = 253
 
-    /// A name in ASCII, plain dotted decimal, or an IPv6 address in its brackets. Case is as it was written.
+    /// A name in ASCII, an IPv4 address in plain dotted decimal, or an IPv6 address in its brackets. Letters keep their
+    /// case.
     let host: String
-    /// The colon and the port, as written; empty where there is none.
+    /// The colon and the port, as written; empty if there is none.
     let portText: String
-    /// The port; nil where none is named.
+    /// The port; nil if none is named.
     let port: Int?
 
     /// Checks an authority without user information.
