@@ -5,7 +5,8 @@
 /// refused, because people write URLs that way: letters beyond ASCII in the host become its xn-- form, and the slash
 /// behind the host is added if it is missing.
 public struct RequestURL: Sendable, Equatable {
-    /// The longest URL that is accepted, in bytes. libcurl's own limit is larger; a URL beyond that limit traps.
+    /// The longest URL that is accepted, in bytes. libcurl's own limit is larger; a URL that exceeds it stops the
+    /// process.
     public static let maximumLength = 8 * 1024
 
     /// The URL in ASCII, without its fragment, which is not sent.
