@@ -17,7 +17,7 @@
 
 static bool leads_elsewhere(const struct head *head)
 {
-    // 304 is no redirect, whatever Location it has (RFC 9110 §15.4.5).
+    // 304 is not a redirect, even if it has a Location (RFC 9110 §15.4.5).
     return head->status >= 300 && head->status < 400 && head->status != 304
         && head_find(head, "location", 0) != NULL;
 }

@@ -19,7 +19,7 @@ public struct AttemptEnd: Sendable {
     /// True if the caller asked for a digest.
     public var wantsDigest: Bool
 
-    /// An end.
+    /// Creates the facts about an end.
     public init(
         outcome: Outcome, status: Int? = nil, retryAfterSeconds: Double? = nil, isDeath: Bool = false,
         position: Int, delivered: Int, known: Representation?, wantsDigest: Bool

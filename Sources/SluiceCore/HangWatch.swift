@@ -25,7 +25,7 @@ public struct HangWatch: Sendable {
         /// The lane has reported that its consumer does not read.
         public var isStalled: Bool
 
-        /// A lane.
+        /// Creates a lane's state.
         public init(serial: Int, pulse: LedgerPulse, isStalled: Bool) {
             self.serial = serial
             self.pulse = pulse
@@ -33,7 +33,7 @@ public struct HangWatch: Sendable {
         }
     }
 
-    /// What the owner has to do about a lane.
+    /// What the owner must do about a lane.
     public enum Action: Sendable, Equatable {
         /// Ask the lane that has this order, with this number.
         case ask(serial: Int, number: Int)

@@ -2,11 +2,11 @@ public import SluiceInterface
 
 /// A job as the daemon accepted it: every value is checked, every default filled in.
 public struct JobRequest: Sendable, Equatable {
-    /// What to fetch.
+    /// The URL to fetch.
     public let url: RequestURL
     /// The caller's fields.
     public let headers: RequestHeaders
-    /// Where the gate closes and opens.
+    /// The watermarks of the gate.
     public let marks: Watermarks
     /// The limits on time and speed.
     public let timeouts: Timeouts
@@ -209,13 +209,14 @@ public struct Timeouts: Sendable, Equatable, Codable {
     /// The time over which the speed is measured, in seconds.
     public static let speedSpan = 30.0
 
-    /// Until a connection to the origin, or through a proxy, is ready for the request, TLS included.
+    /// The limit until a connection to the origin, or through a proxy, is ready for the request, TLS included.
     public var connect: Double
-    /// From then on until the head of the final response has arrived, redirects and their connections included.
+    /// The limit from then on until the head of the final response has arrived, redirects and their connections
+    /// included.
     public var head: Double
-    /// For silence of the origin while the gate is open.
+    /// The limit for silence of the origin while the gate is open.
     public var stall: Double
-    /// For everything; nil for no limit.
+    /// The limit for the whole job; nil for none.
     public var deadline: Double?
     /// The least speed of the origin while the gate is open, in bytes a second over `speedSpan`; nil for none.
     public var minimumSpeed: Int?

@@ -38,14 +38,14 @@ public struct JobStateMachine: Sendable {
         case ending(Outcome, from: Phase)
         /// As `ending`, but the job will continue later.
         case parking(from: Phase)
-        /// Without a lane until the consumer reads.
+        /// The job has no lane until the consumer reads.
         case parked
-        /// Without a lane until a pause is over.
+        /// The job has no lane until a pause is over.
         case waiting
         case finished(Outcome)
     }
 
-    /// What an event asks of the job's owner.
+    /// What the job's owner must do after an event.
     public enum Action: Sendable, Equatable {
         /// Nothing.
         case none

@@ -1,6 +1,6 @@
 public import SluiceInterface
 
-/// One packet from the daemon to a lane, on a seqpacket socket; descriptors go along with `order`.
+/// One packet from the daemon to a lane, on a seqpacket socket; `order` carries descriptors.
 public enum LaneCommand: Sendable, Equatable {
     /// Fetch this. The packet carries three descriptors: the consumer's end, the ledger and the staging pipe, in this
     /// order. A lane that has kept the account of its previous job gets the first one only.
@@ -49,9 +49,9 @@ public struct LaneOrder: Sendable, Equatable {
     public var ifNoneMatch: String?
     /// Which redirects are followed, and which fields are sent to their targets.
     public var redirects: RedirectPolicy
-    /// A body with a content coding is refused as `contentEncoded`.
+    /// True if a body with a content coding is refused as `contentEncoded`.
     public var requiresIdentity: Bool
-    /// Nothing newer than HTTP/1.1 is offered to the origin.
+    /// True if the lane must offer the origin nothing newer than HTTP/1.1.
     public var http1Only: Bool
     /// Where the job may connect to (`EgressRules.compact`).
     public var egress: String
@@ -154,7 +154,7 @@ public struct ResponseFacts: Sendable, Equatable {
     /// The entity-tag, strong or weak, as it came; at most `Validator.maximumLength` bytes.
     public var etag: String?
 
-    /// A head.
+    /// Creates the facts about a head.
     public init(status: Int, representation: Representation, etag: String?) {
         self.status = status
         self.representation = representation
@@ -177,7 +177,7 @@ public struct EndFacts: Sendable, Equatable {
     /// The address that was denied, if that is the outcome and the address is known.
     public var deniedAddress: String?
 
-    /// An end.
+    /// Creates the facts about an end.
     public init(_ outcome: Outcome, status: Int? = nil) {
         self.outcome = outcome
         self.status = status

@@ -7,7 +7,7 @@ public struct RequestError: Error, Sendable, Equatable, CustomStringConvertible 
     /// One line that says what to do.
     public var remedy: String
 
-    /// An error.
+    /// Creates an error.
     public init(parameter: String, reason: String, remedy: String) {
         self.parameter = parameter
         self.reason = reason

@@ -2,9 +2,9 @@ public import SluiceInterface
 
 /// How the end of a body is distinguished from a broken connection (RFC 9112 §6.3).
 public enum BodyFraming: String, Sendable, Codable, Equatable {
-    /// By its announced length.
+    /// The header announces the length.
     case length
-    /// By the chunked coding's last chunk.
+    /// The last chunk of the chunked coding marks the end.
     case chunked
     /// The header does not announce it: the body ends with the connection, or with an HTTP/2 stream.
     case unannounced
@@ -16,7 +16,7 @@ public enum BodyFraming: String, Sendable, Codable, Equatable {
 public enum ResponseDecision: Sendable, Equatable {
     /// The body that follows is the one that was requested; `coding` is as `ContentCoding.normalised` returns it.
     case accept(length: Int?, framing: BodyFraming, coding: String?)
-    /// None of what follows may reach the consumer.
+    /// Nothing that follows may reach the consumer.
     case refuse(OutcomeCode, String)
 }
 

@@ -12,8 +12,8 @@ public struct Settings: Sendable, Equatable {
         public var idleSeconds = 60.0
         /// How long a lane has to end a transfer before it is killed, in seconds: 0.05 to 60.
         public var endSeconds = 2.0
-        /// How long a lane may take to answer the service before it is replaced, in seconds: 1 to 3,600; nil where lanes are
-        /// not watched.
+        /// How long a lane may take to answer the service before it is replaced, in seconds: 1 to 3,600; nil if lanes
+        /// are not watched.
         public var hangSeconds: Double? = 60
     }
 
@@ -97,7 +97,7 @@ public struct Settings: Sendable, Equatable {
         public init() {}
     }
 
-    /// What outlives the service's process.
+    /// How jobs survive a restart of the service.
     public struct Restart: Sendable, Equatable {
         /// The age at which a running job is put into the service manager's store, in seconds: 0 to 3,600.
         public var storeAfterSeconds = 1.0
@@ -131,9 +131,9 @@ public struct Settings: Sendable, Equatable {
 
     /// Pipes and their share of the kernel's memory.
     public struct Pipes: Sendable, Equatable {
-        /// What the pipe of a consumer that keeps up is grown to, in bytes: 64 KiB to 1 MiB, a power of two.
+        /// The capacity to which the pipe of a fast consumer is grown, in bytes: 64 KiB to 1 MiB, a power of two.
         public var grownCapacity = 1 << 20
-        /// For all pipes together, in bytes; nil for three quarters of the kernel's limit for a user.
+        /// The limit for all pipes together, in bytes; nil for three quarters of the kernel's limit for a user.
         public var budget: Int?
     }
 

@@ -239,7 +239,7 @@ final class LaneController {
     }
 
     /// While bytes flow, the pump writes to the consumer's end often enough to notice that it is closed. A watch would
-    /// wake this thread each time the consumer splices something out of the pipe, whatever readiness it is for.
+    /// wake this thread each time the consumer splices something out of the pipe, even if it asks for no readiness.
     private func unwatchSink(_ job: LaneJob) {
         job.sinkWatch?.cancel()
         job.sinkWatch = nil

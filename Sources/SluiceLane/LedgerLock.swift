@@ -12,7 +12,7 @@ internal import UnixSockets
 struct LedgerLock: ~Copyable {
     /// Why there is no lock.
     struct Refusal: Error, Equatable {
-        /// One sentence.
+        /// The reason, in one sentence.
         let reason: String
     }
 

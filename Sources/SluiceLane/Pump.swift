@@ -219,7 +219,7 @@ final class Pump: Sendable {
         try loop.watch(sink, for: readiness, handler)
     }
 
-    /// Passes on as many bytes as the consumer takes.
+    /// Passes bytes on until the consumer takes no more.
     ///
     /// - Returns: whether to watch for room.
     func pushAll() -> Bool {

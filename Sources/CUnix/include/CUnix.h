@@ -82,9 +82,9 @@ int cunix_punch_hole(int fd, int64_t offset, int64_t length);
 
 // ---- record locks (variadic fcntl) ----------------------------------------
 
-// F_SETLK: a write lock of this process on the whole file. -1 with EAGAIN or
-// EACCES where another process has one. The kernel releases it when this
-// process closes any descriptor of the file, and when the process ends.
+// F_SETLK: a write lock of this process on the whole file. Fails with EAGAIN or
+// EACCES if another process has one. The kernel releases it when this process
+// closes any descriptor of the file, and when the process ends.
 int cunix_lock_write(int fd);
 // F_SETLK: releases the lock; the descriptor stays open.
 int cunix_unlock(int fd);

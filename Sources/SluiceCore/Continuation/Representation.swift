@@ -1,6 +1,6 @@
 public import SluiceInterface
 
-/// What is remembered of the response whose body is being delivered: enough to ask for the rest of exactly this body.
+/// The facts about the response whose body is being delivered that are needed to request the rest of exactly this body.
 public struct Representation: Codable, Sendable, Equatable {
     /// The URL it came from, after all redirects. A body from another URL is another representation, even if its
     /// validator is the same.
@@ -28,7 +28,7 @@ public struct Representation: Codable, Sendable, Equatable {
         set { hasCookies = newValue ? true : nil }
     }
 
-    /// A representation.
+    /// Creates a representation.
     public init(
         url: String, sendsHeaders: Bool, version: Version, length: Int?, framing: BodyFraming,
         refusesRanges: Bool = false, digests: [BodyDigest] = [], coding: String? = nil,

@@ -30,7 +30,7 @@ public struct Validator: Codable, Sendable, Equatable {
 public enum Version: Codable, Sendable, Equatable {
     /// A validator that promises the same bytes.
     case strong(Validator)
-    /// One that promises only the same meaning: never enough to continue a body with.
+    /// A validator that promises only the same meaning, which is not enough to continue a body.
     case weak
     /// There is none.
     case unnamed

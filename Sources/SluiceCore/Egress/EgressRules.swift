@@ -50,7 +50,7 @@ public struct EgressRules: Sendable, Equatable {
 
     /// Judges a host, before its name is looked up. A host that is an address is judged as that, too.
     ///
-    /// - Parameter host: as `Origin.host` has it.
+    /// - Parameter host: in the form of `Origin.host`.
     public func decide(host: String, port: Int) -> Decision {
         let address = IPAddress(host: host)
         let name = host.utf8.last == UInt8(ascii: ".") ? host.dropLast() : host[...]

@@ -29,9 +29,9 @@ extension Settings {
 
         /// For all users.
         public var everyone: Lists
-        /// By the name of a user, or a user's number.
+        /// Lists by the name or the number of a user.
         public var users: [String: Lists] = [:]
-        /// By the name of a group, or a group's number.
+        /// Lists by the name or the number of a group.
         public var groups: [String: Lists] = [:]
 
         /// The defaults: networks that no job needs are denied.

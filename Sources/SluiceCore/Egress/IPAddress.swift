@@ -86,7 +86,7 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
 
 /// All addresses that begin with the same bits (CIDR, RFC 4632).
 struct IPNetwork: Sendable, Hashable {
-    /// Its first address.
+    /// The first address of the network.
     let base: IPAddress
     /// Number of fixed bits of the 128. For an IPv4 network it is 96 more than the written length.
     let prefix: Int

@@ -10,7 +10,7 @@ public struct ConsumerWatch: Sendable {
         /// When the gate closed; nil while it is open.
         public var closedSince: UInt64?
 
-        /// A gate.
+        /// Creates the state of a gate.
         public init(holdsBytes: Bool, closedSince: UInt64?) {
             self.holdsBytes = holdsBytes
             self.closedSince = closedSince

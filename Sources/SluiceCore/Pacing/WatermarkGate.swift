@@ -1,4 +1,4 @@
-/// Where the gate closes and where it opens again, in bytes: 0 ≤ low < high.
+/// The numbers of bytes at which the gate closes and opens again: 0 ≤ low < high.
 public struct Watermarks: Sendable, Equatable, Codable {
     /// The gate closes when this many bytes wait.
     public let high: Int

@@ -24,7 +24,7 @@ public struct CookieJar: Sendable, Equatable {
         let isHostOnly: Bool
         let path: [UInt8]
         let isSecure: Bool
-        /// In seconds since 1970; nil for the end of the job.
+        /// When the cookie expires, in seconds since 1970; nil for the end of the job.
         let expires: Int?
 
         var byteCount: Int { name.count + value.count + path.count }
@@ -44,7 +44,7 @@ public struct CookieJar: Sendable, Equatable {
         func isOver(now: Int) -> Bool { expires.map { $0 <= now } ?? false }
     }
 
-    /// In the order in which they were created.
+    /// The cookies in the order of their creation.
     private var cookies: [Cookie] = []
     /// The size of all cookies together.
     private var byteCount = 0

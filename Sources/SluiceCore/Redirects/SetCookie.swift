@@ -5,9 +5,9 @@ struct SetCookie {
 
     var name: [UInt8]
     var value: [UInt8]
-    /// In seconds since 1970.
+    /// When the cookie expires, in seconds since 1970.
     var expires: Int?
-    /// In lower case, without the dot in front.
+    /// The domain in lower case, without the dot in front.
     var domain: String?
     var path: [UInt8]?
     var isSecure = false

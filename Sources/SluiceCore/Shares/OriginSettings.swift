@@ -61,7 +61,7 @@ extension Settings {
         ///
         /// Takes one dictionary lookup for each label of the name.
         ///
-        /// - Parameter host: as `Origin.host` has it.
+        /// - Parameter host: in the form of `Origin.host`.
         public func limits(for host: String) -> Limits {
             guard !index.isEmpty else { return everyone }
             var found = Limits()
@@ -91,7 +91,7 @@ extension Settings {
         /// The form that is the same for all spellings of a host: a name without a dot at its end, an address in its
         /// canonical form.
         ///
-        /// - Parameter host: as `Origin.host` has it.
+        /// - Parameter host: in the form of `Origin.host`.
         public static func normal(_ host: String) -> String {
             if let address = IPAddress(host: host) { return address.description }
             return host.utf8.last == UInt8(ascii: ".") ? String(host.dropLast()) : host

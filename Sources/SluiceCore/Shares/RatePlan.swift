@@ -14,7 +14,7 @@ public enum RatePlan {
         /// Indexes of the limits that apply to the transfer.
         public var limits: [Int]
 
-        /// A transfer.
+        /// Creates a transfer.
         public init(weight: Double, demand: Double? = nil, limits: [Int]) {
             self.weight = weight
             self.demand = demand

@@ -56,9 +56,9 @@ extension Settings {
 
         /// Whether users without a setting of their own may use the service.
         public var everyoneIsAllowed = true
-        /// By the name of a user, or a user's number.
+        /// Settings by the name or the number of a user.
         public var users: [String: Part] = [:]
-        /// By the name of a group, or a group's number.
+        /// Settings by the name or the number of a group.
         public var groups: [String: Part] = [:]
 
         /// The defaults: all users may use the service, and no user or group has settings of its own.
