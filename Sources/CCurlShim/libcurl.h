@@ -84,10 +84,10 @@ enum {
 // CURL_POLL_*, the events that libcurl wants to be told about.
 enum { POLL_NOTHING = 0, POLL_INPUT = 1, POLL_OUTPUT = 2, POLL_REMOVE = 4 };
 
-// CURL_SOCKET_TIMEOUT.
 // CURLMcode.
 enum { MULTI_OUT_OF_MEMORY = 3 };
 
+// CURL_SOCKET_TIMEOUT and CURL_SOCKET_BAD.
 enum { NO_SOCKET = -1 };
 
 // CURLUPART_HOST.

@@ -276,7 +276,7 @@ public struct JobStateMachine: Sendable {
 }
 
 extension JobStateMachine.Verdict {
-    /// The outcome, where the consumer has the whole body.
+    /// The outcome, if the consumer has the whole body; nil otherwise.
     fileprivate var isWhole: Outcome? {
         guard case .finish(let outcome) = self, outcome.code.state == .complete else { return nil }
         return outcome

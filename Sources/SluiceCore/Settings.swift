@@ -19,9 +19,9 @@ public struct Settings: Sendable, Equatable {
 
     /// The gate in front of each consumer.
     public struct Gate: Sendable, Equatable {
-        /// Bytes at which it closes: 1 to `maximumHighWatermark`.
+        /// Bytes at which the gate closes: 1 to `maximumHighWatermark`.
         public var highWatermark = 1 << 20
-        /// Bytes at which it opens: 0 to below the high watermark.
+        /// Bytes at which the gate opens again: from 0 to less than the high watermark.
         public var lowWatermark = 256 << 10
         /// The largest high watermark that a job may ask for, in bytes: 64 KiB to 1 GiB.
         public var maximumHighWatermark = 64 << 20

@@ -2,7 +2,7 @@ internal import SluiceCore
 internal import SystemPackage
 internal import UnixSockets
 
-/// The lane's end of the seqpacket socket to its daemon. Belongs to the loop's thread.
+/// The lane's end of the seqpacket socket to its daemon. Used on the loop's thread only.
 final class ControlChannel {
     /// What was received.
     enum Incoming: ~Copyable {

@@ -43,7 +43,7 @@ extension Settings {
         /// Whether the rules differ between users.
         public var dependsOnUser: Bool { !users.isEmpty || !groups.isEmpty }
 
-        /// The rules that hold for a user.
+        /// The rules for a user.
         ///
         /// - Parameters:
         ///   - names: the keys of `users` that name the user: the name and the number.

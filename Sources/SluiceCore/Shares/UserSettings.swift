@@ -38,7 +38,7 @@ extension Settings {
             public var lanes: Int?
             /// Jobs that have not ended: 1 to `Limits.jobs`.
             public var jobs: Int?
-            /// 1 to 1,000.
+            /// The weight: 1 to 1,000.
             public var weight: Int?
             /// Bytes a second, in the range of `TokenBucket`; 0 for any.
             public var rate: Int?
