@@ -96,7 +96,7 @@ public enum AttemptRules {
         guard let known = end.known else {
             return Outcome(
                 .notResumable,
-                "\(end.outcome.message); it cannot be continued: nothing is known of its version")
+                "\(end.outcome.message); it cannot be continued: its version is unknown")
         }
         guard let (code, reason) = known.obstacle else { return nil }
         let message = "\(end.outcome.message); it cannot be continued: \(reason)"

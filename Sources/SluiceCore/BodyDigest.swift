@@ -85,7 +85,7 @@ public struct DigestRequest: Codable, Sendable, Equatable {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard let name = parts.first, let algorithm = DigestAlgorithm(rawValue: name.lowercased()) else {
             throw RequestError(
-                parameter: "digest", reason: "\(RequestURL.quote(text)) begins with no known algorithm",
+                parameter: "digest", reason: "\(RequestURL.quote(text)) names no known algorithm",
                 remedy: "write sha256:… or sha512:…")
         }
         self.algorithm = algorithm
@@ -97,7 +97,7 @@ public struct DigestRequest: Codable, Sendable, Equatable {
         let digits = parts[1].utf8.count == 2 * algorithm.byteCount ? parts[1].utf8.map(Self.value) : [nil]
         guard !digits.contains(nil) else {
             throw RequestError(
-                parameter: "digest", reason: "\(RequestURL.quote(parts[1])) is no \(algorithm.rawValue)",
+                parameter: "digest", reason: "\(RequestURL.quote(parts[1])) is not a \(algorithm.rawValue)",
                 remedy:
                     "give \(2 * algorithm.byteCount) hexadecimal digits, as \(algorithm.rawValue)sum(1) prints"
             )

@@ -137,7 +137,7 @@ public struct JobRequest: Sendable, Equatable {
                 remedy: "give the ETag of an earlier response, as it came, in its double quotes")
         }
         guard text.utf8.count <= maximumIfNoneMatch else {
-            throw refuse("it has \(text.utf8.count) bytes, and may have \(maximumIfNoneMatch)")
+            throw refuse("it has \(text.utf8.count) bytes; at most \(maximumIfNoneMatch) are allowed")
         }
         var rest = Substring(text.trimmingBlanks)
         repeat {
@@ -145,11 +145,11 @@ public struct JobRequest: Sendable, Equatable {
             if rest.hasPrefix("W/") { rest = rest.dropFirst(2) }
             guard rest.first == "\"", let end = rest.dropFirst().firstIndex(of: "\""),
                 rest[..<end].utf8.dropFirst().allSatisfy({ (0x21...0x7e).contains($0) })
-            else { throw refuse("\(RequestURL.quote(text)) is no list of entity-tags") }
+            else { throw refuse("\(RequestURL.quote(text)) is not a list of entity-tags") }
             rest = rest[rest.index(after: end)...].drop { $0 == " " || $0 == "\t" }
             if rest.isEmpty { return text.trimmingBlanks }
             guard rest.first == "," else {
-                throw refuse("\(RequestURL.quote(text)) is no list of entity-tags")
+                throw refuse("\(RequestURL.quote(text)) is not a list of entity-tags")
             }
             rest = rest.dropFirst()
         } while true

@@ -39,7 +39,7 @@ public struct RequestHeaders: Sendable, Equatable {
                     "use letters, digits and hyphens")
             }
             guard !Self.forbidden.contains(field.name.lowercased()) else {
-                throw refuse("\(field.name) is not the caller's to set", "leave it out")
+                throw refuse("\(field.name) cannot be set by the caller", "leave it out")
             }
             guard field.value.utf8.allSatisfy({ (0x20...0x7e).contains($0) || $0 == 0x09 }) else {
                 throw refuse(

@@ -81,7 +81,7 @@ struct BodyPlan: Sendable, Equatable {
             return Outcome(.truncated, "the server's part ended after \(seen) of \(announced) bytes")
         }
         guard let length else {
-            return Outcome(.truncated, "a part ended at byte \(end), and nothing says whether more follows")
+            return Outcome(.truncated, "a part ended at byte \(end), and it is unknown whether more follows")
         }
         if end == length { return Outcome(.complete, "the body has \(length) bytes") }
         return Outcome(.truncated, "the server's part ended at byte \(end) of \(length)")

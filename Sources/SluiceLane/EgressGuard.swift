@@ -75,7 +75,7 @@ struct EgressRefusal: Error {
         outcome = Outcome(
             .addressDenied,
             proxy.map {
-                "the settings allow no connection to the proxy \($0), by way of which \(place) is reached: \(why)"
+                "the settings allow no connection to the proxy \($0), through which \(place) is reached: \(why)"
             } ?? "the settings allow no connection to \(place): \(why)")
     }
 

@@ -73,10 +73,10 @@ final class LaneController {
             let marks = try? Watermarks(high: order.highWatermark, low: order.lowWatermark),
             let requests = RequestMaker(order),
             let request = requests.request(to: requests.url, credentials: requests.credentials)
-        else { return refuse(order, "the order is not one that a lane can carry out") }
+        else { return refuse(order, "the lane cannot carry out this order") }
         guard requests.egress.isEmpty || EgressGuard.isEffective else {
             return refuse(
-                order, "this lane cannot keep to [egress] of the settings: see sluice-lane --check-shim")
+                order, "this lane cannot enforce [egress] of the settings: see sluice-lane --check-shim")
         }
         if let refusal = EgressRefusal(of: requests.url, by: requests.egress) {
             return refuse(order, refusal.facts())
@@ -86,7 +86,7 @@ final class LaneController {
             let account = free.account
             let lock = try LedgerLock(free.file)
             guard account.isAt(order.position) else {
-                return refuse(order, "the job's ledger does not stand at byte \(order.position)")
+                return refuse(order, "the job's ledger is not at byte \(order.position)")
             }
             account.ledger.markTaken()
             let mailbox = LaneMailbox(loop: loop, controller: self, serial: order.serial)
@@ -110,7 +110,7 @@ final class LaneController {
         } catch let refusal as LedgerLock.Refusal {
             refuse(order, refusal.reason)
         } catch {
-            refuse(order, "the lane lacks what it needs: \(error)")
+            refuse(order, "the lane cannot get a resource that it needs: \(error)")
         }
     }
 

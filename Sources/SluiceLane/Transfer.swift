@@ -92,7 +92,7 @@ final class Transfer: Sendable {
         if let proxy = ProxyEnvironment.current.proxy(for: origin) {
             return Outcome(
                 .proxyUnreachable,
-                "no connection to \(origin.host) by way of the proxy \(proxy) within \(limit) s")
+                "no connection to \(origin.host) through the proxy \(proxy) within \(limit) s")
         }
         return Outcome(.connectTimeout, "no connection to \(origin.host) within \(limit) s")
     }

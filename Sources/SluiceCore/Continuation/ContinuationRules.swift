@@ -33,13 +33,13 @@ public enum ContinuationRules {
         // condition.
         guard status == 200 || status == 206 || status == 416 else {
             return .refuse(
-                .httpStatus, ResponseRules.sentence(status: status) + " when the body was to go on")
+                .httpStatus, ResponseRules.sentence(status: status) + " when the rest was requested")
         }
         guard url.utf8.elementsEqual(known.url.utf8) else {
             return .refuse(.resourceChanged, "the rest would come from another place than the beginning")
         }
         guard let validator = known.version.validator, known.obstacle == nil else {
-            return .refuse(.notResumable, "nothing says which version the delivered bytes are of")
+            return .refuse(.notResumable, "the version of the delivered bytes is unknown")
         }
         if status == 416 {
             // The body must not be called complete here: the digest, for which the whole body was requested, is still
@@ -136,7 +136,7 @@ public enum ContinuationRules {
         guard let text = field("content-range"), case .unsatisfied(let complete)? = ContentRange(text) else {
             return .refuse(
                 .rangeNotSatisfiable,
-                "the server says that nothing follows byte \(position), and not how long the body is")
+                "the server says that nothing follows byte \(position), but not how long the body is")
         }
         guard complete == position, known.length.map({ $0 == complete }) ?? true else {
             return .refuse(

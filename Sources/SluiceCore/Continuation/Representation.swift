@@ -48,13 +48,13 @@ public struct Representation: Codable, Sendable, Equatable {
     /// Why a body with this representation cannot be continued where it broke off; nil if it can.
     public var obstacle: (code: OutcomeCode, reason: String)? {
         if framing == .unannounced {
-            return (.notResumable, "its end is known from nothing but the end of the connection")
+            return (.notResumable, "only the end of the connection marks its end")
         }
         if coding == ContentCoding.unreadable {
-            return (.notResumable, "nothing can be made of its Content-Encoding")
+            return (.notResumable, "its Content-Encoding is malformed or too long")
         }
         if needsCookies {
-            return (.notResumable, "it was sent for cookies that a redirect had set")
+            return (.notResumable, "its request had cookies that a redirect had set")
         }
         switch version {
         case .strong: return nil

@@ -89,7 +89,7 @@ struct EgressEntry: Sendable, Hashable {
         if words.count == 1 { return (String(name), 0...65535) }
         guard words.count == 3, words[1] == "port", let ports = range(words[2]) else {
             throw Problem(
-                reason: "\(RequestURL.quote(text)) has something behind its name that is no port",
+                reason: "\(RequestURL.quote(text)) has text behind its name that is not a port",
                 remedy: "write “\(shown(name)) port 443” or “\(shown(name)) port 1-1023”")
         }
         return (String(name), ports)
@@ -122,7 +122,7 @@ struct EgressEntry: Sendable, Hashable {
         if parts.count > 1 {
             guard let number = Int(digits: parts[1].utf8, atMost: width) else {
                 throw Problem(
-                    reason: "\(RequestURL.quote(text)) has no length of 0 to \(width) behind its slash",
+                    reason: "\(RequestURL.quote(text)) has no length from 0 to \(width) behind its slash",
                     remedy: "write one like 192.0.2.0/24 or 2001:db8::/32")
             }
             length = number

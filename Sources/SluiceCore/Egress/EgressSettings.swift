@@ -120,8 +120,8 @@ extension Settings.Egress {
         if bytes > Self.maximumBytes {
             problems.append(
                 RequestError(
-                    parameter: "egress", reason: "the rules of one user can have \(bytes) bytes together",
-                    remedy: "use fewer entries: \(Self.maximumBytes) bytes are the most"))
+                    parameter: "egress", reason: "the rules of one user can have up to \(bytes) bytes",
+                    remedy: "use fewer entries: at most \(Self.maximumBytes) bytes are allowed"))
         }
         return problems
     }

@@ -129,7 +129,7 @@ extension Settings.Origins {
         if hosts.count > Self.maximumHosts {
             problems.append(
                 RequestError(
-                    parameter: "origins", reason: "something is said of \(hosts.count) hosts",
+                    parameter: "origins", reason: "there are settings for \(hosts.count) hosts",
                     remedy: "name at most \(Self.maximumHosts)"))
         }
         var spellings: [Key: String] = [:]
@@ -171,7 +171,7 @@ extension Settings.Origins.Limits {
                 RequestError(
                     parameter: "\(section).client_certificate",
                     reason: "\(RequestURL.quote(name)) is not the name of a credential",
-                    remedy: "use letters, digits, and dots and hyphens between them"))
+                    remedy: "use letters, digits, hyphens and dots, and no dot at the beginning"))
         }
         return problems
     }

@@ -123,7 +123,7 @@ extension Settings.Users {
             if parts.count > Self.maximumNames {
                 problems.append(
                     RequestError(
-                        parameter: kind, reason: "something is said of \(parts.count)",
+                        parameter: kind, reason: "there are settings for \(parts.count) \(kind)",
                         remedy: "name at most \(Self.maximumNames)"))
             }
             for (name, part) in parts.sorted(by: { $0.key < $1.key }) {

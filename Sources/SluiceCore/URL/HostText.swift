@@ -61,11 +61,11 @@ struct HostText {
         }
         guard zone == nil else {
             throw refuse(
-                "\(shown) has a zone, which is of this machine alone (RFC 6874)",
+                "\(shown) has a zone, which is valid on this machine only (RFC 6874)",
                 "leave it out: write \(host)")
         }
         guard behind.isEmpty || behind.first == UInt8(ascii: ":") else {
-            throw refuse("\(shown) has something behind its bracket that is no port", "write \(host)")
+            throw refuse("\(shown) has text behind its bracket that is not a port", "write \(host)")
         }
         guard source == .server || inside.elementsEqual(canonical.utf8) else {
             throw refuse("\(shown) is not the canonical form of its address (RFC 5952)", "write \(host)")
@@ -108,7 +108,7 @@ struct HostText {
             return canonical
         case .impossible:
             throw refuse(
-                "\(RequestURL.quote(text)) looks like an IPv4 address, and is none",
+                "\(RequestURL.quote(text)) looks like an IPv4 address but is not one",
                 "write four numbers from 0 to 255")
         }
     }

@@ -18,7 +18,7 @@ struct LocationField {
         guard value.count <= RequestURL.maximumLength else {
             throw Self.refuse(
                 "its Location has \(value.count) bytes",
-                "URLs have at most \(RequestURL.maximumLength) bytes here")
+                "URLs may have at most \(RequestURL.maximumLength) bytes")
         }
         guard String(validating: value, as: UTF8.self) != nil else {
             throw Self.refuse("its Location is not UTF-8", "the server's owner has to mend it")
@@ -58,7 +58,7 @@ struct LocationField {
                 let last = cleaned.lastIndex(where: { $0 > 0x20 })
             else { continue }
             if let found, found != cleaned[first...last] {
-                throw refuse("it names two different places", "the server's owner has to mend it")
+                throw refuse("it names two different targets", "the server's owner has to mend it")
             }
             found = cleaned[first...last]
         }
@@ -82,7 +82,7 @@ struct LocationField {
         guard let mark = authority.lastIndex(of: UInt8(ascii: "@")) else { return authority }
         let user = authority[..<mark]
         guard user.isEmpty || user.elementsEqual(":".utf8) else {
-            throw refuse("its Location contains a user name or password", "fetch the place yourself")
+            throw refuse("its Location contains a user name or password", "fetch the target URL directly")
         }
         return authority[mark...].dropFirst()
     }

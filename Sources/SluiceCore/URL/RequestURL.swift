@@ -96,7 +96,7 @@ public struct RequestURL: Sendable, Equatable {
     }
 
     private static func tooLong(_ count: Int, _ how: String) -> RequestError {
-        refuse("it has \(count) bytes\(how)", "URLs have at most \(maximumLength) bytes here")
+        refuse("it has \(count) bytes\(how)", "URLs may have at most \(maximumLength) bytes")
     }
 
     /// Every character must be one that a URL may contain. Non-ASCII letters in the host are an exception, because the
@@ -120,7 +120,7 @@ public struct RequestURL: Sendable, Equatable {
             }
             let bad = text.unicodeScalars[text.utf8.index(text.startIndex, offsetBy: index)]
             throw refuse(
-                "it contains \(describe(bad)), which no URL may (RFC 3986 §2)",
+                "it contains \(describe(bad)), which a URL must not contain (RFC 3986 §2)",
                 byte >= 0x80 ? "percent-encode its UTF-8" : "percent-encode it")
         }
     }
