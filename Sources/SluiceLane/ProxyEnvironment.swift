@@ -4,7 +4,8 @@ internal import SluiceCore
 
 /// The proxies that libcurl takes from the environment, so that an outcome can name a proxy that fails.
 ///
-/// libcurl decides by itself which proxy it uses (libcurl-env(3)); only the text of an outcome depends on this type.
+/// libcurl decides by itself which proxy it uses (libcurl-env(3)). Only the code and the text of a failed transfer's
+/// outcome depend on this type.
 struct ProxyEnvironment: Sendable {
     private let variables: [String: String]
 
