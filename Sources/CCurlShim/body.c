@@ -1,12 +1,12 @@
-// Gathers body bytes for Foundation (F30, F31).
+// Gathers body bytes for Foundation (docs/foundation.md, F31).
 //
 // libcurl passes a body on in pieces of at most 16 KiB, and each chunk of a
-// chunked body by itself.  Foundation makes a Data and a timer of each piece,
-// some 350 bytes that stay until its queue has had a rest: 3 MB in chunks of a
-// byte came to 1 GB.  So the pieces that libcurl brings in one turn are put
-// together, up to 64 KiB, and handed over before the turn ends: none is ever
-// held back while libcurl waits for more.  (256 KiB were slower: what was
-// copied is no longer in the processor's cache when Foundation copies it.)
+// chunked body by itself. Foundation makes a Data and a timer for each piece,
+// about 350 bytes that stay until its queue is idle: 3 MB in chunks of a byte
+// needed 1 GB. The pieces that libcurl delivers in one turn are therefore
+// joined, up to 64 KiB, and handed over before the turn ends. No piece is held
+// back while libcurl waits for more. (256 KiB were slower: the bytes were no
+// longer in the processor's cache when Foundation copied them.)
 #include "body.h"
 
 #include <string.h>
@@ -15,10 +15,12 @@
 
 enum { GATHERED_BYTES = 64 << 10 };
 
-// What of a redirect's body is read in order to keep the connection, in bytes.
+// How much of a redirect's body is read in order to keep the connection, in
+// bytes.
 enum { REDIRECT_BYTES = 64 << 10 };
 
-// One for the process: transfers take turns (transfer.h).
+// Global to the process, without a lock: transfers take turns on one serial
+// queue (transfer.h).
 static char gathered[GATHERED_BYTES];
 static size_t gathered_limit = GATHERED_BYTES;
 static size_t gathered_length;
@@ -49,12 +51,12 @@ void body_forget(const struct transfer *transfer)
     }
 }
 
-// Foundation keeps the body of a redirect in memory, outside of the gate.
+// Foundation would keep the body of a redirect in memory, outside of the gate.
 static size_t drop(struct transfer *transfer, size_t length)
 {
     if (transfer->received <= REDIRECT_BYTES)
         return length;
-    // The connection goes, and the result is corrected (result.c).
+    // libcurl closes the connection, and result.c corrects the result.
     transfer->was_cut = true;
     return 0;
 }

@@ -8,12 +8,12 @@ struct transfer;
 // libcurl's CURLOPT_WRITEFUNCTION.
 size_t body_receive(char *bytes, size_t size, size_t count, void *transfer);
 
-// How much is put together at most, in bytes; 0 for what is best where nothing
-// limits the speed. Not while a transfer is under way.
+// Sets the largest size to which pieces are joined, in bytes; 0 for the size
+// that is best without a rate limit. Do not call it during a transfer.
 void body_limit(long bytes);
 
-// Passes on what has been gathered.
+// Passes the gathered bytes on.
 void body_flush(void);
 
-// Drops what has been gathered for a transfer that is over.
+// Drops the bytes that were gathered for a transfer that is over.
 void body_forget(const struct transfer *transfer);

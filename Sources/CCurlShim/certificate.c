@@ -1,5 +1,5 @@
-// Client certificates: Foundation has no way to name one on Linux (its delegate
-// is never asked), so libcurl is told.
+// Client certificates: Foundation has no way to name one on Linux (it never
+// asks its delegate), so the shim passes it to libcurl directly.
 #define _GNU_SOURCE
 #include "certificate.h"
 
@@ -9,7 +9,8 @@
 
 #include "next.h"
 
-// One for the process: transfers take turns (transfer.h).
+// Global to the process, without a lock: certificate_keep runs between two
+// transfers, certificate_set on the session's queue at the beginning of one.
 static char *kept;
 static size_t kept_length;
 static char *kept_host;
@@ -26,7 +27,7 @@ void certificate_keep(const char *text, const char *host)
     kept_length = kept != NULL ? strlen(kept) : 0;
 }
 
-// The URL is one that the lane has made: no user name stands before its host.
+// The lane has made the URL, so no user name stands before its host.
 static bool is_for(const char *url)
 {
     static const char scheme[] = "https://";
@@ -42,7 +43,8 @@ bool certificate_set(easy_handle *easy)
     const struct next_functions *next = next_functions();
     const char *url = NULL;
     if (kept == NULL || next->easy_getinfo(easy, INFO_EFFECTIVE_URL, &url) != OK || !is_for(url)) {
-        // A handle of before may have it. A libcurl that does not know the options has none.
+        // A handle that is used again may still have the certificate. A libcurl
+        // that lacks the options cannot have one.
         next->easy_setopt(easy, OPTION_SSLCERT_BLOB, NULL);
         next->easy_setopt(easy, OPTION_SSLKEY_BLOB, NULL);
         return true;

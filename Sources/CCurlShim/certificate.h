@@ -5,9 +5,10 @@
 
 #include "libcurl.h"
 
-// Keeps a copy for the next transfers, and wipes the one before. NULL for none.
+// Keeps a copy for the next transfers, and wipes the previous one. NULL for
+// none.
 void certificate_keep(const char *text, const char *host);
 
-// Gives it to a transfer that goes to its host, over TLS; false where it cannot
-// be given.
+// Gives the certificate to a transfer that goes to its host, over TLS. Returns
+// false if libcurl does not accept it.
 bool certificate_set(easy_handle *easy);

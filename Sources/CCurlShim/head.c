@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A large head's memory is not kept for the small ones that follow.
+// The memory of a large head is freed and not kept for the small heads that
+// follow.
 enum { KEPT_BYTES = 16 << 10, KEPT_FIELDS = 256 };
 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
@@ -39,7 +40,7 @@ enum head_event head_refuse(struct head *head, const char *line, size_t length)
     return HEAD_MALFORMED;
 }
 
-// Makes room for so many more bytes.
+// Makes room for `more` bytes.
 static bool reserve_bytes(struct head *head, size_t more)
 {
     if (head->length + more <= head->capacity)
@@ -68,10 +69,10 @@ static bool reserve_field(struct head *head)
     return true;
 }
 
-// A bare CR in a value, and a NUL, are read as a blank (RFC 9110 §5.5).
+// A bare CR or a NUL in a value is read as a blank (RFC 9110 §5.5).
 static bool is_padding(char c) { return is_blank(c) || c == '\r' || c == '\0'; }
 
-// Room has been made before.
+// The caller has made room.
 static void append_value(struct head *head, const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -84,8 +85,8 @@ static void append_name(struct head *head, const char *text, size_t length)
     head->length += length;
 }
 
-// "HTTP/1.1 200 OK" in either case, with any number of blanks, and with or
-// without what is behind the code.
+// "HTTP/1.1 200 OK" in upper or lower case, with any number of blanks, with or
+// without a reason phrase.
 static bool read_status_line(struct head *head, const char *line, size_t length)
 {
     const char *end = line + length;
@@ -122,8 +123,8 @@ static bool read_status_line(struct head *head, const char *line, size_t length)
     return true;
 }
 
-// A line that begins with a blank goes on with the value before it (obs-fold,
-// RFC 9112 §5.2).
+// A line that begins with a blank continues the value before it (obs-fold, RFC
+// 9112 §5.2).
 static enum head_event add_fold(struct head *head, const char *line, size_t length)
 {
     if (head->count == 0)
@@ -154,7 +155,7 @@ static enum head_event add_field(struct head *head, const char *line, size_t len
     size_t name_length = (size_t)(colon - line);
     while (name_length > 0 && is_blank(line[name_length - 1]))
         name_length--;
-    // A field without a name says nothing.
+    // A field without a name is ignored.
     if (name_length == 0)
         return HEAD_MORE;
     const char *value = colon + 1;
@@ -179,7 +180,8 @@ static enum head_event add_field(struct head *head, const char *line, size_t len
 
 static enum head_event end_of_head(struct head *head)
 {
-    // 101 is no interim response: another protocol would follow (RFC 9110 §15.2.2).
+    // 101 does not count as an interim response: another protocol would follow
+    // (RFC 9110 §15.2.2).
     if (head->status < 200 && head->status != 101) {
         head_reset(head);
         return HEAD_INTERIM;

@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The largest head, in bytes of its lines.  libcurl has a limit of its own of
-// 300 KiB (7.88); this one holds whatever libcurl is used.
+// The largest head, in bytes of its lines. libcurl has a limit of 300 KiB
+// (7.88); this one applies with every version of libcurl.
 enum { HEAD_MAXIMUM_BYTES = 512 << 10 };
-// The most fields of a head: twice as many as curl takes since 8.6.
+// The maximum number of fields in a head: twice the limit of curl since 8.6.
 enum { HEAD_MAXIMUM_FIELDS = 10000 };
 // The bytes of an offending line that are kept for the error message.
 enum { HEAD_OFFENDING_BYTES = 80 };
@@ -19,13 +19,13 @@ enum { HEAD_OFFENDING_BYTES = 80 };
 struct head_field {
     // Offsets into `bytes`.
     uint32_t name, name_length, value, value_length;
-    // It came with blanks before its colon, or over several lines: libcurl
-    // does not take it for what it is here.
+    // The field came with blanks before its colon, or over several lines:
+    // libcurl does not read it as it is read here.
     bool is_odd;
 };
 
 struct head {
-    // Of the status line; 0 before it.
+    // The status of the status line; 0 before that line.
     int status;
     // 9 for HTTP/0.9, 10, 11, 20, 30.
     int version;
@@ -35,23 +35,23 @@ struct head {
     size_t length, capacity;
     struct head_field *fields;
     size_t count, field_capacity;
-    // The bytes of all its lines so far.
+    // The size of all lines so far, in bytes.
     size_t received;
-    // The beginning of the line that could not be understood.
+    // The beginning of the line that could not be parsed.
     unsigned char offending[HEAD_OFFENDING_BYTES];
     size_t offending_length;
 };
 
 enum head_event {
-    // The head goes on.
+    // More lines follow.
     HEAD_MORE,
     // An interim response (1xx) has ended: the next line begins a new head.
     HEAD_INTERIM,
     // The head of the final response is complete.
     HEAD_FINAL,
-    // The line is none of a head, or the head is too large: see `offending`.
+    // The line is malformed, or the head is too large: see `offending`.
     HEAD_MALFORMED,
-    // There is no memory.
+    // No memory is left.
     HEAD_NO_MEMORY,
 };
 
@@ -64,24 +64,26 @@ void head_free(struct head *head);
 // Takes the next line, with or without its line end.
 enum head_event head_add_line(struct head *head, const char *line, size_t length);
 
-// The length that Content-Length announces: one number, or the same again and
-// again (RFC 9110 §8.6); -1 where there is none, or none that counts.
+// The length that Content-Length announces: one number, or a list that repeats
+// it (RFC 9110 §8.6); -1 if there is none, or none that is valid.
 long head_content_length(const struct head *head);
 
-// Whether there is a Transfer-Encoding that libcurl has not read as it is read
-// here: what follows might be taken apart by one side and not by the other.
+// Whether there is a Transfer-Encoding that libcurl does not read as it is read
+// here. One of the two sides could then take the body for chunked and the other
+// not.
 bool head_hides_coding(const struct head *head);
 
-// Makes the first line of these bytes the offending one; HEAD_MALFORMED.
+// Makes the first line of these bytes the offending line. Returns
+// HEAD_MALFORMED.
 enum head_event head_refuse(struct head *head, const char *line, size_t length);
 
 // Makes the first field of this name the offending line.
 void head_blame(struct head *head, const char *name);
 
-// Whether `chunked` is mentioned in any Transfer-Encoding: libcurl may take the
-// body for chunked, wherever it stands in the list.
+// Whether any Transfer-Encoding contains `chunked`: libcurl may then take the
+// body for chunked, wherever the word stands in the list.
 bool head_may_be_chunked(const struct head *head);
 
-// The number-th field of this name, from 0 on, compared without regard to
-// ASCII case; NULL where there are not so many.
+// The number-th field of this name, from 0 on, compared without regard to ASCII
+// case; NULL if there are fewer.
 const struct head_field *head_find(const struct head *head, const char *name, size_t number);

@@ -1,4 +1,4 @@
-// What the lane asks of the request that is being made.
+// What the lane can ask about the current request.
 #include <string.h>
 
 #include "CCurlShim.h"

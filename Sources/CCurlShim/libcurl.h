@@ -9,8 +9,8 @@
 typedef struct easy_handle easy_handle;
 typedef struct multi_handle multi_handle;
 
-// The argument of an option is a long, a pointer or a curl_off_t.  All of them
-// are passed alike where they are of one size.
+// The argument of an option is a long, a pointer or a curl_off_t. All of them
+// are passed in the same way if they have the same size.
 _Static_assert(sizeof(void *) == 8 && sizeof(long) == 8, "an argument of curl_easy_setopt is one register");
 
 enum {
@@ -81,13 +81,13 @@ enum {
     INFO_CONTENT_LENGTH_DOWNLOAD_T = 0x600000 + 15,
 };
 
-// CURL_POLL_*, the events that libcurl wants to hear of.
+// CURL_POLL_*, the events that libcurl wants to be told about.
 enum { POLL_NOTHING = 0, POLL_INPUT = 1, POLL_OUTPUT = 2, POLL_REMOVE = 4 };
 
-// CURL_SOCKET_TIMEOUT.
 // CURLMcode.
 enum { MULTI_OUT_OF_MEMORY = 3 };
 
+// CURL_SOCKET_TIMEOUT and CURL_SOCKET_BAD.
 enum { NO_SOCKET = -1 };
 
 // CURLUPART_HOST.
@@ -106,8 +106,8 @@ struct multi_message {
     } data;
 };
 
-// struct curl_sockaddr: an address of a name, before a socket is made for it. As
-// much of the address is there as its length says.
+// struct curl_sockaddr: an address of a name, before a socket is made for it.
+// The address has as many bytes as `length` says.
 struct socket_address {
     int family;
     int type;

@@ -1,13 +1,13 @@
-// Shows Foundation a head that it understands (F24).
+// Shows Foundation a head that it understands (docs/foundation.md, F24).
 //
-// Foundation's parser gives up on lines that every other client takes, stops
-// the process on some (a Content-Length near 2^63, a head that ends behind its
+// Foundation's parser rejects lines that every other client accepts, stops the
+// process on some (a Content-Length near 2^63, a head that ends behind its
 // status line, trailers), and acts on fields by itself: it follows a Location
-// that it resolves wrongly (F18) and asks for credentials in a way that hangs
-// (F11).  So it gets a head that says only what it has to know: there is a
-// response.  The lane reads the head as it came, and decides.
+// that it resolves wrongly (F18), and it handles a challenge for credentials in
+// a way that hangs (F11). It therefore gets a head that says only that there is
+// a response. The lane reads the head as it came, and decides.
 //
-// It can go when URLSession takes the heads of Tests/Responses by itself.
+// It can go when URLSession accepts the heads of Tests/Responses by itself.
 #include "lines.h"
 
 #include <string.h>
@@ -17,7 +17,7 @@
 
 static bool leads_elsewhere(const struct head *head)
 {
-    // 304 is no redirect, whatever Location it has (RFC 9110 §15.4.5).
+    // 304 is not a redirect, even if it has a Location (RFC 9110 §15.4.5).
     return head->status >= 300 && head->status < 400 && head->status != 304
         && head_find(head, "location", 0) != NULL;
 }
@@ -34,7 +34,7 @@ static bool show_head(struct transfer *transfer)
     return show(transfer, "HTTP/1.1 200 -\r\n") && show(transfer, "\r\n");
 }
 
-// Where the body ends, if libcurl does not know; -1 otherwise.
+// The length of the body if libcurl does not know it; -1 otherwise.
 static long overlooked_end(const struct transfer *transfer)
 {
     int64_t known = -1;
@@ -58,7 +58,8 @@ static bool take_head(struct transfer *transfer)
         transfer->ends_at = overlooked_end(transfer);
     if (!show_head(transfer))
         return false;
-    // Nothing will come that could be the end.
+    // An empty body: libcurl would wait for its end, and no byte of it will
+    // come.
     transfer->was_cut = transfer->ends_at == 0 && head->status != 204 && head->status != 304;
     return !transfer->was_cut;
 }
@@ -67,7 +68,8 @@ size_t lines_receive(char *bytes, size_t size, size_t count, void *data)
 {
     struct transfer *transfer = data;
     size_t length = size * count;
-    // Trailers: nothing may be taken from them that was not announced (RFC 9110 §6.5.1).
+    // Trailers are ignored: a field must not be taken from them unless its
+    // definition allows that (RFC 9110 §6.5.1).
     if (transfer->has_head)
         return length;
     switch (head_add_line(&transfer->head, bytes, length)) {

@@ -14,7 +14,8 @@ static atomic_uint calls;
 static void look_up(void)
 {
     bool is_complete = true;
-    // Foundation is linked against libcurl, so its functions come next.
+    // Foundation is linked against libcurl, so RTLD_NEXT finds libcurl's
+    // functions.
 #define FIND(member, symbol) \
     is_complete &= (*(void **)&functions.member = dlsym(RTLD_NEXT, symbol)) != NULL
     FIND(easy_setopt, "curl_easy_setopt");
@@ -41,7 +42,7 @@ void note_call(unsigned bit) { atomic_fetch_or_explicit(&calls, bit, memory_orde
 
 bool ccurlshim_is_effective(void)
 {
-    // Foundation calls this one when it makes a session.
+    // Foundation calls curl_multi_setopt when it makes a session.
     return next_functions()->are_complete && (ccurlshim_calls() & CCURLSHIM_MULTI_SETOPT) != 0;
 }
 

@@ -1,4 +1,4 @@
-// libcurl's own functions, which stand behind those of the same name here.
+// libcurl's own functions, which the functions of the same names here call.
 #pragma once
 
 #include <stdbool.h>
@@ -15,13 +15,14 @@ struct next_functions {
     int (*multi_socket_action)(multi_handle *, int descriptor, int events, int *running);
     struct multi_message *(*multi_info_read)(multi_handle *, int *left);
     int (*url_get)(void *url, int part, char **text, unsigned flags);
-    // NULL in a libcurl that has dropped it: it is deprecated.
+    // NULL if this libcurl does not have it: the function is deprecated.
     int (*multi_socket_all)(multi_handle *, int *running);
-    // All the others have been found.  Where one is missing nothing is corrected.
+    // True if all the others have been found. If one is missing, nothing is
+    // corrected.
     bool are_complete;
 };
 
-// Looks them up at the first call.  Any thread.
+// Looks them up at the first call. May be called on any thread.
 const struct next_functions *next_functions(void);
 
 // Records that Foundation has called the function with this CCURLSHIM_ bit.

@@ -1,7 +1,7 @@
-// The options that libcurl gets for each request.
+// Sets libcurl's options for each request.
 //
-// Foundation sets its own with curl_easy_setopt; what Foundation has no setting
-// for is set at curl_multi_add_handle, the last step before each request,
+// Foundation sets its own options with curl_easy_setopt. The shim sets the
+// others at curl_multi_add_handle, which is the last step before each request,
 // redirects included.
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -14,6 +14,8 @@
 #include "peer.h"
 #include "transfer.h"
 
+// Written by ccurlshim_prepare between two transfers, read on the session's
+// queue during one.
 static struct ccurlshim_options wanted;
 static atomic_bool is_aborted;
 static atomic_long replaced;
@@ -31,11 +33,13 @@ void ccurlshim_prepare(const struct ccurlshim_options *options)
 
 void ccurlshim_abort(void) { atomic_store(&is_aborted, true); }
 
-// libcurl asks now and then, and whenever something happens on a connection.
+// libcurl calls this periodically, and whenever something happens on a
+// connection.
 static int on_progress(void *data, long total, long now, long upload_total, long upload_now)
 {
     (void)total, (void)now, (void)upload_total, (void)upload_now;
-    // Foundation would only keep URLSessionTask.progress up to date, which nothing reads.
+    // Foundation's own callback would only update URLSessionTask.progress,
+    // which nothing reads.
     const struct transfer *transfer = data;
     return transfer->write_failed || atomic_load_explicit(&is_aborted, memory_order_relaxed);
 }
@@ -55,7 +59,8 @@ static int on_connected(void *data, char *peer, char *local, int peer_port, int 
     return atomic_load(&is_aborted);
 }
 
-// Keeps what Foundation sets where it is to be called by way of this shim.
+// Keeps the callbacks that Foundation sets, because libcurl calls the shim and
+// the shim calls them.
 static void note_option(easy_handle *easy, int option, long argument)
 {
     if (option != OPTION_HEADERFUNCTION && option != OPTION_HEADERDATA && option != OPTION_WRITEFUNCTION
@@ -85,7 +90,8 @@ __attribute__((visibility("default"))) int curl_easy_setopt(easy_handle *easy, i
         return ERROR_FAILED_INIT;
     if (next->are_complete)
         note_option(easy, option, argument);
-    // F16: each filling of the receive buffer costs a turn of Foundation's event loop.
+    // Each filling of the receive buffer costs a turn of Foundation's event
+    // loop (docs/foundation.md, F16).
     if (option == OPTION_BUFFERSIZE && argument < CCURLSHIM_BUFFER_SIZE
         && next->easy_setopt(easy, option, (long)CCURLSHIM_BUFFER_SIZE) == OK) {
         replaced = argument;
@@ -94,8 +100,8 @@ __attribute__((visibility("default"))) int curl_easy_setopt(easy_handle *easy, i
     return next->easy_setopt(easy, option, argument);
 }
 
-// An option that this libcurl does not know is left out: each is an improvement
-// by itself.
+// An option that this libcurl does not know is left out: each option is an
+// improvement by itself.
 static void set(easy_handle *easy, int option, long argument)
 {
     next_functions()->easy_setopt(easy, option, argument);
@@ -110,10 +116,10 @@ static void take_over_callbacks(struct transfer *transfer)
     set(easy, OPTION_WRITEDATA, (long)transfer);
     set(easy, OPTION_XFERINFOFUNCTION, (long)on_progress);
     set(easy, OPTION_XFERINFODATA, (long)transfer);
-    // Foundation turns it off for each request.
+    // Foundation turns the progress callback off for each request.
     set(easy, OPTION_NOPROGRESS, 0);
-    // A libcurl before 7.80 has no such callback: there no kept connection is used
-    // where it matters which address it goes to.
+    // A libcurl before 7.80 has no such callback. Then no kept connection is
+    // used if the address that it leads to matters.
     if (next_functions()->easy_setopt(easy, OPTION_PREREQFUNCTION, (long)on_connected) != OK
         && wanted.may_connect != NULL)
         set(easy, OPTION_FRESH_CONNECT, 1);
@@ -123,24 +129,27 @@ static void take_over_callbacks(struct transfer *transfer)
 
 static void set_options(easy_handle *easy)
 {
-    // F25: the body comes as the server sent it.
+    // The body comes as the server sent it (F25).
     set(easy, OPTION_ACCEPT_ENCODING, 0);
     set(easy, OPTION_HTTP_CONTENT_DECODING, 0);
-    // F23: a proxy's answer to CONNECT is not the response.
+    // A proxy's answer to CONNECT must not be taken for the response (F23).
     set(easy, OPTION_SUPPRESS_CONNECT_HEADERS, 1);
-    // F29: libcurl shares its own limit out between the addresses of a name.
+    // libcurl divides its own limit among the addresses of a name (F29).
     if (wanted.connect_milliseconds > 0)
         set(easy, OPTION_CONNECTTIMEOUT_MS, wanted.connect_milliseconds);
-    // A peer that has gone without a word is noticed in mid-body.
+    // This detects a peer that has vanished without closing the connection,
+    // also in mid-body.
     set(easy, OPTION_TCP_KEEPALIVE, 1);
     // Another attempt may have to go to another address.
     set(easy, OPTION_DNS_CACHE_TIMEOUT, 0);
-    // A name that is still being looked up does not hold up the end of its transfer.
+    // A pending name lookup does not delay the end of its transfer.
     set(easy, OPTION_QUICK_EXIT, 1);
-    // One handle may make several requests, and Foundation sets it once for each.
+    // One handle may make several requests, and Foundation sets this option for
+    // each of them.
     if (wanted.buffer_size > 0)
         set(easy, OPTION_BUFFERSIZE, wanted.buffer_size);
-    // What is not HTTP at all then comes as a body, is refused there, and can be named.
+    // An answer that is not HTTP then comes as a body. body_receive refuses it
+    // and keeps its first line for the error message.
     set(easy, OPTION_HTTP09_ALLOWED, 1);
     if (wanted.http1_only)
         set(easy, OPTION_HTTP_VERSION, HTTP_VERSION_1_1);
@@ -152,7 +161,7 @@ __attribute__((visibility("default"))) int curl_multi_add_handle(multi_handle *m
     const struct next_functions *next = next_functions();
     struct transfer *transfer = next->are_complete ? transfer_of(easy) : NULL;
     bool is_ours = transfer != NULL && transfer->on_header != NULL && transfer->on_write != NULL;
-    // Without its callbacks nothing would be asked about where it connects to.
+    // Without the shim's callbacks the egress rules could not be checked.
     if (!is_ours && next->are_complete && wanted.may_connect != NULL)
         return MULTI_OUT_OF_MEMORY;
     if (is_ours) {

@@ -8,6 +8,8 @@
 
 #include "next.h"
 
+// Written by peer_ask between two transfers, read on the session's queue during
+// one.
 static may_connect_function *may_connect;
 
 void peer_ask(may_connect_function *function) { may_connect = function; }
@@ -46,7 +48,7 @@ static bool address_is_allowed(struct transfer *transfer, const struct socket_ad
         memcpy(bytes, &in6.sin6_addr, sizeof bytes);
         return is_allowed(transfer, bytes, ntohs(in6.sin6_port));
     }
-    // Nothing that rules can speak of.
+    // No rule can name such an address.
     return false;
 }
 
@@ -72,7 +74,8 @@ bool peer_is_allowed(struct transfer *transfer, const char *peer, int port)
         return false;
     if (is_allowed(transfer, address, port))
         return true;
-    // A connection that is kept from before the rules said so: no other was tried.
+    // This is a connection that was kept from before these rules: no other
+    // address was tried.
     transfer->was_tried = false;
     return false;
 }

@@ -1,9 +1,9 @@
-// Which addresses a request is made to (F28).
+// Checks the addresses that requests connect to.
 //
-// A check of a name, or of what a name server answers, says nothing about the
-// address that is connected to a moment later.  libcurl can be asked at the two
-// places where that is certain: before it makes a socket for an address, and
-// before it sends a request on a connection, new or kept.
+// A check of a name, or of a name server's answer, says nothing about the
+// address that libcurl connects to a moment later. libcurl has callbacks at the
+// two places where the address is certain: before it makes a socket for an
+// address, and before it sends a request on a connection, new or kept.
 #pragma once
 
 #include <stdbool.h>
@@ -13,7 +13,8 @@
 
 typedef bool may_connect_function(const unsigned char address[16], int port);
 
-// Sets what is asked about the requests that begin from now on, or NULL.
+// Sets the function that is asked for the requests that begin from now on, or
+// NULL.
 void peer_ask(may_connect_function *function);
 
 // Sets the options of a request.

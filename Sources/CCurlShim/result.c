@@ -1,17 +1,18 @@
-// How a request ended, and what Foundation is told of it.
+// How a request ended, and the result that Foundation gets.
 #include <stdarg.h>
 
 #include "CCurlShim.h"
 #include "next.h"
 #include "transfer.h"
 
-// What libcurl calls a success and what Foundation can take are not the same:
-// without a head Foundation stops the process.
+// Foundation cannot handle everything that libcurl calls a success: a success
+// without a head stops the process.
 static int correct(const struct transfer *transfer, int result)
 {
     if (transfer->was_cut && result == ERROR_WRITE)
         return OK;
-    // Where it leads is in the head: what became of the body does not matter.
+    // The target of a redirect is in the head, so the end of the body does not
+    // matter.
     bool broke_off = result == ERROR_PARTIAL_FILE || result == ERROR_RECEIVE || result == ERROR_HTTP2
         || result == ERROR_HTTP2_STREAM;
     if (transfer->is_redirect && broke_off)
@@ -39,8 +40,8 @@ __attribute__((visibility("default"))) struct multi_message *curl_multi_info_rea
     return message;
 }
 
-// F6: Foundation makes an Int64 of the announced length at each header line,
-// which stops the process near 2^63.
+// Foundation converts the announced length to an Int64 at each header line,
+// which stops the process near 2^63 (FactsTests, F6).
 __attribute__((visibility("default"))) int curl_easy_getinfo(easy_handle *easy, int info, ...)
 {
     va_list arguments;

@@ -1,14 +1,15 @@
-// Ends a watch that libcurl no longer wants (F21).
+// Ends a watch that libcurl no longer wants (docs/foundation.md, F21).
 //
-// When libcurl's wish goes from "readable or writable" to "readable", or from
-// "writable" to "readable", Foundation adds the new source and keeps the old
-// one.  A connected socket is always writable, so its loop turns without a
-// pause while the origin is silent.  Foundation ends sources only when a socket
-// is removed: so it is told of a removal first, and then of the new wish.
+// When the events that libcurl wants change from "readable or writable" to
+// "readable", or from "writable" to "readable", Foundation adds the new source
+// and keeps the old one. A connected socket is always writable, so Foundation's
+// loop turns without a pause while the origin is silent. Foundation ends
+// sources only when a socket is removed. The shim therefore reports a removal
+// first, and then the events that are wanted now.
 //
-// Upstream: _SocketSources.createSources in MultiHandle.swift.  It can go when
-// that cancels the source of an event that is not among the wanted ones;
-// FactsTests F21 notices.
+// Upstream: _SocketSources.createSources in MultiHandle.swift. It can go when
+// that function cancels the source of an event that is no longer wanted; the
+// test F21 of FactsTests then fails.
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,28 +17,32 @@
 #include "CCurlShim.h"
 #include "next.h"
 
-// Descriptors above are passed on as they are.  A lane has 256 (Lane.swift).
+// Descriptors from this number on are passed on unchanged. A lane has 256
+// (Lane.swift).
 enum { DESCRIPTORS = 1024 };
 
-// One for each multi handle; a process makes one for each of its few sessions,
-// and keeps them.
+// There is one for each multi handle. A process makes a multi handle for each
+// of its few sessions, and keeps it.
 struct watcher {
     struct watcher *following;
     multi_handle *multi;
     socket_function *callback;
     void *data;
-    // What was last wanted of each descriptor.
+    // The events that were last wanted for each descriptor.
     unsigned char events[DESCRIPTORS];
 };
 
+// Changed when a session is made; otherwise used on the session's queue only.
 static struct watcher *watchers;
 
-// The sockets that libcurl has had watched, open or not: a lane looks at its
-// kept connections before each job, and there are few.
+// The sockets that libcurl has ever had watched, open or not. A lane checks its
+// kept connections before each job, and there are few. The session's queue adds
+// to the list during a transfer; the lane's thread reads and shortens it
+// between two transfers.
 enum { REMEMBERED = 64 };
 static int remembered[REMEMBERED];
 static int remembered_count;
-// There were more: nothing is known any more.
+// True if there were more sockets than that, so the list is incomplete.
 static bool has_overflown;
 
 static void remember(int descriptor)
@@ -91,7 +96,7 @@ static int on_socket(easy_handle *easy, int descriptor, int events, void *data, 
     watcher->events[descriptor] = events == POLL_REMOVE ? POLL_NOTHING : (unsigned char)events;
     if (events != POLL_REMOVE && (before & ~events & (POLL_INPUT | POLL_OUTPUT)) != 0) {
         watcher->callback(easy, descriptor, POLL_REMOVE, watcher->data, assigned);
-        // Foundation has freed it, and would be shown it again.
+        // Foundation has freed `assigned`, and libcurl would pass it again.
         next_functions()->multi_assign(watcher->multi, descriptor, NULL);
         assigned = NULL;
     }
@@ -119,7 +124,8 @@ __attribute__((visibility("default"))) int curl_multi_setopt(multi_handle *multi
         return next->multi_setopt(multi, option, watcher);
     }
     watcher->callback = (socket_function *)argument;
-    // Before libcurl can call it, whichever of the two Foundation sets first.
+    // The data must be set before libcurl can call the function, whichever of
+    // the two Foundation sets first.
     next->multi_setopt(multi, MULTI_OPTION_SOCKETDATA, watcher);
     return next->multi_setopt(multi, option, argument != 0 ? (long)on_socket : 0L);
 }

@@ -6,6 +6,7 @@
 #include "body.h"
 #include "next.h"
 
+// Used on the session's queue only (transfer.h).
 static struct transfer *current;
 
 struct transfer *transfer_of(easy_handle *easy)

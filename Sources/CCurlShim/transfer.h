@@ -1,8 +1,8 @@
-// What is kept for one easy handle of Foundation's, on CURLOPT_PRIVATE, which
-// Foundation leaves free.
+// The state of one easy handle of Foundation, kept in CURLOPT_PRIVATE, which
+// Foundation does not use.
 //
 // Everything about a handle happens on the one serial queue that all sessions
-// of a process share (F4), so there are no locks.
+// of a process share (FactsTests, F4), so there are no locks.
 #pragma once
 
 #include <stdbool.h>
@@ -13,53 +13,56 @@
 
 struct transfer {
     easy_handle *easy;
-    // What Foundation has set.
+    // The callbacks that Foundation has set, and their arguments.
     write_function *on_header, *on_write;
     void *header_data, *write_data;
 
-    // Of the request that the handle makes now.
+    // The head of the response to the current request.
     struct head head;
-    // Its final head is complete; what follows of lines are trailers.
+    // The final head is complete; lines that follow are trailers.
     bool has_head;
     bool is_malformed;
-    // The response leads elsewhere, and nothing of its body is of interest.
+    // The response is a redirect, so its body is dropped.
     bool is_redirect;
     // Bytes of the body that have come.
     size_t received;
-    // The body has so many bytes, and libcurl would wait for more; -1 where
-    // libcurl knows its end.
+    // The length of the body if libcurl does not know it and would wait for
+    // more; -1 if libcurl knows the end.
     long ends_at;
-    // The transfer was broken off here, after all that counts had come.
+    // The shim has broken the transfer off after everything that counts had
+    // come.
     bool was_cut;
-    // Foundation has refused what was gathered for it.
+    // Foundation has refused the gathered bytes.
     bool write_failed;
-    // Of the connection, from the moment at which the request was sent.
+    // The state of the connection: the first two are set when the request is
+    // about to be sent, `peer` is set when it is over.
     bool is_connected;
     bool is_reused;
     char peer[46];
-    // An address, the first of them, that no connection may be made to (peer.h); and whether a connection to another one was tried, in which
-    // case it is that one's failure that counts.
+    // Whether an address was denied (peer.h); `denied` is the first one. And
+    // whether a connection to another address was tried, in which case the
+    // failure of that connection counts.
     bool was_denied, was_tried;
     unsigned char denied[16];
     int denied_port;
-    // Once it is over.
+    // Set when the request is over.
     int result, os_error, connect_status, http_version;
-    // libcurl keeps its connection for the next one: what ended the transfer
-    // was not the connection's end.
+    // libcurl keeps the connection for the next request: the transfer did not
+    // end with the connection.
     bool is_kept;
 };
 
-// The state of a handle; NULL where there is no memory for one.
+// The state of a handle; NULL if there is no memory for it.
 struct transfer *transfer_of(easy_handle *easy);
 
-// Whether a request has been begun that has no connection yet.
+// Whether the current request has no connection yet.
 bool transfer_is_connecting(void);
 
-// The handle whose request was last begun; NULL where there is none, or it has
-// been freed.
+// The handle whose request began last; NULL if there is none, or it has been
+// freed.
 struct transfer *transfer_current(void);
 
-// Forgets the request before.
+// Begins a request: resets the state of the previous one.
 void transfer_begin(struct transfer *transfer);
 
 // Frees the state.

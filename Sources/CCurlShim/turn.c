@@ -1,5 +1,5 @@
-// One turn of libcurl's: something has happened on a socket, or some time has
-// passed.
+// One turn of libcurl: something has happened on a socket, or a timer has
+// fired.
 #include "CCurlShim.h"
 #include "body.h"
 #include "next.h"
@@ -11,9 +11,10 @@ __attribute__((visibility("default"))) int curl_multi_socket_action(
     note_call(CCURLSHIM_MULTI_SOCKET_ACTION);
     const struct next_functions *next = next_functions();
     int result = next->multi_socket_action(multi, descriptor, events, running);
-    // F29: when the time for the first address of a name is over, libcurl (7.88)
-    // marks it as failed, and turns to the next one in its next turn, for which
-    // it sets no timer.  So it is given one.
+    // When the time for the first address of a name is over, libcurl (7.88)
+    // marks it as failed and tries the next one in its next turn, for which it
+    // sets no timer (docs/foundation.md, F29). The shim therefore gives it a
+    // turn at once.
     if (result == OK && descriptor == NO_SOCKET && next->multi_socket_all != NULL && transfer_is_connecting())
         result = next->multi_socket_all(multi, running);
     body_flush();

@@ -1,8 +1,8 @@
-// Lets IPv6 literals through (F26).
+// Makes Foundation accept IPv6 literals (docs/foundation.md, F26).
 //
-// Foundation compares the host of a URL with what libcurl makes of it, and
-// gives up where they differ.  libcurl leaves the brackets of an IPv6 literal,
-// Foundation takes them off.
+// Foundation compares its own host of a URL with libcurl's, and gives up if
+// they differ. libcurl keeps the brackets of an IPv6 literal, Foundation
+// removes them.
 //
 // Upstream: CFURLSessionCurlHostIsEqual in CFURLSessionInterface.c.  It can go
 // when FactsTests F13 fetches http://[::1]/.
@@ -13,7 +13,8 @@
 #include "CCurlShim.h"
 #include "next.h"
 
-// libcurl calls the function, too, and makes the field Host of its answer.
+// libcurl calls the function as well, and makes the field Host from its result,
+// which must keep the brackets.
 static bool is_in_libcurl(const void *code)
 {
     Dl_info here, libcurl;

@@ -1,6 +1,7 @@
 #include "CDispatchYield.h"
 
-// <dispatch/dispatch.h>, without the toolchain's own search path for it.
+// From <dispatch/dispatch.h>, declared here so that the build does not need the
+// toolchain's search path for it.
 extern void *dispatch_get_current_queue(void);
 extern void dispatch_retain(void *object);
 extern void dispatch_release(void *object);

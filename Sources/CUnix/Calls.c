@@ -1,15 +1,15 @@
-// The system calls that a lane has left: a filter for seccomp(2), as a list of what fetching needs.
+// The system calls that a lane may still make: a filter for seccomp(2), as a list of the calls that fetching needs.
 //
-// The list was measured (strace of every kind of fetch, with glibc's, OpenSSL's and libcurl's versions of several
-// distributions in mind) and says for each call with which arguments it is harmless to others.  Everything else fails:
-// with EPERM what the kernel had when this was written, with ENOSYS what came later, so that a library that tries a new
-// call falls back to an old one.  Nothing is killed for it: libraries probe.
+// The list was measured (strace(1) of every kind of fetch, with the versions of glibc, OpenSSL and libcurl in several
+// distributions in mind). It says for each call which arguments are harmless to other processes. Every other call
+// fails: with EPERM if the kernel had it when this was written, with ENOSYS if it came later, so that a library that
+// tries a new call falls back to an old one. No process is killed for a refused call, because libraries probe.
 //
-// A filter sees numbers alone, never what a pointer points to.  Calls whose arguments lie in memory (clone3, openat2)
-// are therefore absent, and the C library takes the older ones.
+// A filter sees the argument values only, never the memory that a pointer points to. Calls whose arguments lie in
+// memory (clone3, openat2) are therefore absent, and the C library takes the older ones.
 //
-// What it costs: from Linux 5.11 on the kernel finds out at installation which calls are allowed whatever their
-// arguments are, and does not run the filter for them.  For older kernels the calls of a transfer come first.
+// The cost: from Linux 5.11 on the kernel determines at installation which calls are allowed with any arguments, and
+// does not run the filter for them. For older kernels the calls of a transfer come first.
 #define _GNU_SOURCE
 #include "Confine.h"
 
@@ -40,22 +40,22 @@
 
 #ifdef NATIVE_ARCHITECTURE
 
-// The newest call that EPERM is the answer to: set_mempolicy_home_node of Linux 5.17.  Calls as new as this one have the
-// same number on all machines.
+// The newest call that is refused with EPERM: set_mempolicy_home_node of Linux 5.17. Calls as new as this one have the
+// same number on all architectures.
 enum { NEWEST_KNOWN_CALL = 450 };
-// x32, the other way to all system calls of an x86-64.
+// The first number of the x32 ABI, which is a second way to all system calls of x86-64.
 enum { FIRST_X32_CALL = 0x40000000 };
-// The kernel's, which not every header has under these names.
+// Constants of the kernel that some headers lack.
 enum { NAME_MEMORY = 0x53564d41 };  // PR_SET_VMA
 enum { NETLINK_ADDRESS = 12 };     // sizeof(struct sockaddr_nl), less than any Internet address
 
 // ---- a small language -----------------------------------------------------
 //
-// The call's number is in the accumulator wherever a rule begins.  A rule that is not about the call jumps over itself;
-// one that is ends with a verdict.  So rules may load what they like.
+// The call's number is in the accumulator at the beginning of each rule. A rule for another call jumps over itself; a
+// rule for this call ends with a verdict. A rule may therefore load other values into the accumulator.
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-// Both machines have the low half of an argument first.
+// Both architectures store the low half of an argument first.
 #define LOW(argument) LOAD(args[argument])
 #define HIGH(argument) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[argument]) + 4)
 #define KEEP(bits) BPF_STMT(BPF_ALU | BPF_AND | BPF_K, (bits))
@@ -74,16 +74,16 @@ enum { NETLINK_ADDRESS = 12 };     // sizeof(struct sockaddr_nl), less than any 
 #define ALLOWED(call) RULE(call, ALLOW)
 #define ALLOWED_VALUE(value) WHERE(value, ALLOW)
 
-// Files that exist, for reading.  Landlock says which; this holds without it, too.
+// Only existing files may be opened, for reading. Landlock restricts which; this rule applies without Landlock, too.
 #define FOR_READING(flags) \
     LOW(flags), WHERE_ANY_BIT(O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY), REFUSE(EACCES)), ALLOW
 
-// Nothing of the families but TCP and UDP.
+// Only TCP and UDP sockets of the Internet families.
 #define INTERNET_SOCKET \
     LOW(1), KEEP(0xf), WHERE(SOCK_STREAM, LOW(2), ALLOWED_VALUE(0), ALLOWED_VALUE(IPPROTO_TCP), REFUSE(EACCES)), \
         WHERE(SOCK_DGRAM, LOW(2), ALLOWED_VALUE(0), ALLOWED_VALUE(IPPROTO_UDP), REFUSE(EACCES)), REFUSE(EACCES)
 
-// This process, told by a number that is filled in at installation.
+// Stands for the number of this process, which is filled in at installation.
 enum { OWN_PROCESS = 0x7fffffff };
 
 static const struct sock_filter rules[] = {
@@ -123,13 +123,15 @@ static const struct sock_filter rules[] = {
     ALLOWED(munmap),
     ALLOWED(rt_sigprocmask),
 
-    // Memory.  None that is executable and was ever writable: as the unit's MemoryDenyWriteExecute=.
+    // Memory. No memory may be writable and executable, at the same time or in turn, as with the unit's
+    // MemoryDenyWriteExecute=.
     ALLOWED(brk),
     ALLOWED(mremap),
     RULE(mmap, LOW(2), KEEP(PROT_WRITE | PROT_EXEC), WHERE(PROT_WRITE | PROT_EXEC, REFUSE(EPERM)), ALLOW),
     RULE(mprotect, LOW(2), WHERE_ANY_BIT(PROT_EXEC, REFUSE(EPERM)), ALLOW),
 
-    // Descriptors.  A pipe does not grow: what pipes hold is counted for all processes of the user.
+    // Descriptors. A pipe cannot be grown, because the kernel counts the capacity of pipes for all processes of the
+    // user.
     ALLOWED(epoll_create1),
     ALLOWED(epoll_pwait2),
     ALLOWED(eventfd2),
@@ -145,11 +147,12 @@ static const struct sock_filter rules[] = {
     ALLOWED(pipe),
     ALLOWED(select),
 #endif
-    // Not F_SETOWN and F_SETSIG: with them the kernel sends any signal to another process of the user.
+    // F_SETOWN and F_SETSIG are refused: with them the kernel would send any signal to another process of the user.
     RULE(fcntl, LOW(1), ALLOWED_VALUE(F_GETFL), ALLOWED_VALUE(F_SETFL), ALLOWED_VALUE(F_GETFD), ALLOWED_VALUE(F_SETFD),
          ALLOWED_VALUE(F_SETLK), ALLOWED_VALUE(F_GETLK), ALLOWED_VALUE(F_DUPFD), ALLOWED_VALUE(F_DUPFD_CLOEXEC),
          ALLOWED_VALUE(F_GETPIPE_SZ), ALLOWED_VALUE(F_GET_SEALS), REFUSE(EPERM)),
-    // Nor FIOSETOWN, nor anything that a terminal or a device has.  TCGETS is isatty(3), SIOCGIF* are interfaces' names.
+    // FIOSETOWN is refused, and so are the requests of terminals and devices. TCGETS is for isatty(3), SIOCGIF* are for
+    // the names of interfaces.
     RULE(ioctl, LOW(1), ALLOWED_VALUE(FIONREAD), ALLOWED_VALUE(TIOCOUTQ), ALLOWED_VALUE(FIONBIO),
          ALLOWED_VALUE(FIOCLEX), ALLOWED_VALUE(TCGETS), ALLOWED_VALUE(SIOCGIFNAME), ALLOWED_VALUE(SIOCGIFINDEX),
          REFUSE(ENOTTY)),
@@ -174,9 +177,10 @@ static const struct sock_filter rules[] = {
     ALLOWED(readlink),
 #endif
 
-    // Sockets to the network, and to the kernel for getaddrinfo(3).  None of the Unix family: it leads to the service's own
-    // socket, to the bus, to the journal.  libcurl wakes itself through a pair; one of datagrams could be sent from to
-    // anywhere (sendto(2)), one of streams cannot.  Name lookups do without nscd and systemd-resolved.
+    // Sockets to the network, and to the kernel for getaddrinfo(3). Unix-domain sockets are refused, because they lead
+    // to the service's own socket, to the bus and to the journal. libcurl wakes itself through a socket pair. From a
+    // pair of datagram sockets a lane could send to any address (sendto(2)), from a pair of stream sockets it cannot.
+    // Name lookups work without nscd and systemd-resolved.
     RULE(socket, LOW(0), WHERE(AF_INET, INTERNET_SOCKET), WHERE(AF_INET6, INTERNET_SOCKET),
          WHERE(AF_NETLINK, LOW(2), ALLOWED_VALUE(NETLINK_ROUTE), REFUSE(EACCES)), REFUSE(EAFNOSUPPORT)),
     RULE(socketpair, LOW(0), UNLESS(AF_UNIX, REFUSE(EAFNOSUPPORT)), LOW(1), KEEP(0xf), ALLOWED_VALUE(SOCK_STREAM),
@@ -184,10 +188,11 @@ static const struct sock_filter rules[] = {
     ALLOWED(connect),
     ALLOWED(shutdown),
     ALLOWED(sendmmsg),
-    // For netlink sockets, which need an address.  Their addresses are the shortest, so their length tells them apart from
-    // those of the network, which a lane has no need of: it only connects.
+    // Only netlink sockets need bind(2). Their addresses are shorter than those of the Internet families, so the length
+    // distinguishes them. A lane never binds an Internet socket: it only connects.
     RULE(bind, LOW(2), ALLOWED_VALUE(NETLINK_ADDRESS), REFUSE(EACCES)),
-    // Not SO_LINGER above all: a socket whose close(2) waits, passed to the daemon, would make it wait.
+    // SO_LINGER in particular is refused: if a lane passed a lingering socket to the daemon, close(2) would block the
+    // daemon.
     RULE(setsockopt, LOW(1),
          WHERE(SOL_SOCKET, LOW(2), ALLOWED_VALUE(SO_KEEPALIVE), ALLOWED_VALUE(SO_REUSEADDR), ALLOWED_VALUE(SO_SNDBUF),
                ALLOWED_VALUE(SO_RCVBUF), ALLOWED_VALUE(SO_PRIORITY), ALLOWED_VALUE(SO_RCVTIMEO),
@@ -195,7 +200,7 @@ static const struct sock_filter rules[] = {
          WHERE(IPPROTO_TCP, LOW(2), WHERE(TCP_ULP, REFUSE(ENOENT)), WHERE(TCP_REPAIR, REFUSE(EPERM)), ALLOW),
          ALLOWED_VALUE(IPPROTO_IP), ALLOWED_VALUE(IPPROTO_IPV6), ALLOWED_VALUE(SOL_NETLINK), REFUSE(EPERM)),
 
-    // Threads, and no process.
+    // Threads are allowed, new processes are not.
     RULE(clone, LOW(0),
          WHERE_ANY_BIT(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID
                            | CLONE_NEWNET | CLONE_PTRACE,
@@ -209,23 +214,23 @@ static const struct sock_filter rules[] = {
     ALLOWED(sched_yield),
     ALLOWED(sched_getaffinity),
     ALLOWED(getcpu),
-    // Limits are read, and only its own.
+    // The process may read its own limits, and set none.
     RULE(prlimit64, LOW(0), UNLESS(0, REFUSE(EPERM)), LOW(2), UNLESS(0, REFUSE(EPERM)), HIGH(2),
          UNLESS(0, REFUSE(EPERM)), ALLOW),
     ALLOWED(getrlimit),
-    // Dispatch asks for it for its own threads, and does without where it may not.
+    // Dispatch sets the priority of its own threads, and works without that if it is refused.
     RULE(setpriority, LOW(0), UNLESS(PRIO_PROCESS, REFUSE(EPERM)), LOW(1), UNLESS(0, REFUSE(EPERM)), ALLOW),
     RULE(prctl, LOW(0), ALLOWED_VALUE(PR_SET_NAME), ALLOWED_VALUE(PR_GET_NAME), ALLOWED_VALUE(PR_GET_DUMPABLE),
          ALLOWED_VALUE(NAME_MEMORY), REFUSE(EPERM)),
 
-    // Signals, to itself: abort(3).
+    // Signals to this process only, for abort(3).
     RULE(tgkill, LOW(0), UNLESS(OWN_PROCESS, REFUSE(EPERM)), ALLOW),
     ALLOWED(rt_sigaction),
     ALLOWED(rt_sigreturn),
     ALLOWED(sigaltstack),
     ALLOWED(restart_syscall),
 
-    // Time, chance, and who it is.
+    // Time, random numbers, and the identity of the process.
     ALLOWED(clock_gettime),
     ALLOWED(clock_getres),
     ALLOWED(clock_nanosleep),
@@ -245,7 +250,7 @@ static const struct sock_filter rules[] = {
     ALLOWED(time),
 #endif
 
-    // Their arguments lie in memory.
+    // The arguments of openat2(2) lie in memory.
     WHERE(__NR_openat2, REFUSE(ENOSYS)),
     WHERE_AT_LEAST(NEWEST_KNOWN_CALL + 1, REFUSE(ENOSYS)),
     REFUSE(EPERM),
@@ -262,7 +267,8 @@ bool restrict_calls(void)
         if (filter[i].code == (BPF_JMP | BPF_JEQ | BPF_K) && filter[i].k == OWN_PROCESS)
             filter[i].k = (uint32_t)getpid();
     }
-    // For all threads, should there be any.  Where the unit's filter knows nothing of seccomp(2), for this one.
+    // The filter is for all threads, if there are others. If another filter (of the unit) refuses seccomp(2), prctl(2)
+    // installs it for this thread.
     if (syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0)
         return true;
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;

@@ -1,7 +1,6 @@
-// What a lane gives up before it hears from anybody outside: see cunix_confine_lane in CUnix.h.
+// What a lane gives up before it reads untrusted data: see cunix_confine_lane in CUnix.h.
 //
-// The numbers are the kernel's interface and written out, because the headers that a machine has may be older than the
-// kernel that it runs.
+// The constants of the kernel's interface are written out, because a machine's headers may be older than its kernel.
 #define _GNU_SOURCE
 #include "CUnix.h"
 #include "Confine.h"
@@ -43,7 +42,7 @@ static void allow(int ruleset, const char *path, uint64_t rights)
     struct stat status;
     int fd = open(path, O_PATH | O_CLOEXEC);
     if (fd < 0)
-        return;  // What is not there needs no permission.
+        return;  // A missing file needs no permission.
     if (fstat(fd, &status) == 0) {
         if (!S_ISDIR(status.st_mode))
             rights &= ~FS_READ_DIR;
@@ -53,8 +52,8 @@ static void allow(int ruleset, const char *path, uint64_t rights)
     close(fd);
 }
 
-// The directory in which a file is that others replace, and that may be a link to elsewhere: a rule for the file itself
-// would go with its old version.
+// Allows the directory of a file that other programs replace and that may be a symbolic link. A rule for the file
+// itself would apply only to its old version.
 static void allow_directory_of(int ruleset, const char *path)
 {
     char real[PATH_MAX];
@@ -69,7 +68,7 @@ static void allow_directory_of(int ruleset, const char *path)
 
 static bool restrict_files(long newest)
 {
-    // What the resolver, the trust store, OpenSSL and the dynamic loader read.
+    // Directories that the resolver, the trust store, OpenSSL and the dynamic loader read.
     static const char *const directories[] = {
         "/etc", "/usr", "/lib", "/lib64", "/proc", "/sys/devices/system/cpu", "/run/systemd/resolve", "/run/resolvconf",
         "/run/NetworkManager", "/run/connman", "/run/netconfig"};
@@ -112,7 +111,7 @@ static bool restrict_files(long newest)
 
 // ---- all of it ------------------------------------------------------------
 
-// The kernel looks for a victim among the lanes before it looks at the daemon, which has the jobs of all.
+// When memory is short, the kernel kills lanes before the daemon, which has the jobs of all users.
 static void be_first_to_go(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -123,7 +122,7 @@ static void be_first_to_go(void)
     close(fd);
 }
 
-// A service that root runs has lanes of root's.
+// If root runs the service, its lanes run as root, too.
 static void drop_capabilities(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -141,7 +140,7 @@ int cunix_confine_lane(unsigned descriptors, int newest_landlock)
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max > descriptors)
         cunix_set_limit(RLIMIT_NOFILE, descriptors);
     cunix_set_limit(RLIMIT_CORE, 0);
-    // RLIMIT_CORE says nothing to a core_pattern(5) that is a program.
+    // RLIMIT_CORE does not stop a core_pattern that is a program (core(5)).
     cunix_hide_from_user();
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0) {
         drop_capabilities();

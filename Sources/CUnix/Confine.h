@@ -1,4 +1,4 @@
-// What the files of a lane's confinement share, and no other file needs.
+// Declarations that only the files of a lane's confinement share.
 #pragma once
 #include <stdbool.h>
 

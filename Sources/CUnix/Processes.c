@@ -33,7 +33,7 @@ static void become(const char *path, char *const argv[], char *const envp[], con
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (new_session)
         setsid();
-    // First out of the way of 0 to 4, so that no dup2 lands on one still needed.
+    // Moves all descriptors above 4 first, so that no dup2(2) replaces one that is still needed.
     for (int i = 0; i < 4; i++) {
         int fd = wanted[i];
         if (fd < 0 && i < 3)

@@ -15,8 +15,8 @@ _Static_assert((int)CUNIX_TCP_ESTABLISHED == (int)TCP_ESTABLISHED, "the state is
 int cunix_accept(int fd)
 {
     int accepted = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    // A byte that was sent with MSG_OOB, and descriptors with it, would be passed over by MSG_PEEK and dropped by the
-    // next recv.
+    // Without this option, MSG_PEEK skips a byte that was sent with MSG_OOB, and the next recv(2) drops it, together
+    // with descriptors that came with it.
     if (accepted >= 0) {
         int on = 1;
         setsockopt(accepted, SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
@@ -95,19 +95,20 @@ ssize_t cunix_receive(int fd, void *bytes, size_t length, int *fds, size_t *coun
 
 ssize_t cunix_receive_bytes(int fd, void *bytes, size_t length, bool *holds_descriptors)
 {
-    // A look first, without room for descriptors: the kernel then says whether there are some, and keeps them.
+    // The first call peeks without room for descriptors: the kernel then reports whether there are some, and keeps
+    // them.
     struct iovec piece = {bytes, length};
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
     *holds_descriptors = false;
     ssize_t n = recvmsg(fd, &message, MSG_PEEK | MSG_DONTWAIT);
     if (n <= 0)
         return n;
-    // MSG_TRUNC is a packet that is too long.
+    // MSG_TRUNC means that a packet is too long.
     if (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) {
         *holds_descriptors = true;
         return 0;
     }
-    // No more than was seen: more may have come, with descriptors.
+    // Receives no more than was seen, because more bytes may have come with descriptors.
     return recv(fd, bytes, (size_t)n, MSG_DONTWAIT);
 }
 

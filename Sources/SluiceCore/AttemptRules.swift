@@ -1,25 +1,25 @@
 public import SluiceInterface
 
-/// An attempt that is over, and did not bring the job to its end by itself.
+/// An attempt that has ended, with the facts that decide whether the job goes on.
 public struct AttemptEnd: Sendable {
-    /// What the lane says, or what its death means.
+    /// The outcome that the lane reported, or the one that stands for the lane's death.
     public var outcome: Outcome
-    /// Of the last response.
+    /// The status of the last response.
     public var status: Int?
     /// The pause that the server asked for, in seconds.
     public var retryAfterSeconds: Double?
-    /// The lane died.
+    /// True if the lane died.
     public var isDeath: Bool
-    /// How many bytes the consumer had when an attempt failed before: what has come since is progress.
+    /// Bytes that the consumer had when an earlier attempt last failed. Bytes that came since then are progress.
     public var position: Int
-    /// How many bytes of the body the consumer's pipe has got by now.
+    /// Bytes of the body that the consumer's pipe has received so far.
     public var delivered: Int
-    /// What they are of.
+    /// The representation that the delivered bytes belong to.
     public var known: Representation?
-    /// The caller asked for a digest.
+    /// True if the caller asked for a digest.
     public var wantsDigest: Bool
 
-    /// An end.
+    /// Creates the facts about an end.
     public init(
         outcome: Outcome, status: Int? = nil, retryAfterSeconds: Double? = nil, isDeath: Bool = false,
         position: Int, delivered: Int, known: Representation?, wantsDigest: Bool
@@ -35,23 +35,23 @@ public struct AttemptEnd: Sendable {
     }
 }
 
-/// What follows an attempt.
+/// What happens after an attempt.
 public enum AttemptDecision: Sendable, Equatable {
-    /// Nothing: the job ends like this.
+    /// The job ends with this outcome.
     case finish(Outcome)
-    /// Another attempt, after so many seconds.
+    /// Another attempt follows after this pause, in seconds.
     case retry(pause: Double)
 }
 
-/// The rules by which a job goes on after an attempt: repeat what can be repeated, continue what can be continued
-/// exactly, and otherwise say why not.
+/// The rules that decide what follows an attempt: a request that may be repeated is repeated, a body that can be
+/// continued exactly is continued, and otherwise the outcome says why the job cannot go on.
 public enum AttemptRules {
     /// Judges the end of an attempt.
     ///
     /// - Parameters:
-    ///   - policy: counts the failure, where it is one that may be repeated.
-    ///   - statuses: of responses, those that may be repeated.
-    ///   - secondsLeft: until the job's deadline; nil where it has none.
+    ///   - policy: counts the failure if it is one that may be repeated.
+    ///   - statuses: response statuses that are retried.
+    ///   - secondsLeft: seconds until the job's deadline; nil if it has none.
     ///   - random: from 0 up to 1.
     public static func judge(
         _ end: AttemptEnd, policy: inout RetryPolicy, statuses: Set<Int> = RetryPolicy.defaultStatuses,
@@ -63,7 +63,7 @@ public enum AttemptRules {
         guard RetryPolicy.isRetryable(outcome.code, status: end.status, statuses: statuses) else {
             return .finish(outcome)
         }
-        // Nobody wants another attempt: what happened is the outcome, and not why it could not go on.
+        // The job allows no retries. The outcome is what happened, not the reason why the body cannot be continued.
         guard policy.retries > 0 else { return .finish(outcome) }
         if end.delivered > 0, let refusal = obstacle(end) { return .finish(refusal) }
         let attempts = policy.failures + 1
@@ -81,7 +81,8 @@ public enum AttemptRules {
         return .retry(pause: pause)
     }
 
-    /// A lane may die, and a connection break, after the last byte: the length says that it was the last.
+    /// The complete outcome if the lane died, or the connection broke, after the last byte; nil otherwise. The
+    /// announced length tells that it was the last byte.
     private static func wholeInSpiteOfAll(_ end: AttemptEnd) -> Outcome? {
         guard let known = end.known, let length = known.length, known.framing == .length,
             known.digests.isEmpty,
@@ -90,16 +91,16 @@ public enum AttemptRules {
         return Outcome(.complete, "the body has \(length) bytes")
     }
 
-    /// Why the bytes that are in the consumer's pipe cannot be followed by the next one.
+    /// Why the body cannot be continued after the bytes that are in the consumer's pipe; nil if it can.
     public static func obstacle(_ end: AttemptEnd) -> Outcome? {
         guard let known = end.known else {
             return Outcome(
                 .notResumable,
-                "\(end.outcome.message); it cannot be continued: nothing is known of its version")
+                "\(end.outcome.message); it cannot be continued: its version is unknown")
         }
         guard let (code, reason) = known.obstacle else { return nil }
         let message = "\(end.outcome.message); it cannot be continued: \(reason)"
-        // That the consumer was the cause says more than that the server named no version.
+        // `originGaveUp` tells that the consumer was the cause, which says more than the lack of a validator.
         return Outcome(end.outcome.code == .originGaveUp ? .originGaveUp : code, message)
     }
 }

@@ -1,14 +1,14 @@
 internal import FoundationEssentials
 internal import RawStructuredFieldValues
 
-/// How a digest is computed. (RFC 9530 §5 knows others; these are the ones that it does not advise against.)
+/// A digest algorithm. RFC 9530 §5 lists others; these are the ones that it does not advise against.
 public enum DigestAlgorithm: String, Codable, Sendable, CaseIterable {
     /// SHA-256 (FIPS 180-4).
     case sha256
     /// SHA-512 (FIPS 180-4).
     case sha512
 
-    /// Of its values, in bytes.
+    /// The length of a digest, in bytes.
     public var byteCount: Int {
         switch self {
         case .sha256: 32
@@ -16,7 +16,7 @@ public enum DigestAlgorithm: String, Codable, Sendable, CaseIterable {
         }
     }
 
-    /// Its key in Repr-Digest.
+    /// The algorithm's key in Repr-Digest.
     fileprivate var fieldKey: String {
         switch self {
         case .sha256: "sha-256"
@@ -27,7 +27,7 @@ public enum DigestAlgorithm: String, Codable, Sendable, CaseIterable {
 
 /// The digest of a whole body.
 public struct BodyDigest: Codable, Sendable, Equatable, CustomStringConvertible {
-    /// How it was computed.
+    /// The algorithm that computed it.
     public let algorithm: DigestAlgorithm
     /// The value, in lower-case hexadecimal digits.
     public let hexadecimal: String
@@ -47,10 +47,11 @@ public struct BodyDigest: Codable, Sendable, Equatable, CustomStringConvertible 
     /// `sha256:` and the digits.
     public var description: String { "\(algorithm.rawValue):\(hexadecimal)" }
 
-    /// A longer field is passed over, in bytes: reading one costs the square of its length.
+    /// The longest field that is parsed, in bytes. A longer one is ignored, because parsing takes time that grows with
+    /// the square of the length.
     static let longestField = 4096
 
-    /// The digests in the field Repr-Digest (RFC 9530 §3) that can be checked; those that make no sense are passed over.
+    /// The digests in the field Repr-Digest (RFC 9530 §3) that can be checked; malformed ones are ignored.
     public static func inField(_ text: String) -> [BodyDigest] {
         guard text.utf8.count <= longestField else { return [] }
         var parser = StructuredFieldValueParser(Array(text.utf8))
@@ -64,7 +65,7 @@ public struct BodyDigest: Codable, Sendable, Equatable, CustomStringConvertible 
         }
     }
 
-    /// Some senders leave the padding out, and a recipient should not mind (RFC 9651 §4.2.7).
+    /// Adds the padding that some senders leave out; a recipient should accept that (RFC 9651 §4.2.7).
     private static func padded(_ encoded: String) -> String {
         encoded + String(repeating: "=", count: (4 - encoded.utf8.count % 4) % 4)
     }
@@ -72,9 +73,9 @@ public struct BodyDigest: Codable, Sendable, Equatable, CustomStringConvertible 
 
 /// What a job asks about its body's digest.
 public struct DigestRequest: Codable, Sendable, Equatable {
-    /// How it is computed.
+    /// The algorithm.
     public let algorithm: DigestAlgorithm
-    /// What it has to be; nil to be told it.
+    /// The digest that the body must have; nil if the caller only asks for the digest.
     public let expected: BodyDigest?
 
     /// Reads `sha256`, `sha256:` + digits, or the same with sha512. Digits may be in upper case.
@@ -84,7 +85,7 @@ public struct DigestRequest: Codable, Sendable, Equatable {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard let name = parts.first, let algorithm = DigestAlgorithm(rawValue: name.lowercased()) else {
             throw RequestError(
-                parameter: "digest", reason: "\(RequestURL.quote(text)) begins with no known algorithm",
+                parameter: "digest", reason: "\(RequestURL.quote(text)) names no known algorithm",
                 remedy: "write sha256:… or sha512:…")
         }
         self.algorithm = algorithm
@@ -92,11 +93,11 @@ public struct DigestRequest: Codable, Sendable, Equatable {
             expected = nil
             return
         }
-        // The length first: a client may send a very long text.
+        // The length is checked first, because a client may send a very long text.
         let digits = parts[1].utf8.count == 2 * algorithm.byteCount ? parts[1].utf8.map(Self.value) : [nil]
         guard !digits.contains(nil) else {
             throw RequestError(
-                parameter: "digest", reason: "\(RequestURL.quote(parts[1])) is no \(algorithm.rawValue)",
+                parameter: "digest", reason: "\(RequestURL.quote(parts[1])) is not a \(algorithm.rawValue)",
                 remedy:
                     "give \(2 * algorithm.byteCount) hexadecimal digits, as \(algorithm.rawValue)sum(1) prints"
             )

@@ -1,22 +1,22 @@
-/// The content codings of a body (RFC 9110 §8.4), in the one form in which they are kept, shown and compared.
+/// The content codings of a body (RFC 9110 §8.4), in the normalised form that is stored, shown and compared.
 ///
-/// A body is delivered as the server coded it. So its coding is part of what its bytes are: two codings of one resource
-/// have different bytes, even where a server gives both the same entity-tag.
+/// A body is delivered as the server coded it. Two codings of one resource therefore have different bytes, even if a
+/// server gives both the same entity-tag.
 public enum ContentCoding {
-    /// The longest that is kept, in bytes.
+    /// The longest coding that is stored, in bytes.
     public static let maximumLength = 64
-    /// Stands for a coding that is no list of tokens, or too long. No server can name it; bodies that have it are
-    /// delivered, and never continued, because two such codings cannot be told apart.
+    /// Stands for a coding that is not a list of tokens, or is too long. No server can send this value. A body with
+    /// this coding is delivered but never continued, because two such codings cannot be distinguished.
     public static let unreadable = "(unreadable)"
 
-    /// The form in which a coding is kept: a list of names in lower case, in the order in which they were applied, joined by
-    /// a comma and a space. `x-gzip` and `x-compress` are called `gzip` and `compress` (RFC 9110 §8.4.1).
+    /// Returns the normalised form: a list of names in lower case, in the order in which they were applied, joined by a
+    /// comma and a space. `x-gzip` and `x-compress` are called `gzip` and `compress` (RFC 9110 §8.4.1).
     ///
-    /// - Parameter value: of the field Content-Encoding.
-    /// - Returns: nil where the body is not coded: for no value, an empty one, and `identity`.
+    /// - Parameter value: the value of the field Content-Encoding.
+    /// - Returns: nil if the body is not coded: for no value, an empty one, and `identity`.
     public static func normalised(_ value: String?) -> String? {
         guard let value = value.fieldValue else { return nil }
-        // Blanks around elements may be many, so the length is looked at afterwards.
+        // The elements may have many blanks around them, so only the length of the result is limited.
         guard let lowercased = value.asciiLowercased else { return unreadable }
         var length = 0
         var names: [String] = []

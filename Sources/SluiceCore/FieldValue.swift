@@ -1,8 +1,8 @@
-// Values of header fields are bytes that a server chose. Nothing here compares them as Unicode does, which takes some
-// texts for equal that are not, and needs much time for some: the texts are looked at as bytes, and as ASCII.
+// A server chooses the bytes of its header fields. This file compares them as bytes and as ASCII, not as Unicode:
+// Unicode comparison finds some texts equal whose bytes differ, and is slow for others.
 
 extension String? {
-    /// A field's value without the blanks around it; nil also where nothing is left: such a field says nothing.
+    /// The field's value without the blanks around it; nil if there is no field or its value is empty.
     var fieldValue: String? {
         guard let value = self?.trimmingBlanks, !value.isEmpty else { return nil }
         return value
@@ -10,13 +10,13 @@ extension String? {
 }
 
 extension String {
-    /// Without spaces and tabs at both ends: they are not part of a field's value (RFC 9110 §5.5).
+    /// The text without spaces and tabs at either end, which are not part of a field's value (RFC 9110 §5.5).
     var trimmingBlanks: String {
         String(Substring(utf8[...].trimmingBlanks))
     }
 
-    /// With the letters of ASCII in lower case; nil where there is anything but visible ASCII, spaces and tabs. Two of
-    /// these are equal only if their bytes are.
+    /// The text with ASCII letters in lower case; nil if it has anything but visible ASCII, spaces and tabs. Two such
+    /// texts are equal only if their bytes are equal.
     var asciiLowercased: String? {
         guard utf8.allSatisfy({ (0x20...0x7e).contains($0) || $0 == 0x09 }) else { return nil }
         return lowercased()
@@ -74,7 +74,8 @@ extension UInt8 {
 }
 
 extension Int {
-    /// A number of decimal digits alone, at most `limit`; leading zeros do not count. Nil for anything else.
+    /// Reads a number that consists of decimal digits alone; leading zeros are allowed. Returns nil for anything else
+    /// and for a number above `limit`.
     init?(digits: some Sequence<UInt8>, atMost limit: Int) {
         var number: Int?
         for byte in digits {

@@ -1,29 +1,31 @@
-/// Tells a lane that hangs from one that waits.
+/// Distinguishes a lane that hangs from a lane that waits.
 ///
-/// The owner looks at all lanes that have orders, again and again, and carries out what `look` returns:
+/// The owner calls `look` periodically with all lanes that have orders, and carries out the actions that it returns:
 ///
 /// - A lane whose ledger has changed since the last look is alive.
-/// - One whose ledger has not is asked. It answers with the question's number in its ledger, within milliseconds, however
-///   long its origin or its consumer may be silent. It is asked again at the look that finds the answer.
+/// - A lane whose ledger has not changed is asked. A live lane writes the question's number into its ledger within
+///   milliseconds, even if its origin or its consumer is silent for a long time. The look that finds the answer asks
+///   the lane again.
 /// - A lane that has not answered after `looksToAnswer` looks hangs.
 ///
-/// There is no clock in here: time is counted in looks. The owner keeps two looks at least a third of the time apart that
-/// a lane has to answer. So however long the daemon was stopped, or the machine suspended, that is one look, and the owner
-/// says of it that it came late: then no lane is blamed for it, and the time to answer begins again.
+/// There is no clock here: time is counted in looks. The time between two looks is at least a third of the time that a
+/// lane has to answer. If the daemon was stopped, or the machine suspended, for any length of time, the next look
+/// counts as one, and the owner reports that it is late. After a late look no lane is blamed, and the time to answer
+/// begins again.
 public struct HangWatch: Sendable {
-    /// How many looks without an answer make a lane one that hangs.
+    /// Number of looks without an answer after which a lane is considered to hang.
     public static let looksToAnswer = 3
 
-    /// A lane with an order, as it is found at a look.
+    /// A lane with an order, in its state at a look.
     public struct Lane: Sendable {
-        /// Of the order; no two orders have the same.
+        /// The number of the order; no two orders have the same.
         public var serial: Int
-        /// Of the order's ledger.
+        /// The signs of life in the order's ledger.
         public var pulse: LedgerPulse
         /// The lane has reported that its consumer does not read.
         public var isStalled: Bool
 
-        /// A lane.
+        /// Creates a lane's state.
         public init(serial: Int, pulse: LedgerPulse, isStalled: Bool) {
             self.serial = serial
             self.pulse = pulse
@@ -31,18 +33,18 @@ public struct HangWatch: Sendable {
         }
     }
 
-    /// What the owner has to do about a lane.
+    /// What the owner must do about a lane.
     public enum Action: Sendable, Equatable {
         /// Ask the lane that has this order, with this number.
         case ask(serial: Int, number: Int)
-        /// Replace the lane that has this order. It is not to be shown to `look` again.
+        /// Replace the lane that has this order. The owner must not pass this order to `look` again.
         case replace(serial: Int)
     }
 
     private enum State {
-        /// It has moved something since the look before, or its order is new.
+        /// The ledger has changed since the previous look, or the order is new.
         case active
-        /// It has not answered, and so many looks that were on time have found that.
+        /// The lane has not answered this question; `missed` counts the looks on time that found no answer.
         case asked(number: Int, missed: Int)
 
         var isSuspect: Bool {
@@ -62,12 +64,13 @@ public struct HangWatch: Sendable {
     private var lanes: [Int: Watched] = [:]
     private var lastNumber = 0
 
-    /// Nothing has been looked at.
+    /// A watch that has seen no lane yet.
     public init() {}
 
-    /// Looks at all lanes that have orders and have not been told to end. What is not among them is forgotten.
+    /// Examines all lanes that have orders and have not been told to end. Lanes that are not among `found` are
+    /// forgotten.
     ///
-    /// - Parameter isLate: the owner was not able to look when it had planned to.
+    /// - Parameter isLate: the owner could not look at the planned time.
     public mutating func look(at found: [Lane], isLate: Bool) -> [Action] {
         let before = lanes
         lanes = [:]
@@ -80,8 +83,8 @@ public struct HangWatch: Sendable {
         return actions
     }
 
-    /// Whether it is enough to look after the whole time that a lane has to answer: no lane is late with its answer, and the
-    /// consumers of all of them do not read.
+    /// Whether the owner may wait for the whole time that a lane has to answer before it looks again: no lane is late
+    /// with its answer, and no lane has a consumer that reads.
     public var isCalm: Bool { lanes.values.allSatisfy { $0.isStalled && !$0.state.isSuspect } }
 
     private mutating func next(_ before: Watched?, _ lane: Lane, isLate: Bool) -> (State, Action?) {

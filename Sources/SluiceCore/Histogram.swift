@@ -1,24 +1,24 @@
 /// Counts durations by their size, as Prometheus' histograms do.
 ///
-/// Pure. To record one is a look through some fifteen bounds and allocates nothing.
+/// Pure. Recording a duration compares it with about fifteen bounds and allocates nothing.
 public struct Histogram: Sendable, Equatable {
-    /// What each bucket takes at most, in seconds, ascending; one more bucket takes all above.
+    /// The upper bound of each bucket, in seconds, ascending. Longer durations are in `count` and `sum` alone.
     public let bounds: [Double]
-    /// How many were measured.
+    /// Number of durations recorded.
     public private(set) var count = 0
-    /// All of them together, in seconds.
+    /// The sum of all durations, in seconds.
     public private(set) var sum = 0.0
     private var counts: [Int]
 
-    /// Nothing measured yet.
+    /// An empty histogram.
     ///
-    /// - Parameter bounds: in any order; what is not a positive number is left out.
+    /// - Parameter bounds: in seconds, in any order; values that are not positive and finite are left out.
     public init(bounds: [Double]) {
         self.bounds = Array(Set(bounds.filter { $0 > 0 && $0.isFinite })).sorted()
         counts = [Int](repeating: 0, count: self.bounds.count)
     }
 
-    /// Counts one. A clock that went backwards is no time; what is no number is not counted.
+    /// Records a duration. A negative one counts as 0 (the clock went backwards); one that is not finite is ignored.
     public mutating func record(_ seconds: Double) {
         guard seconds.isFinite else { return }
         let seconds = max(0, seconds)
@@ -30,7 +30,7 @@ public struct Histogram: Sendable, Equatable {
         }
     }
 
-    /// For each bound, how many were at most that.
+    /// For each bound, the number of durations that do not exceed it.
     public var cumulative: [(bound: Double, count: Int)] {
         var total = 0
         return zip(bounds, counts).map { bound, count in
@@ -43,21 +43,22 @@ public struct Histogram: Sendable, Equatable {
 extension Histogram {
     /// How long jobs wait for a lane.
     ///
-    /// An idle lane has its order within a millisecond; a lane that has to be started first takes some tens of them.
-    /// From a second on the pool was full, and it is a question of how overloaded the service is: 30 s is more than a
-    /// consumer that does not read may hold a lane (`parking.after_seconds`), minutes mean that there are too few lanes.
+    /// An idle lane has its order within a millisecond; starting a lane takes some tens of milliseconds. A wait of a
+    /// second or more means that the pool was full. Its length then shows how overloaded the service is: 30 s is longer
+    /// than a consumer that does not read may hold a lane (`parking.after_seconds`), and minutes mean that there are
+    /// too few lanes.
     public static let queueWait = Histogram(
         bounds: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 1800])
 
-    /// How long the service takes for what it has at hand, and others have to wait: mostly some tens of microseconds. From
-    /// 0.1 s on people notice.
+    /// How long one turn of the daemon's event loop takes, during which everything else waits: usually some tens of
+    /// microseconds. Users notice turns of 0.1 s and more.
     public static let loopTurn = Histogram(
         bounds: [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1])
 
     /// How long origins take to begin their answers.
     ///
-    /// Prometheus' own bounds (5 ms to 10 s) are made for this; below them is an origin next door, above are those that
-    /// come near the connect timeout, which is 30 s unless it is set.
+    /// Prometheus' default bounds (5 ms to 10 s) are made for this. The bounds below them are for origins nearby, those
+    /// above for origins that come near the connect timeout (30 s by default).
     public static let firstByte = Histogram(
         bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60])
 }

@@ -1,32 +1,32 @@
 public import SluiceInterface
 
-/// A job as it was accepted: every value checked, every default filled in.
+/// A job as the daemon accepted it: every value is checked, every default filled in.
 public struct JobRequest: Sendable, Equatable {
-    /// What to fetch.
+    /// The URL to fetch.
     public let url: RequestURL
     /// The caller's fields.
     public let headers: RequestHeaders
-    /// Where the gate closes and opens.
+    /// The watermarks of the gate.
     public let marks: Watermarks
     /// The limits on time and speed.
     public let timeouts: Timeouts
     /// The largest body, in bytes; nil for any.
     public let maximumSize: Int?
-    /// How many attempts may fail before the job does, without the first.
+    /// Maximum number of attempts after the first one.
     public let retries: Int
     /// What the caller asks about the body's digest.
     public let digest: DigestRequest?
     /// The versions that the caller has: a list of entity-tags (RFC 9110 §13.1.2).
     public let ifNoneMatch: String?
-    /// A body with a content coding is refused.
+    /// True if a body with a content coding is refused.
     public let requiresIdentity: Bool
-    /// A redirect from https to http is followed, because the caller says so, or because the digest shows whether the body
-    /// is the right one.
+    /// True if a redirect from https to http is followed: the caller allows it, or gives the digest that the body must
+    /// have.
     public let allowsDowngrade: Bool
-    /// Nothing newer than HTTP/1.1 is spoken.
+    /// True if the lane must speak nothing newer than HTTP/1.1.
     public let http1Only: Bool
 
-    /// As many retries may be asked for.
+    /// Maximum number of retries that a client may ask for.
     public static let maximumRetries = 1000
     /// The longest list of entity-tags, in bytes.
     public static let maximumIfNoneMatch = 4096
@@ -38,7 +38,7 @@ public struct JobRequest: Sendable, Equatable {
         try self.init(parameters, settings: settings, maximumSize: settings.limits.maximumSize)
     }
 
-    /// The same for a user who may have another size.
+    /// Does the same with the size limit of one user.
     ///
     /// - Parameter largest: the largest body, in bytes; nil for any.
     /// - Throws: `RequestError`, which names the parameter.
@@ -50,7 +50,7 @@ public struct JobRequest: Sendable, Equatable {
         let high = parameters.highWatermark ?? settings.gate.highWatermark
         marks = try Watermarks(
             high: high,
-            // A caller who lowers the high mark alone means the same shape, not an error about the other.
+            // A caller who sets only the high mark gets a low mark in proportion, not an error about it.
             low: parameters.lowWatermark
                 ?? (high > settings.gate.lowWatermark ? settings.gate.lowWatermark : high / 4),
             limit: settings.gate.maximumHighWatermark)
@@ -88,7 +88,7 @@ public struct JobRequest: Sendable, Equatable {
 
     /// The request with every default filled in, as it is stored.
     ///
-    /// `JobRequest(restoring:)` makes an equal request of it.
+    /// `JobRequest(restoring:)` makes an equal request from it.
     public var parameters: Ingest.FetchParameters {
         var parameters = Ingest.FetchParameters(url: url.text)
         parameters.headers = headers.fields
@@ -109,9 +109,9 @@ public struct JobRequest: Sendable, Equatable {
         return parameters
     }
 
-    /// A request that was accepted before, whatever the settings are now.
+    /// Restores a request that was accepted earlier, whatever the settings are now.
     ///
-    /// - Throws: `RequestError` where it was not.
+    /// - Throws: `RequestError` if no settings would have accepted it.
     public init(restoring parameters: Ingest.FetchParameters) throws(RequestError) {
         var settings = Settings()
         settings.gate.maximumHighWatermark = .max
@@ -137,7 +137,7 @@ public struct JobRequest: Sendable, Equatable {
                 remedy: "give the ETag of an earlier response, as it came, in its double quotes")
         }
         guard text.utf8.count <= maximumIfNoneMatch else {
-            throw refuse("it has \(text.utf8.count) bytes, and may have \(maximumIfNoneMatch)")
+            throw refuse("it has \(text.utf8.count) bytes; at most \(maximumIfNoneMatch) are allowed")
         }
         var rest = Substring(text.trimmingBlanks)
         repeat {
@@ -145,11 +145,11 @@ public struct JobRequest: Sendable, Equatable {
             if rest.hasPrefix("W/") { rest = rest.dropFirst(2) }
             guard rest.first == "\"", let end = rest.dropFirst().firstIndex(of: "\""),
                 rest[..<end].utf8.dropFirst().allSatisfy({ (0x21...0x7e).contains($0) })
-            else { throw refuse("\(RequestURL.quote(text)) is no list of entity-tags") }
+            else { throw refuse("\(RequestURL.quote(text)) is not a list of entity-tags") }
             rest = rest[rest.index(after: end)...].drop { $0 == " " || $0 == "\t" }
             if rest.isEmpty { return text.trimmingBlanks }
             guard rest.first == "," else {
-                throw refuse("\(RequestURL.quote(text)) is no list of entity-tags")
+                throw refuse("\(RequestURL.quote(text)) is not a list of entity-tags")
             }
             rest = rest.dropFirst()
         } while true
@@ -168,7 +168,7 @@ public struct JobRequest: Sendable, Equatable {
     }
 
     /// - Parameters:
-    ///   - standard: for jobs that name none, and for all to ask for.
+    ///   - standard: the value for jobs that name none; every job may ask for it.
     ///   - setting: the key of `most` in the section `timeouts`.
     private static func seconds(
         _ value: Double?, _ name: String, or standard: Double, atMost most: Double, _ setting: String
@@ -189,7 +189,7 @@ public struct JobRequest: Sendable, Equatable {
         return value
     }
 
-    /// A longest deadline is one for jobs that ask for none, too.
+    /// The longest deadline also applies to jobs that ask for none.
     private static func deadline(_ value: Double?, _ settings: Settings) throws(RequestError) -> Double? {
         let standard = settings.timeouts.deadline
         guard let value else { return standard ?? settings.longest.deadline }
@@ -201,21 +201,22 @@ public struct JobRequest: Sendable, Equatable {
 
 /// Limits on time, in seconds, and on speed.
 public struct Timeouts: Sendable, Equatable, Codable {
-    /// What each of them may be: a millisecond to a year.
+    /// The range of each time limit: a millisecond to a year.
     public static let range = 0.001...31_536_000
 
-    /// What the least speed may be, in bytes a second: up to 1 TiB. What comes of it in `speedSpan` fits into an `Int`.
+    /// The range of the least speed, in bytes a second: up to 1 TiB. The bytes of one `speedSpan` fit into an `Int`.
     public static let speeds = 1...1 << 40
     /// The time over which the speed is measured, in seconds.
     public static let speedSpan = 30.0
 
-    /// Until a connection is ready for the request, to the origin or through a proxy, TLS included.
+    /// The limit until a connection to the origin, or through a proxy, is ready for the request, TLS included.
     public var connect: Double
-    /// From then on until the head of the final response is there, redirects and their connections included.
+    /// The limit from then on until the head of the final response has arrived, redirects and their connections
+    /// included.
     public var head: Double
-    /// For silence of the origin while the gate is open.
+    /// The limit for silence of the origin while the gate is open.
     public var stall: Double
-    /// For everything; nil for no limit.
+    /// The limit for the whole job; nil for none.
     public var deadline: Double?
     /// The least speed of the origin while the gate is open, in bytes a second over `speedSpan`; nil for none.
     public var minimumSpeed: Int?

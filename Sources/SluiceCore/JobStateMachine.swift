@@ -2,7 +2,7 @@ public import SluiceInterface
 
 /// The life of a job, without its descriptors, processes and clocks.
 ///
-/// Every event says what the owner has to do. Events that come too late (a lane's report about a job that has just
+/// Every event returns what the owner must do. Events that come too late (a lane's report about a job that has just
 /// been ended, a second cancel) are legal in every state and change nothing.
 public struct JobStateMachine: Sendable {
     /// What a lane is doing for the job.
@@ -36,30 +36,30 @@ public struct JobStateMachine: Sendable {
         case running(Phase)
         /// The lane was told to stop and has not answered: it may still write, so the account is still open.
         case ending(Outcome, from: Phase)
-        /// As `ending`, and the job will go on some day.
+        /// As `ending`, but the job will continue later.
         case parking(from: Phase)
-        /// Without a lane until the consumer reads.
+        /// The job has no lane until the consumer reads.
         case parked
-        /// Without a lane until a pause is over.
+        /// The job has no lane until a pause is over.
         case waiting
         case finished(Outcome)
     }
 
-    /// What an event asks of the job's owner.
+    /// What the job's owner must do after an event.
     public enum Action: Sendable, Equatable {
         /// Nothing.
         case none
-        /// Tell whoever watches: the state is another one.
+        /// Tell the clients that watch the job that its state has changed.
         case report
-        /// Tell the lane to end the transfer, and see to it that it does.
+        /// Tell the lane to end the transfer, and make sure that it does.
         case endTransfer
-        /// Put the job at the end of the queue, as soon as its last lane has let go of it.
+        /// Put the job at the end of the queue, once its last lane has released it.
         case enqueue
         /// Wait for the consumer to read.
         case park
         /// Wait for the pause to be over.
         case pause
-        /// Settle the account, close the pipe, tell everybody.
+        /// Settle the account, close the pipe, and tell the clients that watch or wait for the job.
         case finish(Outcome)
     }
 
@@ -77,14 +77,14 @@ public struct JobStateMachine: Sendable {
         return machine
     }
 
-    /// A job that has ended in an earlier life of the service.
+    /// A job that ended before the service was restarted.
     public static func restoredFinished(_ outcome: Outcome) -> JobStateMachine {
         var machine = JobStateMachine()
         machine.state = .finished(outcome)
         return machine
     }
 
-    /// As others see it: a job that is being ended is still in the state it was in.
+    /// The state that clients see: a job that is being ended is still shown in its previous state.
     public var publicState: JobState {
         switch state {
         case .queued: .queued
@@ -95,7 +95,7 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// How it ended, once it has.
+    /// The outcome, once the job has ended.
     public var outcome: Outcome? {
         switch state {
         case .queued, .running, .ending, .parking, .parked, .waiting: nil
@@ -103,7 +103,7 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// How it is to end, once its lane has let go of it.
+    /// The outcome that the job will have once its lane has released it.
     public var endingOutcome: Outcome? {
         switch state {
         case .ending(let outcome, _): outcome
@@ -111,7 +111,7 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// A lane is at work and nobody has asked it to stop.
+    /// A lane works for the job and has not been told to stop.
     public var isRunning: Bool {
         switch state {
         case .running: true
@@ -119,7 +119,7 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// No lane may write for it, and it has not ended.
+    /// No lane may write for the job, and the job has not ended.
     public var isBetweenAttempts: Bool {
         switch state {
         case .queued, .parked, .waiting: true
@@ -149,7 +149,7 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// Somebody here wants it ended: its owner, a deadline, the service.
+    /// The job's user, a deadline or the service ends the job.
     public mutating func endRequested(_ outcome: Outcome) -> Action {
         switch state {
         case .queued, .parked, .waiting:
@@ -167,7 +167,7 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// The consumer has not read for long, and the body can be continued later.
+    /// The consumer has not read for a long time, and the body can be continued later.
     public mutating func parkRequested() -> Action {
         switch state {
         case .running(let phase):
@@ -180,7 +180,7 @@ public struct JobStateMachine: Sendable {
 
     /// The lane has reported the end of the transfer: its account is closed.
     ///
-    /// A body that was complete before the lane heard that it should stop is complete.
+    /// If the body was complete before the lane received the command to stop, the job is complete.
     public mutating func laneEnded(_ verdict: Verdict) -> Action {
         switch state {
         case .running:
@@ -189,7 +189,7 @@ public struct JobStateMachine: Sendable {
             return finish(verdict.isWhole ?? wanted)
         case .parking:
             if let whole = verdict.isWhole { return finish(whole) }
-            // A consumer that has gone does not come back, and a body that is the wrong one does not get right.
+            // A consumer that has gone does not come back, and a body with the wrong digest stays wrong.
             if case .finish(let outcome) = verdict, [.consumerGone, .digestMismatch].contains(outcome.code) {
                 return finish(outcome)
             }
@@ -200,7 +200,7 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// The lane is dead and reaped: whatever it had not written it never will.
+    /// The lane is dead and reaped, so it cannot write any more.
     public mutating func laneDied(_ verdict: Verdict) -> Action {
         switch state {
         case .running:
@@ -215,7 +215,7 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// The lane is dead and never had the order: the job goes back to where it was.
+    /// The lane died before it took the order: a running job returns to the queue.
     public mutating func orderWasLost() -> Action {
         switch state {
         case .running:
@@ -253,7 +253,8 @@ public struct JobStateMachine: Sendable {
         }
     }
 
-    /// The account turned out to be damaged, or a job without a lane cannot go on: it ends like this instead.
+    /// The account turned out to be damaged, or a job that has no lane cannot go on. The job ends with this outcome
+    /// instead.
     public mutating func becameUncertain(_ outcome: Outcome) {
         state = .finished(outcome)
     }
@@ -275,7 +276,7 @@ public struct JobStateMachine: Sendable {
 }
 
 extension JobStateMachine.Verdict {
-    /// The outcome, where the consumer has the whole body.
+    /// The outcome, if the consumer has the whole body; nil otherwise.
     fileprivate var isWhole: Outcome? {
         guard case .finish(let outcome) = self, outcome.code.state == .complete else { return nil }
         return outcome

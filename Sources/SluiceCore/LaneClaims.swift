@@ -1,13 +1,13 @@
 internal import SluiceInterface
 
-/// What the daemon believes of a lane's words.
+/// Checks of what a lane reports.
 ///
-/// A lane reads what strangers send, and one that was taken over by them would say what they like. So its claims are
-/// looked at again: they go to clients, into the journal, and into the next request.
+/// A lane reads untrusted data, and a lane that an attacker has taken over can report anything. The daemon therefore
+/// checks a lane's claims before it passes them on to clients, into the journal, and into the next request.
 extension ResponseFacts {
-    /// Whether these facts can be of a response at all.
+    /// Whether a response can have these facts.
     ///
-    /// - Parameter url: what was asked for: it needs no second look.
+    /// - Parameter url: the URL that was requested, which has been checked already.
     public func isPlausible(asked url: RequestURL) -> Bool {
         guard (200...299).contains(status), etag.map(LaneClaim.isTag) ?? true else { return false }
         return representation.isPlausible(asked: url)
@@ -15,7 +15,7 @@ extension ResponseFacts {
 }
 
 extension EndFacts {
-    /// The facts, shortened to what may be shown; nil where they make no sense.
+    /// The facts with a message that may be shown; nil if the facts are implausible.
     public var checked: EndFacts? {
         guard status.map({ (100...999).contains($0) }) ?? true, etag.map(LaneClaim.isTag) ?? true,
             digest?.isPlausible ?? true, deniedAddress.map({ IPAddress($0) != nil }) ?? true,
@@ -23,7 +23,7 @@ extension EndFacts {
         else { return nil }
         var facts = self
         facts.outcome.message = LaneClaim.printable(outcome.message)
-        // The remedy is ours to give.
+        // The remedy comes from the daemon, never from the lane.
         facts.outcome.remedy = outcome.code.remedy
         return facts
     }
@@ -31,7 +31,7 @@ extension EndFacts {
 
 extension Representation {
     func isPlausible(asked: RequestURL? = nil) -> Bool {
-        // Byte for byte: other texts count as equal to Swift.
+        // Byte for byte: Swift's == finds some texts equal whose bytes differ.
         func isText(of place: RequestURL?) -> Bool { place?.text.utf8.elementsEqual(url.utf8) == true }
         guard isText(of: asked) || isText(of: try? RequestURL(url)) else { return false }
         guard length.map({ $0 >= 0 && $0 < ResponseRules.longestBody }) ?? true, digests.count <= 4,
@@ -52,7 +52,7 @@ extension BodyDigest {
 }
 
 private enum LaneClaim {
-    /// The longest sentence that is passed on, in characters.
+    /// The longest message that is passed on, in Unicode scalars.
     static let longestMessage = 500
 
     static func isTag(_ text: String) -> Bool {

@@ -11,7 +11,7 @@ extension LaneCommand: PacketValue {
         static let rate = 5
     }
 
-    /// Which one, and what it has.
+    /// Writes the kind and its values.
     public func write(to writer: inout PacketWriter) {
         switch self {
         case .order(let order):
@@ -34,7 +34,7 @@ extension LaneCommand: PacketValue {
         }
     }
 
-    /// Which one, and what it has.
+    /// Reads the kind and its values.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         switch try reader.get(Int.self) {
         case Kind.order: self = .order(try reader.get())
@@ -98,7 +98,7 @@ extension LaneOrder: PacketValue {
 }
 
 extension LaneReport: PacketValue {
-    /// No command has one of these.
+    /// These numbers differ from those of all commands.
     private enum Kind {
         static let ready = 11
         static let responded = 12
@@ -111,7 +111,7 @@ extension LaneReport: PacketValue {
         static let idle = 19
     }
 
-    /// Which one, and what it has.
+    /// Writes the kind and its values.
     public func write(to writer: inout PacketWriter) {
         switch self {
         case .ready(let wire, let confinement):
@@ -142,12 +142,12 @@ extension LaneReport: PacketValue {
         writer.put(serial)
     }
 
-    /// Which one, and what it has.
+    /// Reads the kind and its values.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         switch try reader.get(Int.self) {
         case Kind.ready:
             let wire = try reader.get(Int.self)
-            // A lane of another version may send its number alone.
+            // A lane of another version may send only its version number.
             self = .ready(
                 wire: wire, confinement: wire == Self.wire ? LaneConfinement(rawValue: try reader.get()) : [])
         case Kind.responded: self = .responded(serial: try reader.get(), try reader.get())
@@ -202,13 +202,13 @@ extension EndFacts: PacketValue {
 }
 
 extension Outcome: PacketValue {
-    /// The code and the sentence: the remedy is the code's.
+    /// The code and the message. The remedy follows from the code.
     public func write(to writer: inout PacketWriter) {
         writer.put(code)
         writer.put(message)
     }
 
-    /// The code and the sentence.
+    /// The code and the message.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         self.init(try reader.get(OutcomeCode.self), try reader.get(String.self))
     }
@@ -283,8 +283,7 @@ extension Representation: PacketValue {
         needsCookies = try reader.get()
     }
 
-    /// All fields but the coding and the cookies, and nothing else: what was written before there were such. Nil for
-    /// anything else.
+    /// Reads a packet of an older service, which has all fields but the coding and the cookies; nil for anything else.
     init?(packetWithoutCoding packet: [UInt8]) {
         var reader = PacketReader(packet)
         do {
@@ -310,7 +309,7 @@ extension Version: PacketValue {
         static let unnamed = 3
     }
 
-    /// Which one, and its validator.
+    /// Writes the kind and its validator.
     public func write(to writer: inout PacketWriter) {
         switch self {
         case .strong(let validator):
@@ -322,7 +321,7 @@ extension Version: PacketValue {
         }
     }
 
-    /// Which one, and its validator.
+    /// Reads the kind and its validator.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         switch try reader.get(Int.self) {
         case Kind.strong: self = .strong(Validator(kind: try reader.get(), text: try reader.get()))

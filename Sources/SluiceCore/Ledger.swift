@@ -1,17 +1,18 @@
 internal import FoundationEssentials
 public import UnixSockets
 
-/// The page in which a lane keeps the account of its job, and the daemon reads along.
+/// The shared page in which a lane keeps the account of its job, and which the daemon reads.
 ///
 /// The lane is the only writer. Its account answers one question exactly, even when the lane is killed between any two
-/// instructions: *how many bytes has the consumer's pipe got?* A counter written after `splice(2)` cannot, for the
-/// kill may fall between the two. So the bytes go through a staging pipe, which is filled only when it is empty:
+/// instructions: *how many bytes has the consumer's pipe received?* A counter that is written after `splice(2)` cannot
+/// answer it, because the kill may come between the two. The bytes therefore go through a staging pipe, which is filled
+/// only when it is empty:
 ///
 ///     mark "filling"  →  write into the staging pipe  →  record filled, unmark  →  splice to the consumer
 ///
-/// - Killed outside a fill: the consumer has `filled` minus what is left in the staging pipe, and `splice` moves bytes
-///   from one to the other in one step of the kernel.
-/// - Killed in a fill: the consumer has `filled` as last recorded, because nothing of this fill has been passed on.
+/// - Killed outside a fill: the consumer has `filled` minus what is left in the staging pipe, because `splice` moves
+///   bytes from one pipe to the other in one step of the kernel.
+/// - Killed in a fill: the consumer has `filled` as last recorded, because no byte of this fill has been passed on.
 ///
 /// The mark and the number share one word, so that no kill can separate them.
 public struct Ledger: Sendable {
@@ -32,8 +33,8 @@ public struct Ledger: Sendable {
     /// "sluice", version 1.
     private static let format: UInt64 = 0x0001_7375_6c69_6365
 
-    /// What a note begins with. The first format had no coding, and before it a note was JSON: jobs of such services may
-    /// be in the store.
+    /// The first byte of a note. The first format had no coding, and before it a note was JSON. The store may hold jobs
+    /// of services that wrote these.
     private static let noteFormat: UInt8 = 2
     private static let noteFormatWithoutCoding: UInt8 = 1
 
@@ -48,14 +49,15 @@ public struct Ledger: Sendable {
 
     private let page: SharedCounters
 
-    /// A new account, all zero, whatever the page has held: nobody else writes then.
+    /// Begins a new account: all counters are set to zero, whatever the page contained. No other process may write to
+    /// the page at that time.
     public init(new page: SharedCounters) {
         self.page = page
         for slot in Slot.received...Slot.answered { page.store(0, at: slot) }
         page.store(Self.format, at: Slot.format)
     }
 
-    /// The account that somebody else began; nil where the page holds something else.
+    /// Opens an account that another process began; nil if the page holds no account.
     public init?(existing page: SharedCounters) {
         guard page.load(Slot.format) == Self.format else { return nil }
         self.page = page
@@ -66,20 +68,20 @@ public struct Ledger: Sendable {
 
     // MARK: The lane's side
 
-    /// Records that the lane has the order: from now on its death may be the job's doing.
+    /// Records that the lane has taken the order: from now on the job may be the cause of the lane's death.
     public func markTaken() { page.store(1, at: Slot.taken) }
 
-    /// Records what the body is of, before the first byte of it is passed on: whoever finds delivered bytes in this
-    /// ledger also finds how to continue them, whatever has become of the lane and of its daemon.
+    /// Records the body's representation before its first byte is passed on. A daemon that finds delivered bytes in
+    /// this ledger thus also finds how to continue them, even if the lane and the daemon that started it are gone.
     public func setRepresentation(_ representation: Representation) {
         page.store(0, at: Slot.noteLength)
-        // All of it is bounded, far below the room that there is. Without it the body cannot be continued.
+        // All parts are bounded, far below the room in the page. Without a note the body cannot be continued.
         let bytes = [Self.noteFormat] + representation.packet
         guard page.storeNote(bytes) else { return }
         page.store(UInt64(bytes.count), at: Slot.noteLength)
     }
 
-    /// Records the bytes of the body that came from the origin so far.
+    /// Records the bytes of the body that have come from the origin so far.
     public func setReceived(_ bytes: Int) { page.store(UInt64(bytes), at: Slot.received) }
 
     /// Records the bytes that wait in the lane's memory.
@@ -88,7 +90,7 @@ public struct Ledger: Sendable {
     /// Marks that a fill of the (empty) staging pipe begins.
     public func beginFill(filled: Int) { page.store(UInt64(filled) << 1 | 1, at: Slot.staged) }
 
-    /// Records that it has ended: `filled` bytes have gone into the staging pipe since the job began.
+    /// Records that the fill has ended: `filled` bytes have gone into the staging pipe since the job began.
     public func endFill(filled: Int) { page.store(UInt64(filled) << 1, at: Slot.staged) }
 
     /// Records that the gate closed, at a moment of CLOCK_MONOTONIC in ns.
@@ -97,7 +99,7 @@ public struct Ledger: Sendable {
         page.store(nanoseconds, at: Slot.closedSince)
     }
 
-    /// Records that the gate is open, after it has been closed for so long altogether.
+    /// Records that the gate is open, and for how long it has been closed in total.
     public func gateOpened(stalledNanoseconds: UInt64) {
         page.store(stalledNanoseconds, at: Slot.stalledNanoseconds)
         page.store(0, at: Slot.closedSince)
@@ -110,11 +112,11 @@ public struct Ledger: Sendable {
 
     // MARK: The daemon's side
 
-    /// Fixes what the consumer has, so that the staging pipe can be emptied: a death in between is read as one in a
-    /// fill, and the bytes that are still staged do not count.
+    /// Fixes the number of bytes that the consumer has, so that the staging pipe can be emptied. From now on the ledger
+    /// reads as if a fill had been interrupted, so the bytes that are still staged do not count.
     public func freeze(at position: Int) { beginFill(filled: position) }
 
-    /// What the delivered bytes are of; nil where no lane has recorded it, or nothing that can be.
+    /// The representation that the delivered bytes belong to; nil if no lane has recorded one, or an implausible one.
     public var representation: Representation? {
         guard let length = Int(exactly: page.load(Slot.noteLength)), length > 0,
             let bytes = page.loadNote(length), let representation = Self.decode(bytes),
@@ -123,11 +125,12 @@ public struct Ledger: Sendable {
         return representation
     }
 
-    /// Begins again at a byte, after the last lane has let go and before the next one begins: nobody else writes then.
+    /// Begins again at a byte, after the last lane has released the ledger and before the next one takes it: no other
+    /// process writes then.
     ///
-    /// Gate closures and stalled time go on from where they are.
+    /// Gate closures and stalled time keep their values.
     public func restart(at position: Int, now: UInt64) {
-        // What a lane wrote is a claim: a year of it is enough.
+        // What a lane wrote is a claim: it counts for a year at most.
         let stalled = min(read().stalledMicroseconds(now: now), 31_536_000_000_000)
         gateOpened(stalledNanoseconds: UInt64(stalled) * 1000)
         setBuffered(0)
@@ -137,15 +140,16 @@ public struct Ledger: Sendable {
         page.store(0, at: Slot.taken)
     }
 
-    /// Whether a lane has had the order in its hands.
+    /// Whether a lane has taken the order.
     public var isTaken: Bool { page.load(Slot.taken) != 0 }
 
     /// The signs of life. They are claims of the lane: compare them, and do not compute with them.
     public var pulse: LedgerPulse { LedgerPulse(counters: read(), answered: page.load(Slot.answered)) }
 
-    /// Reads every counter once. What a lane wrote is not to be trusted before `LedgerReader` has looked at it.
+    /// Reads every counter once. What a lane wrote must not be trusted before `LedgerReader` has checked it.
     public func read() -> LedgerEntry {
-        // In this order: what was filled had been received before, so a reader never sees filled > received.
+        // The order of the loads matters: a lane records bytes as received before it records them as filled. A reader
+        // that loads `staged` first never sees filled > received.
         let staged = page.load(Slot.staged)
         return LedgerEntry(
             filled: staged >> 1, isFilling: staged & 1 == 1, received: page.load(Slot.received),
@@ -155,12 +159,12 @@ public struct Ledger: Sendable {
     }
 }
 
-/// What shows in a ledger that its lane is alive: where two readings differ, the lane has run in between. The values are as
-/// found, unchecked: a lane that lies here harms its own job alone.
+/// The signs of life in a ledger: if two readings differ, the lane has run in between. The values are unchecked: a lane
+/// that writes false ones harms only its own job.
 public struct LedgerPulse: Sendable, Equatable {
-    /// All that changes while bytes move.
+    /// The counters, which change while bytes move.
     public var counters = LedgerEntry()
-    /// The number of the last question that the lane has answered; 0 where there is none.
+    /// The number of the last question that the lane has answered; 0 if there is none.
     public var answered: UInt64 = 0
 }
 
@@ -174,11 +178,11 @@ public struct LedgerEntry: Sendable, Equatable {
     public var received: UInt64 = 0
     /// Bytes in the lane's memory.
     public var buffered: UInt64 = 0
-    /// How often the gate closed.
+    /// Number of times that the gate closed.
     public var gateClosures: UInt64 = 0
-    /// How long it was closed, without the time since it last closed.
+    /// How long the gate was closed in total, without the present closure.
     public var stalledNanoseconds: UInt64 = 0
-    /// When it closed (CLOCK_MONOTONIC); 0 while it is open.
+    /// When the gate closed (CLOCK_MONOTONIC); 0 while it is open.
     public var closedSinceNanoseconds: UInt64 = 0
 
     /// How long the gate was closed until `now`, in µs.
@@ -199,7 +203,7 @@ public struct LedgerReader: Sendable {
         case outOfBounds(String)
     }
 
-    /// No body is larger, in bytes: 64 PiB. Sums of many of them still fit.
+    /// Every body must be smaller than this, in bytes (64 PiB). Sums of many such sizes do not overflow.
     private static let limit: UInt64 = 1 << 56
 
     private let ledger: Ledger
@@ -211,15 +215,15 @@ public struct LedgerReader: Sendable {
         self.ledger = ledger
     }
 
-    /// Begins the account of another job on the same page, whatever the last one has left (`Ledger.init(new:)`).
+    /// Begins the account of another job on the same page, whatever the last job left there (`Ledger.init(new:)`).
     public mutating func renew() {
         self = LedgerReader(ledger.renewed())
     }
 
-    /// Fixes what the consumer has (`Ledger.freeze`).
+    /// Fixes the number of bytes that the consumer has (`Ledger.freeze`).
     public func freeze(at position: Int) { ledger.freeze(at: position) }
 
-    /// What the delivered bytes are of (`Ledger.representation`).
+    /// The representation that the delivered bytes belong to (`Ledger.representation`).
     public var representation: Representation? { ledger.representation }
 
     /// Sets the ledger back for another attempt (`Ledger.restart`).
@@ -244,17 +248,18 @@ public struct LedgerReader: Sendable {
         return entry
     }
 
-    /// Whether a lane has had the order in its hands.
+    /// Whether a lane has taken the order.
     public var isTaken: Bool { ledger.isTaken }
 
-    /// The signs of life (`Ledger.pulse`). A damaged ledger has them, too.
+    /// The signs of life (`Ledger.pulse`). A damaged ledger has them as well.
     public var pulse: LedgerPulse { ledger.pulse }
 
-    /// How many bytes the consumer's pipe has got, exactly.
+    /// The number of bytes that the consumer's pipe has received.
     ///
-    /// Of a lane that runs it is a value between two moments, of one that has ended the truth.
+    /// The number is exact once the lane has ended. While the lane runs, it may be outdated, because the ledger and the
+    /// staging pipe are read at different moments.
     ///
-    /// - Parameter staged: what is left in the staging pipe (FIONREAD).
+    /// - Parameter staged: bytes that are left in the staging pipe (FIONREAD).
     /// - Throws: `Damage`.
     public mutating func delivered(staged: Int) throws(Damage) -> Int {
         let entry = try read()

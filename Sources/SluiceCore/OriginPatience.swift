@@ -1,21 +1,21 @@
 /// How long a lane waits for an origin before the head of its response is there.
 ///
-/// Two limits: one for each connection, one for the answer. The second runs from the first request on and is not
-/// extended by redirects, so a chain of them ends.
+/// There are two limits: one for each connection, one for the answer. The second runs from the first request on.
+/// Redirects do not extend it, so a chain of them ends.
 public struct OriginPatience: Sendable, Equatable {
     /// What a look at the clock means.
     public enum Look: Sendable, Equatable {
-        /// Nothing is due; look again after so many nanoseconds.
+        /// Nothing is due; look again after this time, in nanoseconds.
         case later(UInt64)
-        /// There is no connection in time.
+        /// No connection was made in time.
         case connectIsOverdue
-        /// There is a connection, and no head in time.
+        /// A connection was made, but no head has come in time.
         case headIsOverdue
     }
 
     private let connect: UInt64
     private let head: UInt64
-    /// Since when a connection is being made; nil while there is one.
+    /// When the lane began to connect; nil while there is a connection.
     private var connectingSince: UInt64?
     /// When the first request was sent.
     private var askedAt: UInt64?
@@ -32,18 +32,18 @@ public struct OriginPatience: Sendable, Equatable {
         connectingSince = now
     }
 
-    /// A connection is there, and a request goes out on it.
+    /// A connection is ready, and a request is sent on it.
     public mutating func connected(at now: UInt64) {
         connectingSince = nil
         askedAt = askedAt ?? now
     }
 
-    /// A redirect is followed: there may have to be another connection.
+    /// A redirect is followed: it may need another connection.
     public mutating func redirected(at now: UInt64) {
         connectingSince = now
     }
 
-    /// What is due.
+    /// Which limit has passed, or when to look again.
     public func look(at now: UInt64) -> Look {
         var next = UInt64.max
         if let connectingSince {

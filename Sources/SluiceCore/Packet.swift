@@ -1,15 +1,15 @@
 internal import SluiceInterface
 
-/// The bytes of a message between daemon and lane, and of what a lane notes in its ledger: the fields one after the
+/// Writes the bytes of a message between daemon and lane, or of a lane's note in its ledger: the fields one after the
 /// other, as their types write them.
 ///
-/// Both ends are of one build, so nothing in it names a field. JSON cost nearly a fifth of all the time that a small
-/// job takes, and here there is no one to read it.
+/// Both ends are of one build, so the fields are not named. JSON took nearly a fifth of the time of a small job, and no
+/// person reads these messages.
 public struct PacketWriter {
-    /// What was written.
+    /// The bytes written so far.
     public private(set) var bytes: [UInt8] = []
 
-    /// Nothing written yet.
+    /// An empty writer.
     public init() {
         bytes.reserveCapacity(512)
     }
@@ -33,10 +33,9 @@ public struct PacketWriter {
     }
 }
 
-/// Takes a message apart. What it reads may have been written by anybody: nothing is believed that it says of its own
-/// lengths.
+/// Parses a message. The message is untrusted: each length in it is checked against the bytes that are left.
 public struct PacketReader {
-    /// The bytes are no such message.
+    /// The bytes are not a valid message.
     public struct Malformed: Error, Equatable {}
 
     private var rest: ArraySlice<UInt8>
@@ -51,9 +50,9 @@ public struct PacketReader {
         try Value(from: &self)
     }
 
-    /// Says that the message is over.
+    /// Checks that the whole message has been read.
     ///
-    /// - Throws: `Malformed` where it is not.
+    /// - Throws: `Malformed` if bytes are left.
     public func end() throws(Malformed) {
         guard rest.isEmpty else { throw Malformed() }
     }
@@ -74,30 +73,30 @@ public struct PacketReader {
         return UInt64(littleEndian: bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
     }
 
-    /// A count of things that take at least a byte each.
+    /// Reads a count of elements, each of which takes at least a byte.
     fileprivate mutating func takeCount() throws(Malformed) -> Int {
         guard let count = Int(exactly: try takeWord()), count <= rest.count else { throw Malformed() }
         return count
     }
 }
 
-/// What can be a part of a message.
+/// A value that can be part of a message.
 public protocol PacketValue {
-    /// Writes it.
+    /// Writes the value.
     func write(to writer: inout PacketWriter)
     /// Reads what `write` wrote.
     init(from reader: inout PacketReader) throws(PacketReader.Malformed)
 }
 
 extension PacketValue {
-    /// The message that consists of this alone.
+    /// The message that consists of this value alone.
     public var packet: [UInt8] {
         var writer = PacketWriter()
         write(to: &writer)
         return writer.bytes
     }
 
-    /// Reads a message that consists of this alone; nil where it does not.
+    /// Reads a message that consists of this value alone; nil for any other message.
     public init?(packet: [UInt8]) {
         var reader = PacketReader(packet)
         do {
@@ -120,7 +119,7 @@ extension Int: PacketValue {
 }
 
 extension Double: PacketValue {
-    /// Its bits.
+    /// The bits of the number.
     public func write(to writer: inout PacketWriter) { writer.append(bitPattern) }
 
     /// A finite number.
@@ -159,33 +158,34 @@ extension String: PacketValue {
 }
 
 extension Optional: PacketValue where Wrapped: PacketValue {
-    /// Whether there is one, and it.
+    /// Whether there is a value, then the value.
     public func write(to writer: inout PacketWriter) {
         writer.put(self != nil)
         if let self { writer.put(self) }
     }
 
-    /// Whether there is one, and it.
+    /// Whether there is a value, then the value.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         self = try reader.get(Bool.self) ? .some(try reader.get(Wrapped.self)) : nil
     }
 }
 
 extension Array: PacketValue where Element: PacketValue {
-    /// Their number, and they.
+    /// The number of elements, then the elements.
     public func write(to writer: inout PacketWriter) {
         writer.put(count)
         for element in self { writer.put(element) }
     }
 
-    /// Their number, and they.
+    /// The number of elements, then the elements.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         self = []
         for _ in 0..<(try reader.takeCount()) { append(try reader.get(Element.self)) }
     }
 }
 
-/// A word of a closed set travels as itself, so that no two builds can mistake one for another.
+/// A value of a closed set of words. It is sent as the word itself, so that two builds cannot read one value as
+/// another.
 protocol PacketWord: PacketValue, RawRepresentable where RawValue == String {}
 
 extension PacketWord {

@@ -1,19 +1,19 @@
-/// Who may have a large pipe: the account of the kernel's allowance for pipe buffers (`pipe(7)`,
+/// Decides which pipes may be large: an account of the kernel's allowance for pipe buffers (`pipe(7)`,
 /// `/proc/sys/fs/pipe-user-pages-soft`).
 ///
-/// Past the allowance a new pipe of an ordinary user gets two pages, and a job with such a pipe crawls. So a pipe is
-/// grown only while enough is left for everybody who may still come with an ordinary one.
+/// Once the allowance is used up, a new pipe of an unprivileged user gets two pages, and a job with such a pipe is
+/// slow. A pipe is therefore grown only while enough is left for the ordinary pipes of jobs that may still come.
 public struct PipeBudget: Sendable {
     /// The kernel's capacity for a new pipe, in bytes.
     public static let ordinaryCapacity = 64 << 10
 
-    /// For all pipes together, in bytes.
+    /// The limit for all pipes together, in bytes.
     public var limit: Int
-    /// Kept back for ordinary pipes of jobs that are not there yet, in bytes.
+    /// Reserved for the ordinary pipes of future jobs, in bytes.
     public var reserve: Int
-    /// In use by jobs that have not ended, in bytes.
+    /// Used by the pipes of jobs that have not ended, in bytes.
     public private(set) var used = 0
-    /// Of pipes that consumers of ended jobs keep, in bytes.
+    /// Used by pipes that consumers of ended jobs keep open, in bytes.
     public var kept = 0
 
     /// A budget with nothing used.
@@ -22,12 +22,12 @@ public struct PipeBudget: Sendable {
         self.reserve = reserve
     }
 
-    /// Accounts for a pipe that exists, whatever the budget says.
+    /// Accounts for a pipe that exists, even if the budget is exceeded.
     public mutating func add(_ bytes: Int) {
         used += bytes
     }
 
-    /// Gives back what a pipe had.
+    /// Returns the bytes of a pipe to the budget.
     public mutating func remove(_ bytes: Int) {
         precondition(bytes <= used, "more is given back than was taken")
         used -= bytes
@@ -35,7 +35,7 @@ public struct PipeBudget: Sendable {
 
     /// Accounts for a pipe's growth.
     ///
-    /// - Returns: whether it may grow.
+    /// - Returns: whether the pipe may grow.
     public mutating func grow(by bytes: Int) -> Bool {
         guard used + kept + bytes + reserve <= limit else { return false }
         used += bytes

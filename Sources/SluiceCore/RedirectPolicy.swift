@@ -1,10 +1,10 @@
-/// Which redirects a lane follows, and what it takes along to another origin (RFC 9110 §15.4).
+/// Which redirects a lane follows, and which fields are credentials (RFC 9110 §15.4).
 ///
-/// What goes along is decided by `CredentialRules`.
+/// `CredentialRules` decides which fields are sent to another origin.
 public struct RedirectPolicy: Sendable, Equatable {
     /// How many redirects are followed one after another: 0 to 20.
     public var limit: Int
-    /// Names of further fields that are credentials, in lower case.
+    /// Names of additional fields that are credentials, in lower case.
     public var credentialFields: [String]
     /// Whether a redirect from https to http is followed.
     public var allowsDowngrade: Bool

@@ -1,13 +1,13 @@
-/// A request that is turned away at the door: which parameter, what is wrong with it, and what would be right.
+/// Why a request or a setting is refused: the parameter, what is wrong with it, and how to correct it.
 public struct RequestError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The field of `Fetch`, or the key of the settings.
     public var parameter: String
-    /// Names the value, shortened where it is long.
+    /// One line that names the value, shortened if it is long.
     public var reason: String
-    /// One line.
+    /// One line that says what to do.
     public var remedy: String
 
-    /// An error.
+    /// Creates an error.
     public init(parameter: String, reason: String, remedy: String) {
         self.parameter = parameter
         self.reason = reason

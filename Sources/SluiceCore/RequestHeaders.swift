@@ -2,12 +2,12 @@ public import SluiceInterface
 
 /// The caller's fields of a request, checked (RFC 9110 §5).
 public struct RequestHeaders: Sendable, Equatable {
-    /// As many fields as a request may have.
+    /// Maximum number of fields in a request.
     public static let maximumCount = 64
-    /// All names and values together, in bytes.
+    /// Maximum size of all names and values together, in bytes.
     public static let maximumBytes = 16 * 1024
 
-    /// Of the connection, of the body's framing, of ranges and of encodings: these are the lane's own.
+    /// Fields that only the lane may set: those of the connection, of the body's framing, of ranges and of encodings.
     private static let forbidden: Set<String> = [
         "accept-encoding", "connection", "content-length", "expect", "host", "if-range", "keep-alive",
         "proxy-authenticate", "proxy-authorization", "proxy-connection", "range", "te", "trailer",
@@ -39,14 +39,14 @@ public struct RequestHeaders: Sendable, Equatable {
                     "use letters, digits and hyphens")
             }
             guard !Self.forbidden.contains(field.name.lowercased()) else {
-                throw refuse("\(field.name) is not the caller's to set", "leave it out")
+                throw refuse("\(field.name) cannot be set by the caller", "leave it out")
             }
             guard field.value.utf8.allSatisfy({ (0x20...0x7e).contains($0) || $0 == 0x09 }) else {
                 throw refuse(
                     "the value of \(field.name) contains a control character, or one that is not ASCII",
                     "encode it: CR, LF and NUL would end the field")
             }
-            // Foundation keeps one value for each name, so a second one would be lost without a word.
+            // Foundation keeps one value for each name, so a second one would be lost silently.
             guard seen.insert(field.name.lowercased()).inserted else {
                 throw refuse("\(field.name) is there twice", "join the values with a comma (RFC 9110 §5.3)")
             }

@@ -1,40 +1,40 @@
 public import SluiceInterface
 
-/// How the end of a body is told from a broken connection (RFC 9112 §6.3).
+/// How the end of a body is distinguished from a broken connection (RFC 9112 §6.3).
 public enum BodyFraming: String, Sendable, Codable, Equatable {
-    /// By its announced length.
+    /// The header announces the length.
     case length
-    /// By the chunked coding's last chunk.
+    /// The last chunk of the chunked coding marks the end.
     case chunked
-    /// By nothing that the header says: by the connection's close, or by the end of an HTTP/2 stream.
+    /// The header does not announce it: the body ends with the connection, or with an HTTP/2 stream.
     case unannounced
-    /// There is none.
+    /// There is no body.
     case none
 }
 
 /// What the head of a final response means for its job (RFC 9110 §15).
 public enum ResponseDecision: Sendable, Equatable {
-    /// The body that follows is the one that was asked for, coded as `ContentCoding.normalised` names it.
+    /// The body that follows is the one that was requested; `coding` is as `ContentCoding.normalised` returns it.
     case accept(length: Int?, framing: BodyFraming, coding: String?)
-    /// None of what follows may reach the consumer.
+    /// Nothing that follows may reach the consumer.
     case refuse(OutcomeCode, String)
 }
 
-/// The rules for taking a body, decided on the head alone, before a byte of the body is seen.
+/// The rules for accepting a body. They decide on the head alone, before a byte of the body has come.
 ///
-/// They look fields up by their names in lower case. A field that came several times is given to them as one, its values
-/// joined by a comma and a space in their order (RFC 9110 §5.3).
+/// They look fields up by their names in lower case. The caller passes a repeated field as one value, in which the
+/// values are joined by a comma and a space in their order (RFC 9110 §5.3).
 public enum ResponseRules {
-    /// No body is as long, in bytes: 64 PiB. Sums of many that are shorter still fit.
+    /// Every body must be shorter than this, in bytes (64 PiB). Sums of many such lengths do not overflow.
     public static let longestBody = 1 << 56
 
     /// Judges a response to a request for a whole representation.
     ///
     /// - Parameters:
-    ///   - status: of the response.
+    ///   - status: the status of the response.
     ///   - field: looks a field up by its name in lower case.
     ///   - maximumSize: the largest body that the job allows, in bytes.
-    ///   - identityOnly: the job takes no body that is coded.
+    ///   - identityOnly: the job accepts no body that has a content coding.
     public static func judge(
         status: Int, field: (String) -> String?, maximumSize: Int?, identityOnly: Bool
     ) -> ResponseDecision {
@@ -79,9 +79,9 @@ public enum ResponseRules {
         return .accept(length: length, framing: framing, coding: coding)
     }
 
-    /// Reads the field Content-Length (RFC 9110 §8.6): decimal digits, or a list of the same number again and again.
+    /// Reads the field Content-Length (RFC 9110 §8.6): decimal digits, or a list that repeats the same number.
     ///
-    /// - Returns: nil where it has a sign, an empty element, different numbers, or one that is no body's.
+    /// - Returns: nil if it has a sign, an empty element, different numbers, or a number that is too large.
     public static func contentLength(_ text: String) -> Int? {
         var length: Int?
         for element in text.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
@@ -110,7 +110,7 @@ public enum ResponseRules {
         return tag
     }
 
-    /// The length of the whole, where the part that a 206 has is the whole (RFC 9110 §15.3.7).
+    /// The length of the whole body if the part in a 206 response is the whole body (RFC 9110 §15.3.7); nil otherwise.
     static func wholePart(_ field: (String) -> String?) -> Int? {
         guard let text = field("content-range"),
             case .part(0, let last, let complete?)? = ContentRange(text), last + 1 == complete,
@@ -119,7 +119,7 @@ public enum ResponseRules {
         return complete
     }
 
-    /// What a body that has ended without an error amounts to.
+    /// The outcome of a body that ended without an error.
     ///
     /// - Parameter endIsProven: something other than the header showed that the body did not end with the connection.
     public static func atEnd(received: Int, length: Int?, framing: BodyFraming, endIsProven: Bool)
@@ -140,7 +140,7 @@ public enum ResponseRules {
         }
     }
 
-    /// What is said about a status that is not taken.
+    /// The message for a status that is not accepted.
     static func sentence(status: Int) -> String {
         "the server answered \(status)\(reason(status))"
     }

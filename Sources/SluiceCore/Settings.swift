@@ -6,22 +6,22 @@ public struct Settings: Sendable, Equatable {
     public struct Lanes: Sendable, Equatable {
         /// Lanes that are kept warm: 0 to `maximum`.
         public var minimum = 2
-        /// Lanes that there may be, and so bodies in flight: 1 to 1,024.
+        /// Maximum number of lanes, and so of bodies in flight: 1 to 1,024.
         public var maximum = 96
         /// How long a lane above the minimum waits for its next job, in seconds: 0 to 86,400.
         public var idleSeconds = 60.0
         /// How long a lane has to end a transfer before it is killed, in seconds: 0.05 to 60.
         public var endSeconds = 2.0
-        /// How long a lane may take to answer the service before it is replaced, in seconds: 1 to 3,600; nil where lanes are
-        /// not watched.
+        /// How long a lane may take to answer the service before it is replaced, in seconds: 1 to 3,600; nil if lanes
+        /// are not watched.
         public var hangSeconds: Double? = 60
     }
 
     /// The gate in front of each consumer.
     public struct Gate: Sendable, Equatable {
-        /// Bytes at which it closes: 1 to `maximumHighWatermark`.
+        /// Bytes at which the gate closes: 1 to `maximumHighWatermark`.
         public var highWatermark = 1 << 20
-        /// Bytes at which it opens: 0 to below the high watermark.
+        /// Bytes at which the gate opens again: from 0 to less than the high watermark.
         public var lowWatermark = 256 << 10
         /// The largest high watermark that a job may ask for, in bytes: 64 KiB to 1 GiB.
         public var maximumHighWatermark = 64 << 20
@@ -34,7 +34,7 @@ public struct Settings: Sendable, Equatable {
 
     /// The longest times that a client may ask for, in seconds.
     ///
-    /// What the settings themselves give to jobs that ask for nothing may be longer, and then a client may ask for that, too.
+    /// If the default for jobs that ask for nothing is longer, a client may ask for that default as well.
     public struct LongestTimes: Sendable, Equatable {
         /// `connect_seconds` of a job: 0.001 to 31,536,000.
         public var connect = 300.0
@@ -42,13 +42,14 @@ public struct Settings: Sendable, Equatable {
         public var head = 3600.0
         /// `stall_seconds` of a job: 0.001 to 31,536,000.
         public var stall = 3600.0
-        /// `deadline_seconds` of a job, also of one that asks for none: 0.001 to 31,536,000; nil for any, and for none.
+        /// `deadline_seconds` of a job: 0.001 to 31,536,000. It is also the deadline of a job that asks for none. If it
+        /// is nil, any deadline is accepted, and a job may have none.
         public var deadline: Double?
 
         /// The defaults.
         public init() {}
 
-        /// For a service that has no other users.
+        /// The longest times that are valid, for a service with a single user.
         public static var any: LongestTimes {
             var times = LongestTimes()
             times.connect = Timeouts.range.upperBound
@@ -60,15 +61,15 @@ public struct Settings: Sendable, Equatable {
 
     /// When an attempt that failed is repeated.
     public struct Retries: Sendable, Equatable {
-        /// Attempts of a job that may fail before the job does, where it does not say: 0 to 1,000.
+        /// Retries of a job that does not ask for a number of its own: 0 to 1,000.
         public var retries = 4
-        /// Statuses of responses that may be better the next time: 400 to 599 each.
+        /// Statuses of responses that are retried: 400 to 599 each.
         public var statuses = RetryPolicy.defaultStatuses
         /// How long the pauses are.
         public var pauses = RetryPolicy.Pauses()
     }
 
-    /// Which redirects are followed, and what they take along.
+    /// Which redirects are followed, and which fields are sent to their targets.
     public struct Redirects: Sendable, Equatable {
         /// The most names that `credentialFields` may have.
         public static let maximumFields = 32
@@ -85,30 +86,30 @@ public struct Settings: Sendable, Equatable {
         public init() {}
     }
 
-    /// What becomes of a job whose consumer does not read.
+    /// What happens to a job whose consumer does not read.
     public struct Parking: Sendable, Equatable {
         /// How long its gate may be closed before it is parked, in seconds: 0.05 to 86,400.
         public var afterSeconds = 20.0
-        /// The share of the lanes that jobs may hold on to that cannot be parked: 0 to 1.
+        /// The share of the lanes that jobs that cannot be parked may occupy: 0 to 1.
         public var holdingShare = 0.5
 
         /// The defaults.
         public init() {}
     }
 
-    /// What outlives the service's process.
+    /// How jobs survive a restart of the service.
     public struct Restart: Sendable, Equatable {
-        /// How old a running job is when it is given to the service manager to keep, in seconds: 0 to 3,600.
+        /// The age at which a running job is put into the service manager's store, in seconds: 0 to 3,600.
         public var storeAfterSeconds = 1.0
-        /// How long jobs may go on when the service is stopped for good, in seconds: 0 to 86,400.
+        /// How long jobs may continue when the service is stopped and not restarted, in seconds: 0 to 86,400.
         public var drainSeconds = 5.0
     }
 
-    /// What one user, or all together, may have.
+    /// Limits for one user, and for all users together.
     public struct Limits: Sendable, Equatable {
-        /// Jobs that have not ended, of all users: 1 to 6,000. Each may be four descriptors in the service manager's
-        /// store: with more of them the list of their names would be too long for the service to be started with, and
-        /// the manager compares each with all others whenever its own configuration is reloaded.
+        /// Jobs that have not ended, of all users: 1 to 6,000. Each job may have four descriptors in the service
+        /// manager's store. With more descriptors the list of their names would be too long to start the service with,
+        /// and the manager compares each descriptor with all others whenever its own configuration is reloaded.
         public var jobs = 1024
         /// Jobs that have not ended, of one user: 1 to `jobs`.
         public var jobsPerUser = 1000
@@ -130,9 +131,9 @@ public struct Settings: Sendable, Equatable {
 
     /// Pipes and their share of the kernel's memory.
     public struct Pipes: Sendable, Equatable {
-        /// What the pipe of a consumer that keeps up is grown to, in bytes: 64 KiB to 1 MiB, a power of two.
+        /// The capacity to which the pipe of a fast consumer is grown, in bytes: 64 KiB to 1 MiB, a power of two.
         public var grownCapacity = 1 << 20
-        /// For all pipes together, in bytes; nil for three quarters of the kernel's limit for a user.
+        /// The limit for all pipes together, in bytes; nil for three quarters of the kernel's limit for a user.
         public var budget: Int?
     }
 
@@ -156,21 +157,21 @@ public struct Settings: Sendable, Equatable {
     public var restart = Restart()
     /// The limits.
     public var limits = Limits()
-    /// Who may use the service, and what some may have.
+    /// Who may use the service, and the shares of particular users and groups.
     public var users = Users()
-    /// What may be asked of hosts.
+    /// The limits for hosts, and the certificates for them.
     public var origins = Origins()
     /// The pipes.
     public var pipes = Pipes()
-    /// The socket, where none is handed over by the service manager; nil for the standard one.
+    /// The socket, if the service manager passes none; nil for the standard one.
     public var socket: String?
-    /// The least severe messages that are logged, by swift-log's names.
+    /// The lowest level of messages that are logged, by swift-log's name.
     public var logLevel = "info"
 
     /// The defaults.
     public init() {}
 
-    /// What is out of range or contradicts itself, by the names of the file; empty where all is well.
+    /// The settings that are out of range or contradict each other, by their names in the file; empty if all are valid.
     public func problems() -> [RequestError] {
         var problems: [RequestError] = []
         func check<Value: Comparable>(_ name: String, _ value: Value, _ range: ClosedRange<Value>) {
@@ -245,7 +246,7 @@ public struct Settings: Sendable, Equatable {
         return problems
     }
 
-    /// The settings that differ but take effect only at a start, by the names of the file.
+    /// The settings that differ but take effect only at a start, by their names in the file.
     public func needingRestart(comparedTo new: Settings) -> [String] {
         var names: [String] = []
         if socket != new.socket { names.append("service.socket") }

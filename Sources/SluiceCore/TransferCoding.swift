@@ -1,17 +1,17 @@
 internal import SluiceInterface
 
-/// What the field Transfer-Encoding says (RFC 9112 §6.1, §7). A transfer coding is of the message and no part of the
-/// body: libcurl takes off the ones that it knows before the bytes come to us, and a coded body that was cut looks whole
-/// afterwards. So only `chunked` is taken, which shows its own end.
+/// What the field Transfer-Encoding says (RFC 9112 §6.1, §7). A transfer coding belongs to the message and not to the
+/// body. libcurl removes the codings that it knows before the lane gets the bytes, and a coded body that was cut off
+/// then looks whole. Only `chunked` is therefore accepted, because it marks its own end.
 enum TransferCoding: Equatable {
-    /// There is none: no field, an empty one, or `identity`, which servers of long ago send.
+    /// There is none: no field, an empty one, or `identity`, which old servers send.
     case none
     /// `chunked`, and nothing else.
     case chunked
-    /// Another one, or one that makes no sense.
+    /// Another coding, or a malformed field.
     case refused(OutcomeCode, String)
 
-    /// - Parameter value: of the field; nil where there is none.
+    /// - Parameter value: the value of the field; nil if there is none.
     init(_ value: String?) {
         guard let value = value.fieldValue else {
             self = .none
@@ -31,7 +31,8 @@ enum TransferCoding: Equatable {
                 ? .refused(.contentEncoded, "the transfer is encoded as \(shown)")
                 : .refused(.protocolError, "the Transfer-Encoding is \(shown)")
         } else {
-            // It must not be applied more than once (§6.1), so a second mention, by a proxy most likely, means the same.
+            // `chunked` must not be applied more than once (§6.1). A second mention, most likely by a proxy, means the
+            // same.
             self = codings.isEmpty ? .none : .chunked
         }
     }

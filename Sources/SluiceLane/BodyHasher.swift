@@ -2,21 +2,22 @@ internal import Foundation
 internal import SluiceCore
 internal import SluiceInterface
 
-/// The digests of a whole body, computed as its bytes pass.
+/// Computes the digests of a whole body as its bytes pass.
 ///
-/// Made only where the job or the origin asks: hashing costs more than everything else that a lane does.
+/// A hasher is made only if the job or the origin asks for one: hashing costs more than everything else that a lane
+/// does.
 struct BodyHasher {
     private var digests: [DigestAlgorithm: MessageDigest] = [:]
-    /// Which one is reported.
+    /// The algorithm whose digest is reported.
     private let first: DigestAlgorithm
-    /// What the digests have to be, and who says so.
+    /// The digests that the body must have, and who named them.
     private let expected: [(digest: BodyDigest, source: String)]
 
-    /// A hasher for a body of which every byte will be seen; nil where nobody asks.
+    /// A hasher for a body whose every byte will be received; nil if neither the job nor the origin asks for one.
     ///
     /// - Parameters:
-    ///   - request: what the job asks.
-    ///   - announced: what the origin says.
+    ///   - request: the digest that the job asks for.
+    ///   - announced: the digests that the origin announced.
     init?(request: DigestRequest?, announced: [BodyDigest]) {
         guard let first = request?.algorithm ?? announced.first?.algorithm else { return nil }
         self.first = first
@@ -28,12 +29,12 @@ struct BodyHasher {
         }
     }
 
-    /// The next bytes of the body.
+    /// Takes the next bytes of the body.
     func update(_ bytes: Data) {
         for digest in digests.values { bytes.withUnsafeBytes { digest.update($0) } }
     }
 
-    /// What the digest of a body that has come whole means for its outcome, and the digest itself.
+    /// The outcome of a body that has come whole, corrected by its digest, and the digest itself.
     func judge(_ outcome: Outcome) -> (outcome: Outcome, digest: BodyDigest?) {
         guard outcome.code == .complete || outcome.code == .completeUnverified else { return (outcome, nil) }
         for (digest, source) in expected {

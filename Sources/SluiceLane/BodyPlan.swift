@@ -1,25 +1,25 @@
 internal import SluiceCore
 internal import SluiceInterface
 
-/// What is to be done with the body of a response that was accepted, and what its end means.
+/// How the body of an accepted response is delivered, and what its end means.
 struct BodyPlan: Sendable, Equatable {
     /// What the response's body is.
     enum Kind: Sendable, Equatable {
-        /// The whole body, of which the consumer has nothing.
+        /// The whole body; the consumer has none of it.
         case whole
-        /// The whole body once more; the consumer has so many of its bytes.
+        /// The whole body once more; the consumer has its first `had` bytes.
         case again(had: Int)
-        /// What follows after so many bytes; this part of it is to have `announced` bytes.
+        /// The part of the body behind its first `after` bytes; the server announced this part with `announced` bytes.
         case rest(after: Int, announced: Int?)
     }
 
     /// What the response's body is.
     var kind: Kind
-    /// Of the whole body, in bytes.
+    /// The length of the whole body, in bytes.
     var length: Int?
-    /// How its end is known.
+    /// How the end of the body is recognised.
     var framing: BodyFraming
-    /// The origin's digests of the whole body; empty where not all of it will be seen.
+    /// The origin's digests of the whole body; empty if not all of it will be received.
     var digests: [BodyDigest] = []
 
     /// Whether the first byte of the response is the body's first.
@@ -27,7 +27,7 @@ struct BodyPlan: Sendable, Equatable {
         if case .rest = kind { false } else { true }
     }
 
-    /// A window that lets the missing bytes through.
+    /// A window that passes the missing bytes.
     var window: BodyWindow {
         switch kind {
         case .whole: BodyWindow(dropping: 0, announced: length)
@@ -36,7 +36,7 @@ struct BodyPlan: Sendable, Equatable {
         }
     }
 
-    /// What it means that the server goes on after the announced end.
+    /// The outcome if the server sends bytes behind the announced end.
     var excess: Outcome {
         switch kind {
         case .whole:
@@ -48,11 +48,11 @@ struct BodyPlan: Sendable, Equatable {
         }
     }
 
-    /// What a body that has ended without an error amounts to.
+    /// The outcome of a body that ended without an error.
     ///
     /// - Parameters:
-    ///   - seen: bytes of the response.
-    ///   - endIsProven: as `ResponseRules.atEnd` has it.
+    ///   - seen: the number of bytes in the response.
+    ///   - endIsProven: see `ResponseRules.atEnd`.
     func atEnd(seen: Int, endIsProven: Bool) -> Outcome {
         switch kind {
         case .whole:
@@ -67,7 +67,7 @@ struct BodyPlan: Sendable, Equatable {
     private func endOfAll(seen: Int, had: Int) -> Outcome {
         let due = length ?? max(seen, had)
         if seen == due { return Outcome(.complete, "the body has \(seen) bytes") }
-        // The last chunk has come: what is missing is not on its way.
+        // The last chunk has come, so no more bytes will follow.
         if framing == .chunked {
             return Outcome(
                 .lengthChanged, "the body has \(seen) bytes now and had \(due), in the same version")
@@ -81,7 +81,7 @@ struct BodyPlan: Sendable, Equatable {
             return Outcome(.truncated, "the server's part ended after \(seen) of \(announced) bytes")
         }
         guard let length else {
-            return Outcome(.truncated, "a part ended at byte \(end), and nothing says whether more follows")
+            return Outcome(.truncated, "a part ended at byte \(end), and it is unknown whether more follows")
         }
         if end == length { return Outcome(.complete, "the body has \(length) bytes") }
         return Outcome(.truncated, "the server's part ended at byte \(end) of \(length)")

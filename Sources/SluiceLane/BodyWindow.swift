@@ -2,37 +2,37 @@ internal import Foundation
 
 /// The part of a response's body that the consumer does not have yet.
 ///
-/// Bytes at the front are dropped, wherever the chunks end, and none is let through past the announced end, whatever
-/// a server sends after it.
+/// Bytes at the front are dropped, wherever the chunks end. No byte behind the announced end is passed, whatever the
+/// server sends.
 struct BodyWindow: Sendable {
-    /// Bytes that are still to be dropped.
+    /// Bytes that must still be dropped.
     private(set) var toDrop: Int
     /// Bytes of the response that have come, dropped or not.
     private(set) var seen = 0
-    /// Bytes that the response is to have.
+    /// The announced size of the response; nil if it is unknown.
     private let announced: Int?
 
     /// A window onto a response.
     ///
     /// - Parameters:
     ///   - dropping: bytes at the front, 0 or more.
-    ///   - announced: bytes of the response, the dropped ones among them; nil where that is not known.
+    ///   - announced: the size of the response, including the bytes to drop; nil if it is unknown.
     init(dropping: Int, announced: Int?) {
         toDrop = dropping
         self.announced = announced
     }
 
-    /// What a chunk holds.
+    /// The parts of a chunk.
     struct Parts: Sendable {
-        /// Up to the announced end, from the first byte of the chunk on.
+        /// The chunk up to the announced end.
         var announced: Data
-        /// What is the consumer's of it.
+        /// The part of it that the consumer gets.
         var wanted: Data
-        /// There is more after the announced end.
+        /// True if the chunk has bytes behind the announced end.
         var hasExcess: Bool
     }
 
-    /// Takes the next chunk apart, without a copy.
+    /// Splits the next chunk, without a copy.
     mutating func take(_ chunk: Data) -> Parts {
         var chunk = chunk
         var hasExcess = false

@@ -3,23 +3,23 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// The chunks that URLSession has brought and nobody has taken yet, in order.
+/// The chunks that URLSession has delivered and that are not written yet, in order.
 ///
-/// A chunk of some size is kept as it came, without a copy. Small ones are put together, so that a body that trickles
-/// in byte by byte does not cost many times its size.
+/// A large chunk is kept as it came, without a copy. Small chunks are joined, so that a body that arrives byte by byte
+/// does not need many times its size.
 struct ChunkQueue {
-    /// A chunk below this is copied to the end of the last one, in bytes.
+    /// A chunk smaller than this is copied to the end of the last one, in bytes.
     private static let smallChunk = 4 << 10
-    /// As far as small ones are put together, in bytes.
+    /// The largest size to which small chunks are joined, in bytes.
     private static let joinedChunk = 16 << 10
-    /// As many pieces as one `writev(2)` gets here; the kernel's own limit is 1,024.
+    /// Maximum number of pieces for one `writev(2)`; the kernel's own limit is 1,024.
     private static let maximumPieces = 64
 
     private var chunks: [Data] = []
     private var lastIsJoined = false
-    /// Chunks before this index are written.
+    /// The index of the first chunk that is not written completely.
     private var first = 0
-    /// Bytes of the first chunk that are written.
+    /// Number of bytes of that chunk that are written.
     private var offset = 0
     /// Bytes that wait.
     private(set) var count = 0
@@ -42,16 +42,16 @@ struct ChunkQueue {
         }
     }
 
-    /// What one system call can write from the front. It stays in the queue until it is consumed.
+    /// Bytes from the front that one system call can write. They stay in the queue until they are consumed.
     struct Batch {
         fileprivate let chunks: [Data]
         fileprivate let offset: Int
         fileprivate let limit: Int
 
-        /// Writes it, or a part of it, with one system call.
+        /// Writes all or a part of the bytes with one system call.
         ///
         /// - Returns: how many bytes were written.
-        /// - Throws: what `writev` said.
+        /// - Throws: the error of `writev(2)`.
         func write(to descriptor: borrowing OwnedDescriptor) throws(Errno) -> Int {
             let raw = descriptor.rawValue
             var pieces: [iovec] = []
@@ -63,7 +63,7 @@ struct ChunkQueue {
         }
     }
 
-    /// The first bytes, as many as there are, as may be, and as one call takes.
+    /// The first bytes: at most `limit`, and at most what one call takes.
     func front(atMost limit: Int) -> Batch {
         var bytes = -offset
         var end = first
@@ -74,7 +74,7 @@ struct ChunkQueue {
         return Batch(chunks: Array(chunks[first..<end]), offset: offset, limit: limit)
     }
 
-    /// Nests one `withUnsafeBytes` in the other, so that every pointer is used only while it is good.
+    /// Nests the calls of `withUnsafeBytes`, so that every pointer is used only while it is valid.
     private static func withPieces(
         _ chunks: ArraySlice<Data>, from offset: Int, atMost limit: Int, _ pieces: inout [iovec],
         _ body: ([iovec]) -> Int
@@ -90,7 +90,7 @@ struct ChunkQueue {
         }
     }
 
-    /// Lets go of the first bytes: they are written.
+    /// Removes the first bytes, which have been written.
     mutating func consume(_ bytes: Int) {
         count -= bytes
         var left = bytes
@@ -98,7 +98,7 @@ struct ChunkQueue {
             let available = chunks[first].count - offset
             if left < available {
                 offset += left
-                // What has been written in part must not grow: its first bytes would never be let go.
+                // A chunk that has been written in part must not grow, or its first bytes would never be freed.
                 lastIsJoined = lastIsJoined && first < chunks.count - 1
                 return
             }

@@ -2,15 +2,15 @@ internal import SluiceCore
 internal import SystemPackage
 internal import UnixSockets
 
-/// The lane's end of the seqpacket socket to its daemon. Belongs to the loop's thread.
+/// The lane's end of the seqpacket socket to its daemon. Used on the loop's thread only.
 final class ControlChannel {
-    /// What a packet was.
+    /// What was received.
     enum Incoming: ~Copyable {
-        /// A command, and what came with it.
+        /// A command, and the descriptors that came with it.
         case command(LaneCommand, ReceivedDescriptors)
         /// Nothing more has come.
         case nothing
-        /// The daemon is gone, or sends what is not a command.
+        /// The daemon has gone, or has sent something that is not a command.
         case closed
     }
 
@@ -27,7 +27,7 @@ final class ControlChannel {
     }
 
     func send(_ report: LaneReport) {
-        // A daemon that is gone shows as an end of file.
+        // Errors are ignored: if the daemon has gone, `receive` finds the end of file.
         _ = try? report.packet.withUnsafeBytes { bytes throws(Errno) in
             try SocketMessage.send(bytes, to: socket)
         }

@@ -3,24 +3,26 @@ internal import SluiceCore
 internal import SluiceInterface
 internal import Synchronization
 
-/// Where the requests of this lane's job may go, for libcurl's callbacks (`peer.h`). One for the process, like the shim's
-/// state.
+/// The egress rules of this lane's job, for libcurl's callbacks (`peer.h`). They are global to the process, like the
+/// shim's state.
 ///
 /// ## Concurrency model
-/// Set by the lane's thread between two transfers, asked by the session's thread within them.
+/// The lane's thread sets the rules between two transfers; the session's thread reads them during a transfer. A mutex
+/// protects them.
 enum EgressGuard {
     private static let rules = Mutex(EgressRules())
 
-    /// Whether what is set takes effect: it does not where Foundation does not call the shim. Known once there is a session.
+    /// Whether the rules take effect. They do not if Foundation does not call the shim. This is known once there is a
+    /// session.
     static var isEffective: Bool { ccurlshim_is_effective() }
 
     static func set(_ new: EgressRules) {
         rules.withLock { $0 = new }
     }
 
-    /// - Parameter bytes: 16 of them.
+    /// - Parameter bytes: an address of 16 bytes.
     static func mayConnect(to bytes: UnsafePointer<UInt8>?, port: CInt) -> Bool {
-        // What cannot be judged is not allowed.
+        // An address that cannot be judged is not allowed.
         guard let bytes, let address = IPAddress(bytes: UnsafeRawBufferPointer(start: bytes, count: 16))
         else {
             return false
@@ -28,7 +30,7 @@ enum EgressGuard {
         return rules.withLock { $0.decide(address: address, port: Int(port)) } == .allowed
     }
 
-    /// An address and a port that a connection was not made to.
+    /// An address and a port to which a connection was denied.
     struct Peer: Sendable, Equatable {
         var address: IPAddress
         var port: Int
@@ -43,12 +45,12 @@ enum EgressGuard {
     }
 }
 
-/// A request that is not made because the settings do not allow it.
+/// The refusal of a request that the settings do not allow.
 struct EgressRefusal: Error {
     private let outcome: Outcome
     private let address: IPAddress?
 
-    /// The host, as a URL names it, is not allowed; nil where it is.
+    /// The refusal of a host, as a URL names it; nil if the host is allowed.
     init?(of url: RequestURL, by rules: EgressRules) {
         let origin = url.origin
         guard case .denied(let rule) = rules.decide(host: origin.host, port: origin.port) else { return nil }
@@ -58,22 +60,22 @@ struct EgressRefusal: Error {
         address = IPAddress(host: origin.host)
     }
 
-    /// No address of the host was allowed, or of the proxy on the way there.
+    /// The refusal of all addresses of a host, or of the proxy for it.
     ///
-    /// - Parameter peer: the first of them. Its address is for the administrator alone.
+    /// - Parameter peer: the first address that was denied. Only the administrator may see it.
     init(of origin: Origin, at peer: EgressGuard.Peer, by proxy: String?, rules: EgressRules) {
         address = peer.address
         let place = "\(origin.host):\(origin.port)"
         let why =
             switch rules.decide(address: peer.address, port: peer.port) {
             case .denied(let rule): "its address is in \(rule)"
-            // It is of a kind that no rule can name.
+            // The address has a form that no rule can name.
             case .allowed: "its address cannot be judged"
             }
         outcome = Outcome(
             .addressDenied,
             proxy.map {
-                "the settings allow no connection to the proxy \($0), by way of which \(place) is reached: \(why)"
+                "the settings allow no connection to the proxy \($0), through which \(place) is reached: \(why)"
             } ?? "the settings allow no connection to \(place): \(why)")
     }
 

@@ -2,11 +2,11 @@ internal import CCurlShim
 internal import CUnix
 internal import Glibc
 
-/// The network connections of this process, which belong to libcurl and which Foundation does not show.
+/// The network connections of this process. They belong to libcurl, and Foundation gives no access to them.
 ///
-/// They are found by looking at every descriptor (`/proc/self/fd`). A lane has few.
+/// They are found by a search through all descriptors (`/proc/self/fd`), of which a lane has few.
 enum InetSockets {
-    /// A connection, told apart from later ones with the same number by its inode.
+    /// A connection. The inode distinguishes it from a later one with the same descriptor.
     struct Identity: Hashable {
         let descriptor: CInt
         let inode: UInt64
@@ -14,22 +14,23 @@ enum InetSockets {
 
     /// Ends every connection of this process, in both directions (`shutdown(2)`).
     ///
-    /// `URLSessionTask.cancel` waits for the session's queue, which a fast origin may hold for the rest of a body;
-    /// this does not. The descriptors stay open: they are libcurl's to close.
+    /// `URLSessionTask.cancel` waits for the session's queue, which a fast origin may occupy for the rest of a body;
+    /// this function does not wait. The descriptors stay open, because libcurl must close them.
     static func shutDownAll() {
         for socket in all() {
             shutdown(socket.descriptor, CInt(SHUT_RDWR))
         }
     }
 
-    /// Takes away, between two transfers, each connection on which something waits to be read, or that has ended.
+    /// Shuts down, between two transfers, each kept connection on which bytes wait to be read, or that has ended.
     ///
-    /// libcurl would take what waits for the answer to the next request (curl issue 10690): a second response
-    /// without a request, the rest of a body behind its announced length, a 408 that says goodbye. A session ticket or
-    /// a frame of HTTP/2 may wait as well; then a good connection is lost, which costs a new one.
+    /// libcurl would take the waiting bytes for the answer to the next request (curl issue 10690): a second response
+    /// without a request, the rest of a body behind its announced length, or a 408 before the server closes. The
+    /// waiting bytes may also be a TLS session ticket or an HTTP/2 frame. Then a good connection is lost, and a new one
+    /// must be made.
     static func dropUnusable() {
         for socket in kept() ?? all().map(\.descriptor) where hasSomethingToRead(socket) {
-            // The number may have gone to something else: a pipe, or the socket to the daemon.
+            // The descriptor may be something else by now: a pipe, or the socket to the daemon.
             guard isInternetSocket(socket) else {
                 ccurlshim_forget_socket(socket)
                 continue
@@ -39,8 +40,8 @@ enum InetSockets {
         }
     }
 
-    /// What may be kept connections, as the shim knows: for each job to look through `/proc` would be half of the system
-    /// calls that a small body costs. Nil where the shim does not know.
+    /// Descriptors that may be kept connections, from the shim; nil if the shim does not know them. A search through
+    /// `/proc` for each job would take half of the system calls of a small body.
     private static func kept() -> [CInt]? {
         var sockets = [CInt](repeating: -1, count: 64)
         let count = ccurlshim_sockets(&sockets, CInt(sockets.count))
@@ -58,14 +59,14 @@ enum InetSockets {
         return count >= 0 || (errno != EAGAIN && errno != EINTR)
     }
 
-    /// `shutdown(2)` leaves what has come in the socket, and libcurl would find it.
+    /// `shutdown(2)` leaves received bytes in the socket, and libcurl would read them.
     private static func discardInput(_ descriptor: CInt) {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
-        // No more than a receive buffer holds: nothing is added any more.
+        // The loop is bounded by the size of a receive buffer. No bytes are added after the shutdown.
         for _ in 0..<256 where recv(descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT)) > 0 {}
     }
 
-    /// The connections there are.
+    /// All network connections of this process.
     static func all() -> [Identity] {
         descriptors().compactMap { descriptor in
             guard isInternetSocket(descriptor) else { return nil }
@@ -75,7 +76,7 @@ enum InetSockets {
         }
     }
 
-    /// Whether this very connection is still there and neither side has closed it.
+    /// Whether this connection still exists and neither side has closed it.
     static func isEstablished(_ socket: Identity) -> Bool {
         var status = stat()
         return fstat(socket.descriptor, &status) == 0 && UInt64(status.st_ino) == socket.inode

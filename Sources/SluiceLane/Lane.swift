@@ -10,30 +10,32 @@ public import UnixSockets
 ///
 /// ## Concurrency model
 /// Everything here is on the loop's thread, which is the main thread. Callbacks of URLSession come on the session's
-/// thread, are dealt with in `Transfer` and `Pump`, and arrive here as events through `EventLoop.execute`.
+/// thread. `Transfer` and `Pump` handle them there, and send events to the loop's thread through `EventLoop.execute`.
 public enum Lane {
-    /// Bytes of memory that a lane may have beyond its own and the gate's: what a server can make Foundation buffer
-    /// outside of the gate, such as the body of a redirect, ends here.
+    /// Bytes of memory that a lane may have beyond its own and the gate's. This bounds what a server can make
+    /// Foundation buffer outside of the gate, such as the body of a redirect.
     private static let memoryReserve: UInt64 = 512 << 20
 
-    /// Descriptors that a lane may have: some ten of its own, the job's, and a few connections.
+    /// Maximum number of descriptors of a lane: about ten of its own, the job's, and a few connections.
     private static let descriptors: CUnsignedInt = 256
 
-    /// Serves the daemon until it is gone. Does not return.
+    /// Serves the daemon until the daemon closes the socket. Does not return.
     ///
     /// - Parameter control: a connected seqpacket socket.
     public static func run(control: consuming OwnedDescriptor) -> Never {
         signal(SIGPIPE, SIG_IGN)
-        // Chunks are made by whichever thread Dispatch lends to the session and freed by others. With an arena for each,
-        // a stalled body would be kept many times over.
+        // Different Dispatch threads allocate and free chunks. With a malloc arena for each thread, a stalled body
+        // would take many times its size.
         cunix_use_one_malloc_arena()
-        // Each piece that a consumer takes wakes its lane. If the lane ran at once it would take the processor from that
-        // consumer, for one piece; a little later there is more to do at a time. With 64 bodies at once that is a ninth.
+        // Each piece that a consumer takes wakes its lane. If the lane ran at once, it would take the processor from
+        // that consumer for one piece; a little later there are more pieces to move at a time. With 64 concurrent
+        // bodies this saves a ninth.
         cunix_schedule_as_batch()
         _ = cunix_set_limit(CInt(CUNIX_RLIMIT_DATA), (1 << 30) + memoryReserve)
-        // What a server sends can stop the process (F6), and one day perhaps take it over. So it leaves behind all that
-        // fetching does not need, the daemon's socket and files first. A kernel that lacks a part of it gives the rest,
-        // and the daemon is told.
+        // A server's response can crash this process (docs/foundation.md), and a future defect might let it take the
+        // process over. The lane therefore gives up everything that fetching does not need: access to the daemon's
+        // socket, to most files, and to most system calls. If the kernel supports only a part of this, that part is
+        // applied, and the daemon is told.
         let confinement = LaneConfinement(cunix_confine_lane(descriptors, CInt(CUNIX_ANY_LANDLOCK)))
         do {
             let loop = try EventLoop()
@@ -50,7 +52,7 @@ public enum Lane {
 }
 
 extension LaneConfinement {
-    /// From what `cunix_confine_lane` returns.
+    /// Converts the result of `cunix_confine_lane`.
     fileprivate init(_ bits: CInt) {
         self = []
         if bits & CInt(CUNIX_CONFINED_FILES) != 0 { insert(.files) }

@@ -4,12 +4,12 @@ internal import UnixSockets
 
 /// The ledger and the staging pipe of a job.
 ///
-/// When a job has been delivered whole both are as good as new: the lane keeps them, and so does the daemon, for the next
-/// job that this lane is given. That spares both some twenty system calls for a small body.
+/// After a whole body was delivered, the lane and the daemon keep both for the next job of this lane. That saves each
+/// of them about twenty system calls for a small body.
 final class LaneAccount: Sendable {
-    /// Mapped.
+    /// The ledger, mapped into memory.
     let ledger: Ledger
-    /// Open for reading and writing, non-blocking.
+    /// The staging pipe, open for reading and writing, non-blocking.
     let staging: OwnedDescriptor
 
     init(ledger: Ledger, staging: consuming OwnedDescriptor) {
@@ -17,8 +17,8 @@ final class LaneAccount: Sendable {
         self.staging = staging
     }
 
-    /// Whether the daemon has set the account to where an order begins. One that says something else would be wrong
-    /// from the first byte on.
+    /// Whether the daemon has set the account to the position at which an order begins. An account with any other value
+    /// would be wrong from the first byte on.
     func isAt(_ position: Int) -> Bool {
         let entry = ledger.read()
         return !entry.isFilling && entry.filled == UInt64(position) && entry.received == UInt64(position)
@@ -26,7 +26,7 @@ final class LaneAccount: Sendable {
     }
 }
 
-/// An account that no job has at the moment, and its ledger's file, whose lock nobody has.
+/// An account that no job uses at the moment, and its ledger's file, which no process has locked.
 struct FreeAccount: ~Copyable {
     let file: OwnedDescriptor
     let account: LaneAccount
@@ -36,7 +36,7 @@ struct FreeAccount: ~Copyable {
         self.account = account
     }
 
-    /// What came with an order; nil where that is no account.
+    /// The account that came with an order; nil if the descriptors are not valid.
     init?(file: consuming OwnedDescriptor, staging: consuming OwnedDescriptor) {
         guard let counters = try? SharedCounters(mapping: file), let ledger = Ledger(existing: counters)
         else {

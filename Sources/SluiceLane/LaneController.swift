@@ -6,17 +6,18 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
-/// Carries out the daemon's commands, one job at a time, and keeps the time limits.
+/// Carries out the daemon's commands, one job at a time, and enforces the time limits.
 ///
-/// Lives on the loop's thread; events of the other thread come in through `LaneMailbox`.
+/// Used on the loop's thread only; events from the session's thread come through `LaneMailbox`.
 final class LaneController {
-    /// A response that is not wanted is received and dropped up to this length, in bytes: that keeps the connection.
+    /// The longest unwanted response that is received and dropped, in bytes, in order to keep the connection.
     private static let worthDropping = 64 << 10
-    /// A body that was longer than this may have left its mark on the heap, in bytes. The next one may be long in coming.
+    /// After a body longer than this, in bytes, the lane gives free memory back: the body may have grown the heap, and
+    /// the next job may not come for a long time.
     private static let worthTidying = 1 << 20
-    /// How long dropping may take before the connection is shut down after all.
+    /// How long dropping may take before the connection is shut down.
     private static let droppingTime = Duration.milliseconds(250)
-    /// How often the connections are shut down again until URLSession notices: libcurl may just be opening one.
+    /// The interval at which connections are shut down until URLSession notices: libcurl may be opening a new one.
     private static let sweepInterval = Duration.milliseconds(20)
 
     private static let consumerGone = Outcome(.consumerGone, "the consumer closed its end of the pipe")
@@ -26,9 +27,9 @@ final class LaneController {
     private let session = LaneSession()
     private let room: RoomWait
     private var job: LaneJob?
-    /// Of the last job, which was delivered whole.
+    /// The account of the last job, if its whole body was delivered.
     private var free: FreeAccount?
-    /// The rules of the last job, under which the connections that are kept were made.
+    /// The egress rules of the last job, under which the kept connections were made.
     private var egress = ""
 
     init(loop: EventLoop, channel: ControlChannel) throws(Errno) {
@@ -50,7 +51,8 @@ final class LaneController {
             case .nothing:
                 return
             case .closed:
-                // At once: the session's thread may be waiting for a consumer, and nobody is left to tell.
+                // The process exits at once, without atexit handlers: the session's thread may be waiting for a
+                // consumer, and there is no daemon to report to.
                 _exit(0)
             case .command(.order(let order), var descriptors):
                 take(order, &descriptors)
@@ -71,20 +73,20 @@ final class LaneController {
             let marks = try? Watermarks(high: order.highWatermark, low: order.lowWatermark),
             let requests = RequestMaker(order),
             let request = requests.request(to: requests.url, credentials: requests.credentials)
-        else { return refuse(order, "the order is not one that a lane can carry out") }
+        else { return refuse(order, "the lane cannot carry out this order") }
         guard requests.egress.isEmpty || EgressGuard.isEffective else {
             return refuse(
-                order, "this lane cannot keep to [egress] of the settings: see sluice-lane --check-shim")
+                order, "this lane cannot enforce [egress] of the settings: see sluice-lane --check-shim")
         }
         if let refusal = EgressRefusal(of: requests.url, by: requests.egress) {
             return refuse(order, refusal.facts())
         }
         do {
-            // Before anything is looked at or written: whoever had it may still have been writing.
+            // The lock must come before any access to the account: another lane may still write to it.
             let account = free.account
             let lock = try LedgerLock(free.file)
             guard account.isAt(order.position) else {
-                return refuse(order, "the job's ledger does not stand at byte \(order.position)")
+                return refuse(order, "the job's ledger is not at byte \(order.position)")
             }
             account.ledger.markTaken()
             let mailbox = LaneMailbox(loop: loop, controller: self, serial: order.serial)
@@ -101,19 +103,20 @@ final class LaneController {
                 connectSeconds: order.timeouts.connect, http1Only: order.http1Only, rate: order.rate,
                 egress: requests.egress,
                 certificate: order.clientCertificate.map { (text: $0, host: requests.url.origin.host) })
-            // What is kept was made when other rules held, or is not to be kept.
+            // Kept connections were made under other rules, or the order says that they must be dropped.
             if order.egress != egress || order.dropsConnections { InetSockets.shutDownAll() }
             egress = order.egress
             session.begin(transfer, request)
         } catch let refusal as LedgerLock.Refusal {
             refuse(order, refusal.reason)
         } catch {
-            refuse(order, "the lane lacks what it needs: \(error)")
+            refuse(order, "the lane cannot get a resource that it needs: \(error)")
         }
     }
 
-    /// The account that comes with the order, or the one that is left of the job before. That one is never kept beside
-    /// another: closing its file would take a lock on the same file along.
+    /// The account that comes with the order, or the one that is left from the last job. The old account is dropped
+    /// before a new one is opened: closing a second descriptor of the same file would release the lock on it
+    /// (fcntl(2)).
     private func account(_ descriptors: inout ReceivedDescriptors) -> FreeAccount? {
         let left = free.take()
         guard let file = descriptors.take(1) else { return left }
@@ -121,7 +124,7 @@ final class LaneController {
         return FreeAccount(file: file, staging: staging)
     }
 
-    /// Answers the daemon's question by way of the ledger, if the session is alive, too.
+    /// Answers the daemon's question in the ledger if the session is alive, too.
     private func probe(_ job: LaneJob, _ number: Int) {
         let mailbox = LaneMailbox(loop: loop, controller: self, serial: job.order.serial)
         Probe.run(isOriginsTurn: job.pump.originSilence() != nil, on: session) {
@@ -145,7 +148,7 @@ final class LaneController {
         case .pump(let event): handle(event, job)
         case .transfer(let event): handle(event, job)
         case .isAlive(let number):
-            // Once the account is closed another lane may be writing to the ledger.
+            // Once the account is closed, another lane may write to the ledger.
             if !job.accountIsClosed { job.pump.account.ledger.answer(UInt64(clamping: number)) }
         }
     }
@@ -204,7 +207,7 @@ final class LaneController {
                 stopTransfer(job)
             }
         case .redirected(let request):
-            // It may have been ended meanwhile.
+            // The job may have been ended meanwhile.
             if job.accountIsClosed { return sessionIsDone(job) }
             session.begin(job.transfer, request)
         case .completed(let facts):
@@ -217,7 +220,8 @@ final class LaneController {
     private func sessionIsDone(_ job: LaneJob) {
         job.sweep?.cancel()
         job.sessionIsDone = true
-        // Else it is still to be delivered, and what says that it was says this as well.
+        // If the account is still open, bytes must still be delivered. The report `ended`, which follows then, also
+        // says that the session is idle.
         guard job.accountIsClosed else { return }
         letGo(of: job)
         channel.send(.idle)
@@ -234,8 +238,8 @@ final class LaneController {
         }
     }
 
-    /// While bytes flow the pump meets the consumer's end often enough to notice that it is closed. A watch would wake
-    /// this thread each time a consumer splices something out of the pipe, whatever it is for.
+    /// While bytes flow, the pump writes to the consumer's end often enough to notice that it is closed. A watch would
+    /// wake this thread each time the consumer splices something out of the pipe, even if it asks for no readiness.
     private func unwatchSink(_ job: LaneJob) {
         job.sinkWatch?.cancel()
         job.sinkWatch = nil
@@ -250,7 +254,7 @@ final class LaneController {
     }
 
     private func startTicking(_ job: LaneJob) {
-        // It may have been on its way when the account was closed: nothing looks after a consumer from then on.
+        // The event may have been sent before the account was closed. After that the lane does not watch the consumer.
         guard !job.accountIsClosed else { return }
         unwatchSink(job)
         scheduleTick(job, milliseconds: 1)
@@ -278,13 +282,13 @@ final class LaneController {
         case .after(let milliseconds): scheduleTick(job, milliseconds: milliseconds)
         case .stalled(let holdAfter):
             channel.send(.stalled(serial: job.order.serial))
-            // It may stay so for long, and there may be many.
+            // A stall may last long, and many lanes may be stalled.
             cunix_give_memory_back()
             watchHold(job, milliseconds: holdAfter)
         }
     }
 
-    /// While a stall is reported nothing ticks: one timer looks when the time comes to report a hold.
+    /// While a stall is reported there are no ticks: one timer fires when a hold may have to be reported.
     private func watchHold(_ job: LaneJob, milliseconds: Int?) {
         job.hold?.cancel()
         guard let milliseconds else { return }
@@ -293,14 +297,15 @@ final class LaneController {
         }
     }
 
-    /// The limits for the connection and for the head.
+    /// Enforces the time limits for the connection and for the head.
     private func awaitHead(_ job: LaneJob, after delay: Duration) {
         job.patience = loop.after(delay) { [self, weak job] in
             guard let job else { return }
             let limits = job.order.timeouts
             switch job.transfer.lookAtPatience() {
             case .later(let nanoseconds):
-                // A connection that comes about meanwhile, or a redirect, does not wake this thread.
+                // A new connection or a redirect does not wake this thread, so the delay is at most the shorter of the
+                // two limits.
                 let due = Duration.nanoseconds(Int64(clamping: nanoseconds))
                 awaitHead(job, after: min(due, .seconds(min(limits.connect, limits.head))))
             case .connectIsOverdue:
@@ -313,7 +318,7 @@ final class LaneController {
         }
     }
 
-    /// The stall timer: time behind a closed gate is the consumer's and does not count.
+    /// Enforces the stall timeout. Time behind a closed gate does not count, because the consumer causes it.
     private func watchOrigin(_ job: LaneJob, after delay: Duration) {
         job.patience = loop.after(delay) { [self, weak job] in
             guard let job else { return }
@@ -337,7 +342,7 @@ final class LaneController {
         switch job.speed?.look(openTime: pace.openTime, received: pace.received) {
         case nil: break
         case .later(let nanoseconds):
-            // Behind a closed gate the span does not go on, however often one looks.
+            // Behind a closed gate the span does not advance, so a later look is enough.
             let delay: Duration =
                 pace.isHeldBack ? .seconds(Timeouts.speedSpan) : .nanoseconds(Int64(clamping: nanoseconds))
             job.speedLook = loop.after(delay) { [self, weak job] in
@@ -352,9 +357,9 @@ final class LaneController {
 
     // MARK: The end
 
-    /// Ends a job from here: the account at once, the transfer as soon as URLSession lets go of it.
+    /// Ends a job on the lane's own decision: the account at once, the transfer as soon as URLSession releases it.
     ///
-    /// A consumer that has every byte of an announced length may well close before URLSession has told of the end.
+    /// A consumer that has all bytes of an announced length may close its pipe before URLSession reports the end.
     private func end(_ job: LaneJob, _ outcome: Outcome) {
         guard job.pump.end() else { return }
         let facts = job.transfer.facts(forAll: job.pump.delivered)
@@ -362,7 +367,7 @@ final class LaneController {
         stopTransfer(job)
     }
 
-    /// Nothing more will be written: tells the daemon, who settles the account.
+    /// Closes the account: nothing more will be written. Tells the daemon, which settles the account.
     private func close(_ job: LaneJob, _ facts: EndFacts) {
         guard !job.accountIsClosed else { return }
         job.accountIsClosed = true
@@ -371,10 +376,10 @@ final class LaneController {
         job.hold?.cancel()
         job.patience?.cancel()
         job.speedLook?.cancel()
-        // The pump has ended, so nobody in this process touches the pipes or the ledger any more. Let go before the
-        // daemon hears of it: it may give the job to another lane at once.
+        // The pump has ended, so no thread of this process uses the pipes or the ledger any more. The lock must be
+        // released before the report, because the daemon may give the job to another lane at once.
         let file = job.releaseLock()
-        // A grown staging pipe is within the budget of its job alone.
+        // A grown staging pipe is not kept: its size is in the budget of its job only.
         let keepsAccount =
             job.sessionIsDone && facts.outcome.code.state == .complete && job.pump.stagingIsOrdinary
         if keepsAccount, let file { free = FreeAccount(file: file, account: job.pump.account) }
@@ -384,11 +389,11 @@ final class LaneController {
                 serial: job.order.serial, facts, isIdle: job.sessionIsDone, keepsAccount: keepsAccount))
     }
 
-    /// Takes the transfer's connections away until URLSession notices. If it never does, the daemon ends the lane.
+    /// Shuts the transfer's connections down until URLSession notices. If it never does, the daemon ends the lane.
     private func stopTransfer(_ job: LaneJob) {
         guard !job.sessionIsDone else { return }
         job.transfer.abandon()
-        // For what has no connection yet, such as a name that is being looked up.
+        // This ends a transfer that has no connection yet, for example during a name lookup.
         RequestProgress.abort()
         InetSockets.shutDownAll()
         sweepAgain(job)
@@ -402,11 +407,11 @@ final class LaneController {
         }
     }
 
-    /// Nobody has anything to do with the job any more: the next one may come.
+    /// Releases the job once both threads have finished with it: the next one may come.
     private func letGo(of job: LaneJob) {
         job.cancelTimers()
         if job.pump.received > Self.worthTidying { cunix_give_memory_back() }
-        // The descriptors go with the pump.
+        // The job's descriptors are closed with the pump.
         session.forget()
         self.job = nil
     }

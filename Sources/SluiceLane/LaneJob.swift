@@ -2,9 +2,9 @@ internal import EventLoop
 internal import SluiceCore
 internal import UnixSockets
 
-/// One job in this lane. It is over when both are true: nothing more will be written, and URLSession is done.
+/// One job in this lane. It is over when its account is closed and URLSession has finished its task.
 ///
-/// Belongs to the loop's thread.
+/// Used on the loop's thread only.
 final class LaneJob {
     let order: LaneOrder
     let pump: Pump
@@ -16,7 +16,7 @@ final class LaneJob {
     var sweep: Timer?
     var speedLook: Timer?
     var speed: SpeedWatch?
-    /// What the end of the body means, once the origin has ended it.
+    /// The outcome that the job will have once all bytes are delivered, set when URLSession has finished.
     var result: EndFacts?
     var accountIsClosed = false
     var sessionIsDone = false
@@ -29,10 +29,10 @@ final class LaneJob {
         self.lock = consume lock
     }
 
-    /// Lets another lane write for this job. Only once the pump has ended: from then on it touches neither the pipes
-    /// nor the ledger. The pump itself may live a moment longer, but has no descriptor of the ledger.
+    /// Lets another lane write for this job. Call it only after the pump has ended, when it uses neither the pipes nor
+    /// the ledger any more. The pump itself may live a moment longer, but has no descriptor of the ledger.
     ///
-    /// - Returns: the ledger's file; nil where the lock was released before.
+    /// - Returns: the ledger's file; nil if the lock was released before.
     func releaseLock() -> OwnedDescriptor? {
         guard let lock = lock.take() else { return nil }
         return lock.released()
@@ -45,18 +45,19 @@ final class LaneJob {
     }
 }
 
-/// Carries events of one job from the session's thread to the loop's.
+/// Carries events of one job from any thread to the loop's thread.
 final class LaneMailbox: Sendable {
     enum Event: Sendable {
         case pump(Pump.Event)
         case transfer(Transfer.Event)
-        /// The session's thread is alive; the answer to the question with this number.
+        /// The session's thread is alive: the answer to the question with this number.
         case isAlive(Int)
     }
 
     private let loop: EventLoop
     private let serial: Int
-    // Only touched on the loop's thread, in `execute`: the controller lives there.
+    // The controller is used on the loop's thread only. Other threads hold this reference, but only the block in
+    // `post`, which runs on that thread, uses it.
     private nonisolated(unsafe) let controller: LaneController
 
     init(loop: EventLoop, controller: LaneController, serial: Int) {

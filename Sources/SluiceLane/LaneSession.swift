@@ -6,7 +6,7 @@ internal import Synchronization
 /// The lane's one URLSession and its delegate, which holds callbacks and nothing else.
 ///
 /// ## Concurrency model
-/// The delegate's callbacks come on the session's thread. `current` is set by the lane's thread before a task begins;
+/// The delegate's callbacks come on the session's thread. The lane's thread sets `current` before a task begins;
 /// callbacks of any other task are stale and dropped.
 final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
     private struct Current {
@@ -14,8 +14,8 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         var transfer: Transfer
     }
 
-    /// Seconds past the end of Dispatch's clock, 292 years. Foundation makes a timer anew for each chunk, and one that can
-    /// never fire is not armed: that saves more system calls than everything else about a chunk takes.
+    /// More seconds than Dispatch's clock can hold (292 years). Foundation makes a new timer for each chunk. A timer
+    /// that can never fire is not armed, which saves more system calls than everything else about a chunk takes.
     private static let never: TimeInterval = 10_000_000_000
 
     private let current = Mutex<Current?>(nil)
@@ -27,12 +27,13 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         let configuration = URLSessionConfiguration.ephemeral
         configuration.httpCookieStorage = nil
         configuration.httpShouldSetCookies = false
-        // Without it every field of every response is looked through for cookies, though there is nowhere to put them.
+        // Without this setting, Foundation searches every field of every response for cookies, although there is no
+        // storage for them.
         configuration.httpCookieAcceptPolicy = .never
         configuration.urlCache = nil
         configuration.urlCredentialStorage = nil
         configuration.requestCachePolicy = .reloadIgnoringLocalAndRemoteCacheData
-        // The lane has timers of its own, which know when the gate is closed; Foundation's do not.
+        // The lane has timers of its own, which take the gate into account; Foundation's timers do not.
         configuration.timeoutIntervalForRequest = Self.never
         configuration.timeoutIntervalForResource = Self.never
         let session = URLSession(
@@ -41,12 +42,13 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         RequestProgress.whenConnected { [weak self] in self?.current.withLock { $0?.transfer }?.connected() }
     }
 
-    /// Begins a transfer. Call it only when the transfer before has been completed, or it may wait for that.
+    /// Begins a transfer. Call it only after the previous transfer has completed; otherwise it may wait for that.
     ///
-    /// What has arrived on a kept connection since is no answer to it: such a connection is not used again.
+    /// A kept connection on which bytes have arrived since then is not used again, because they are not an answer to
+    /// this request.
     func begin(_ transfer: Transfer, _ request: URLRequest) {
         guard let session = session.withLock({ $0 }) else { return }
-        // One that speaks HTTP/2 would be used again by a request that must not.
+        // libcurl would use a kept HTTP/2 connection again, which this request must not use.
         if transfer.http1Only { InetSockets.shutDownAll() } else { InetSockets.dropUnusable() }
         let task = session.dataTask(with: request)
         current.withLock { $0 = Current(task: task, transfer: transfer) }
@@ -58,7 +60,7 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         session.withLock { $0 }?.getAllTasks { _ in work() }
     }
 
-    /// Lets go of the last transfer, and so of its descriptors.
+    /// Releases the last transfer, and so its descriptors.
     func forget() {
         current.withLock { $0 = nil }
     }
@@ -97,7 +99,7 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         _ session: URLSession, task: URLSessionTask, didReceive challenge: URLAuthenticationChallenge,
         completionHandler: @escaping @Sendable (URLSession.AuthChallengeDisposition, URLCredential?) -> Void
     ) {
-        // An answer inside of the callback would deadlock the session's queue.
+        // Calling the handler within this callback would deadlock the session's queue (FactsTests, F11).
         DispatchQueue.global().async { completionHandler(.cancelAuthenticationChallenge, nil) }
     }
 

@@ -3,21 +3,22 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// This process's write lock on a job's ledger: whoever holds it may write to the job's pipes, and nobody else.
+/// This process's write lock on a job's ledger: only the process that holds it may write to the job's pipes.
 ///
-/// It is a record lock (`fcntl(2)`), which belongs to the process and not to a descriptor: it goes with the process,
-/// however that ends, and the daemon can ask who holds it (F_GETLK). It also goes when the process closes *any*
-/// descriptor of the ledger. So the only one that a lane gets is kept in here while the lock is, and nowhere else.
+/// It is a record lock (`fcntl(2)`), which belongs to the process and not to a descriptor. The kernel releases it when
+/// the process ends in any way, and the daemon can ask which process holds it (F_GETLK). The kernel also releases it
+/// when the process closes *any* descriptor of the ledger. The lane's only descriptor is therefore kept in this value
+/// while the lock is held, and nowhere else.
 struct LedgerLock: ~Copyable {
     /// Why there is no lock.
     struct Refusal: Error, Equatable {
-        /// One sentence.
+        /// The reason, in one sentence.
         let reason: String
     }
 
     private let file: OwnedDescriptor
 
-    /// Takes the lock, or says who has it.
+    /// Takes the lock, or throws the number of the process that holds it.
     ///
     /// - Parameter file: the ledger's memory file, open for writing.
     init(_ file: consuming OwnedDescriptor) throws(Refusal) {
@@ -35,12 +36,12 @@ struct LedgerLock: ~Copyable {
                 ? "process \(holder) still writes for this job" : "another process still writes for this job")
     }
 
-    /// Lets go of the lock.
+    /// Releases the lock.
     ///
     /// - Returns: the file, for the lane's next job.
     consuming func released() -> OwnedDescriptor {
-        // It cannot fail for a lock that is held. If it did, whoever drops the file would drop the lock as well, and a
-        // lane that keeps it would keep only itself from writing.
+        // Unlocking cannot fail for a lock that is held. If it did, closing the file would release the lock as well. A
+        // lane that keeps the file would keep the lock on a ledger that the daemon gives to no other lane.
         _ = cunix_unlock(file.rawValue)
         return file
     }

@@ -1,14 +1,15 @@
 internal import CCrypto
 internal import SluiceCore
 
-/// A message digest that is computed as bytes come: SHA-256 or SHA-512 (FIPS 180-4), by libcrypto (EVP_DigestInit(3)).
+/// A message digest that is computed incrementally: SHA-256 or SHA-512 (FIPS 180-4), by libcrypto (EVP_DigestInit(3)).
 ///
-/// A reference: copies of it are one digest. `@unchecked`, because libcrypto's context has one user at a time: whoever owns
-/// the digest holds a lock, or has the only reference.
+/// This is a class: all references share one digest. `@unchecked Sendable` because libcrypto's context must have one
+/// user at a time. Its only user is `BodyHasher`, which `Transfer` keeps in its state and uses under the lock of that
+/// state.
 final class MessageDigest: @unchecked Sendable {
     private let context: OpaquePointer
 
-    /// - Returns: nil where libcrypto has no memory, or does not have the algorithm.
+    /// - Returns: nil if libcrypto has no memory, or lacks the algorithm.
     init?(_ algorithm: DigestAlgorithm) {
         let method =
             switch algorithm {
@@ -25,15 +26,15 @@ final class MessageDigest: @unchecked Sendable {
 
     deinit { EVP_MD_CTX_free(context) }
 
-    /// The next bytes.
+    /// Takes the next bytes.
     func update(_ bytes: UnsafeRawBufferPointer) {
-        // Fails only for a context that was never set up, or is finished: this one is neither.
+        // This fails only for a context that was not initialised, or is finalised. This one is neither.
         _ = EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
     }
 
     /// The digest of the bytes so far; more may follow.
     ///
-    /// - Returns: nil where libcrypto has no memory.
+    /// - Returns: nil if libcrypto has no memory.
     func value() -> [UInt8]? {
         guard let copy = EVP_MD_CTX_new() else { return nil }
         defer { EVP_MD_CTX_free(copy) }

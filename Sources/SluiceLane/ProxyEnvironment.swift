@@ -2,27 +2,28 @@ internal import Foundation
 internal import Glibc
 internal import SluiceCore
 
-/// The proxies that libcurl takes from the environment, in order to name one where it fails.
+/// The proxies that libcurl takes from the environment, so that an outcome can name a proxy that fails.
 ///
-/// libcurl decides by itself (libcurl-env(3)); nothing but the words of an outcome depends on this.
+/// libcurl decides by itself which proxy it uses (libcurl-env(3)). Only the code and the text of a failed transfer's
+/// outcome depend on this type.
 struct ProxyEnvironment: Sendable {
     private let variables: [String: String]
 
-    /// - Parameter variables: of the environment, by name.
+    /// - Parameter variables: the environment's variables, by name.
     init(_ variables: [String: String]) {
         self.variables = variables
     }
 
-    /// This process's.
+    /// The environment of this process.
     static let current = ProxyEnvironment(
         ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"]
             .reduce(into: [:]) { variables, name in
                 if let value = getenv(name) { variables[name] = String(cString: value) }
             })
 
-    /// The proxy for an origin, as a host and perhaps a port; nil where there is none.
+    /// The proxy for an origin, as a host with or without a port; nil if there is none.
     func proxy(for origin: Origin) -> String? {
-        // HTTP_PROXY does not count: in a CGI program it would be a request's header field.
+        // HTTP_PROXY is ignored: in a CGI program it would hold a header field of the request.
         let names = origin.isSecure ? ["https_proxy", "HTTPS_PROXY"] : ["http_proxy"]
         guard let proxy = first(names + ["all_proxy", "ALL_PROXY"]), !isExempt(origin.host) else {
             return nil

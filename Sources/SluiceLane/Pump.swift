@@ -9,30 +9,30 @@ internal import UnixSockets
 
 /// Moves one body from URLSession's chunks into the consumer's pipe, by way of the staging pipe and the ledger.
 ///
-/// It begins at the order's position: the bytes before it are in the consumer's pipe and in the account.
+/// It begins at the order's position: the bytes before that are in the consumer's pipe and in the account.
 ///
-/// The writing policy is all here: chunks are gathered until there are enough for a large write, or until the origin
-/// pauses; then one `writev` puts them into the staging pipe, and `splice` passes the pages on to the consumer. What
-/// the consumer does not take stays; at the high watermark `deliver` does not return until the low one is reached.
+/// The whole writing policy is here: chunks are gathered until there are enough for a large write, or until the origin
+/// pauses. Then one `writev` puts them into the staging pipe, and `splice` passes the pages on to the consumer. Bytes
+/// that the consumer does not take stay. At the high watermark `deliver` does not return until the low one is reached.
 ///
 /// ## Concurrency model
-/// Two threads meet here. The session's thread calls `deliver` and `originEnded`; the loop's thread calls the rest. Both
-/// write: a small body is written where it arrives, which is soonest; of a large one the loop's thread writes what has
-/// been gathered while the session's thread receives more, so that two processors copy at a time. At the high watermark
-/// the session's thread has nothing better to do, and writes.
+/// Two threads meet here. The session's thread calls `deliver` and `originEnded`; the loop's thread calls the rest.
+/// Both write: the session's thread writes a small body as it arrives, which is fastest. Of a large body the loop's
+/// thread writes what has been gathered while the session's thread receives more, so that two processors copy at a
+/// time. At the high watermark the session's thread must not receive more, so it writes.
 ///
-/// There are two locks. `pen` belongs to whoever writes: it keeps the bytes in order, and is held over system calls,
-/// which is right because none of them waits: both pipes are non-blocking. `state` is what both threads know, and is
-/// held for no longer than it takes to look. Who takes both takes the pen first. Waiting is done outside of both, in
-/// `waitForRoom`, by the session's thread alone.
+/// There are two locks. The thread that writes holds `pen`, which keeps the bytes in order. It is held during system
+/// calls, but none of them waits, because both pipes are non-blocking. `state` protects what both threads share, and is
+/// held for short accesses only. A thread that takes both takes the pen first. Only the session's thread waits, in
+/// `waitForRoom` and `keepToRate`, and it holds neither lock then.
 final class Pump: Sendable {
-    /// A write is worth its system calls from here on, in bytes; also the capacity of a grown staging pipe.
+    /// The number of bytes for which a write is worth its system calls; also the capacity of a grown staging pipe.
     static let gatherSize = 256 << 10
-    /// A body that has brought so many bytes is a large one.
+    /// A body of which this many bytes have come is a large one.
     private static let largeBody = 1 << 20
-    /// How long the origin may pause before what is gathered is written, in ms.
+    /// How long the origin may pause before the gathered bytes are written, in ms.
     private static let pauseMilliseconds = 1
-    /// How long a byte may be held back for a larger write where the origin does not pause, in ns.
+    /// How long a byte may be held back for a larger write while the origin does not pause, in ns.
     private static let longestGather: UInt64 = 5_000_000
 
     private let sink: OwnedDescriptor
@@ -49,9 +49,9 @@ final class Pump: Sendable {
     ///
     /// - Parameters:
     ///   - sink: the consumer's pipe or socket, non-blocking.
-    ///   - account: set to the order's position; the staging pipe is empty.
-    ///   - room: no other pump's until this one has ended.
-    ///   - notify: called on either thread, never under the lock; must not wait.
+    ///   - account: an account at the order's position, with an empty staging pipe.
+    ///   - room: used by no other pump until this one has ended.
+    ///   - notify: called on either thread, never under a lock; must not wait.
     init(
         sink: consuming OwnedDescriptor, account: LaneAccount, room: RoomWait, order: LaneOrder,
         marks: Watermarks, notify: @escaping @Sendable (Event) -> Void
@@ -72,7 +72,7 @@ final class Pump: Sendable {
 
     // MARK: The session's thread
 
-    /// Records what the body is of that begins now. To be called before its first chunk is delivered.
+    /// Records the representation of the body that begins now. Call it before the first chunk is delivered.
     func announce(_ representation: Representation) {
         account.ledger.setRepresentation(representation)
     }
@@ -97,7 +97,7 @@ final class Pump: Sendable {
         keepToRate()
     }
 
-    /// Waits until what has come is paid for. The consumer gets what is there first: it may be a while.
+    /// Waits as long as the rate requires. The wait may be long, so the consumer first gets the bytes that are there.
     private func keepToRate() {
         guard state.withLock({ $0.pauses(at: Monotonic.nanoseconds()) }) > 0 else { return }
         write { events in
@@ -111,15 +111,15 @@ final class Pump: Sendable {
         }
     }
 
-    /// What is to be done about a chunk that has come.
+    /// What `deliver` must do with a chunk that has come.
     private enum Todo {
-        /// Nobody wants it.
+        /// The chunk is dropped: the job or the body has ended.
         case nothing
-        /// It waits for more, or for the loop's thread to write it.
+        /// The chunk waits for more, or for the loop's thread to write it.
         case gather(handsOver: Bool, startsTicking: Bool)
-        /// What has been gathered is written now.
+        /// The gathered bytes are written now.
         case push(everything: Bool)
-        /// It is more than the job allows.
+        /// The body is larger than the job allows.
         case refuse
     }
 
@@ -142,7 +142,7 @@ final class Pump: Sendable {
             state.origin.gateCloses(at: now)
             account.ledger.gateClosed(closures: state.closuresBefore + state.gate.closures, at: now)
         }
-        // The first chunk after a pause goes at once: nothing is gained by holding a trickle back.
+        // The first chunk after a pause is written at once, because holding back a slow body gains nothing.
         state.arrivedSincePush += chunk.count
         if isTrickle || hasClosed { return .push(everything: true) }
         let isEnough = isWorthPushing(state)
@@ -152,18 +152,19 @@ final class Pump: Sendable {
         return .gather(handsOver: handsOver, startsTicking: state.startsTicking())
     }
 
-    /// Whether there is enough for a large write; where the consumer's pipe was full, enough more than there was then.
+    /// Whether there are enough bytes for a large write. If the consumer's pipe was full, only the bytes that came
+    /// since then count.
     private func isWorthPushing(_ state: borrowing PumpState) -> Bool {
         (state.isBlocked ? state.arrivedSincePush : state.chunks.count)
             >= min(Self.gatherSize, state.stagingCapacity)
     }
 
-    /// Whether the body is large, and its pipes are: otherwise waking the other thread costs more than it gains.
+    /// Whether body and pipes are large. Otherwise waking the other thread costs more than it gains.
     private func isWorthWaking(_ state: borrowing PumpState) -> Bool {
         state.received - position >= Self.largeBody && state.stagingCapacity >= Self.gatherSize
     }
 
-    /// While the gate is closed the session's thread waits, and writes when it can.
+    /// Waits while the gate is closed. Writes each time the consumer's pipe has room.
     private func waitForRoom() {
         guard state.withLock({ $0.awaitsRoom() }) else { return }
         repeat {
@@ -173,7 +174,7 @@ final class Pump: Sendable {
         } while state.withLock({ $0.awaitsRoom() })
     }
 
-    /// The origin is at work, though so many bytes of what it sends are not for the consumer.
+    /// Accounts for bytes that the origin has sent but that are not for the consumer.
     func skip(_ bytes: Int) {
         guard bytes > 0 else { return }
         state.withLock { state in
@@ -185,22 +186,22 @@ final class Pump: Sendable {
         keepToRate()
     }
 
-    /// How long the origin had to wait before the gate last opened after a long time, if that was just now.
+    /// How long the origin had to wait during its last long hold, if that ended recently (`OriginTurn.recentHold`).
     func recentHold() -> Duration? {
         state.withLock { $0.origin.recentHold(at: Monotonic.nanoseconds()) }
     }
 
-    /// Bytes of the body that the consumer's pipe has got so far, those before the position among them.
+    /// Bytes of the body that the consumer's pipe has received so far, including those before the position.
     var delivered: Int {
         state.withLock { $0.delivered }
     }
 
-    /// Bytes of the body that have come so far, those before the position among them.
+    /// Bytes of the body that have come so far, including those before the position.
     var received: Int {
         state.withLock { $0.received }
     }
 
-    /// The origin has sent its last byte, whatever that means for the job. `drained` follows when all is passed on.
+    /// The origin has sent its last byte, with or without an error. `drained` follows when all bytes are passed on.
     func originEnded() {
         state.withLock { $0.originHasEnded = true }
         write { events in
@@ -218,7 +219,7 @@ final class Pump: Sendable {
         try loop.watch(sink, for: readiness, handler)
     }
 
-    /// Passes on what the consumer takes.
+    /// Passes bytes on until the consumer takes no more.
     ///
     /// - Returns: whether to watch for room.
     func pushAll() -> Bool {
@@ -226,8 +227,8 @@ final class Pump: Sendable {
         return state.withLock { $0.needsWatch }
     }
 
-    /// Writes what has been gathered, after `gathered`. Behind a closed gate the session's thread does, and knows best
-    /// whether the consumer's pipe is full.
+    /// Writes the gathered bytes, after `gathered`. While the gate is closed the session's thread writes them instead,
+    /// because it waits for room in the consumer's pipe.
     func pushGathered() {
         let isOpen = state.withLock { state in
             state.isHandedOver = false
@@ -236,7 +237,7 @@ final class Pump: Sendable {
         if isOpen { write { push(everything: false, &$0) } }
     }
 
-    /// Has a look a moment after bytes have arrived: has the origin paused, does the consumer read?
+    /// Checks, a moment after bytes have arrived, whether the origin has paused and whether the consumer reads.
     func tick() -> Tick {
         let (hasArrived, isDue) = state.withLock { state in
             let hasArrived = state.received != state.receivedAtLastTick
@@ -248,8 +249,8 @@ final class Pump: Sendable {
         var events: [Event] = []
         let tick = state.withLock { state in
             let next = nextTick(&state, hasArrived: hasArrived, &events)
-            // While bytes come the session's thread is the one that writes. When a stall is reported nothing ticks any
-            // more, so nobody else would see that there is room.
+            // While bytes come, the session's thread writes. Once a stall is reported there are no ticks, so only the
+            // watch can notice that there is room.
             return Tick(next: next, wantsRoom: state.needsWatch && (!hasArrived || state.stallIsReported))
         }
         events.forEach(notify)
@@ -273,7 +274,7 @@ final class Pump: Sendable {
             state.stallIsReported = true
             return .stalled(holdAfter: state.consumer.millisecondsToHold(state.stand, from: now))
         }
-        // A full pipe is somebody else's to empty: look less and less often, but not later than needed.
+        // Only the consumer can empty a full pipe, so the lane looks less and less often, but not later than needed.
         state.blockedTicks += 1
         let untilStalled = Int((stallsAt - now) / 1_000_000) + 1
         let needed = min(
@@ -281,13 +282,13 @@ final class Pump: Sendable {
         return .after(milliseconds: min(needed, 1 << min(state.blockedTicks, 7)))
     }
 
-    /// Has a look, while a stall is reported, at whether the consumer has held the origin up for too long.
+    /// Checks, while a stall is reported, whether the consumer has held the origin up for too long.
     ///
-    /// - Returns: after how many milliseconds to look again; nil for: not before the next stall.
+    /// - Returns: the time until the next check, in ms; nil if none is needed before the next stall.
     func checkHold() -> Int? {
         var events: [Event] = []
         let next = state.withLock { state -> Int? in
-            // While there are ticks, they look.
+            // While there are ticks, they do this check.
             guard !state.isEnded, state.stallIsReported else { return nil }
             let now = Monotonic.nanoseconds()
             if state.consumer.noticesHold(state.stand, at: now) { events.append(.held) }
@@ -297,9 +298,9 @@ final class Pump: Sendable {
         return next
     }
 
-    /// Nothing is written any more, from this call on: the account is closed. What arrives is dropped.
+    /// Closes the account: nothing is written after this call, and bytes that arrive are dropped.
     ///
-    /// - Returns: false where it was closed before.
+    /// - Returns: false if the account was closed before.
     func end() -> Bool {
         pen.withLock { _ in
             state.withLock { state in
@@ -310,7 +311,7 @@ final class Pump: Sendable {
         }
     }
 
-    /// The job may receive so many bytes a second from now on; nil for any.
+    /// Sets the rate at which the job may receive from now on; nil for any.
     func setRate(_ bytesPerSecond: Int?) {
         let isPaused = state.withLock { state in
             state.setRate(bytesPerSecond, at: Monotonic.nanoseconds())
@@ -319,18 +320,18 @@ final class Pump: Sendable {
         if isPaused { room.end() }
     }
 
-    /// The daemon has grown the staging pipe: larger fills are possible.
+    /// The daemon has grown the staging pipe, so larger fills are possible.
     func pipesGrown() {
         guard let capacity = try? account.staging.pipeCapacity() else { return }
         state.withLock { $0.stagingCapacity = capacity }
     }
 
-    /// Whether the staging pipe has the size of a new one. The daemon grows that of a fast consumer.
+    /// Whether the staging pipe has the size of a new one. The daemon grows the staging pipe of a fast consumer.
     var stagingIsOrdinary: Bool {
         state.withLock { $0.stagingCapacity <= PipeBudget.ordinaryCapacity && !$0.consumer.isFast }
     }
 
-    /// How long the origin has been silent behind an open gate; nil while it is not its turn.
+    /// How long the origin has been silent behind an open gate; nil while it cannot send, and once it has ended.
     func originSilence() -> Duration? {
         state.withLock { state in
             guard !state.originHasEnded, !state.isEnded else { return nil }
@@ -338,17 +339,17 @@ final class Pump: Sendable {
         }
     }
 
-    /// What an origin has done in the time that it had.
+    /// What the origin has sent in the time in which it could send.
     struct OriginPace {
-        /// How long the gate has been open since the pump was made, in ns.
+        /// How long the origin could send since the pump was made, in ns.
         var openTime: UInt64
-        /// Bytes that have come so far, those that the consumer had before among them.
+        /// Bytes that have come so far, including those that the consumer had before.
         var received: Int
-        /// It is the consumer's turn now, or that of time.
+        /// True if the origin cannot send now: the gate is closed, or the rate makes the session wait.
         var isHeldBack: Bool
     }
 
-    /// How the origin keeps up; nil once it has ended.
+    /// What the origin has sent so far; nil once the origin or the job has ended.
     func originPace() -> OriginPace? {
         state.withLock { state in
             guard !state.originHasEnded, !state.isEnded else { return nil }
@@ -361,7 +362,7 @@ final class Pump: Sendable {
 
     // MARK: With the pen
 
-    /// Takes the pen for as long as `body` runs, and tells afterwards what it has noticed.
+    /// Holds the pen while `body` runs, and then sends the events that `body` has collected.
     private func write(_ body: (inout [Event]) -> Void) {
         var events: [Event] = []
         pen.withLock { _ in body(&events) }
@@ -396,7 +397,7 @@ final class Pump: Sendable {
         }
     }
 
-    /// Staging pipe to consumer. Returns false when nothing more can be done now.
+    /// Moves bytes from the staging pipe to the consumer. Returns false if nothing more can be moved now.
     private func passOn(_ staged: Int, _ events: inout [Event]) -> Bool {
         do {
             let moved = try Splice.move(from: account.staging, to: sink, count: staged)
@@ -406,7 +407,8 @@ final class Pump: Sendable {
             state.withLock { $0.isBlocked = true }
             return false
         } catch {
-            // EPIPE: the reader has gone. Anything else means that the consumer's end is unusable: the same to us.
+            // EPIPE: the reader has gone. Any other error means that the consumer's end is unusable, which has the same
+            // consequence.
             state.withLock { end(&$0) }
             events.append(.consumerGone)
             return false
@@ -428,7 +430,7 @@ final class Pump: Sendable {
         if state.consumer.noticesSpeed(having: state.delivered, at: now) { events.append(.keepsUp) }
     }
 
-    /// Chunks to staging pipe, which is empty.
+    /// Writes chunks into the staging pipe, which is empty.
     private func fill(_ batch: ChunkQueue.Batch, filled: Int, _ events: inout [Event]) {
         account.ledger.beginFill(filled: filled)
         do {
@@ -441,14 +443,14 @@ final class Pump: Sendable {
                 state.staged = count
             }
         } catch {
-            // An empty pipe of our own takes at least a page; if it does not, nothing can be delivered any more.
+            // An empty staging pipe takes at least a page. If it does not, nothing can be delivered any more.
             account.ledger.endFill(filled: filled)
             state.withLock { end(&$0) }
             events.append(.consumerGone)
         }
     }
 
-    /// Everything that the consumer takes; while the gate is closed that is the session's thread's to do.
+    /// Writes everything that the consumer takes. While the gate is closed only the session's thread does that.
     private func pushAll(_ events: inout [Event]) {
         let (hasEnded, isClosed) = state.withLock { ($0.originHasEnded, $0.gate.isClosed) }
         guard hasEnded || !isClosed else { return }

@@ -1,13 +1,13 @@
 internal import SluiceCore
 
-/// What the two threads of a `Pump` share, under its lock: what waits, what has been passed on, and the rules that watch
-/// origin and consumer.
+/// The state that the two threads of a `Pump` share, under its lock: the bytes that wait, the bytes that have been
+/// passed on, and the rules that watch origin and consumer.
 struct PumpState {
     var chunks = ChunkQueue()
     var gate: WatermarkGate
     var origin: OriginTurn
     var consumer: ConsumerWatch
-    /// What may come in how much time.
+    /// The rate limit.
     private var bucket: TokenBucket
     /// Closures of the gate in the job's earlier attempts.
     let closuresBefore: Int
@@ -17,23 +17,23 @@ struct PumpState {
     /// Bytes that have gone into the staging pipe since the job began.
     var filled: Int
     var received: Int
-    /// Bytes of this attempt that the consumer had before.
+    /// Bytes of this attempt that were dropped because the consumer had them before.
     var skipped = 0
     var isEnded = false
-    /// The session's thread waits for room, or is about to.
+    /// True if the session's thread waits for room, or is about to.
     private(set) var isAwaited = false
-    /// The loop's thread has been told to write what is gathered, and has not begun.
+    /// True if the loop's thread has been told to write the gathered bytes, and has not begun.
     var isHandedOver = false
     var originHasEnded = false
-    /// The consumer's pipe was full at the last attempt.
+    /// True if the consumer's pipe was full at the last write.
     var isBlocked = false
-    /// Bytes that have come since the last attempt.
+    /// Bytes that have come since the last write.
     var arrivedSincePush = 0
     var isTicking = false
     var stallIsReported = false
     var receivedAtLastTick: Int
     var blockedTicks = 0
-    /// When the oldest of the gathered chunks came, or the last of those before them was written.
+    /// When the oldest gathered chunk came, or when the chunk before it was written.
     var gatheredSince: UInt64 = 0
 
     /// - Parameters:
@@ -52,30 +52,30 @@ struct PumpState {
         filled = position
         received = position
         receivedAtLastTick = position
-        // What another lane wrote is a claim: sums of it must fit.
+        // What another lane wrote is a claim. It is bounded so that sums do not overflow.
         closuresBefore = Int(min(before.gateClosures, 1 << 40))
     }
 
     var delivered: Int { filled - staged }
-    /// Nobody but the loop's thread will see that there is room.
+    /// True if only the loop's thread can notice that the consumer's pipe has room.
     var needsWatch: Bool { isBlocked && !gate.isClosed && !isEnded }
-    /// How the gate stands, for the consumer's watch.
+    /// The state of the gate, for the consumer's watch.
     var stand: ConsumerWatch.Gate {
         ConsumerWatch.Gate(holdsBytes: gate.buffered > 0, closedSince: origin.closedSince)
     }
 
-    /// Whether the session's thread has to wait, which it does then.
+    /// Whether the session's thread must wait for room. If so, it waits after this call.
     mutating func awaitsRoom() -> Bool {
         isAwaited = gate.isClosed && !isEnded
         return isAwaited
     }
 
-    /// Its wait is over: it looks for itself whether there is room.
+    /// The session's thread has ended its wait, and checks for room itself.
     mutating func hasWaited() {
         isAwaited = false
     }
 
-    /// Whether ticks begin with this: bytes wait and nobody looks after them.
+    /// Whether the ticks must begin now: bytes wait, and there are no ticks and no watch for them.
     mutating func startsTicking() -> Bool {
         guard gate.buffered > 0, !isTicking, !stallIsReported, !isEnded else { return false }
         isTicking = true
@@ -84,7 +84,7 @@ struct PumpState {
 
     // MARK: The rate
 
-    /// So many bytes have come from the origin.
+    /// Bytes have come from the origin.
     mutating func pay(for bytes: Int, at now: UInt64) {
         bucket.take(bytes, at: now)
     }
@@ -93,7 +93,8 @@ struct PumpState {
         bucket.setRate(rate, at: now)
     }
 
-    /// How long the session's thread has to wait from now on, in ns, which it does then; 0 for not at all.
+    /// How long the session's thread must wait because of the rate, in ns; 0 if it need not wait. If so, it waits after
+    /// this call.
     mutating func pauses(at now: UInt64) -> UInt64 {
         let wait = isEnded ? 0 : bucket.wait(at: now)
         if wait > 0 { origin.pauses(at: now) } else { origin.goesOn(at: now) }

@@ -1,7 +1,7 @@
 internal import SluiceCore
 internal import SluiceInterface
 
-/// How far redirects have led, and what goes along from there.
+/// Where a job's redirects have led, and which credentials and cookies the next request carries.
 struct RedirectChain: Sendable {
     /// A redirect that is not followed.
     struct Refusal: Error, Equatable {
@@ -16,11 +16,11 @@ struct RedirectChain: Sendable {
         }
     }
 
-    /// Where the next request goes, or the last one went.
+    /// The URL of the next request, or of the last one.
     private(set) var url: RequestURL
-    /// What of the caller's goes along.
+    /// Which of the caller's fields are sent.
     private(set) var credentials: CredentialRules
-    /// What redirects have set, for this job alone.
+    /// The cookies that redirects have set, for this job only.
     private(set) var cookies = CookieJar()
     private var count = 0
 
@@ -30,7 +30,7 @@ struct RedirectChain: Sendable {
         credentials = requests.credentials
     }
 
-    /// Whether a response asks for another request, even where it does not say for which (RFC 9110 §15.4).
+    /// Whether a response is a redirect, even if it does not name a target (RFC 9110 §15.4).
     static func isRedirect(_ head: ResponseHead) -> Bool {
         switch head.status {
         case 301, 302, 303, 307, 308: true
@@ -43,10 +43,10 @@ struct RedirectChain: Sendable {
     /// The chain with one more redirect.
     ///
     /// - Parameters:
-    ///   - head: a redirect's.
+    ///   - head: the head of a redirect.
     ///   - now: in seconds since 1970.
     func following(_ head: ResponseHead, order: LaneOrder, now: Int) throws(Refusal) -> RedirectChain {
-        // What is at another place is another representation, whatever its validator says.
+        // A body at another URL is another representation, even if its validator is the same.
         if order.position > 0 {
             throw Refusal(
                 .resourceChanged,

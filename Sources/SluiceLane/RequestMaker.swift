@@ -4,17 +4,17 @@ internal import SluiceCore
 internal import SluiceInterface
 internal import Synchronization
 
-/// The requests of an order: where they go and what they carry.
+/// Makes the requests of an order: their URLs and their fields.
 struct RequestMaker: Sendable {
     let order: LaneOrder
-    /// Where the order begins: at the URL that was asked for, or at the one that the delivered bytes came from.
+    /// The URL of the first request: the one that the caller named, or the one that the delivered bytes came from.
     let url: RequestURL
-    /// The caller's credentials go there.
+    /// True if the caller's credentials are sent to that URL.
     let sendsCredentials: Bool
-    /// Where the requests may go.
+    /// The rules for where requests may connect to.
     let egress: EgressRules
 
-    /// The requests for an order; nil where it contradicts itself.
+    /// The maker for an order; nil if the order is contradictory.
     init?(_ order: LaneOrder) {
         self.order = order
         guard let egress = Self.rules(order.egress) else { return nil }
@@ -32,7 +32,7 @@ struct RequestMaker: Sendable {
         sendsCredentials = known.sendsHeaders
     }
 
-    /// The rules of the last order: most often they are those of the next one, too.
+    /// The rules of the last order, which the next order usually has, too.
     private static let lastRules = Mutex<(compact: String, rules: EgressRules)>(("", EgressRules()))
 
     private static func rules(_ compact: String) -> EgressRules? {
@@ -44,18 +44,18 @@ struct RequestMaker: Sendable {
         }
     }
 
-    /// What may go to another origin than the caller's, at the beginning.
+    /// The credential rules at the beginning of the attempt.
     var credentials: CredentialRules {
         CredentialRules(others: order.redirects.credentialFields, areDropped: !sendsCredentials)
     }
 
-    /// A request.
+    /// Makes a request.
     ///
     /// - Parameters:
-    ///   - credentials: decides which of the caller's fields go along.
-    ///   - cookies: that redirects have set.
+    ///   - credentials: decides which of the caller's fields are sent.
+    ///   - cookies: the cookies that redirects have set.
     ///   - now: in seconds since 1970.
-    /// - Returns: nil where Foundation does not take the URL.
+    /// - Returns: nil if Foundation does not accept the URL.
     func request(
         to url: RequestURL, credentials: CredentialRules, cookies: CookieJar = CookieJar(), now: Int = 0
     ) -> URLRequest? {
@@ -74,7 +74,7 @@ struct RequestMaker: Sendable {
         if let cookie = cookies.header(for: url, now: now, merging: ownCookie) {
             request.setValue(cookie, forHTTPHeaderField: "Cookie")
         }
-        // Last, for they go before fields of the caller's.
+        // These come last, because they replace the caller's fields of the same names.
         addCondition(to: &request)
         addRange(to: &request)
         return request
@@ -85,25 +85,26 @@ struct RequestMaker: Sendable {
         var request = URLRequest(url: nowhere, cachePolicy: .reloadIgnoringLocalAndRemoteCacheData)
         request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
         request.setValue("sluice/\(SluiceVersion.current)", forHTTPHeaderField: "User-Agent")
-        // Foundation adds one of the service's locale. libcurl sends no field that is blank.
+        // Foundation adds these fields (Accept-Language from the service's locale). libcurl does not send a field with
+        // a blank value.
         request.setValue(" ", forHTTPHeaderField: "Accept-Language")
         request.setValue(" ", forHTTPHeaderField: "Connection")
         return request
     }()
 
-    /// Whether a caller's field may be answered by 304 (RFC 9110 §13.1.2, §13.1.3). What is in the middle of a body
-    /// has no use for that.
+    /// Whether a caller's field can make the server answer 304 (RFC 9110 §13.1.2, §13.1.3). A request for the rest of a
+    /// body must not have such a field.
     static func isCondition(_ name: String) -> Bool {
         ["if-none-match", "if-modified-since"].contains(name.lowercased())
     }
 
-    /// The entity-tag is of what is fetched in the end, so it goes along on redirects, wherever they lead.
+    /// The entity-tags are those of the final response, so they are sent to every target of a redirect.
     private func addCondition(to request: inout URLRequest) {
         guard order.position == 0, let tags = order.ifNoneMatch else { return }
         request.setValue(tags, forHTTPHeaderField: "If-None-Match")
     }
 
-    /// RFC 9110 §13.1.5: the rest if it is still the same version, else the whole.
+    /// RFC 9110 §13.1.5: asks for the rest if the version is still the same, and for the whole body otherwise.
     private func addRange(to request: inout URLRequest) {
         guard order.position > 0, !order.asksForAll, let validator = order.known?.version.validator else {
             return

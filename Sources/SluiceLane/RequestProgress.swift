@@ -2,41 +2,42 @@ internal import CCurlShim
 internal import SluiceCore
 internal import Synchronization
 
-/// What the shim tells of a request besides its response: how it stands with its connection, and how it ended.
+/// What the shim reports about a request besides its response: the state of its connection, and how it ended.
 enum RequestProgress {
-    /// A function is held in a structure of its own. Where a generic type such as Mutex holds it directly, each access wraps it
-    /// in two more layers of conversion: the 10,000th call went through 20,000 of them.
+    /// A structure for a function. If a generic type such as Mutex holds a function directly, each access wraps it in
+    /// two more layers of conversion: the 10,000th call went through 20,000 layers.
     private struct Listener {
         let call: @Sendable () -> Void
     }
 
     private static let listener = Mutex<Listener?>(nil)
 
-    /// Sets what is called, on the session's thread, each time that a connection is there for a request. One for the
-    /// process, like the shim's state.
+    /// Sets the function that is called, on the session's thread, each time that a connection is ready for a request.
+    /// It is global to the process, like the shim's state.
     static func whenConnected(_ call: @escaping @Sendable () -> Void) {
         listener.withLock { $0 = Listener(call: call) }
     }
 
     static func connected() {
-        // Not called under the lock: it takes others.
+        // The function is not called under the lock, because it takes other locks.
         let listener = listener.withLock { $0 }
         listener?.call()
     }
 
-    /// Sets how the requests of the next job are made. Not while a transfer is under way.
+    /// Sets the options for the requests of the next job. Do not call it during a transfer.
     ///
     /// - Parameters:
-    ///   - connectSeconds: for the name, the connection and the TLS handshake of each request.
-    ///   - rate: what the job may receive, in bytes a second; nil for any.
-    ///   - egress: where they may go.
-    ///   - certificate: for servers of this host, with its key, in PEM.
+    ///   - connectSeconds: the limit for the name lookup, the connection and the TLS handshake of each request.
+    ///   - rate: the rate at which the job may receive, in bytes a second; nil for any.
+    ///   - egress: the rules for where the requests may connect to.
+    ///   - certificate: a certificate with its key, in PEM, and the host whose servers get it.
     static func prepare(
         connectSeconds: Double, http1Only: Bool, rate: Int?, egress: EgressRules,
         certificate: (text: String, host: String)? = nil
     ) {
         var options = ccurlshim_options()
-        // What comes at a time is paid for at a time: the next pause should not be long.
+        // After each delivery the session pauses for as long as the rate requires for its bytes. A small buffer keeps
+        // the pauses short.
         options.buffer_size = rate.map { max(1024, min($0 / 8, Int(CCURLSHIM_BUFFER_SIZE))) } ?? 0
         options.connect_milliseconds = max(1, Int(connectSeconds * 1000))
         options.http1_only = http1Only
@@ -55,14 +56,14 @@ enum RequestProgress {
         }
     }
 
-    /// Makes the transfer that is under way end without URLSession's help.
+    /// Makes the current transfer end without URLSession's help.
     ///
-    /// `URLSessionTask.cancel` stops the process where it races with the end of the transfer (F36).
+    /// `URLSessionTask.cancel` can stop the process if it races with the end of the transfer (docs/foundation.md, F36).
     static func abort() {
         ccurlshim_abort()
     }
 
-    /// How the last request ended, for `completed`; nil where the shim has no effect.
+    /// How the last request ended, for `completed`; nil if the shim has no effect.
     static func end() -> RequestEnd? {
         var result = ccurlshim_result()
         guard ccurlshim_result(&result), result.code >= 0 else { return nil }
@@ -76,20 +77,20 @@ enum RequestProgress {
     }
 }
 
-/// How libcurl says that a request ended.
+/// How a request ended, as libcurl reports it.
 struct RequestEnd: Sendable, Equatable {
     /// The CURLcode (libcurl-errors(3)).
     var code: Int
     /// The `errno` of the last system call that failed.
     var systemError: CInt
-    /// The status of a proxy's answer to CONNECT; 0 where there was none.
+    /// The status of a proxy's answer to CONNECT; 0 if there was none.
     var proxyStatus: Int
-    /// A connection to the origin was there.
+    /// True if there was a connection to the origin.
     var isConnected: Bool
-    /// It speaks HTTP/2, and is kept for the next request: the body's end was not the connection's.
+    /// True if the connection speaks HTTP/2 and is kept for the next request: the body did not end with the connection.
     var outlivesBody: Bool
-    /// The beginning of the header line that could not be understood.
+    /// The beginning of the header line that could not be parsed.
     var offendingLine: [UInt8]?
-    /// The address that was denied, where that is why there was no connection.
+    /// The address that was denied, if that is why there was no connection.
     var denied: EgressGuard.Peer?
 }

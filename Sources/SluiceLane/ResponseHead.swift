@@ -1,14 +1,15 @@
 internal import CCurlShim
 internal import FoundationNetworking
 
-/// The head of a response, for as long as URLSession's callback runs that tells of it.
+/// The head of a response. It is valid only during the callback of URLSession that reports the response.
 enum ResponseHead {
-    /// As the server sent it.
+    /// The head as the server sent it.
     case received
-    /// As Foundation shows it, where the shim has no effect: repeated fields are joined, odd ones are missing.
+    /// The head as Foundation shows it if the shim has no effect: repeated fields are joined, malformed ones are
+    /// missing.
     case shown(HTTPURLResponse)
 
-    /// The head that goes with a response of URLSession's.
+    /// The head of a response of URLSession.
     init(_ response: HTTPURLResponse) {
         self = ccurlshim_has_head() ? .received : .shown(response)
     }
@@ -21,7 +22,7 @@ enum ResponseHead {
         }
     }
 
-    /// Whether what follows is what the server sent: Foundation by itself takes content codings off.
+    /// Whether the body comes as the server sent it. Without the shim, Foundation removes content codings.
     var isExact: Bool {
         if case .received = self { true } else { false }
     }
@@ -39,7 +40,7 @@ enum ResponseHead {
 
     /// The values of all fields of this name, in order.
     ///
-    /// Bytes that are not UTF-8 become U+FFFD, which is valid in none of the fields that are looked at.
+    /// Bytes that are not UTF-8 become U+FFFD, which is valid in none of the fields that the lane reads.
     func values(_ name: String) -> [String] {
         bytes(name).map { String(decoding: $0, as: UTF8.self) }
     }

@@ -3,28 +3,29 @@ internal import SluiceInterface
 
 /// What the head of a final response means for an order.
 enum Verdict: Sendable, Equatable {
-    /// The body is taken.
+    /// The body is accepted.
     case take(BodyPlan, ResponseFacts)
-    /// The head says it all: the job or this attempt is over, and none of what follows reaches the consumer.
+    /// The head decides: the job or this attempt is over, and nothing that follows reaches the consumer.
     ///
-    /// `dropping` is the length of what follows where that may be worth receiving: it keeps the connection.
+    /// `dropping` is the length of what follows, if it is known. Receiving and dropping a short body keeps the
+    /// connection.
     case settle(EndFacts, dropping: Int?)
 }
 
-/// Judges responses, on their heads alone. What it says of them is bounded: it goes to the daemon.
+/// Judges responses by their heads alone. The size of its verdicts is bounded, because they go to the daemon.
 struct ResponseJudge: Sendable {
-    /// A longer pause is not asked for, in seconds: a year, which also keeps an endless number finite.
+    /// The longest pause that is reported, in seconds: a year. This also keeps a number of any length finite.
     static let longestRetryAfter = 31_536_000.0
 
     let order: LaneOrder
-    /// The bytes of a coded body come as the server sent them (`ResponseHead.isExact`).
+    /// True if the bytes of a coded body come as the server sent them (`ResponseHead.isExact`).
     let takesCodings: Bool
-    /// The request had cookies that a redirect had set; the rest would be asked for without them.
+    /// True if the request had cookies that a redirect had set. A request for the rest would not have them.
     let needsCookies: Bool
 
     /// - Parameters:
     ///   - url: where the response came from.
-    ///   - sendsCredentials: the caller's credentials went there.
+    ///   - sendsCredentials: the caller's credentials were sent there.
     ///   - now: in seconds since 1970.
     ///   - field: looks a field up by its name in lower case.
     func judge(
@@ -46,13 +47,14 @@ struct ResponseJudge: Sendable {
         case .refuse(let code, let message):
             return refuse(code, message, status, now, field)
         case .accept(let length, let framing, let coding):
-            // A 206 that is taken here has all bytes of the representation, and its fields are about that one.
+            // A 206 that is accepted here has all bytes of the representation, and its fields describe that
+            // representation.
             let isRepresentation = status == 200 || status == 206
             let digests = isRepresentation ? Self.digests(field) : []
             let representation = Representation(
                 url: url, sendsHeaders: sendsCredentials,
-                // The fields of other answers may be about something else than the bytes that follow: those of 226 are
-                // about the instance, and the bytes are a delta to it (RFC 3229 §10.4.1).
+                // The fields of other responses may describe something other than the bytes that follow: those of a 226
+                // describe the instance, and the bytes are a delta to it (RFC 3229 §10.4.1).
                 version: isRepresentation ? Version(field: field) : .unnamed, length: length,
                 framing: framing,
                 refusesRanges: ResponseRules.refusesRanges(field), digests: digests, coding: coding,
@@ -81,7 +83,7 @@ struct ResponseJudge: Sendable {
                 digests: known.digests + Self.digests(field).filter { !known.digests.contains($0) })
             return take(plan, of: known, status, field)
         case .isComplete where order.asksForAll:
-            // The digest is still owed, and was asked for without a Range.
+            // The digest is still unknown, and the request for it had no Range.
             return refuse(
                 .rangeNotSatisfiable, "the server answered 416, but no range was asked for", status, now,
                 field)
@@ -107,7 +109,7 @@ struct ResponseJudge: Sendable {
         representation.length = plan.length
         if plan.showsEverything {
             representation.digests = plan.digests
-            // A range was asked for, of this very version, and all came.
+            // A range of this version was requested, and the whole body came.
             if !order.asksForAll { representation.refusesRanges = true }
         }
         if ResponseRules.refusesRanges(field) { representation.refusesRanges = true }
@@ -128,7 +130,7 @@ struct ResponseJudge: Sendable {
         return .settle(facts, dropping: code == .httpStatus ? Self.length(field) : nil)
     }
 
-    /// A 304 answers nothing but a condition that was sent.
+    /// Whether the request had a condition: a 304 is valid only then.
     private var isConditional: Bool {
         order.ifNoneMatch != nil || order.headers.contains { RequestMaker.isCondition($0.name) }
     }

@@ -4,22 +4,23 @@ internal import SluiceCore
 internal import SluiceInterface
 internal import Synchronization
 
-/// One job's request and response: which redirects are followed, which response is taken, what its end means.
+/// One job's requests and responses: which redirects are followed, which response is accepted, and what its end means.
 ///
 /// ## Concurrency model
-/// Called by the session's thread, one callback after another. The lane's thread asks for the request before the
-/// transfer begins, and how things stand when it ends a job; `state` is locked for that. No call that may wait is made
-/// under the lock: `Pump.deliver` is, so it comes after it.
+/// The session's thread calls it, one callback after another. The lane's thread reads its state when a time limit
+/// passes and when a job ends; `state` is locked for that. No call that may wait is made under the lock, so
+/// `Pump.deliver` and `Pump.skip` come after it.
 final class Transfer: Sendable {
-    /// What the lane has to know.
+    /// An event for the lane's thread.
     enum Event: Sendable {
         /// An acceptable head has arrived.
         case responded(ResponseFacts)
-        /// The job's outcome is known, and no more bytes are delivered. What follows may be dropped, so many bytes.
+        /// The job's outcome is known, and no more bytes are delivered. `dropping` is the number of bytes that follow,
+        /// if it is known; they may be received and dropped.
         case settled(EndFacts, dropping: Int?)
-        /// URLSession is done with a redirect: this request comes next.
+        /// URLSession has finished with a redirect: this request comes next.
         case redirected(URLRequest)
-        /// URLSession is done with the task, and no other one follows.
+        /// URLSession has finished the task, and no other one follows.
         case completed(EndFacts)
     }
 
@@ -28,16 +29,17 @@ final class Transfer: Sendable {
         let plan: BodyPlan
         var window: BodyWindow
         var hasher: BodyHasher?
-        /// The connections that were open at its head: one of them brings it.
+        /// The connections that were open when the head came. One of them brings the body.
         var connections: [InetSockets.Identity]
     }
 
-    /// libcurl has the same limit for the connection and knows more of what it waits for, so it goes first; in seconds.
+    /// How much later than libcurl the lane enforces the limit for the connection, in seconds. libcurl has the same
+    /// limit and reports better what it was waiting for.
     private static let connectGrace = 1.0
 
     private struct State {
         var chain: RedirectChain
-        /// The chain with the redirect that is being received, and the request that it asks for.
+        /// The chain including the redirect that is being received, and the request for its target.
         var next: (chain: RedirectChain, request: URLRequest)?
         var status: Int?
         var body: Body?
@@ -66,41 +68,41 @@ final class Transfer: Sendable {
 
     // MARK: The wait for the head
 
-    /// A connection is there for a request.
+    /// A connection is ready for a request.
     func connected() {
         state.withLock { $0.patience.connected(at: Monotonic.nanoseconds()) }
     }
 
-    /// Whether the origin has had its time.
+    /// Whether a limit for the connection or for the head has passed.
     func lookAtPatience() -> OriginPatience.Look {
         state.withLock { $0.patience.look(at: Monotonic.nanoseconds()) }
     }
 
-    /// Nothing newer than HTTP/1.1 is to be spoken.
+    /// True if the lane must speak nothing newer than HTTP/1.1.
     var http1Only: Bool { order.http1Only }
 
-    /// The host that is asked now.
+    /// The host of the current request.
     var host: String {
         state.withLock { $0.chain.url.origin.host }
     }
 
-    /// What it means that there is no connection in time.
+    /// The outcome if no connection was made in time.
     var connectOverdue: Outcome {
         let (origin, limit) = (state.withLock { $0.chain.url.origin }, order.timeouts.connect)
         if let proxy = ProxyEnvironment.current.proxy(for: origin) {
             return Outcome(
                 .proxyUnreachable,
-                "no connection to \(origin.host) by way of the proxy \(proxy) within \(limit) s")
+                "no connection to \(origin.host) through the proxy \(proxy) within \(limit) s")
         }
         return Outcome(.connectTimeout, "no connection to \(origin.host) within \(limit) s")
     }
 
     // MARK: The response
 
-    /// Decides on the head of a response. Nothing of the body has been delivered yet, and URLSession does not care for an
-    /// answer: `receive` has to know.
+    /// Decides on the head of a response, before any byte of its body is delivered. URLSession ignores the disposition
+    /// (FactsTests, F8), so `receive(chunk:)` itself drops a body that was not accepted.
     ///
-    /// A redirect's comes twice where Foundation is shown that it is one.
+    /// If Foundation sees that a response is a redirect, this is called twice for its head.
     func receive(head response: URLResponse) {
         guard let response = response as? HTTPURLResponse else {
             settle(Outcome(.protocolError, "the answer is not HTTP"))
@@ -165,7 +167,7 @@ final class Transfer: Sendable {
             connections: plan.framing == .unannounced ? InetSockets.all() : [])
     }
 
-    /// A part of the body; does not return while the gate is closed.
+    /// Takes a part of the body; does not return while the gate is closed.
     func receive(chunk: Data) {
         let parts = state.withLock { state -> BodyWindow.Parts? in
             guard !state.isSettled else { return nil }
@@ -181,7 +183,7 @@ final class Transfer: Sendable {
 
     // MARK: The end
 
-    /// URLSession is done with a task.
+    /// URLSession has finished a task.
     func completed(error: (any Error)?) {
         if error == nil, let request = state.withLock({ Self.goOn(&$0) }) {
             return notify(.redirected(request))
@@ -192,8 +194,8 @@ final class Transfer: Sendable {
             (end(state, error, received, hold), state.isSettled)
         }
         notify(.completed(facts))
-        // What has been settled is on its way to the lane's thread, which closes the account: it must not be closed
-        // before.
+        // If the transfer is settled, the event is on its way to the lane's thread, which closes the account.
+        // `originEnded` must not close it earlier.
         if !isSettled { pump.originEnded() }
     }
 
@@ -231,12 +233,12 @@ final class Transfer: Sendable {
             body, body.plan.atEnd(seen: body.window.seen, endIsProven: endIsProven), status: state.status)
     }
 
-    /// Whether the connection that brought a body is there after its end: then something else was what ended it, which
-    /// only HTTP/2 has.
+    /// Whether the connection that brought a body still exists after the body's end. If so, an HTTP/2 stream ended the
+    /// body, not the connection.
     private func outlivesBody(_ body: Body) -> Bool {
         if let end = RequestProgress.end() { return end.outlivesBody }
-        // It is one of these, and all of them are open. Where URLSession has closed one and the kernel has not heard of it
-        // this is wrong; nothing better shows without the shim.
+        // The connection is one of these, and all of them are open. This is wrong if URLSession has dropped one and has
+        // not closed its socket yet. Without the shim there is no better way.
         return !body.connections.isEmpty && body.connections.allSatisfy(InetSockets.isEstablished)
     }
 
@@ -248,13 +250,13 @@ final class Transfer: Sendable {
         return facts
     }
 
-    /// What is to be said of a consumer that has so many bytes and closes its pipe before URLSession has told of the
-    /// body's end: nil where that was not all, or where nobody can say so.
+    /// The result for a consumer that has `delivered` bytes and closes its pipe before URLSession reports the body's
+    /// end: nil if these are not all bytes, or if that is unknown.
     func facts(forAll delivered: Int) -> EndFacts? {
         state.withLock { state in
             let complete = Outcome(.complete, "the body has \(delivered) bytes")
             guard let body = state.body else {
-                // The attempt was to find out that nothing is missing.
+                // The purpose of this attempt was to find out that no byte is missing.
                 guard order.position > 0, order.position == delivered, order.known?.length == delivered,
                     !order.asksForAll
                 else { return nil }
@@ -266,7 +268,7 @@ final class Transfer: Sendable {
         }
     }
 
-    /// Nobody wants the rest: no redirect is followed, and what arrives is dropped.
+    /// The rest is not wanted: no redirect is followed, and bytes that arrive are dropped.
     func abandon() {
         state.withLock { $0.isSettled = true }
     }

@@ -5,9 +5,9 @@ internal import SluiceInterface
 
 /// What an error of URLSession means for a job.
 ///
-/// Foundation on Linux gives most of libcurl's failures the same code (-1, unknown). So libcurl's own code decides, which
-/// the shim keeps, and its text where one code stands for several causes. Where the shim has no effect only the text is
-/// there.
+/// Foundation on Linux gives most of libcurl's failures the same code (-1, unknown). libcurl's own code, which the shim
+/// keeps, therefore decides, and libcurl's text if one code stands for several causes. If the shim has no effect, there
+/// is only the text.
 struct TransferFailure {
     /// libcurl-errors(3).
     private enum Code {
@@ -29,13 +29,13 @@ struct TransferFailure {
         static let proxy = 97
     }
 
-    /// Where the request went.
+    /// The origin of the request.
     let origin: Origin
-    /// What libcurl says; nil where the shim has no effect.
+    /// What libcurl reports; nil if the shim has no effect.
     let end: RequestEnd?
     /// The proxy on the way, as a host and a port, without credentials.
     let proxy: String?
-    /// In seconds.
+    /// The limit for the connection, in seconds.
     let connectLimit: Double
 
     private var host: String { origin.host }
@@ -44,8 +44,8 @@ struct TransferFailure {
     ///
     /// - Parameters:
     ///   - hasResponse: the head of an acceptable response had arrived.
-    ///   - received: bytes of the body.
-    ///   - length: of the body, where it is known.
+    ///   - received: the bytes of the body that have come.
+    ///   - length: the length of the body, if it is known.
     func outcome(for error: any Error, hasResponse: Bool, received: Int, length: Int?) -> Outcome {
         let text = Self.readable(Array(error.localizedDescription.utf8))
         if (error as NSError).code == NSURLErrorHTTPTooManyRedirects {
@@ -66,9 +66,9 @@ struct TransferFailure {
         }
     }
 
-    /// The same outcome, or that the origin gave up: its connection broke right after the consumer had made it wait.
+    /// The same outcome; or that the origin gave up, if its connection broke right after the consumer had made it wait.
     ///
-    /// - Parameter hold: how long it had waited, where that is recent (`Pump.recentHold`).
+    /// - Parameter hold: how long the origin had waited, if that was recent (`Pump.recentHold`).
     static func outcome(_ outcome: Outcome, afterHold hold: Duration?) -> Outcome {
         guard let hold, outcome.code == .connectionLost || outcome.code == .truncated else { return outcome }
         return Outcome(
@@ -97,7 +97,7 @@ struct TransferFailure {
     // MARK: Before the response
 
     private func beforeResponse(_ end: RequestEnd, _ text: String) -> Outcome {
-        // The connection is what failed, and it is the proxy's.
+        // The connection failed, and it was the one to the proxy.
         if let proxy, !end.isConnected, let outcome = atProxy(proxy, end, text) { return outcome }
         switch end.code {
         case Code.couldNotResolveProxy: return proxyUnreachable(text)
@@ -131,7 +131,7 @@ struct TransferFailure {
                 .proxyRefused,
                 "the proxy \(proxy) refused the connection to \(host): it answered \(end.proxyStatus)")
         }
-        // Behind an accepted CONNECT everything is the origin's doing, and TLS's own code tells of it.
+        // After an accepted CONNECT every failure is the origin's, and TLS failures have codes of their own.
         guard end.proxyStatus == 0 || end.code == Code.receiveError else { return nil }
         switch end.code {
         case Code.couldNotResolveProxy:
@@ -174,15 +174,15 @@ struct TransferFailure {
             "the answer of \(host) has a line that could not be understood: “\(Self.escaped(line))”")
     }
 
-    /// What libcurl says of a connection that ended before the head of a response was there. The later ones: in a TLS
-    /// handshake, right after connect(2), in a stream of HTTP/2, and in a head behind its Content-Length.
+    /// libcurl's texts for a connection that ended before the head of a response had come. From "SSL_ERROR_SYSCALL" on:
+    /// in a TLS handshake, right after connect(2), in a stream of HTTP/2, and in a head behind its Content-Length.
     private static let lostConnection = [
         "Connection reset", "Recv failure", "Send failure", "Empty reply", "SSL_ERROR_SYSCALL",
         "unexpected eof while reading", "getpeername", "was not closed cleanly", "transfer closed with",
         "Broken pipe",
     ]
 
-    /// By libcurl's text: for the codes that stand for several causes, TLS's above all.
+    /// The outcome by libcurl's text, for codes that stand for several causes, mainly those of TLS.
     private func beforeResponse(text: String) -> Outcome {
         func has(_ part: String) -> Bool { text.contains(part) }
         if has("certificate has expired") || has("certificate is not yet valid") {
@@ -208,7 +208,7 @@ struct TransferFailure {
 
     // MARK: Texts
 
-    /// libcurl quotes what servers and names say: one line, printable, of bounded length.
+    /// A text of libcurl as one printable line of bounded length, because libcurl quotes servers and name servers.
     private static func readable(_ text: [UInt8]) -> String {
         let printable = text.prefix(200).filter { $0 >= 0x20 && $0 < 0x7f }
         return printable.isEmpty ? "no details" : String(decoding: printable, as: UTF8.self)

@@ -1,12 +1,12 @@
 internal import Foundation
 internal import FoundationNetworking
 
-/// A request that nobody wants answered, to see what URLSession does on its way there.
+/// A request that makes URLSession call libcurl. Its answer does not matter.
 public enum TrialRequest {
-    /// Nobody listens there; if somebody does, it is as good.
+    /// Usually no program listens there. If one does, the request serves its purpose as well.
     private static let url = "http://127.0.0.1:1/"
 
-    /// Makes the request and waits until it has failed, which takes a moment.
+    /// Makes the request and waits until it has ended, which takes a moment.
     public static func make() {
         guard let url = URL(string: url) else { return }
         let session = URLSession(configuration: .ephemeral)

@@ -3,7 +3,7 @@ internal import Glibc
 internal import SluiceLane
 internal import UnixSockets
 
-/// The daemon starts this program with its control socket as descriptor 3. It is of no use to anybody else.
+/// Serves the daemon, which starts this program with its control socket as descriptor 3. The program has no other use.
 func serve() -> Never {
     let control = OwnedDescriptor(adopting: 3)
     guard (try? PeerCredentials(of: control)) != nil else {
@@ -13,8 +13,8 @@ func serve() -> Never {
     Lane.run(control: control)
 }
 
-/// For whoever builds and packages it: whether Foundation calls the functions of CCurlShim depends on how the program is
-/// linked.
+/// Checks whether Foundation calls the functions of CCurlShim, which depends on how the program is linked. For the
+/// builders of packages.
 func checkShim() -> Never {
     TrialRequest.make()
     let functions = [
@@ -28,7 +28,8 @@ func checkShim() -> Never {
         let calls = ccurlshim_calls()
         return functions.filter { calls & CUnsignedInt($0.1) == 0 }.map(\.0)
     }
-    // URLSession frees a handle some time after its task has ended: up to 5 s are waited for that.
+    // URLSession frees a handle some time after its task has ended, and reports nothing then. The calls are therefore
+    // polled for up to 5 s.
     for _ in 0..<500 where !missing().isEmpty { usleep(10_000) }
     let missing = missing()
     guard missing.isEmpty else {
@@ -41,8 +42,8 @@ func checkShim() -> Never {
     exit(0)
 }
 
-/// Ends as soon as the daemon has closed the other end of the control socket. What the daemon has sent by then is never
-/// received: sockets that have to be closed by the end of a process (`SocketDisposal`).
+/// Exits as soon as the daemon has closed the other end of the control socket, and receives nothing from it. What the
+/// daemon has sent by then are sockets that the end of a process must close (`SocketDisposal`).
 func discard() -> Never {
     var control = pollfd(fd: 3, events: 0, revents: 0)
     while control.revents & Int16(POLLHUP | POLLERR | POLLNVAL) == 0 {

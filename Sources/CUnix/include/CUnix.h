@@ -1,10 +1,10 @@
-// What Swift cannot say about Linux.
+// System calls of Linux that Swift cannot call.
 //
-// Swift imports glibc without _GNU_SOURCE, so every call that hides behind it
-// is out of reach; it imports neither variadic functions (fcntl, ioctl) nor
-// function-like macros (CMSG_*).  Each wrapper below does one call, returns
-// what the call returns and leaves errno as the call left it.  A wrapper can
-// go when the Glibc module declares the call itself.
+// Swift imports glibc without _GNU_SOURCE, so the calls that need it are
+// missing. Swift imports neither variadic functions (fcntl, ioctl) nor
+// function-like macros (CMSG_*). Each wrapper below does one call, returns what
+// the call returns and leaves errno as the call left it. A wrapper can go when
+// the Glibc module declares the call itself.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,11 +27,11 @@ int cunix_set_cloexec(int fd, bool on);
 int cunix_set_nonblocking(int fd, bool on);
 int cunix_get_status_flags(int fd);  // F_GETFL
 int cunix_close_range(unsigned first, unsigned last);
-// fstatfs(2): a pipe of pipe(2), not a FIFO with a name.
+// Whether a descriptor is a pipe of pipe(2), not a named FIFO (fstatfs(2)).
 bool cunix_is_anonymous_pipe(int fd);
 // Opens the same pipe for reading and writing through /proc/self/fd.
 int cunix_reopen_read_write(int fd);
-// Opens the same pipe for reading and without waiting, through /proc/self/fd.
+// Opens the same pipe for reading, non-blocking, through /proc/self/fd.
 int cunix_reopen_read(int fd);
 // Opens the file of a descriptor with O_PATH (open(2)): the descriptor names the
 // file, and is neither a reader nor a writer of it.
@@ -39,22 +39,23 @@ int cunix_open_place(int fd);
 
 // ---- memory --------------------------------------------------------------
 
-// One malloc arena for all threads, and free memory given back beyond 1 MiB:
-// what each transfer needs for a moment, libcurl's receive buffer above all,
-// is not mapped and unmapped each time.
-// Call it before the first thread starts (mallopt(3), M_ARENA_MAX).
+// Makes malloc(3) use one arena for all threads, and give free memory back only
+// beyond 1 MiB, so that the short-lived memory of each transfer, mainly
+// libcurl's receive buffer, is not mapped and unmapped each time. Call it
+// before the first thread starts (mallopt(3), M_ARENA_MAX).
 void cunix_use_one_malloc_arena(void);
-// Gives the kernel every free page of the heap, wherever it lies (malloc_trim(3)).
+// Gives all free pages of the heap back to the kernel, wherever they are
+// (malloc_trim(3)).
 void cunix_give_memory_back(void);
 
-// memmem(3), which hides behind _GNU_SOURCE.
+// memmem(3), which needs _GNU_SOURCE.
 const void *cunix_find(const void *bytes, size_t count, const void *part, size_t part_count);
 
 // ---- time (_XOPEN_SOURCE) -------------------------------------------------
 
-// strptime(3) and timegm(3): a moment in UTC, written as `form` says and to
-// its end.  A leap second is the one before it.  Returns false for anything
-// else, and for a day that its month does not have.
+// Parses a moment in UTC (strptime(3), timegm(3)). The whole text must have the
+// format `form`. A leap second becomes the second before it. Returns false for
+// any other text, and for a day that the month does not have.
 bool cunix_parse_time(const char *text, const char *form, int64_t *seconds);
 
 // ---- terminals (variadic ioctl) -------------------------------------------
@@ -81,15 +82,15 @@ int cunix_punch_hole(int fd, int64_t offset, int64_t length);
 
 // ---- record locks (variadic fcntl) ----------------------------------------
 
-// F_SETLK: a write lock of this process on the whole file.  -1 with EAGAIN or
-// EACCES where another process has one.  It goes when this process closes any
-// descriptor of the file, and with the process.
+// F_SETLK: a write lock of this process on the whole file. Fails with EAGAIN or
+// EACCES if another process has one. The kernel releases it when this process
+// closes any descriptor of the file, and when the process ends.
 int cunix_lock_write(int fd);
-// F_SETLK: lets go of it; the descriptor stays open.
+// F_SETLK: releases the lock; the descriptor stays open.
 int cunix_unlock(int fd);
-// F_GETLK: the process whose lock would stand in the way of such a lock, 0 for
-// none, -1 with errno; EAGAIN where the holder has no number in this process's
-// name space.  A lock of this process itself never does.
+// F_GETLK: returns the process whose lock conflicts with such a lock, 0 for
+// none, -1 with errno; EAGAIN if the holder has no number in this process's PID
+// namespace. A lock of this process itself never conflicts.
 pid_t cunix_lock_holder(int fd);
 
 // ---- sockets --------------------------------------------------------------
@@ -111,22 +112,24 @@ ssize_t cunix_send(int fd, const void *bytes, size_t length, const int *fds, siz
 // descriptors.
 ssize_t cunix_receive(int fd, void *bytes, size_t length, int *fds, size_t *count,
                       bool *truncated, bool dont_wait);
-// Receives bytes of a stream, or a packet, without waiting, and no descriptors:
-// where some are among what would be received, or a packet is too long, all of it
-// stays where it is, *holds_descriptors says so, and 0 is returned.
+// Receives bytes of a stream, or a packet, without waiting, and never receives
+// descriptors. If the data comes with descriptors, or a packet is too long, all
+// of it stays in the socket, *holds_descriptors is set, and 0 is returned.
 ssize_t cunix_receive_bytes(int fd, void *bytes, size_t length, bool *holds_descriptors);
 // Whether a stream has bytes that were not received.
 bool cunix_has_unread(int fd);
 int cunix_set_send_buffer(int fd, int bytes);  // SO_SNDBUF
 // ioctl SIOCOUTQ: 0 once the peer of a Unix-domain stream socket has received
-// all that was sent, else something greater (memory, not bytes); -1 with errno.
+// everything that was sent, a positive number otherwise (memory, not bytes); -1
+// with errno.
 int cunix_unreceived_by_peer(int fd);
 // Fills a sockaddr_un: a leading '@' means the abstract name space.  Returns
 // the length of the address or -1 with ENAMETOOLONG.
 int cunix_bind_unix(int fd, const char *path);
 int cunix_connect_unix(int fd, const char *path);
 // sendmsg(2) with MSG_NOSIGNAL on a datagram socket that is not connected, with
-// one SCM_RIGHTS descriptor unless passed is -1, and MSG_DONTWAIT where asked.
+// one SCM_RIGHTS descriptor unless passed is -1, and MSG_DONTWAIT if dont_wait
+// is set.
 ssize_t cunix_send_datagram(int fd, const char *path, const void *bytes, size_t length, int passed,
                             bool dont_wait);
 // The domain of a socket (SO_DOMAIN), or -1 with ENOTSOCK and the like.
@@ -153,7 +156,7 @@ int cunix_epoll_create(void);
 int cunix_epoll_add(int epoll, int fd, uint32_t events, uint64_t token);
 int cunix_epoll_modify(int epoll, int fd, uint32_t events, uint64_t token);
 int cunix_epoll_remove(int epoll, int fd);
-// timeout in milliseconds, -1 for ever.
+// The timeout is in milliseconds; -1 means no timeout.
 int cunix_epoll_wait(int epoll, struct cunix_event *events, int capacity, int timeout);
 int cunix_eventfd(void);  // EFD_CLOEXEC | EFD_NONBLOCK
 
@@ -164,29 +167,40 @@ int cunix_pidfd_send_signal(int pidfd, int signal);
 // Starts a program: descriptors 0, 1, 2 and 3 of the child are stdin, stdout,
 // stderr and control (each -1 for /dev/null; control -1 for none); every other
 // descriptor is closed, all signals are at their defaults and unblocked.
-// new_session asks for setsid(2).  Returns the pid, or -1 with errno, also
-// where it is execve(2) that fails.  posix_spawn(3) cannot close a range.
+// new_session asks for setsid(2). Returns the pid, or -1 with errno, also if
+// execve(2) fails. posix_spawn(3) cannot close a range of descriptors.
 pid_t cunix_spawn(const char *path, char *const argv[], char *const envp[], int standard_input,
                   int standard_output, int standard_error, int control, bool new_session);
-// waitid(2) on a pidfd with WEXITED | WNOHANG.  Returns 1 with *code set
-// (CLD_EXITED and friends) and *status, 0 when it still runs, -1 with errno.
+// waitid(2) on a pidfd with WEXITED | WNOHANG. Returns 1 with *code set
+// (CLD_EXITED and friends) and *status, 0 if it still runs, -1 with errno.
 int cunix_reap(int pidfd, int *code, int *status);
 int cunix_set_limit(int resource, uint64_t soft_and_hard);
 enum { CUNIX_RLIMIT_CORE = 4, CUNIX_RLIMIT_NOFILE = 7, CUNIX_RLIMIT_DATA = 2 };
-// Has the calling thread, and all that it starts, scheduled as SCHED_BATCH (sched(7)): the same share of the processors,
-// but when it wakes up it does not take one from whoever runs.  Where that is not allowed, nothing changes.
+// Schedules the calling thread, and all threads that it starts, as SCHED_BATCH
+// (sched(7)): it gets the same share of the processors, but when it wakes up it
+// does not preempt the running thread. If that is not allowed, nothing changes.
 void cunix_schedule_as_batch(void);
-// What a process gives up that talks to strangers, for good; call it before the first thread starts.  After it:
-// no core, and nothing of it to be read by others of the same user (PR_SET_DUMPABLE); no capability; the first to go
-// where memory is short; so many descriptors.  With landlock(7), Linux 5.13: no file but for reading, and of these only
-// what resolver, trust store and loader read; no ptrace(2) or /proc/PID/mem of others; no bind(2) of TCP (6.7); no
-// signals to others (6.12).  With seccomp(2): only the system calls that fetching needs, with arguments that touch no
-// other process (Calls.c).  All of it works without privileges.
-// newest_landlock is CUNIX_ANY_LANDLOCK; a test gives the version of an older kernel, or 0 for one without.
-// Returns which of the last two are in force.
+// Irrevocably restricts a process that reads untrusted data. Call it before the
+// first thread starts. Afterwards the process:
+// - writes no core dump, and other processes of the same user cannot read its
+//   memory (PR_SET_DUMPABLE);
+// - has no capabilities, and at most `descriptors` descriptors;
+// - is among the first that the kernel kills if memory is short;
+// - with landlock(7), Linux 5.13: opens files only for reading, and only those
+//   that the resolver, the trust store and the loader read; cannot use
+//   ptrace(2) or /proc/PID/mem on other processes; cannot bind(2) TCP sockets
+//   (6.7) or send signals to other processes (6.12);
+// - with seccomp(2): makes only the system calls that fetching needs, with
+//   arguments that affect no other process (Calls.c).
+//
+// All of it works without privileges. newest_landlock is CUNIX_ANY_LANDLOCK; a
+// test passes the version of an older kernel, or 0 for a kernel without
+// landlock(7). Returns which of the last two are in force, as CUNIX_CONFINED_
+// bits.
 int cunix_confine_lane(unsigned descriptors, int newest_landlock);
 enum { CUNIX_ANY_LANDLOCK = 1 << 16 };
-// Nothing of this process can be read by others of the same user (PR_SET_DUMPABLE): its memory, its descriptors.
+// Prevents other processes of the same user from reading this process's memory
+// and descriptors (PR_SET_DUMPABLE).
 void cunix_hide_from_user(void);
 enum { CUNIX_CONFINED_FILES = 1, CUNIX_CONFINED_CALLS = 2 };
 

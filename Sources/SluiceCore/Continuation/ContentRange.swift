@@ -2,15 +2,15 @@
 public enum ContentRange: Sendable, Equatable {
     /// `bytes first-last/complete`, where the complete length may be unknown.
     case part(first: Int, last: Int, complete: Int?)
-    /// `bytes */complete`: what was asked for is not there.
+    /// `bytes */complete`: the body does not have the requested bytes.
     case unsatisfied(complete: Int)
 
-    /// The largest complete length that is taken, in bytes: 64 PiB, which no body has. Sums of such lengths still fit.
+    /// The largest complete length that is accepted, in bytes (64 PiB). Sums of such lengths do not overflow.
     public static let largestLength = 1 << 56
 
-    /// Reads the field; nil for another unit, and for what makes no sense.
+    /// Reads the field; nil for another unit, and for a malformed field.
     public init?(_ text: String) {
-        // Bytes, not characters: what combines with a blank or a digit is no part of this field.
+        // The text is read as bytes: a combining character behind a blank or a digit makes the field malformed.
         let words = text.utf8[...].trimmingBlanks.split(separator: UInt8(ascii: " "))
         guard words.count == 2, words[0].map(\.lowercased).elementsEqual("bytes".utf8) else { return nil }
         let parts = words[1].split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)

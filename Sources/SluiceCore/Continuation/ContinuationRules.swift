@@ -2,15 +2,16 @@ public import SluiceInterface
 
 /// What the answer to a request for the rest of a body means.
 public enum ContinuationDecision: Sendable, Equatable {
-    /// What follows begins with the very next byte, and has so many bytes. `length` is that of the whole body, where one
-    /// knows it: a part that ends before it, or of a body of unknown length, is not the end. Sums of the two fit.
+    /// What follows begins with the very next byte and has `remaining` bytes. `length` is that of the whole body, if it
+    /// is known. A part that ends before `length`, or whose body has no known length, is not the end. The sum of the
+    /// two does not overflow.
     case goOn(remaining: Int?, length: Int?, framing: BodyFraming)
-    /// What follows begins with the first byte of the same version: those that were delivered have to be dropped. A
-    /// `length`, known from now or from before, is what the end has to be held to, whatever the framing.
+    /// What follows begins with the first byte of the same version: the lane must drop the bytes that were delivered.
+    /// If `length` is known, from this response or from before, the body must end there, whatever the framing.
     case startOver(length: Int?, framing: BodyFraming)
-    /// There is nothing more: the consumer has it all.
+    /// The body has no more bytes: the consumer has the whole body.
     case isComplete
-    /// None of what follows may reach the consumer.
+    /// Nothing that follows may reach the consumer.
     case refuse(OutcomeCode, String)
 }
 
@@ -21,26 +22,28 @@ public enum ContinuationRules {
     ///
     /// - Parameters:
     ///   - position: how many bytes of the body the consumer has; above 0.
-    ///   - asksForAll: the request had no Range, because every byte has to be seen again for a digest.
+    ///   - asksForAll: the request had no Range, because every byte must be received again for a digest.
     ///   - url: where the response came from.
     ///   - field: looks a field up by its name in lower case.
     public static func judge(
         status: Int, url: String, position: Int, known: Representation, asksForAll: Bool,
         field: (String) -> String?
     ) -> ContinuationDecision {
-        // Anything else is no answer about the body: it keeps its name, and may be one that passes.
+        // Any other status says nothing about the body. It is reported as `httpStatus`, and may be a temporary
+        // condition.
         guard status == 200 || status == 206 || status == 416 else {
             return .refuse(
-                .httpStatus, ResponseRules.sentence(status: status) + " when the body was to go on")
+                .httpStatus, ResponseRules.sentence(status: status) + " when the rest was requested")
         }
         guard url.utf8.elementsEqual(known.url.utf8) else {
             return .refuse(.resourceChanged, "the rest would come from another place than the beginning")
         }
         guard let validator = known.version.validator, known.obstacle == nil else {
-            return .refuse(.notResumable, "nothing says which version the delivered bytes are of")
+            return .refuse(.notResumable, "the version of the delivered bytes is unknown")
         }
         if status == 416 {
-            // To call the body complete here would be to forget the digest that was the reason to ask for all.
+            // The body must not be called complete here: the digest, for which the whole body was requested, is still
+            // unknown.
             guard !asksForAll else {
                 return .refuse(
                     .rangeNotSatisfiable, "the server answered 416, but no range was asked for")
@@ -48,7 +51,7 @@ public enum ContinuationRules {
             return notThere(position, known, validator, field)
         }
         if let refusal = codingRefusal(known, field) { return refusal }
-        // All of it was asked for, and came, whatever the status calls it.
+        // The whole body was requested and has come, whether the status is 200 or 206.
         if status == 200 || asksForAll && ResponseRules.wholePart(field) != nil {
             return whole(status, position, known, validator, field)
         }
@@ -126,14 +129,14 @@ public enum ContinuationRules {
     private static func notThere(
         _ position: Int, _ known: Representation, _ validator: Validator, _ field: (String) -> String?
     ) -> ContinuationDecision {
-        // It need not say of which version it speaks, but if it does it must be this one.
+        // A 416 response need not name a version. If it does, the version must be the delivered one.
         if field(validator.fieldName).fieldValue != nil, let refusal = versionRefusal(validator, field) {
             return refusal
         }
         guard let text = field("content-range"), case .unsatisfied(let complete)? = ContentRange(text) else {
             return .refuse(
                 .rangeNotSatisfiable,
-                "the server says that nothing follows byte \(position), and not how long the body is")
+                "the server says that nothing follows byte \(position), but not how long the body is")
         }
         guard complete == position, known.length.map({ $0 == complete }) ?? true else {
             return .refuse(
@@ -143,9 +146,10 @@ public enum ContinuationRules {
         return .isComplete
     }
 
-    /// Another coding of the body has other bytes, also where a careless server gives all of them one strong entity-tag.
-    /// It is another representation, so the outcome is the one of that. A field that is missing means that there is no
-    /// coding: a server may leave it out of a 206, but then nothing tells whether it did.
+    /// The refusal if the body has another coding now; nil otherwise. Another coding has other bytes, even if a
+    /// careless server gives all codings the same strong entity-tag. It is another representation, hence
+    /// `resourceChanged`. A missing field counts as no coding: a server may leave the field out of a 206, but nothing
+    /// shows whether it did.
     private static func codingRefusal(_ known: Representation, _ field: (String) -> String?)
         -> ContinuationDecision?
     {
@@ -169,7 +173,7 @@ public enum ContinuationRules {
             return .refuse(
                 .unknownVersion, "the answer does not say of which version it is (no \(validator.fieldName))")
         }
-        // Byte for byte: Swift's == takes some letters beyond ASCII for their equivalents in it.
+        // Byte for byte: Swift's == finds some texts equal whose bytes differ.
         guard now.utf8.elementsEqual(validator.text.utf8) else {
             return .refuse(
                 .resourceChanged,

@@ -1,6 +1,6 @@
 internal import CUnix
 
-/// Moments as HTTP writes them (RFC 9110 §5.6.7), in all three forms that a recipient has to take.
+/// Dates of HTTP (RFC 9110 §5.6.7), in all three forms that a recipient must accept.
 public enum HTTPDate {
     private static let forms = [
         "%a, %d %b %Y %H:%M:%S GMT",
@@ -10,7 +10,7 @@ public enum HTTPDate {
         "%a %b %e %H:%M:%S %Y",
     ]
 
-    /// The moment, in seconds since 1970; nil for what is no date.
+    /// The moment, in seconds since 1970; nil if the text is not a date.
     public static func parse(_ text: String) -> Int? {
         // strptime(3) ends at a NUL, and takes a line feed for a space.
         guard text.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) else { return nil }

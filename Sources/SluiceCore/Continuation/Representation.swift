@@ -1,33 +1,34 @@
 public import SluiceInterface
 
-/// What is remembered of the response whose body is being delivered: enough to ask for the rest of exactly this body.
+/// The facts about the response whose body is being delivered that are needed to request the rest of exactly this body.
 public struct Representation: Codable, Sendable, Equatable {
-    /// Where it came from, after all redirects. Another place is another representation, whatever its validator says.
+    /// The URL it came from, after all redirects. A body from another URL is another representation, even if its
+    /// validator is the same.
     public var url: String
-    /// The caller's credentials were sent there too: no redirect had led to another origin (`CredentialRules`).
+    /// True if the caller's credentials were sent there: no redirect had led to another origin (`CredentialRules`).
     public var sendsHeaders: Bool
-    /// Which version it is.
+    /// The version.
     public var version: Version
     /// The length of the whole body, in bytes.
     public var length: Int?
-    /// How its end is known.
+    /// How the end of the body is recognised.
     public var framing: BodyFraming
-    /// The server says that it does not serve ranges (`Accept-Ranges: none`, RFC 9110 §14.3).
+    /// True if the server says that it does not serve ranges (`Accept-Ranges: none`, RFC 9110 §14.3).
     public var refusesRanges: Bool
-    /// What the origin says about the digest of the whole: to be compared with every byte from the first one on.
+    /// The digests of the whole body that the origin announced. Checking them needs every byte from the first one on.
     public var digests: [BodyDigest]
-    /// How its bytes are coded, as `ContentCoding.normalised` names it; nil where they are not. Length and digests are of
-    /// the coded bytes, which are what the consumer gets.
+    /// The coding, as `ContentCoding.normalised` returns it; nil if there is none. Length and digests are those of the
+    /// coded bytes, which the consumer gets.
     public var coding: String?
-    /// Absent in what was stored before there was such a thing.
+    /// Absent in a representation that an older service stored.
     private var hasCookies: Bool?
-    /// It was asked for with cookies that a redirect of the job had set, and no attempt begins with.
+    /// True if it was requested with cookies that a redirect of the job had set. A new attempt does not have them.
     public var needsCookies: Bool {
         get { hasCookies ?? false }
         set { hasCookies = newValue ? true : nil }
     }
 
-    /// A representation.
+    /// Creates a representation.
     public init(
         url: String, sendsHeaders: Bool, version: Version, length: Int?, framing: BodyFraming,
         refusesRanges: Bool = false, digests: [BodyDigest] = [], coding: String? = nil,
@@ -44,16 +45,16 @@ public struct Representation: Codable, Sendable, Equatable {
         hasCookies = needsCookies ? true : nil
     }
 
-    /// Why a body of this kind cannot go on where it broke off; nil where it can.
+    /// Why a body with this representation cannot be continued where it broke off; nil if it can.
     public var obstacle: (code: OutcomeCode, reason: String)? {
         if framing == .unannounced {
-            return (.notResumable, "its end is known from nothing but the end of the connection")
+            return (.notResumable, "only the end of the connection marks its end")
         }
         if coding == ContentCoding.unreadable {
-            return (.notResumable, "nothing can be made of its Content-Encoding")
+            return (.notResumable, "its Content-Encoding is malformed or too long")
         }
         if needsCookies {
-            return (.notResumable, "it was sent for cookies that a redirect had set")
+            return (.notResumable, "its request had cookies that a redirect had set")
         }
         switch version {
         case .strong: return nil
@@ -62,7 +63,7 @@ public struct Representation: Codable, Sendable, Equatable {
         }
     }
 
-    /// Whether it can be put aside and taken up again at the cost of the missing bytes alone.
+    /// Whether the job can be parked and resumed by fetching only the missing bytes.
     public var isParkable: Bool {
         obstacle == nil && !refusesRanges && digests.isEmpty
     }

@@ -1,5 +1,5 @@
-/// What names one version of a representation, so that its bytes can be told from those of another version
-/// (RFC 9110 §8.8).
+/// A name for one version of a representation, which distinguishes its bytes from those of another version (RFC 9110
+/// §8.8).
 public struct Validator: Codable, Sendable, Equatable {
     /// Which field it came in.
     public enum Kind: String, Codable, Sendable {
@@ -11,7 +11,7 @@ public struct Validator: Codable, Sendable, Equatable {
 
     /// Which field it came in.
     public var kind: Kind
-    /// The field's value, byte for byte: that is how it is compared, and sent in If-Range.
+    /// The field's value. It is compared, and sent in If-Range, byte for byte.
     public var text: String
 
     /// The field's name, in lower case.
@@ -22,7 +22,7 @@ public struct Validator: Codable, Sendable, Equatable {
         }
     }
 
-    /// A longer one is not kept, in bytes.
+    /// The longest validator that is kept, in bytes.
     public static let maximumLength = 1024
 }
 
@@ -30,12 +30,12 @@ public struct Validator: Codable, Sendable, Equatable {
 public enum Version: Codable, Sendable, Equatable {
     /// A validator that promises the same bytes.
     case strong(Validator)
-    /// One that promises only the same meaning: never enough to continue a body with.
+    /// A validator that promises only the same meaning, which is not enough to continue a body.
     case weak
-    /// None.
+    /// There is none.
     case unnamed
 
-    /// Reads it off a response's fields.
+    /// Reads the version from the fields of a response.
     ///
     /// A strong entity-tag is the best there is. A date is strong only if the response was made at least a second later
     /// by the same clock, for until then the body may have changed again within the same second (RFC 9110 §8.8.2.2).
@@ -48,8 +48,8 @@ public enum Version: Codable, Sendable, Equatable {
             return
         }
         let modified = field("last-modified").fieldValue
-        // A weak entity-tag says that the bytes may change without it; a date beside it does not mend that.
-        // A date can be padded without end, and still be one.
+        // A weak entity-tag says that the bytes may change while the tag stays. A date beside it does not change that.
+        // The length is checked because a date may have any number of blanks and still be valid.
         if etag == nil, let modified, modified.utf8.count <= Validator.maximumLength,
             let changed = HTTPDate.parse(modified),
             let made = field("date").flatMap({ HTTPDate.parse($0.trimmingBlanks) }), made - changed >= 1
@@ -60,7 +60,7 @@ public enum Version: Codable, Sendable, Equatable {
         self = etag == nil && modified == nil ? .unnamed : .weak
     }
 
-    /// The strong validator, where there is one.
+    /// The strong validator, if there is one.
     public var validator: Validator? {
         switch self {
         case .strong(let validator): validator

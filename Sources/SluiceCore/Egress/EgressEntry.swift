@@ -1,4 +1,4 @@
-/// One entry of a list of networks or hosts: what it names, and at which ports.
+/// One entry of a list of networks or hosts, and the ports to which it applies.
 ///
 /// `NETWORK`, `HOST`, or either with ` port N` or ` port N-M` behind it.
 struct EgressEntry: Sendable, Hashable {
@@ -8,7 +8,7 @@ struct EgressEntry: Sendable, Hashable {
         case networks([IPNetwork])
         /// One host name, in lower case.
         case host(String)
-        /// A host name, and all names that end in it: `.example.org`, in lower case.
+        /// A host name and all names below it: `.example.org`, in lower case.
         case domain(String)
         /// Every host, name or address.
         case anyHost
@@ -16,7 +16,7 @@ struct EgressEntry: Sendable, Hashable {
         case addresses
     }
 
-    /// Why a text is no entry.
+    /// Why a text is not an entry.
     struct Problem: Error, Equatable {
         let reason: String
         let remedy: String
@@ -25,7 +25,7 @@ struct EgressEntry: Sendable, Hashable {
     /// The longest text of an entry, in bytes: a name of 253, a dot and ports.
     static let maximumLength = 300
 
-    /// As it is shown and sent.
+    /// The entry as it is shown and sent.
     let text: String
     let target: Target
     let ports: ClosedRange<Int>
@@ -89,7 +89,7 @@ struct EgressEntry: Sendable, Hashable {
         if words.count == 1 { return (String(name), 0...65535) }
         guard words.count == 3, words[1] == "port", let ports = range(words[2]) else {
             throw Problem(
-                reason: "\(RequestURL.quote(text)) has something behind its name that is no port",
+                reason: "\(RequestURL.quote(text)) has text behind its name that is not a port",
                 remedy: "write “\(shown(name)) port 443” or “\(shown(name)) port 1-1023”")
         }
         return (String(name), ports)
@@ -116,13 +116,13 @@ struct EgressEntry: Sendable, Hashable {
                 reason: "\(RequestURL.quote(text)) is not a network",
                 remedy: "write one like 192.0.2.0/24, 2001:db8::/32 or 192.0.2.1, or a word: \(words)")
         }
-        // What is written decides, not what it stands for.
+        // The written form decides about the width, not the address that it stands for.
         let width = text.utf8.contains(UInt8(ascii: ":")) ? 128 : 32
         var length = width
         if parts.count > 1 {
             guard let number = Int(digits: parts[1].utf8, atMost: width) else {
                 throw Problem(
-                    reason: "\(RequestURL.quote(text)) has no length of 0 to \(width) behind its slash",
+                    reason: "\(RequestURL.quote(text)) has no length from 0 to \(width) behind its slash",
                     remedy: "write one like 192.0.2.0/24 or 2001:db8::/32")
             }
             length = number
@@ -140,8 +140,8 @@ struct EgressEntry: Sendable, Hashable {
         return network
     }
 
-    /// What the addresses of a network are judged as (`IPAddress.destination`): an entry with them would never match. Nil
-    /// where it is what they are.
+    /// The network that connections to these addresses lead to (`IPAddress.destination`), if it is another one: an
+    /// entry with the written addresses would never match. Nil if the addresses are judged as themselves.
     private static func judgedAs(_ network: IPNetwork, isWrittenAsIPv6: Bool) -> IPNetwork? {
         let address = network.base
         if address.isIPv4, isWrittenAsIPv6 { return network }

@@ -1,33 +1,34 @@
-/// Where the jobs of one user may connect to: an ordered list of rules, of which the first that matches decides.
+/// Where the jobs of one user may connect to: an ordered list of rules. The first rule that matches decides.
 ///
-/// A request is judged twice. By its host, as the URL or a redirect names it, before anything is asked of a name server
-/// or a proxy; and by the address of each connection, before a byte is sent on it. Both must be allowed: a name never
-/// opens an address, so whoever owns a name cannot lead anywhere with it (DNS rebinding). What no rule matches is allowed.
+/// A request is judged twice: by its host, as the URL or a redirect names it, before a name server or a proxy is asked;
+/// and by the address of each connection, before a byte is sent on it. Both must be allowed. An allowed name does not
+/// allow its addresses, so the owner of a name cannot point it at a denied address (DNS rebinding). A host or an
+/// address that no rule matches is allowed.
 ///
-/// A decision goes through the list once; it costs some nanoseconds for each rule.
+/// A decision goes through the list once and takes some nanoseconds for each rule.
 public struct EgressRules: Sendable, Equatable {
     /// One rule.
     public struct Rule: Sendable, Equatable, CustomStringConvertible {
-        /// What matches is allowed, or else denied.
+        /// True if a match is allowed, false if it is denied.
         let allows: Bool
-        /// It is about hosts, or else about networks.
+        /// True for a rule about hosts, false for one about networks.
         let isOfHosts: Bool
-        /// The section of the settings that it stands in, such as `egress.users.alice`.
+        /// The section of the settings that contains it, such as `egress.users.alice`.
         let section: String
         let entry: EgressEntry
 
-        /// The name of the list that it stands in.
+        /// The name of the list that contains it.
         var list: String { "\(allows ? "allow" : "deny")_\(isOfHosts ? "hosts" : "networks")" }
 
         /// `“private” in egress.deny_networks`
         public var description: String { "“\(entry.text)” in \(section).\(list)" }
     }
 
-    /// What comes of a question.
+    /// The result of a check.
     public enum Decision: Sendable, Equatable {
-        /// It may be done.
+        /// The connection may be made.
         case allowed
-        /// It may not, because of this rule.
+        /// The connection may not be made, because of this rule.
         case denied(Rule)
     }
 
@@ -49,7 +50,7 @@ public struct EgressRules: Sendable, Equatable {
 
     /// Judges a host, before its name is looked up. A host that is an address is judged as that, too.
     ///
-    /// - Parameter host: as `Origin.host` has it.
+    /// - Parameter host: in the form of `Origin.host`.
     public func decide(host: String, port: Int) -> Decision {
         let address = IPAddress(host: host)
         let name = host.utf8.last == UInt8(ascii: ".") ? host.dropLast() : host[...]
@@ -60,7 +61,7 @@ public struct EgressRules: Sendable, Equatable {
         return address.map { decide(address: $0, port: port) } ?? .allowed
     }
 
-    /// Judges an address, whatever name led to it: the address that a connection to it reaches
+    /// Judges an address, whatever name led to it. The rules see the address that a connection reaches
     /// (`IPAddress.destination`).
     public func decide(address: IPAddress, port: Int) -> Decision {
         let destination = address.destination
@@ -87,7 +88,7 @@ public struct EgressRules: Sendable, Equatable {
 
     /// Reads the compact form.
     ///
-    /// - Returns: nil for anything else.
+    /// - Returns: nil for any other text.
     public init?(compact text: String) {
         var rules: [Rule] = []
         for line in text.split(separator: "\n") {

@@ -1,8 +1,8 @@
 extension Settings {
     /// Where jobs may connect to: lists for all users, and for single users and groups.
     ///
-    /// Three steps hold for a user: the user's own lists, then those of all the user's groups together, then those for all
-    /// users. In each step the lists of what is allowed are looked at before the lists of what is denied.
+    /// Three steps apply to a user: the user's own lists, then those of all the user's groups together, then those for
+    /// all users. In each step the lists of what is allowed come before the lists of what is denied.
     public struct Egress: Sendable, Equatable {
         /// What is allowed and denied.
         public struct Lists: Sendable, Equatable {
@@ -18,36 +18,36 @@ extension Settings {
             /// Host names and domains.
             public var denyHosts: [String] = []
 
-            /// Empty ones.
+            /// Empty lists.
             public init() {}
         }
 
-        /// The most entries of one list.
+        /// Maximum number of entries in one list.
         public static let maximumEntries = 256
-        /// The most bytes that the rules of one user may have (`EgressRules.compact`): they go along with each order.
+        /// Maximum size of the rules of one user, in bytes (`EgressRules.compact`): each order contains them.
         public static let maximumBytes = 32 << 10
 
         /// For all users.
         public var everyone: Lists
-        /// By the name of a user, or a user's number.
+        /// Lists by the name or the number of a user.
         public var users: [String: Lists] = [:]
-        /// By the name of a group, or a group's number.
+        /// Lists by the name or the number of a group.
         public var groups: [String: Lists] = [:]
 
-        /// The defaults: what no job has to do with is denied.
+        /// The defaults: networks that no job needs are denied.
         public init() {
             everyone = Lists()
             everyone.denyNetworks = [NetworkWord.linkLocal.rawValue, NetworkWord.metadata.rawValue]
         }
 
-        /// Whether the rules depend on who asks.
+        /// Whether the rules differ between users.
         public var dependsOnUser: Bool { !users.isEmpty || !groups.isEmpty }
 
-        /// The rules that hold for a user.
+        /// The rules for a user.
         ///
         /// - Parameters:
-        ///   - names: of `users`, those that are the user's: the name, the number.
-        ///   - memberships: of `groups`, those that the user is in.
+        ///   - names: the keys of `users` that name the user: the name and the number.
+        ///   - memberships: the keys of `groups` that name groups of the user.
         public func rules(names: Set<String>, memberships: Set<String>) -> EgressRules {
             EgressRules(
                 Self.rules(users.filter { names.contains($0.key) }, "egress.users")
@@ -55,10 +55,10 @@ extension Settings {
                     + Self.rules(["": everyone], "egress"))
         }
 
-        /// The rules for a user of whom nothing is known, because the directory of users does not answer: nothing that
-        /// only some may do is allowed, and what is denied to any user or group is denied.
+        /// The rules for a user about whom nothing is known, because the user database does not answer: what only some
+        /// users or groups are allowed is not allowed, and what any user or group is denied is denied.
         ///
-        /// - Parameter names: of `users`, those that are certainly the user's: their lists hold as they are.
+        /// - Parameter names: the keys of `users` that certainly name the user. Their lists apply as they are.
         public func strictestRules(names: Set<String> = []) -> EgressRules {
             func denying(_ lists: [String: Lists]) -> [String: Lists] {
                 lists.mapValues { one in
@@ -74,7 +74,7 @@ extension Settings {
                 Self.rules(own, "egress.users") + Self.rules(denying(others), "egress.users")
                     + Self.rules(denying(groups), "egress.groups") + Self.rules(["": everyone], "egress"))
             guard strict.compact.utf8.count > Self.maximumBytes else { return strict }
-            // More than goes along with an order: then nothing is allowed.
+            // The rules are too large for an order, so nothing is allowed.
             var nothing = Lists()
             nothing.denyNetworks = ["any"]
             nothing.denyHosts = ["any"]
@@ -103,7 +103,7 @@ extension Settings {
 }
 
 extension Settings.Egress {
-    /// What is wrong, by the names of the file.
+    /// The settings that are invalid, by their names in the file.
     func problems() -> [RequestError] {
         var problems = everyone.problems("egress")
         for (kind, section) in [("users", users), ("groups", groups)] {
@@ -120,13 +120,13 @@ extension Settings.Egress {
         if bytes > Self.maximumBytes {
             problems.append(
                 RequestError(
-                    parameter: "egress", reason: "the rules of one user can have \(bytes) bytes together",
-                    remedy: "use fewer entries: \(Self.maximumBytes) bytes are the most"))
+                    parameter: "egress", reason: "the rules of one user can have up to \(bytes) bytes",
+                    remedy: "use fewer entries: at most \(Self.maximumBytes) bytes are allowed"))
         }
         return problems
     }
 
-    /// Of the rules of a user who is in all groups.
+    /// The size of the rules of a user who is in all groups.
     private var mostBytes: Int {
         let shared = rules(names: [], memberships: Set(groups.keys)).compact.utf8.count
         let own = users.keys.map { name in

@@ -2,9 +2,9 @@ internal import Glibc
 
 /// An IPv4 or IPv6 address, in 16 bytes: an IPv4 address is held in its IPv4-mapped form (RFC 4291 §2.5.5.2).
 public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
-    /// `::ffff:0:0`, the beginning of every IPv4-mapped address.
+    /// `::ffff:0:0`, the prefix of every IPv4-mapped address.
     private static let mapped: UInt128 = 0xffff << 32
-    /// `64:ff9b::`, the beginning of the addresses that a NAT64 gateway translates (RFC 6052 §2.1).
+    /// `64:ff9b::`, the prefix of the addresses that a NAT64 gateway translates (RFC 6052 §2.1).
     private static let translated: UInt128 = 0x0064_ff9b << 96
 
     /// The 128 bits.
@@ -16,7 +16,7 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
 
     /// The address in its 16 bytes, in network order.
     ///
-    /// - Parameter bytes: 16 of them; nil is returned for any other number.
+    /// - Parameter bytes: 16 bytes; the result is nil for any other number.
     public init?(bytes: UnsafeRawBufferPointer) {
         guard bytes.count == MemoryLayout<UInt128>.size else { return nil }
         bits = UInt128(bigEndian: bytes.loadUnaligned(as: UInt128.self))
@@ -52,7 +52,7 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
     /// Whether it is an IPv4 address.
     public var isIPv4: Bool { bits >> 32 == Self.mapped >> 32 }
 
-    /// The address that a connection to this one leads to: this one, but for three forms.
+    /// The address that a connection to this one reaches: this address itself, except for three forms.
     ///
     /// The unspecified addresses `0.0.0.0` and `::` reach this machine itself on Linux; an address that a NAT64 gateway
     /// translates reaches the IPv4 address in it.
@@ -65,7 +65,7 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// The IPv4 address in one that a NAT64 gateway translates.
+    /// The IPv4 address inside an address that a NAT64 gateway translates; nil for any other address.
     var translatedIPv4: IPAddress? {
         bits >> 32 == Self.translated >> 32 ? IPAddress(bits: Self.mapped | bits & 0xffff_ffff) : nil
     }
@@ -86,25 +86,25 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
 
 /// All addresses that begin with the same bits (CIDR, RFC 4632).
 struct IPNetwork: Sendable, Hashable {
-    /// Its first address.
+    /// The first address of the network.
     let base: IPAddress
-    /// How many bits of the 128 are fixed: 96 more than an IPv4 network says.
+    /// Number of fixed bits of the 128. For an IPv4 network it is 96 more than the written length.
     let prefix: Int
 
-    /// - Returns: nil where a bit behind the prefix is set.
+    /// - Returns: nil if a bit behind the prefix is set.
     init?(_ base: IPAddress, prefix: Int) {
         guard base.bits & ~Self.mask(prefix) == 0 else { return nil }
         self.base = base
         self.prefix = prefix
     }
 
-    /// The network that an address with this prefix is in.
+    /// The network with this prefix that contains an address.
     init(around address: IPAddress, prefix: Int) {
         base = IPAddress(bits: address.bits & Self.mask(prefix))
         self.prefix = prefix
     }
 
-    /// `10.0.0.0/8`, or an address alone; for texts that are written in this program.
+    /// `10.0.0.0/8`, or an address alone; only for constants of this program.
     fileprivate init?(constant text: String) {
         let parts = text.split(separator: "/")
         guard let address = parts.first.flatMap({ IPAddress($0) }) else { return nil }
@@ -119,18 +119,18 @@ struct IPNetwork: Sendable, Hashable {
     }
 
     func contains(_ address: IPAddress) -> Bool {
-        // The bits of IPv4 addresses lie within ::/0, and are meant by no IPv6 network.
+        // IPv4 addresses are held as IPv4-mapped ones, whose bits lie within ::/0. No IPv6 network must match them.
         address.isIPv4 == base.isIPv4 && address.bits & Self.mask(prefix) == base.bits
     }
 
-    /// As settings have it.
+    /// The network as it is written in the settings.
     var text: String {
         let (width, length) = base.isIPv4 ? (32, prefix - 96) : (128, prefix)
         return length == width ? "\(base)" : "\(base)/\(length)"
     }
 }
 
-/// Words for networks that need no looking up.
+/// Words for well-known networks.
 enum NetworkWord: String, CaseIterable {
     case any
     case loopback
@@ -147,12 +147,12 @@ enum NetworkWord: String, CaseIterable {
         switch self {
         case .any: ["0.0.0.0/0", "::/0"]
         case .loopback: ["127.0.0.0/8", "::1"]
-        // RFC 1918, RFC 6598, RFC 4193, and the site-local addresses that went before (RFC 3879).
+        // RFC 1918, RFC 6598, RFC 4193, and the deprecated site-local addresses (RFC 3879).
         case .private:
             ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10"]
         // RFC 3927, RFC 4291 §2.5.6.
         case .linkLocal: ["169.254.0.0/16", "fe80::/10"]
-        // Where virtual machines ask for their credentials: most clouds, AWS and Google over IPv6, Azure, Alibaba, Oracle.
+        // Where virtual machines get their credentials: most clouds, AWS and Google over IPv6, Azure, Alibaba, Oracle.
         case .metadata:
             [
                 "169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "168.63.129.16", "100.100.100.200",

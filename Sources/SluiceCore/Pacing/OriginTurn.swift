@@ -1,39 +1,41 @@
-/// How long an origin could have sent something, and for how long it could not: the gate was closed, or what had come was
-/// not paid for yet (`TokenBucket`). What is held against an origin is the time of its own alone.
+/// Measures how long an origin could send, and how long it could not, because the gate was closed or the rate limit
+/// made the session wait (`TokenBucket`). Only the time in which the origin could send counts against it.
 ///
-/// A value without I/O: times are in ns of any clock that goes on.
+/// A value without I/O: times are in ns of any monotonic clock.
 public struct OriginTurn: Sendable {
-    /// An origin that has to wait so long may give up, in ns.
+    /// An origin that must wait this long may give up, in ns.
     private static let longHold: UInt64 = 5_000_000_000
-    /// If it did, that shows within so much time behind an open gate, in ns: what the kernel holds comes first.
+    /// If the origin gave up, that shows within this time behind an open gate, in ns. The bytes that the kernel holds
+    /// arrive first.
     private static let holdShowsWithin: UInt64 = 5_000_000_000
 
-    /// A time for which the gate was closed and the origin had to wait.
+    /// A period in which the gate was closed and the origin had to wait.
     private struct Hold {
         var length: UInt64
         /// When the gate opened.
         var end: UInt64
-        /// How long the gate had been closed until then, altogether.
+        /// How long the gate had been closed in total until then.
         var closedAtItsEnd: UInt64
     }
 
     private let beganAt: UInt64
     /// How long the gate was closed in earlier attempts.
     private let closedBefore: UInt64
-    /// How long the gate has been closed, those attempts included and the present time not.
+    /// How long the gate has been closed in total, including earlier attempts, without the present closure.
     public private(set) var closedTime: UInt64
-    /// Since when the gate is closed; nil while it is open.
+    /// When the gate closed; nil while it is open.
     public private(set) var closedSince: UInt64?
-    /// Since when the session waits until what has come is paid for; nil while it does not.
+    /// When the session began to wait because of the rate; nil while it does not wait.
     private var pausedSince: UInt64?
     private var pausedTime: UInt64 = 0
-    /// When the origin last sent something, or was last allowed to.
+    /// When the origin last sent something, or became able to send again.
     public private(set) var active: UInt64
     private var lastLongHold: Hold?
 
     /// The attempt begins.
     ///
-    /// - Parameter closedBefore: how long the gate was closed in earlier attempts; what another process wrote is bounded.
+    /// - Parameter closedBefore: how long the gate was closed in earlier attempts. It is bounded here, because another
+    ///   process wrote it.
     public init(closedBefore: UInt64, at now: UInt64) {
         self.closedBefore = min(closedBefore, 1 << 62)
         closedTime = self.closedBefore
@@ -41,12 +43,12 @@ public struct OriginTurn: Sendable {
         active = now
     }
 
-    /// Whether it waits because of the rate.
+    /// Whether the session waits because of the rate.
     public var isPaused: Bool { pausedSince != nil }
-    /// Whether it can send nothing just now.
+    /// Whether the origin cannot send now.
     public var isHeldBack: Bool { closedSince != nil || isPaused }
 
-    /// Something has come.
+    /// Bytes have come from the origin.
     public mutating func sent(at now: UInt64) {
         active = now
     }
@@ -71,12 +73,12 @@ public struct OriginTurn: Sendable {
         return true
     }
 
-    /// The session waits until what has come is paid for.
+    /// The session waits because of the rate.
     public mutating func pauses(at now: UInt64) {
         pausedSince = pausedSince ?? now
     }
 
-    /// It waits no more.
+    /// The session no longer waits.
     public mutating func goesOn(at now: UInt64) {
         guard let since = pausedSince else { return }
         pausedTime += now - since
@@ -84,22 +86,22 @@ public struct OriginTurn: Sendable {
         active = now
     }
 
-    /// How long it could have sent something in this attempt, in ns.
+    /// How long the origin could send in this attempt, in ns.
     public func openTime(at now: UInt64) -> UInt64 {
         let closed = closedTime - closedBefore + (closedSince.map { now - $0 } ?? 0)
         let paused = pausedTime + (pausedSince.map { now - $0 } ?? 0)
         return now - beganAt - closed - paused
     }
 
-    /// How long it has been silent although it could send, in ns; nil while it cannot.
+    /// How long the origin has been silent although it could send, in ns; nil while it cannot send.
     public func silence(at now: UInt64) -> UInt64? {
         isHeldBack ? nil : now - active
     }
 
-    /// How long it had to wait before the gate last opened after a long time, if that was just now.
+    /// How long the origin had to wait during its last long hold, if that ended recently; nil otherwise.
     public func recentHold(at now: UInt64) -> Duration? {
         guard let hold = lastLongHold else { return nil }
-        // Time behind a closed gate is none in which it could have shown.
+        // Time behind a closed gate does not count: the loss of the origin could not show then.
         let closedSinceThen = closedTime - hold.closedAtItsEnd
         guard now - hold.end - closedSinceThen <= Self.holdShowsWithin else { return nil }
         return .nanoseconds(Int64(clamping: hold.length))

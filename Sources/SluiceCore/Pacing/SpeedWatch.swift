@@ -1,13 +1,13 @@
-/// Whether an origin sends at least so many bytes a second, over spans of time in which it was allowed to.
+/// Checks that an origin sends at least a minimum of bytes a second, over spans of time in which it could send.
 ///
-/// Time behind a closed gate is the consumer's and does not count. Spans follow each other without a gap, so an origin is
-/// found too slow at the end of the second span in which it was, at the latest.
+/// Time behind a closed gate does not count, because the consumer causes it. Spans follow each other without a gap, so
+/// an origin that becomes too slow is found at the end of the following span at the latest.
 public struct SpeedWatch: Sendable, Equatable {
-    /// What a look at the counters means.
+    /// The result of a look at the counters.
     public enum Look: Sendable, Equatable {
-        /// The span is not over; look again after so many ns of an open gate.
+        /// The span is not over; look again after this time with an open gate, in ns.
         case later(UInt64)
-        /// In the span that has ended only so many bytes came.
+        /// Only this number of bytes came in the span that has ended.
         case tooSlow(bytes: Int)
     }
 
@@ -30,12 +30,12 @@ public struct SpeedWatch: Sendable, Equatable {
         mark = received
     }
 
-    /// What the counters say now; begins the next span where one has ended well.
+    /// Checks the counters. Begins the next span if the last one has ended and was fast enough.
     public mutating func look(openTime: UInt64, received: Int) -> Look {
         let passed = openTime > begin ? openTime - begin : 0
         guard passed >= span else { return .later(span - passed) }
         let bytes = received - mark
-        // A look may come late: what counts is the rate.
+        // A look may come late, so the rate is compared, not the number of bytes.
         guard Double(bytes) >= Double(minimum) * Double(passed) / 1e9 else { return .tooSlow(bytes: bytes) }
         begin = openTime
         mark = received

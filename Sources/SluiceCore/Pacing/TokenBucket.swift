@@ -1,32 +1,32 @@
-/// Bytes against time: how long to wait after so many bytes, so that they are not faster than a rate.
+/// Limits a rate: says how long to wait after bytes have come, so that their rate is not exceeded.
 ///
-/// It is kept as the moment at which everything that was taken is paid for (the generic cell rate algorithm, ITU-T I.371),
-/// so nothing has to be filled up now and then, and it costs nothing while nothing moves. What was not taken in time is
-/// made up for later, but no more of it than `credit`.
+/// The bucket is kept as the moment at which all bytes that were taken are paid for (the generic cell rate algorithm,
+/// ITU-T I.371). It needs no periodic refill and costs nothing while no bytes move. Unused time can be made up for
+/// later, up to `credit`.
 ///
-/// A value without I/O: times are in ns of any clock that goes on.
+/// A value without I/O: times are in ns of any monotonic clock.
 public struct TokenBucket: Sendable, Equatable {
     /// The least rate, in bytes a second.
     public static let leastRate = 1 << 10
-    /// The greatest, in bytes a second.
+    /// The greatest rate, in bytes a second.
     public static let greatestRate = 1 << 40
-    /// So much time may be made up for, in ns: a busy machine wakes a waiting thread late.
+    /// The unused time that may be made up for, in ns: a busy machine wakes a waiting thread late.
     private static let credit: UInt64 = 100_000_000
 
-    /// In bytes a second; nil for any.
+    /// The rate in bytes a second; nil for any.
     public private(set) var rate: Int?
-    /// When all that was taken is paid for.
+    /// When all bytes that were taken are paid for.
     private var paidAt: UInt64
 
     /// A bucket that owes nothing, and has no credit.
     ///
-    /// - Parameter rate: in bytes a second, `leastRate` to `greatestRate`: what is outside is moved inside; nil for any.
+    /// - Parameter rate: in bytes a second; nil for any. It is clamped to `leastRate` to `greatestRate`.
     public init(rate: Int?, at now: UInt64) {
         self.rate = rate.map(Self.bounded)
         paidAt = now
     }
 
-    /// So many bytes have come.
+    /// Bytes have come.
     public mutating func take(_ bytes: Int, at now: UInt64) {
         guard let rate else { return }
         paidAt = max(paidAt, now > Self.credit ? now - Self.credit : 0) + Self.time(for: bytes, at: rate)
@@ -37,7 +37,7 @@ public struct TokenBucket: Sendable, Equatable {
         rate != nil && paidAt > now ? paidAt - now : 0
     }
 
-    /// Changes the rate; what is owed stays owed.
+    /// Changes the rate. Bytes that are not paid for yet are paid for at the new rate.
     public mutating func setRate(_ new: Int?, at now: UInt64) {
         let owed = wait(at: now)
         let old = rate

@@ -1,13 +1,13 @@
-/// Where the gate closes and where it opens again, in bytes: 0 ≤ low < high.
+/// The numbers of bytes at which the gate closes and opens again: 0 ≤ low < high.
 public struct Watermarks: Sendable, Equatable, Codable {
-    /// At this many waiting bytes the gate closes.
+    /// The gate closes when this many bytes wait.
     public let high: Int
-    /// At this many it opens.
+    /// The gate opens again when this many are left.
     public let low: Int
 
     /// Two watermarks in order.
     ///
-    /// - Throws: `RequestError` that names the one at fault.
+    /// - Throws: `RequestError` that names the invalid watermark.
     public init(high: Int, low: Int, limit: Int = .max) throws(RequestError) {
         guard high > 0, high <= limit else {
             throw RequestError(
@@ -26,26 +26,26 @@ public struct Watermarks: Sendable, Equatable, Codable {
 
 /// The rule of backpressure: closed at the high watermark, open again at the low one, unchanged in between.
 ///
-/// The gap keeps the gate from flapping. Bytes in hand never exceed the high watermark by more than one arrival,
+/// The gap keeps the gate from flapping. Waiting bytes never exceed the high watermark by more than one arrival,
 /// because nothing arrives while the gate is closed.
 public struct WatermarkGate: Sendable {
-    /// What is to be done about a change.
+    /// What the caller must do after a change.
     public enum Change: Sendable, Equatable {
         /// Nothing.
         case none
         /// Let nothing more arrive.
         case close
-        /// Let it arrive again.
+        /// Let bytes arrive again.
         case open
     }
 
     /// The two marks.
     public let marks: Watermarks
-    /// Bytes that wait.
+    /// Number of bytes that wait.
     public private(set) var buffered = 0
-    /// Whether nothing may arrive.
+    /// Whether the gate is closed: nothing may arrive.
     public private(set) var isClosed = false
-    /// How often it has closed.
+    /// Number of times that the gate has closed.
     public private(set) var closures = 0
 
     /// An open gate with nothing behind it.

@@ -1,18 +1,18 @@
-/// Moments as cookies have them (RFC 6265 §5.1.1): hours, day, month and year are looked for among the words, in any order.
+/// Dates in cookies (RFC 6265 §5.1.1): time, day, month and year are searched among the words, in any order.
 enum CookieDate {
     private static let months = [
         "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
     ]
     .map { Array($0.utf8) }
 
-    /// The moment, in seconds since 1970; nil for what is no date.
+    /// The moment, in seconds since 1970; nil if the text is not a date.
     static func parse(_ text: some Collection<UInt8>) -> Int? {
         var time: (hour: Int, minute: Int, second: Int)?
         var day: Int?
         var month: Int?
         var year: Int?
         for word in text.split(whereSeparator: isDelimiter) {
-            // The order of these is part of the rule: what is a day is no year any more.
+            // The order of these tests is part of the rule: a word that is read as the day is not read as the year.
             if time == nil, let found = Self.time(word) {
                 time = found
             } else if day == nil, let found = number(word, digits: 1...2) {
@@ -41,7 +41,7 @@ enum CookieDate {
     }
 
     private static func time(_ word: some Collection<UInt8>) -> (Int, Int, Int)? {
-        // What stands behind the seconds does not count, but may itself have colons.
+        // The text behind the seconds is ignored; it may contain colons.
         let parts = word.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0].count <= 2, parts[1].count <= 2,
             let hour = Int(digits: parts[0], atMost: 99), let minute = Int(digits: parts[1], atMost: 99),
@@ -50,7 +50,7 @@ enum CookieDate {
         return (hour, minute, second)
     }
 
-    /// The number that a word begins with. A digit more than there may be makes it none.
+    /// The number at the beginning of a word; nil if it has more digits than allowed.
     private static func number(_ word: some Collection<UInt8>, digits: ClosedRange<Int>) -> Int? {
         let number = word.prefix(digits.upperBound + 1).prefix(while: \.isDigit)
         return digits.contains(number.count) ? Int(digits: number, atMost: 9999) : nil

@@ -1,29 +1,30 @@
-/// The cookies that the redirects of one job have set (RFC 6265). They go along where they belong, within this job, and
-/// nowhere else.
+/// The cookies that the redirects of one job have set (RFC 6265). They are sent to the hosts that they are for, in
+/// requests of this job only.
 ///
 /// A server may set cookies for its own host, and for the domains above it that have a dot in them. There is no list of
-/// public suffixes here: what sees such a cookie is only what the same chain of redirects leads to.
+/// public suffixes here: only the hosts in the same chain of redirects can receive such a cookie.
 ///
-/// What it holds is bounded, and storing a field costs no more than its length and the number of cookies there are.
+/// The size of the jar is bounded. The time to store a field grows with its length and the number of cookies.
 public struct CookieJar: Sendable, Equatable {
-    /// The largest number of cookies; the oldest one makes room.
+    /// Maximum number of cookies; the oldest one makes room.
     public static let maximumCount = 50
     /// The longest cookie, name and value together, in bytes (RFC 6265 §6.1).
     public static let maximumCookieBytes = 4 * 1024
-    /// All cookies together, names, values and paths, in bytes: many servers refuse longer fields. The oldest make room.
+    /// The largest size of all names, values and paths together, in bytes: many servers refuse longer fields. The
+    /// oldest cookies make room.
     public static let maximumBytes = 8 * 1024
-    /// A longer field Set-Cookie is ignored, in bytes.
+    /// The longest field Set-Cookie that is read, in bytes.
     public static let maximumFieldBytes = 8 * 1024
 
     private struct Cookie: Equatable {
         let name: [UInt8]
         let value: [UInt8]
         let domain: String
-        /// It goes to its domain alone, not to those below.
+        /// True if the cookie is for its domain alone, not for hosts below it.
         let isHostOnly: Bool
         let path: [UInt8]
         let isSecure: Bool
-        /// In seconds since 1970; nil for the end of the job.
+        /// When the cookie expires, in seconds since 1970; nil for the end of the job.
         let expires: Int?
 
         var byteCount: Int { name.count + value.count + path.count }
@@ -43,9 +44,9 @@ public struct CookieJar: Sendable, Equatable {
         func isOver(now: Int) -> Bool { expires.map { $0 <= now } ?? false }
     }
 
-    /// In the order in which they were created.
+    /// The cookies in the order of their creation.
     private var cookies: [Cookie] = []
-    /// Of all of them together.
+    /// The size of all cookies together.
     private var byteCount = 0
 
     /// An empty jar.
@@ -56,7 +57,7 @@ public struct CookieJar: Sendable, Equatable {
 
     // MARK: Storing
 
-    /// Takes the cookies that a response sets (RFC 6265 §5.3). Those that it may not set are ignored.
+    /// Stores the cookies that a response sets (RFC 6265 §5.3). Cookies that it may not set are ignored.
     ///
     /// - Parameters:
     ///   - setCookie: the value of each Set-Cookie field. They cannot be joined: dates have commas.
@@ -91,7 +92,8 @@ public struct CookieJar: Sendable, Equatable {
             expires: field.expires)
     }
 
-    /// The promises of `__Secure-` and `__Host-` (RFC 6265bis §4.1.3): set by a secure origin, and for one host alone.
+    /// Checks the promises of the prefixes `__Secure-` and `__Host-` (RFC 6265bis §4.1.3): the cookie is secure, and
+    /// with `__Host-` for one host alone.
     private static func hasRightPrefix(_ field: SetCookie) -> Bool {
         func begins(with prefix: String) -> Bool {
             field.name.prefix(prefix.utf8.count).map(\.lowercased).elementsEqual(prefix.utf8)
@@ -103,7 +105,8 @@ public struct CookieJar: Sendable, Equatable {
     }
 
     private mutating func insert(_ cookie: Cookie, from url: RequestURL, now: Int) {
-        // Whoever can change a plain answer must not change what a secure one has set (RFC 6265bis §5.6).
+        // An attacker who can change an http response must not replace a cookie that an https response has set (RFC
+        // 6265bis §5.6).
         let isGuarded =
             !url.origin.isSecure
             && cookies.contains { other in
@@ -119,7 +122,7 @@ public struct CookieJar: Sendable, Equatable {
             return
         }
         byteCount += cookie.byteCount
-        // One that is replaced keeps its age, and with it its place in the field.
+        // A cookie that is replaced keeps its age, and so its place in the field.
         if let place { cookies[place] = cookie } else { cookies.append(cookie) }
         while cookies.count > Self.maximumCount || byteCount > Self.maximumBytes {
             byteCount -= cookies.removeFirst().byteCount
@@ -128,7 +131,7 @@ public struct CookieJar: Sendable, Equatable {
 
     // MARK: Sending
 
-    /// The value of the field Cookie for a request; nil where no cookie belongs there (RFC 6265 §5.4).
+    /// The value of the field Cookie for a request; nil if no cookie is for it (RFC 6265 §5.4).
     ///
     /// - Parameter now: in seconds since 1970.
     public func header(for url: RequestURL, now: Int) -> String? {
@@ -136,12 +139,12 @@ public struct CookieJar: Sendable, Equatable {
         return sent.isEmpty ? nil : Self.text(sent)
     }
 
-    /// The same for a request that has a Cookie field of the caller's.
+    /// Does the same for a request for which the caller has set a Cookie field.
     ///
-    /// The caller's cookies come first. One that a redirect has set anew goes instead of the caller's of the same name:
-    /// the server asked for that, and sends a client that does not do so in circles.
+    /// The caller's cookies come first. A cookie that a redirect has set replaces the caller's cookie of the same name:
+    /// the server asked for that, and may redirect a client that ignores it endlessly.
     ///
-    /// - Parameter own: the value of the caller's field, where it goes along (`CredentialRules`).
+    /// - Parameter own: the value of the caller's field, if it is sent (`CredentialRules`).
     public func header(for url: RequestURL, now: Int, merging own: String?) -> String? {
         let sent = cookies(for: url, now: now)
         guard let own, !sent.isEmpty else { return own ?? (sent.isEmpty ? nil : Self.text(sent)) }
@@ -169,7 +172,7 @@ public struct CookieJar: Sendable, Equatable {
 
     // MARK: Where a cookie belongs
 
-    /// Domain-match (RFC 6265 §5.1.3) of texts in ASCII and lower case. Nothing is above an address.
+    /// Domain-match (RFC 6265 §5.1.3) of texts in ASCII and lower case. An address is within no other domain.
     private static func isHost(_ host: String, within domain: String) -> Bool {
         if host == domain { return true }
         return host.hasSuffix("." + domain) && host.utf8.first != UInt8(ascii: "[")
@@ -183,7 +186,7 @@ public struct CookieJar: Sendable, Equatable {
                 || path[other.count] == UInt8(ascii: "/"))
     }
 
-    /// RFC 6265 §5.1.4: what is left of the last slash.
+    /// RFC 6265 §5.1.4: the part of the path before the last slash.
     private static func defaultPath(_ url: RequestURL) -> [UInt8] {
         let path = Array(url.path.utf8)
         guard let slash = path.lastIndex(of: UInt8(ascii: "/")), slash > 0 else { return [UInt8(ascii: "/")] }

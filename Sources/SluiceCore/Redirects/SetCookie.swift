@@ -1,23 +1,24 @@
-/// The field Set-Cookie, taken apart (RFC 6265 §5.2). Its bytes are what counts: a cookie goes back as it came.
+/// The field Set-Cookie, parsed (RFC 6265 §5.2). It is kept as bytes, because a cookie is sent back as it came.
 struct SetCookie {
-    /// Longer values of attributes make the attribute none, in bytes.
+    /// The longest value of an attribute, in bytes. An attribute with a longer value is ignored.
     static let maximumAttributeBytes = 1024
 
     var name: [UInt8]
     var value: [UInt8]
-    /// In seconds since 1970.
+    /// When the cookie expires, in seconds since 1970.
     var expires: Int?
-    /// In lower case, without the dot in front.
+    /// The domain in lower case, without the dot in front.
     var domain: String?
     var path: [UInt8]?
     var isSecure = false
 
     /// - Parameter now: in seconds since 1970.
-    /// - Returns: nil for a cookie without a name, one with control characters or damaged ones, and one whose Domain is no
-    ///   name.
+    /// - Returns: nil for a cookie without a name, one with control or damaged characters, and one whose Domain is not
+    ///   a name.
     init?(_ text: String, now: Int) {
         let bytes = Array(text.utf8)
-        // A cookie is sent again, and none of these may be in a field. What was not UTF-8 cannot be sent as it came.
+        // A cookie is sent back, and a field must not contain these bytes. Text that was not UTF-8 cannot be sent as it
+        // came.
         guard bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }),
             !text.unicodeScalars.contains("\u{fffd}")
         else { return nil }
@@ -59,7 +60,8 @@ struct SetCookie {
         return bytes[first...last]
     }
 
-    /// Max-Age: digits, perhaps behind a minus (RFC 6265 §5.2.2). A number that is too large never expires.
+    /// Max-Age: digits, with or without a minus sign (RFC 6265 §5.2.2). A number that is too large means that the
+    /// cookie never expires.
     private static func seconds(_ value: ArraySlice<UInt8>) -> Int? {
         let isNegative = value.first == UInt8(ascii: "-")
         let digits = isNegative ? value.dropFirst() : value

@@ -1,51 +1,52 @@
-/// Whose turn it is to get a lane: weighted fair queueing, where what is shared out is time on lanes.
+/// Decides which user gets the next lane: weighted fair queueing of time on lanes.
 ///
-/// Each user whose jobs wait has a clock that runs with the lanes that the user holds: twice as fast with twice as many,
-/// half as fast with twice the weight. The next lane goes to the user whose clock is furthest behind, so in the long run
-/// users have lanes in the proportion of their weights, whether their jobs are short or long. The clocks run only while
-/// something waits: what a user had while nobody else wanted anything is held against nobody, and a user who comes stands
-/// as well as the one who has waited longest. (Start-time fair queueing, Goyal, Vin and Cheng 1997, with the weights of
-/// processes in Linux's scheduler, sched(7).)
+/// Each user whose jobs wait has a clock. Its speed is proportional to the number of lanes that the user holds, and
+/// inversely proportional to the user's weight. The next lane goes to the user whose clock is furthest behind. In the
+/// long run users thus have lanes in proportion to their weights, whether their jobs are short or long. A clock runs
+/// only while its user's jobs wait: lanes that a user held while no one else wanted them do not count against the user.
+/// The clock of a user who begins to wait is set to the clock that is furthest behind. (Start-time fair queueing,
+/// Goyal, Vin and Cheng 1997, with the weights of processes in Linux's scheduler, sched(7).)
 ///
-/// A value without I/O: the time is a parameter, in ns of any clock that goes on.
+/// A value without I/O: the time is a parameter, in ns of any monotonic clock.
 public struct FairShare: Sendable {
-    /// What a lane that is held counts for, in seconds of its holder's clock, so that lanes that become free at one time do
-    /// not all go to one user.
+    /// The time that each held lane adds to its user's clock in a comparison, in seconds, so that lanes that become
+    /// free at the same moment do not all go to one user.
     private static let holding = 0.1
-    /// What every job counts for, in seconds: some take no time.
+    /// The least time that a job counts for, in seconds: some jobs take no time.
     private static let leastTime = 0.0001
 
     private struct Account {
         var weight: Int
-        /// Lanes that the user has.
+        /// Lanes that the user holds.
         var held = 0
         /// The clock, in seconds.
         var time = 0.0
         /// When the clock was last set.
         var since: UInt64
-        /// The user has jobs that wait.
+        /// True if the user has jobs that wait for a lane.
         var isWaiting = false
-        /// The user has jobs that wait for something else than a lane.
+        /// True if the user has jobs that wait for something other than a lane.
         var isAside = false
-        /// When it last was a turn of the user's, its jobs were not to run: the time since then does not count.
+        /// True if the user's jobs were not allowed to run when a lane was last given out. The time since then does not
+        /// count.
         var isBarred = false
-        /// When the user last had a turn, among all turns.
+        /// The number of the user's last turn, counted over the turns of all users.
         var turn = 0
     }
 
     private var accounts: [UInt32: Account] = [:]
     private var turns = 0
 
-    /// Nobody waits.
+    /// No user waits.
     public init() {}
 
-    /// How many lanes a user has.
+    /// Number of lanes that a user holds.
     public func held(by user: UInt32) -> Int { accounts[user]?.held ?? 0 }
 
-    /// Nobody waits, and nobody has a lane.
+    /// True if no user waits or holds a lane.
     public var isEmpty: Bool { accounts.isEmpty }
 
-    /// A user has jobs that wait. Said again it changes the weight alone.
+    /// A user has jobs that wait. A repeated call only changes the weight.
     ///
     /// - Parameter weight: 1 or more.
     public mutating func waits(_ user: UInt32, weight: Int, at now: UInt64) {
@@ -55,16 +56,17 @@ public struct FairShare: Sendable {
         if !account.isWaiting {
             account.isWaiting = true
             let least = leastTime(at: now, barred: false) ?? leastTime(at: now, barred: true)
-            // One that was aside has waited meanwhile: it is not better off than it was, and not worse.
+            // The clock of a user who was aside has run on. It is kept, so the user gains and loses nothing.
             account.time = account.isAside ? max(account.time, least ?? 0) : least ?? 0
         }
         account.isAside = false
         accounts[user] = account
     }
 
-    /// No job of a user waits any more.
+    /// No job of a user waits for a lane any more.
     ///
-    /// - Parameter isAside: some wait for something else, and will be back: its clock runs on, and its turn is kept.
+    /// - Parameter isAside: some jobs wait for something else and will wait for a lane again. The user's clock runs on,
+    ///   and its turn is kept.
     public mutating func stopsWaiting(_ user: UInt32, isAside: Bool = false, at now: UInt64) {
         if isAside, accounts[user] == nil { accounts[user] = Account(weight: 1, since: now) }
         change(user, at: now) { account in
@@ -85,7 +87,7 @@ public struct FairShare: Sendable {
         }
     }
 
-    /// A user's job has let go of its lane.
+    /// A user's job has released its lane.
     public mutating func ends(_ user: UInt32, at now: UInt64) {
         change(user, at: now) { $0.held = max(0, $0.held - 1) }
     }
@@ -93,9 +95,9 @@ public struct FairShare: Sendable {
     /// The user whose turn it is, among those who have jobs that wait.
     ///
     /// - Parameters:
-    ///   - passed: users who are left out this time, and keep their places.
-    ///   - mayRun: whether a user who has so many lanes may have one more.
-    /// - Returns: nil where there is none.
+    ///   - passed: users who are skipped this time and keep their places.
+    ///   - mayRun: whether a user who holds this number of lanes may have one more.
+    /// - Returns: nil if no such user may have a lane.
     public mutating func next(
         at now: UInt64, but passed: Set<UInt32> = [], mayRun: (_ user: UInt32, _ held: Int) -> Bool
     ) -> UInt32? {
@@ -103,7 +105,7 @@ public struct FairShare: Sendable {
         for (user, account) in accounts where account.isWaiting && !passed.contains(user) {
             if mayRun(user, account.held) { able.append(user) } else { accounts[user]?.isBarred = true }
         }
-        // Whoever could not have had a lane has nothing to catch up with.
+        // A user who was not allowed another lane must not catch up for that time.
         var least: Double?
         for user in able {
             guard let account = accounts[user], !account.isBarred else { continue }
@@ -144,7 +146,7 @@ public struct FairShare: Sendable {
             / Double(account.weight)
     }
 
-    /// Of those who wait, and could run or could not, the clock that is furthest behind.
+    /// The clock that is furthest behind, among the users who wait and are barred, or are not barred.
     private func leastTime(at now: UInt64, barred: Bool) -> Double? {
         accounts.values.lazy.filter { $0.isWaiting && $0.isBarred == barred }
             .map { Self.time(of: $0, at: now) }.min()

@@ -1,40 +1,41 @@
 extension Settings {
-    /// What the service may ask of each host, all users together, and as whom.
+    /// The limits for each host, for all users together, and the certificates that the service shows to hosts.
     public struct Origins: Sendable, Equatable {
-        /// What holds for a host.
+        /// The settings for a host.
         public struct Limits: Sendable, Equatable {
-            /// Connections at once, and so jobs that run: 1 to 1,024; 0 for any; nil where nothing is said.
+            /// Maximum number of connections, and so of running jobs: 1 to 1,024; 0 for any; nil if not set.
             public var connections: Int?
-            /// Bytes a second, in the range of `TokenBucket`; 0 for any; nil where nothing is said.
+            /// Bytes a second, in the range of `TokenBucket`; 0 for any; nil if not set.
             public var rate: Int?
-            /// The name of the credential with the certificate that the service shows, over TLS; empty for none; nil where
-            /// nothing is said.
+            /// The name of the credential with the certificate that the service shows, over TLS; empty for none; nil if
+            /// not set.
             public var clientCertificate: String?
 
-            /// Nothing is said.
+            /// Nothing is set.
             public init() {}
         }
 
         /// The longest name of a credential, in bytes.
         public static let longestCredentialName = 128
-        /// The most hosts of which something may be said.
+        /// Maximum number of hosts with settings of their own.
         public static let maximumHosts = 1024
 
-        /// For each host of which nothing else is said.
+        /// The limits for hosts without settings of their own.
         public var everyone = Limits()
-        /// By host, `example.org`, or by a host and all below it, `.example.org`. The longest that matches counts, key by key.
+        /// Settings by host, `example.org`, or by a host and all hosts below it, `.example.org`. Each setting is taken
+        /// from the longest name that matches and sets it.
         public var hosts: [String: Limits] = [:] {
             didSet { index = Self.index(hosts) }
         }
         private var index: [Key: Limits] = [:]
 
-        /// What a key of `hosts` means.
+        /// A key of `hosts` in its normalised form.
         fileprivate enum Key: Hashable {
-            /// A name, or all below it and itself with a dot in front, as in `Origin.host`.
+            /// A name as in `Origin.host`. With a dot in front it means the name and all names below it.
             case name(String)
             case address(IPAddress)
 
-            /// - Returns: nil for what is neither.
+            /// - Returns: nil if the text is neither.
             init?(_ text: String) {
                 let bare =
                     text.hasPrefix("[") && text.hasSuffix("]") ? text.dropFirst().dropLast() : text[...]
@@ -53,14 +54,14 @@ extension Settings {
         /// The defaults: no limits.
         public init() {}
 
-        /// Whether there are any.
+        /// Whether no limits are set.
         public var isEmpty: Bool { everyone == Limits() && hosts.isEmpty }
 
         /// The limits for a host.
         ///
-        /// Costs a look for each label of the name.
+        /// Takes one dictionary lookup for each label of the name.
         ///
-        /// - Parameter host: as `Origin.host` has it.
+        /// - Parameter host: in the form of `Origin.host`.
         public func limits(for host: String) -> Limits {
             guard !index.isEmpty else { return everyone }
             var found = Limits()
@@ -87,15 +88,16 @@ extension Settings {
             return found
         }
 
-        /// A host in the form that stands for all of its spellings: without a dot at its end, an address as it is written.
+        /// The form that is the same for all spellings of a host: a name without a dot at its end, an address in its
+        /// canonical form.
         ///
-        /// - Parameter host: as `Origin.host` has it.
+        /// - Parameter host: in the form of `Origin.host`.
         public static func normal(_ host: String) -> String {
             if let address = IPAddress(host: host) { return address.description }
             return host.utf8.last == UInt8(ascii: ".") ? String(host.dropLast()) : host
         }
 
-        /// What is wrong with the name of a host; nil for nothing.
+        /// What is wrong with the name of a host; nil if it is valid.
         public static func problem(ofName name: String) -> RequestError? {
             guard Key(name) == nil else { return nil }
             return RequestError(
@@ -105,7 +107,7 @@ extension Settings {
             )
         }
 
-        /// The credentials that are named.
+        /// The names of all credentials in the settings.
         public var clientCertificates: Set<String> {
             Set(hosts.values.compactMap(\.clientCertificate).filter { !$0.isEmpty })
         }
@@ -121,13 +123,13 @@ extension Settings {
 }
 
 extension Settings.Origins {
-    /// What is wrong, by the names of the file.
+    /// The settings that are invalid, by their names in the file.
     func problems() -> [RequestError] {
         var problems = everyone.problems("origins")
         if hosts.count > Self.maximumHosts {
             problems.append(
                 RequestError(
-                    parameter: "origins", reason: "something is said of \(hosts.count) hosts",
+                    parameter: "origins", reason: "there are settings for \(hosts.count) hosts",
                     remedy: "name at most \(Self.maximumHosts)"))
         }
         var spellings: [Key: String] = [:]
@@ -159,7 +161,8 @@ extension Settings.Origins.Limits {
         if let rate, rate != 0, !rates.contains(rate) {
             problems.append(.outOfRange("\(section).rate", rate, rates, orNone: true))
         }
-        // A file name, of which the service manager allows more (systemd.exec(5)).
+        // A credential's name is a file name. The limits are stricter than those of the service manager
+        // (systemd.exec(5)).
         if let name = clientCertificate,
             name.utf8.count > Settings.Origins.longestCredentialName || name.hasPrefix(".")
                 || !name.utf8.allSatisfy({ (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "/") })
@@ -168,7 +171,7 @@ extension Settings.Origins.Limits {
                 RequestError(
                     parameter: "\(section).client_certificate",
                     reason: "\(RequestURL.quote(name)) is not the name of a credential",
-                    remedy: "use letters, digits, and dots and hyphens between them"))
+                    remedy: "use letters, digits, hyphens and dots, and no dot at the beginning"))
         }
         return problems
     }

@@ -1,20 +1,20 @@
-/// How bytes a second are shared out among transfers that are under several limits at a time: those of a user, of an
-/// origin, of the service.
+/// Shares out bytes a second among transfers that are under several limits at a time: those of a user, of an origin and
+/// of the service.
 ///
 /// Weighted max-min fairness by progressive filling (Bertsekas and Gallager, Data Networks, §6.5.2): all shares grow
-/// together, in the proportion of the weights, until a limit is reached; those under it stay as they are, and the others go
-/// on growing. Transfers that want less than their share leave the rest to the others.
+/// together, in proportion to the weights, until a limit is reached. The shares under that limit stay as they are, and
+/// the others go on growing. Transfers that want less than their share leave the rest to the others.
 public enum RatePlan {
     /// One transfer.
     public struct Transfer: Sendable, Equatable {
-        /// Its part in the proportion, above 0.
+        /// The transfer's weight, above 0.
         public var weight: Double
-        /// What it is known to want, in bytes a second; nil for all that it can get.
+        /// The rate that the transfer is known to want, in bytes a second; nil if it takes all that it can get.
         public var demand: Double?
-        /// Which limits it is under.
+        /// Indexes of the limits that apply to the transfer.
         public var limits: [Int]
 
-        /// A transfer.
+        /// Creates a transfer.
         public init(weight: Double, demand: Double? = nil, limits: [Int]) {
             self.weight = weight
             self.demand = demand
@@ -24,10 +24,11 @@ public enum RatePlan {
 
     /// The shares, in bytes a second.
     ///
-    /// No limit is exceeded. What nobody wants is shared out, too, so that whoever comes to want more need not ask first.
+    /// No limit is exceeded. Capacity that no transfer wants is also shared out, so that a transfer whose demand rises
+    /// can use it at once.
     ///
     /// - Parameter limits: in bytes a second, above 0.
-    /// - Returns: one for each transfer; infinity for one that is under no limit.
+    /// - Returns: a share for each transfer; infinity for a transfer without limits.
     public static func shares(of transfers: [Transfer], limits: [Double]) -> [Double] {
         var filling = Filling(transfers, limits)
         filling.fill { transfers[$0].demand ?? .infinity }
@@ -48,7 +49,7 @@ public enum RatePlan {
             shares = Array(repeating: 0, count: transfers.count)
         }
 
-        /// Lets all shares grow until each has reached what it may have, or a limit.
+        /// Lets all shares grow until each has reached its own maximum or a limit.
         mutating func fill(upTo most: (Int) -> Double) {
             var growing = transfers.indices.filter { shares[$0] < most($0) && !isAtLimit($0) }
             while !growing.isEmpty {
@@ -73,7 +74,7 @@ public enum RatePlan {
             }
         }
 
-        /// Sums of parts of a number are not exactly the number.
+        /// Compares with a tolerance, because floating-point sums of the parts of a number are not exactly the number.
         private func isAlmost(_ value: Double, _ bound: Double) -> Bool {
             bound.isFinite && value >= bound * (1 - 1e-9)
         }

@@ -1,12 +1,13 @@
-/// What one user may have: what the settings come to for that user.
+/// What the settings allow one user.
 public struct UserShare: Sendable, Equatable {
     /// Whether the user may use the service at all.
     public var isAllowed = true
-    /// Lanes at once; nil for all.
+    /// Maximum number of lanes at once; nil for all.
     public var lanes: Int?
-    /// Jobs that have not ended.
+    /// Maximum number of jobs that have not ended.
     public var jobs: Int
-    /// The proportion in which users get lanes, and bytes where those of all are limited.
+    /// The user's weight. Users get lanes in proportion to their weights, and also bytes if the rate of all users is
+    /// limited.
     public var weight = 1
     /// Bytes a second of all of the user's jobs together; nil for any.
     public var rate: Int?
@@ -24,12 +25,12 @@ public struct UserShare: Sendable, Equatable {
 }
 
 extension Settings {
-    /// Who may use the service, and what some users and groups may have that is not the same for all.
+    /// Who may use the service, and the settings of particular users and groups.
     ///
-    /// What is said of a user counts first; then what is said of the user's groups, the most generous of it; then what
-    /// holds for all (`Limits`, `everyoneIsAllowed`). Root may always use the service.
+    /// A setting of the user counts first, then the most generous setting of the user's groups, then the setting for
+    /// all users (`Limits`, `everyoneIsAllowed`). Root may always use the service.
     public struct Users: Sendable, Equatable {
-        /// What is said of one user or group; nil where nothing is.
+        /// The settings of one user or group; nil for those that are not set.
         public struct Part: Sendable, Equatable {
             /// Whether the service may be used.
             public var isAllowed: Bool?
@@ -37,48 +38,48 @@ extension Settings {
             public var lanes: Int?
             /// Jobs that have not ended: 1 to `Limits.jobs`.
             public var jobs: Int?
-            /// 1 to 1,000.
+            /// The weight: 1 to 1,000.
             public var weight: Int?
             /// Bytes a second, in the range of `TokenBucket`; 0 for any.
             public var rate: Int?
             /// Bytes: 1 or more; 0 for any.
             public var maximumSize: Int?
 
-            /// Nothing is said.
+            /// Nothing is set.
             public init() {}
         }
 
-        /// The heaviest.
+        /// The greatest weight.
         public static let greatestWeight = 1000
-        /// The most users, and the most groups, of which something may be said.
+        /// Maximum number of users, and of groups, with settings of their own.
         public static let maximumNames = 1024
 
-        /// Whether users may use the service of whom nothing is said.
+        /// Whether users without a setting of their own may use the service.
         public var everyoneIsAllowed = true
-        /// By the name of a user, or a user's number.
+        /// Settings by the name or the number of a user.
         public var users: [String: Part] = [:]
-        /// By the name of a group, or a group's number.
+        /// Settings by the name or the number of a group.
         public var groups: [String: Part] = [:]
 
-        /// The defaults: everybody may, and nothing is said of anybody.
+        /// The defaults: all users may use the service, and no user or group has settings of its own.
         public init() {}
 
-        /// What is wrong with the name of a user or a group; nil for nothing.
+        /// What is wrong with the name of a user or a group; nil if it is valid.
         public static func problem(ofName name: String, in section: String) -> RequestError? {
             AccountName.isOne(name) ? nil : AccountName.problem(name, in: section)
         }
 
-        /// Whether something depends on who asks.
+        /// Whether any setting differs between users.
         public var dependsOnUser: Bool { !users.isEmpty || !groups.isEmpty }
     }
 
     /// What a user may have.
     ///
     /// - Parameters:
-    ///   - names: of `users.users`, those that are the user's: the name, the number.
-    ///   - memberships: of `users.groups`, those that the user is in; nil where that is not known: then whatever any group
-    ///     is denied or limited to counts, and nothing that only a group may have.
-    ///   - isNameKnown: where it is not, the same holds for what is said of other users by name.
+    ///   - names: the keys of `users.users` that name the user: the name and the number.
+    ///   - memberships: the keys of `users.groups` that name groups of the user. If it is nil, they are unknown: then
+    ///     the strictest value counts, whether it is set for any group or for all users.
+    ///   - isNameKnown: if it is false, the settings that name other users count in the same way.
     public func share(
         userID: UInt32, names: Set<String>, memberships: Set<String>?, isNameKnown: Bool = true
     ) -> UserShare {
@@ -87,7 +88,7 @@ extension Settings {
         if !isNameKnown {
             groups += users.users.filter { !names.contains($0.key) && UInt32($0.key) == nil }.map(\.value)
         }
-        /// - Parameter better: whether the first is more than the second.
+        /// - Parameter better: whether the first value is more generous than the second.
         func pick<Value>(
             _ part: (Users.Part) -> Value?, _ standard: Value, _ better: (Value, Value) -> Bool
         ) -> Value {
@@ -98,7 +99,7 @@ extension Settings {
             }
             return values.min { better($0, $1) } ?? standard
         }
-        /// 0 stands for any, and is more than everything.
+        /// 0 stands for any value, and is greater than every limit.
         func limit(_ part: (Users.Part) -> Int?, _ standard: Int?) -> Int? {
             let value = pick(part, standard ?? 0) { $0 != $1 && ($0 == 0 || ($1 != 0 && $0 > $1)) }
             return value == 0 ? nil : value
@@ -115,14 +116,14 @@ extension Settings {
 }
 
 extension Settings.Users {
-    /// What is wrong, by the names of the file.
+    /// The settings that are invalid, by their names in the file.
     func problems(_ limits: Settings.Limits) -> [RequestError] {
         var problems: [RequestError] = []
         for (kind, parts) in [("users", users), ("groups", groups)] {
             if parts.count > Self.maximumNames {
                 problems.append(
                     RequestError(
-                        parameter: kind, reason: "something is said of \(parts.count)",
+                        parameter: kind, reason: "there are settings for \(parts.count) \(kind)",
                         remedy: "name at most \(Self.maximumNames)"))
             }
             for (name, part) in parts.sorted(by: { $0.key < $1.key }) {
@@ -155,11 +156,11 @@ extension Settings.Users.Part {
 
 /// Names of users and groups in the settings.
 enum AccountName {
-    /// The longest, in bytes.
+    /// The longest name, in bytes.
     static let maximumLength = 64
 
-    /// Visible ASCII, and a number as it is written without zeros in front: it is compared as text. The name goes into
-    /// messages, and into the text of rules.
+    /// Whether a text is a valid name: visible ASCII, or a number without zeros in front, because numbers are compared
+    /// as text. The name goes into messages and into the text of rules.
     static func isOne(_ name: String) -> Bool {
         if let number = UInt32(name), String(number) != name { return false }
         return (1...maximumLength).contains(name.utf8.count)
@@ -174,7 +175,7 @@ enum AccountName {
 }
 
 extension RequestError {
-    /// A value of the settings is out of range.
+    /// The error for a setting that is out of range.
     static func outOfRange<Value: Comparable>(
         _ name: String, _ value: Value, _ range: ClosedRange<Value>, orNone: Bool = false
     ) -> RequestError {

@@ -1,21 +1,22 @@
 /// The authority of a URL: host and port, checked, as they are sent (RFC 3986 §3.2).
 struct HostText {
-    /// Who wrote it.
+    /// Who wrote the URL.
     enum Source {
-        /// A caller: what is not in its plain form is refused, with that form in the remedy.
+        /// A caller: a host that is not in its plain form is refused, and the remedy names that form.
         case caller
-        /// A server, in a redirect: what browsers understand is brought into its plain form.
+        /// A server, in a redirect: a host that browsers understand is converted to its plain form.
         case server
     }
 
     /// The longest name, in bytes (RFC 1035 §2.3.4).
     static let maximumLength = 253
 
-    /// A name in ASCII, plain dotted decimal, or an IPv6 address in its brackets. Case is as it was written.
+    /// A name in ASCII, an IPv4 address in plain dotted decimal, or an IPv6 address in its brackets. Letters keep their
+    /// case.
     let host: String
-    /// The colon and the port, as written; empty where there is none.
+    /// The colon and the port, as written; empty if there is none.
     let portText: String
-    /// The port; nil where none is named.
+    /// The port; nil if none is named.
     let port: Int?
 
     /// Checks an authority without user information.
@@ -60,11 +61,11 @@ struct HostText {
         }
         guard zone == nil else {
             throw refuse(
-                "\(shown) has a zone, which is of this machine alone (RFC 6874)",
+                "\(shown) has a zone, which is valid on this machine only (RFC 6874)",
                 "leave it out: write \(host)")
         }
         guard behind.isEmpty || behind.first == UInt8(ascii: ":") else {
-            throw refuse("\(shown) has something behind its bracket that is no port", "write \(host)")
+            throw refuse("\(shown) has text behind its bracket that is not a port", "write \(host)")
         }
         guard source == .server || inside.elementsEqual(canonical.utf8) else {
             throw refuse("\(shown) is not the canonical form of its address (RFC 5952)", "write \(host)")
@@ -107,7 +108,7 @@ struct HostText {
             return canonical
         case .impossible:
             throw refuse(
-                "\(RequestURL.quote(text)) looks like an IPv4 address, and is none",
+                "\(RequestURL.quote(text)) looks like an IPv4 address but is not one",
                 "write four numbers from 0 to 255")
         }
     }

@@ -1,14 +1,14 @@
-/// Whether a host is an IPv4 address, in any of the forms that programs take for one.
+/// Whether a host is an IPv4 address, in any of the forms that programs accept.
 ///
-/// inet_aton(3), and the resolver with it, reads `127.1`, `0x7f.0.0.1` and `2130706433` as addresses, browsers also
-/// `127.0.0.1.` with a dot behind it (WHATWG URL, "IPv4 parser"). Whoever checks addresses sees only the plain form, so
-/// only that one is taken from a caller.
+/// inet_aton(3), and the resolver with it, reads `127.1`, `0x7f.0.0.1` and `2130706433` as addresses. Browsers also
+/// read `127.0.0.1.` with a dot behind it (WHATWG URL, "IPv4 parser"). Code that checks addresses knows only the plain
+/// form, so a caller must write that form.
 enum IPv4Literal: Equatable {
-    /// It is a name: one of its labels is no number.
+    /// It is a name: at least one of its labels is not a number.
     case name
     /// It stands for this address; the text is plain dotted decimal.
     case address(String)
-    /// All of its labels are numbers, and they are no address: too many, or too large.
+    /// All of its labels are numbers, but they form no address: there are too many, or one is too large.
     case impossible
 
     /// - Parameter host: in ASCII.

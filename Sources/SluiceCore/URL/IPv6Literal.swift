@@ -5,11 +5,12 @@ enum IPv6Literal {
     /// The longest text of an address, in bytes (INET6_ADDRSTRLEN without its NUL).
     private static let maximumLength = 45
 
-    /// The address as inet_ntop(3) writes it, which is the canonical form (RFC 5952); nil for what is no address.
+    /// The address as inet_ntop(3) writes it, which is the canonical form (RFC 5952); nil if the text is not an
+    /// address.
     ///
-    /// - Parameter text: without the brackets. A zone (`%eth0`) is no part of an address.
+    /// - Parameter text: without the brackets. It must not have a zone (`%eth0`).
     static func canonical(_ text: some Collection<UInt8>) -> String? {
-        // What goes to inet_pton(3) has no NUL, and nothing else that a later version of it might read.
+        // inet_pton(3) gets no NUL, and no character that a later version might interpret.
         guard text.count <= maximumLength,
             text.allSatisfy({ $0.isHexDigit || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".") })
         else { return nil }

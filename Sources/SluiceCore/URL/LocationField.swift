@@ -1,24 +1,24 @@
-/// Where a redirect leads (RFC 9110 §10.2.2), as servers write it: with blanks, letters of other alphabets, brackets and
-/// percent signs where none may be. Browsers repair that (WHATWG URL), so servers do not notice. This makes a reference
-/// of it that RFC 3986 allows.
+/// The target of a redirect (RFC 9110 §10.2.2), as servers write it: with blanks, non-ASCII letters, brackets and
+/// percent signs where RFC 3986 allows none. Browsers repair that (WHATWG URL), so servers do not notice. This type
+/// converts the value to a reference that RFC 3986 allows.
 ///
-/// What decides about the host is never guessed at: what is wrong there and is not among the few things that browsers
-/// and curl agree upon is refused. So is a backslash there, which they read differently. In a path it is encoded, as the
-/// character that the server wrote.
+/// The host is never guessed: an error in the part that decides about it is refused, unless it is one of the few that
+/// browsers and curl repair in the same way. A backslash in that part is refused, because they read it differently. In
+/// a path it is percent-encoded, as the character that the server wrote.
 struct LocationField {
-    /// The reference, of ASCII alone, without its fragment.
+    /// The reference, in ASCII, without its fragment.
     let reference: String
 
     /// Repairs the value of a response's Location.
     ///
-    /// - Parameter values: of all the fields with this name, as they came. Empty ones say nothing.
+    /// - Parameter values: the values of all Location fields, as they came. Empty ones are ignored.
     /// - Throws: `RequestError` about the parameter `Location`, or about `url` for a host that is wrong.
     init(_ values: [[UInt8]]) throws(RequestError) {
         let value = try Self.single(values).prefix { $0 != UInt8(ascii: "#") }
         guard value.count <= RequestURL.maximumLength else {
             throw Self.refuse(
                 "its Location has \(value.count) bytes",
-                "URLs have at most \(RequestURL.maximumLength) bytes here")
+                "URLs may have at most \(RequestURL.maximumLength) bytes")
         }
         guard String(validating: value, as: UTF8.self) != nil else {
             throw Self.refuse("its Location is not UTF-8", "the server's owner has to mend it")
@@ -35,7 +35,7 @@ struct LocationField {
             rest = rest[scheme.endIndex...].dropFirst()
         }
         if rest.starts(with: "//".utf8) {
-            // curl and browsers agree that more slashes mean the same.
+            // curl and browsers agree that additional slashes mean the same.
             rest = rest.drop { $0 == UInt8(ascii: "/") }
             let authority = rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
             let host = try HostText(Self.withoutUser(authority), from: .server)
@@ -49,7 +49,7 @@ struct LocationField {
         RequestError(parameter: "Location", reason: reason, remedy: remedy)
     }
 
-    /// The one value that there is, without the blanks around it, and without the tabs and line feeds in it.
+    /// The only value, without the blanks around it, and without the tabs, carriage returns and line feeds in it.
     private static func single(_ values: [[UInt8]]) throws(RequestError) -> ArraySlice<UInt8> {
         var found: ArraySlice<UInt8>?
         for value in values {
@@ -58,7 +58,7 @@ struct LocationField {
                 let last = cleaned.lastIndex(where: { $0 > 0x20 })
             else { continue }
             if let found, found != cleaned[first...last] {
-                throw refuse("it names two different places", "the server's owner has to mend it")
+                throw refuse("it names two different targets", "the server's owner has to mend it")
             }
             found = cleaned[first...last]
         }
@@ -76,18 +76,18 @@ struct LocationField {
         return scheme
     }
 
-    /// User information that is empty says nothing; any other is a secret, or a host that looks like another.
+    /// Removes empty user information. Any other is refused: it is a secret, or makes one host look like another.
     private static func withoutUser(_ authority: ArraySlice<UInt8>) throws(RequestError) -> ArraySlice<UInt8>
     {
         guard let mark = authority.lastIndex(of: UInt8(ascii: "@")) else { return authority }
         let user = authority[..<mark]
         guard user.isEmpty || user.elementsEqual(":".utf8) else {
-            throw refuse("its Location contains a user name or password", "fetch the place yourself")
+            throw refuse("its Location contains a user name or password", "fetch the target URL directly")
         }
         return authority[mark...].dropFirst()
     }
 
-    /// Path and query, with everything percent-encoded that may not stand there as it is.
+    /// Path and query, with every byte percent-encoded that RFC 3986 does not allow there.
     private static func encoded(_ bytes: ArraySlice<UInt8>) -> String {
         let digits = Array("0123456789ABCDEF".utf8)
         var encoded: [UInt8] = []
@@ -116,7 +116,7 @@ struct LocationField {
         return digits.count == 2 && digits.allSatisfy(\.isHexDigit)
     }
 
-    /// RFC 3986 §3.3: what a path and a query may both have, without the percent sign.
+    /// RFC 3986 §3.3: bytes that both a path and a query may contain, without the percent sign.
     private static func isPathByte(_ byte: UInt8) -> Bool {
         byte.isLetter || byte.isDigit || "-._~!$&'()*+,;=:@/".utf8.contains(byte)
     }
@@ -126,11 +126,11 @@ extension RequestURL {
     /// The address of a redirect, resolved against this URL (RFC 3986 §5.2), or why it is not followed.
     ///
     /// - Parameters:
-    ///   - locations: the values of all Location fields of the response, as they came. Equal ones are one, empty ones
-    ///     none.
+    ///   - locations: the values of all Location fields of the response, as they came. Equal values count once, empty
+    ///     ones are ignored.
     ///   - allowingDowngrade: whether http may follow https.
-    /// - Throws: `RequestError` where the result is not a URL that may be fetched, or there is none. Its reason is a
-    ///   sentence about the redirect (`it has no Location`), of at most a few hundred bytes.
+    /// - Throws: `RequestError` if there is no Location, or its target is not a URL that may be fetched. The reason is
+    ///   a sentence about the redirect (`it has no Location`), of at most a few hundred bytes.
     public func redirected(to locations: [[UInt8]], allowingDowngrade: Bool) throws(RequestError)
         -> RequestURL
     {
@@ -145,7 +145,7 @@ extension RequestURL {
         return target
     }
 
-    /// The same for one Location, where only https may follow https.
+    /// Does the same for one Location. Only https may follow https.
     public func redirected(to location: String) throws(RequestError) -> RequestURL {
         try redirected(to: [Array(location.utf8)], allowingDowngrade: false)
     }

@@ -1,6 +1,6 @@
-/// A URI reference, and how it is resolved against the URI it was found in (RFC 3986 §5.2).
+/// A URI reference, which can be resolved against the URI it was found in (RFC 3986 §5.2).
 ///
-/// Written out because Foundation on Linux resolves a Location header wrongly.
+/// Foundation on Linux resolves a Location header wrongly (docs/foundation.md, F18), hence this type.
 struct RelativeReference {
     private struct Parts {
         var scheme: Substring?
@@ -88,7 +88,7 @@ struct RelativeReference {
             case ".":
                 if isLast { output.append("") }
             case "..":
-                // The first element is what stands before the leading slash: it stays.
+                // The first element is the empty text before the leading slash. It must stay.
                 if output.count > 1 { output.removeLast() }
                 if isLast { output.append("") }
             default:

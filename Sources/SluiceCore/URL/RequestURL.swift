@@ -1,16 +1,17 @@
 /// An absolute http or https URL that may be handed to a lane (RFC 3986, RFC 9110 §4.2).
 ///
-/// It is checked here, by the letter of RFC 3986, and not left to the libraries further on: they repair, drop or trap
-/// on what they do not like, and one of them may read another host in it than the next one does. Two things are made
-/// plain rather than refused, because people write them so: letters beyond ASCII in the host become its xn-- form, and
-/// the slash behind the host is added where it is missing.
+/// The URL is checked here, strictly by RFC 3986, and not by the libraries that use it later: they repair, drop or trap
+/// on malformed input, and two of them may read different hosts in one URL. Two things are corrected rather than
+/// refused, because people write URLs that way: letters beyond ASCII in the host become its xn-- form, and the slash
+/// behind the host is added if it is missing.
 public struct RequestURL: Sendable, Equatable {
-    /// The longest that is accepted, in bytes. libcurl's own limit is larger, and passing it traps.
+    /// The longest URL that is accepted, in bytes. libcurl's own limit is larger; a URL that exceeds it stops the
+    /// process.
     public static let maximumLength = 8 * 1024
 
-    /// The URL without its fragment, which is not sent. Of ASCII alone.
+    /// The URL in ASCII, without its fragment, which is not sent.
     public let text: String
-    /// Which connections it can share.
+    /// The origin, which decides whose connections a request may share.
     public let origin: Origin
     /// The URL for logs and lists.
     public var redacted: String { Self.redactQuery(text) }
@@ -29,7 +30,7 @@ public struct RequestURL: Sendable, Equatable {
             bytes[(start ?? bytes.endIndex)...].prefix { !"/?#".utf8.contains($0) }
         try Self.checkCharacters(text, bytes, host: authority.indices)
         guard let colon, start != nil else {
-            // Not quoted: what is no URL may well have a secret in it, and this goes to the log.
+            // The text is not quoted: it may contain a secret, and this message goes to the log.
             throw Self.refuse("it is not an absolute URL", "write it as https://host/path")
         }
         let scheme = String(decoding: bytes[..<colon].map(\.lowercased), as: UTF8.self)
@@ -53,21 +54,21 @@ public struct RequestURL: Sendable, Equatable {
         let slash = rest.first == UInt8(ascii: "/") ? "" : "/"
         self.text =
             scheme + "://" + host.host + host.portText + slash + String(decoding: rest, as: UTF8.self)
-        // With what was added: what is sent and stored has to be accepted again.
+        // The limit includes what was added: a URL that is sent and stored must be accepted again.
         guard self.text.utf8.count <= Self.maximumLength else {
             throw Self.tooLong(self.text.utf8.count, " with the / behind its host")
         }
     }
 
-    /// What is between the host and the query; never empty.
+    /// The path, from the host to the query; never empty.
     var path: Substring {
         let behindScheme = text.utf8.dropFirst(origin.isSecure ? 8 : 7)
         return Substring(
             behindScheme.drop { $0 != UInt8(ascii: "/") }.prefix { $0 != UInt8(ascii: "?") })
     }
 
-    /// At most 60 characters of a text, in quotation marks, and nothing in it that is not visible: it may come from anybody,
-    /// and goes to terminals and logs.
+    /// At most 60 characters of a text, in quotation marks. Invisible characters are replaced, because the text is
+    /// untrusted and goes to terminals and logs.
     static func quote(_ text: some StringProtocol) -> String {
         var shown = String.UnicodeScalarView()
         var count = 0
@@ -95,10 +96,11 @@ public struct RequestURL: Sendable, Equatable {
     }
 
     private static func tooLong(_ count: Int, _ how: String) -> RequestError {
-        refuse("it has \(count) bytes\(how)", "URLs have at most \(maximumLength) bytes here")
+        refuse("it has \(count) bytes\(how)", "URLs may have at most \(maximumLength) bytes")
     }
 
-    /// Everything must be ASCII that a URL may have, but for letters in the host, which is looked at by itself.
+    /// Every character must be one that a URL may contain. Non-ASCII letters in the host are an exception, because the
+    /// host is checked separately.
     private static func checkCharacters(_ text: String, _ bytes: [UInt8], host: Range<Int>)
         throws(RequestError)
     {
@@ -118,7 +120,7 @@ public struct RequestURL: Sendable, Equatable {
             }
             let bad = text.unicodeScalars[text.utf8.index(text.startIndex, offsetBy: index)]
             throw refuse(
-                "it contains \(describe(bad)), which no URL may (RFC 3986 §2)",
+                "it contains \(describe(bad)), which a URL must not contain (RFC 3986 §2)",
                 byte >= 0x80 ? "percent-encode its UTF-8" : "percent-encode it")
         }
     }
@@ -138,7 +140,7 @@ public struct RequestURL: Sendable, Equatable {
         }
     }
 
-    /// Keeps the names in a query and blanks out the values: what is secret in a URL is there.
+    /// Keeps the names in a query and hides the values, because they may be secrets.
     private static func redactQuery(_ url: String) -> String {
         guard let mark = url.utf8.firstIndex(of: UInt8(ascii: "?")) else { return url }
         let fields = url[url.utf8.index(after: mark)...].split(
@@ -151,13 +153,13 @@ public struct RequestURL: Sendable, Equatable {
     }
 }
 
-/// Scheme, host and port: what may share connections, cookies and secrets (RFC 6454 §4).
+/// Scheme, host and port: the unit that may share connections, cookies and secrets (RFC 6454 §4).
 public struct Origin: Sendable, Hashable, Codable, CustomStringConvertible {
-    /// https.
+    /// True for https.
     public let isSecure: Bool
-    /// In lower case; an IPv6 address with its brackets, as it stands in a URL.
+    /// The host in lower case; an IPv6 address with its brackets, as in a URL.
     public let host: String
-    /// Never the absence of one.
+    /// The port; the scheme's default if the URL names none.
     public let port: Int
 
     /// `https://host:443`
@@ -165,7 +167,7 @@ public struct Origin: Sendable, Hashable, Codable, CustomStringConvertible {
         "\(isSecure ? "https" : "http")://\(host):\(port)"
     }
 
-    /// Whether the host is an address and no name.
+    /// Whether the host is an address, not a name.
     public var isAddress: Bool {
         host.utf8.first == UInt8(ascii: "[") || IPv4Literal(host.utf8) != .name
     }
