@@ -2,28 +2,29 @@ public import UnixSockets
 
 /// One method call, from its arrival to its last reply. Belongs to the loop's thread.
 ///
-/// A call may be answered inside its handler or at any later time. Until its last reply is given, the later calls
-/// of the same connection wait (varlink.org: calls are answered in order). Nothing that is said here calls back at
-/// once: no handler of yours runs inside `reply`, `fail` or `upgrade`.
+/// A call may be answered inside its handler or at any later time. The later calls of the same connection wait until
+/// its last reply is given (varlink.org: calls are answered in order). No method of this class calls back at once: no
+/// handler of yours runs inside `reply`, `fail` or `upgrade`.
 ///
-/// What is said to a client that has gone, or after the last reply, is dropped in silence. A call that is let go
-/// without a last reply is answered with `VarlinkService.internalError`, so that no client hangs on a bug.
+/// A reply to a client that has gone, or after the last reply, is dropped silently. A call that is released without a
+/// last reply is answered with `VarlinkService.internalError`, so that no client hangs because of a bug.
 public final class VarlinkCall {
     /// The full name: `org.example.interface.Method`.
     public let method: String
-    /// Who is calling; the kernel vouches for it.
+    /// The credentials of the client, which the kernel vouches for.
     public let peer: PeerCredentials
-    /// Tells the client's connection from all others of the service, those before it and after it, too.
+    /// Identifies the client's connection among all connections of the service, earlier and later ones included.
     public let connectionNumber: UInt64
-    /// The client takes more than one reply.
+    /// Whether the client accepts more than one reply.
     public let wantsMore: Bool
-    /// The client takes no reply. Whatever is replied is dropped; the connection goes on when the handler returns.
+    /// Whether the client accepts no reply. Replies are then dropped; the connection goes on when the handler
+    /// returns.
     public let isOneway: Bool
-    /// The client asks for the connection to be handed over to another protocol after the reply.
+    /// Whether the client asks for the connection to be handed over to another protocol after the reply.
     public let wantsUpgrade: Bool
 
-    /// Called once, from the loop, when the client has gone or was dropped before the last reply. Not called where
-    /// the call was answered before, nor for oneway calls.
+    /// Called once, from the loop, when the client has gone or was dropped before the last reply. Not called for a
+    /// call that was already answered, nor for oneway calls.
     public var onDisconnect: (() -> Void)?
 
     /// Empty once the handler has returned.
@@ -58,20 +59,20 @@ public final class VarlinkCall {
         connection?.finish(with: service.internalError)
     }
 
-    /// Whether no reply can reach the client any more, or none is wanted: it has gone, or the last reply was given.
+    /// Whether no reply can reach the client any more (it has gone, or the last reply was given), or none is wanted.
     public var isFinished: Bool { connection == nil }
 
     /// Whether the client has gone or was dropped before the last reply.
     public private(set) var isDisconnected = false
 
-    /// The bytes of replies that this client has not taken from us yet, of all its calls. A stream of replies that
-    /// can skip some does well to do so while this is not 0.
+    /// Bytes of replies, to all calls of this client, that still wait in this process because the client does not
+    /// read. A handler that streams replies and can skip some should do so while this is not 0.
     public var unreadReplyBytes: Int { connection?.unsentBytes ?? 0 }
 
     // MARK: What came
 
-    /// The parameters, decoded. What is omitted, null and `{}` are the same. For the handler: once it has returned there are
-    /// none, for a call that is kept must not keep what was sent.
+    /// Decodes the parameters. Omitted parameters, null and `{}` are the same. Only the handler may call this: the
+    /// message is released when the handler returns, so that a call that is kept does not keep what was sent.
     ///
     /// - Parameter strict: refuse fields that the interface description does not declare, at any depth.
     /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing
