@@ -66,7 +66,7 @@ struct MessageDecoder {
 
     /// - Parameters:
     ///   - maximumMessageSize: in bytes, without the NUL.
-    /// - maximumDescriptors: the maximum number of descriptors that wait to be handed out.
+    ///   - maximumDescriptors: the maximum number of descriptors that wait to be handed out.
     init(maximumMessageSize: Int, maximumDescriptors: Int) {
         self.maximumMessageSize = maximumMessageSize
         self.maximumDescriptors = maximumDescriptors

@@ -76,7 +76,7 @@ public final class VarlinkCall {
     ///
     /// - Parameter strict: refuse fields that the interface description does not declare, at any depth.
     /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing
-    ///   or of the wrong type; whatever else the type's own `init(from:)` throws.
+    ///   or of the wrong type; any other error that the type's own `init(from:)` throws.
     public func parameters<Parameters: Decodable>(
         as type: Parameters.Type, strict: Bool = true
     ) throws -> Parameters {
@@ -102,21 +102,23 @@ public final class VarlinkCall {
     /// How many descriptors came with the call.
     public var descriptorCount: Int { message.descriptors.count }
 
-    /// Takes a descriptor that came with the call; what is not taken is closed when the handler returns.
+    /// Takes a descriptor that came with the call. Descriptors that are not taken are closed when the handler
+    /// returns.
     ///
     /// - Parameter index: the value of the call's `…FileDescriptor` field.
-    /// - Returns: nil where there is none of this index, or it was taken before.
+    /// - Returns: nil where no descriptor has this index, or it was taken before.
     public func takeDescriptor(_ index: Int) -> OwnedDescriptor? {
         message.descriptors.take(index)
     }
 
     // MARK: What goes
 
-    /// Gives a descriptor along with the next reply, and to the client.
+    /// Takes over a descriptor and sends it to the client with the next reply.
     ///
-    /// The reply waits until the client has received all that was sent before, see `ReplyQueue`.
+    /// The reply waits until the client has received everything that was sent before it, see `ReplyQueue`.
     ///
-    /// - Returns: the value for the reply's `…FileDescriptor` field: the index in the order of the pushes.
+    /// - Returns: the value for the reply's `…FileDescriptor` field: the descriptor's index in the order of the
+    ///   pushes.
     public func push(_ descriptor: consuming OwnedDescriptor) -> Int {
         let pushed = self.pushed ?? PushedDescriptors()
         self.pushed = pushed
@@ -129,22 +131,21 @@ public final class VarlinkCall {
     /// Answers.
     ///
     /// - Parameters:
-    ///   - value: has to encode as a JSON object. One that cannot be encoded (a number that is not finite) is
+    ///   - value: must encode as a JSON object. A value that cannot be encoded (a number that is not finite) is
     ///     reported to `VarlinkService.onHandlerFailure` and answered with `internalError`.
-    ///   - continues: another reply follows. For a call without `more` that is no reply: it is answered with
-    ///     ExpectedMore.
+    ///   - continues: whether another reply follows. A call without `more` gets ExpectedMore instead of such a reply.
     public func reply(_ value: some Encodable, continues: Bool = false) {
         send(continues: continues) { encode(value, continues: continues) }
     }
 
-    /// Answers with what is encoded already.
+    /// Answers with parameters that are already encoded.
     ///
     /// - Parameter continues: as in the other `reply`.
     public func reply(_ parameters: EncodedParameters, continues: Bool = false) {
         send(continues: continues) { parameters.message(continues: continues) }
     }
 
-    /// - Parameter message: nil where the call was answered meanwhile.
+    /// - Parameter message: returns nil where the call was answered meanwhile.
     private func send(continues: Bool, _ message: () -> [UInt8]?) {
         guard let connection else { return }
         if continues, !wantsMore { return fail(VarlinkServiceError.expectedMore) }
@@ -159,7 +160,7 @@ public final class VarlinkCall {
         }
     }
 
-    /// Answers with nothing but the fact.
+    /// Answers with a reply without fields.
     public func reply() {
         reply(NoParameters())
     }
@@ -172,14 +173,14 @@ public final class VarlinkCall {
         connection.finish(with: error)
     }
 
-    /// Answers, and hands the connection over once the client could be sent the whole reply.
+    /// Answers, and hands the connection over once the whole reply has been sent.
     ///
-    /// The connection leaves the service and its limits. Where the client goes before, `onDisconnect` is called
-    /// instead.
+    /// The connection leaves the service and its limits. Where the client goes before that, `onDisconnect` is called
+    /// instead of `handler`.
     ///
     /// - Parameters:
     ///   - value: as in `reply`.
-    ///   - handler: gets the socket (non-blocking) and what the client has sent beyond the call.
+    ///   - handler: gets the socket (non-blocking) and the bytes that the client has sent after the call.
     public func upgrade(
         _ value: some Encodable, _ handler: @escaping (consuming OwnedDescriptor, [UInt8]) -> Void
     ) {
@@ -202,7 +203,7 @@ public final class VarlinkCall {
 
     // MARK: From the connection
 
-    /// The connection has gone with the call unanswered.
+    /// Called when the connection has gone and the call is unanswered.
     func disconnect() {
         guard connection != nil else { return }
         let handler = onDisconnect
@@ -211,12 +212,12 @@ public final class VarlinkCall {
         handler?()
     }
 
-    /// The handler has returned. What it has not looked at by then it does not need.
+    /// Called when the handler has returned: from then on the call does not need its message.
     func forgetMessage() {
         message = IncomingMessage(bytes: Array("{}".utf8), descriptors: DescriptorBox())
     }
 
-    /// The call is over. The handler goes too, since it may well hold the call.
+    /// Called when the call is over. Releases `onDisconnect` too, since it may hold the call.
     func forgetConnection() {
         connection = nil
         onDisconnect = nil
