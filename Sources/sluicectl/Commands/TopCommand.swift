@@ -72,7 +72,7 @@ struct TopCommand: ParsableCommand {
                 continue
             }
             model.take(sample)
-            // There are no rates before the second one.
+            // There are no rates before the second sample.
             if isFirst {
                 isFirst = false
                 sleepWhole(.seconds(min(delay, 0.5)))
