@@ -49,17 +49,17 @@ struct PartsTests {
         let many = DescriptorBudget(limit: 65_536)
         #expect(many.connections(settings) == 1000)
         #expect(many.connectionsPerUser(settings) == 900)
-        // The unit's limit is enough for all that the settings allow by default.
+        // The unit's limit is enough for everything that the settings allow by default.
         #expect(many.covers(Settings()))
         #expect(!few.covers(Settings()))
         #expect(DescriptorBudget(limit: 1).connections(settings) == 1)
-        // All that the jobs leave.
+        // The descriptors that the jobs leave.
         settings.limits.jobs = 10
         settings.lanes.maximum = 2
         #expect(
             DescriptorBudget(limit: 1000).connections(settings) == 1000 - DescriptorBudget.forItself - 50 - 12
         )
-        // What is kept for root, where there is enough.
+        // The descriptors reserved for root, where there are enough.
         let enough = DescriptorBudget(limit: 1024)
         #expect(
             enough.covers(jobs: 10, lanes: 2, connections: 1024 - DescriptorBudget.forItself - 50 - 12 - 78))
@@ -123,10 +123,10 @@ struct PartsTests {
         #expect(tally.rows.count == 101 && tally.rows.last?.name == "other")
         #expect(tally.rows.last?.numbers.complete == 50)
         #expect(tally.knows("host-99") && !tally.knows("host-100"))
-        // Nobody can take the name of the others.
+        // No user can have the name that stands for the others.
         tally.add(one, to: "other", at: start)
         #expect(tally.rows.last?.numbers.complete == 51)
-        // One that is silent for long makes room, and its numbers are kept.
+        // A name that has been idle for long makes room, and its numbers are kept.
         for number in 1..<100 {
             tally.add(one, to: "host-\(number)", at: start + NameTally.idleTime)
         }
