@@ -16,7 +16,6 @@ public import UnixSockets
 /// ## Concurrency model
 /// One flag says whether the temporary name still exists. The thread that clears the flag acts, so `commit` and
 /// `discard` may come from two threads.
-/// come from two threads.
 public final class OutputFile: Sendable {
     /// The descriptor to write to.
     public let descriptor: OwnedDescriptor
