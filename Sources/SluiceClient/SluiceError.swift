@@ -100,7 +100,7 @@ extension SluiceError {
                 remedy: "see whether it hangs (systemctl status sluiced)")
         case .protocolViolation(let reason):
             self.init(
-                .serviceTrouble, "what answers is not the service that is expected: \(reason)",
+                .serviceTrouble, "the answer is not that of the expected service: \(reason)",
                 remedy: "check the path of the socket, and whether both are of one version")
         case .cannotConnect(let path, let errno):
             self.init(cannotConnectTo: path, errno)
@@ -127,7 +127,7 @@ extension SluiceError {
                 .permissionDenied, "you may not use the service at \(path)",
                 remedy: path == SocketPath.system
                     ? "have yourself added to the group sluice (usermod -aG sluice NAME), and log in again"
-                    : "ask whoever runs it")
+                    : "ask the user who runs it")
         case .fileNameTooLong:
             self.init(
                 .noService, "\(path) is too long for the path of a socket",
@@ -144,7 +144,7 @@ extension SluiceError {
         case "\(Ingest.interfaceName).NoSuchJob":
             self.init(
                 .noSuchJob, "no job of yours has the id \(text("id"))",
-                remedy: "sluicectl list shows those there are; old ones are forgotten")
+                remedy: "sluicectl list shows your jobs; the service forgets old ones")
         case "\(Ingest.interfaceName).InvalidRequest":
             self.init(
                 .refused, "\(text("parameter")): \(text("reason"))",
@@ -155,8 +155,8 @@ extension SluiceError {
                 remedy: "wait for some to end, or cancel some (sluicectl list)")
         case "\(Ingest.interfaceName).TooManyWatchers":
             self.init(
-                .busy, "you watch as much as one user may watch at a time\(limit())",
-                remedy: "end some of it: every sluicectl watch, and every progress that is shown, counts")
+                .busy, "you have the maximum number of watches for one user\(limit())",
+                remedy: "end some of them: every sluicectl watch and every progress display counts")
         case "\(Ingest.interfaceName).TooManyConnections":
             self.init(
                 .busy, "you, or all users together, have as many connections as there may be\(limit())",

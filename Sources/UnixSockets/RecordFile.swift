@@ -17,7 +17,7 @@ public enum RecordFileError: Error, Equatable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .foreign: "it is not a record file"
-        case .damaged: "no record in it is whole"
+        case .damaged: "it contains no complete record"
         case .tooLarge(let bytes):
             "a record of \(bytes) bytes is larger than \(RecordFile.largestRecord)"
         case .system(let call, let errno): "\(call): \(errno)"

@@ -94,7 +94,7 @@ public enum JobDetails {
     private static func gate(_ job: Job, _ nowUsec: Int) -> String {
         guard job.gateClosures > 0 || job.stalledUsec > 0 else {
             return job.state == .stalled
-                ? "never closed; what waits is less than the high watermark"
+                ? "never closed; fewer bytes wait than the high watermark"
                 : "never closed: the consumer keeps up"
         }
         let closed = Double(job.stalledUsec) / 1e6

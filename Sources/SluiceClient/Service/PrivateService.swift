@@ -60,7 +60,7 @@ public final class PrivateService: Sendable {
                 .noService,
                 "no service runs, and \(executable) does not start: "
                     + (exit.map { "\($0)" } ?? "it does not answer"),
-                remedy: "see what it says with --verbose")
+                remedy: "use --verbose to see its messages")
         }
     }
 

@@ -66,7 +66,7 @@ public struct ServiceFinder: Sendable, Equatable {
     public func connect() throws(SluiceError) -> SluiceConnection {
         if let connection = try find() { return connection }
         throw SluiceError(
-            .noService, "no service runs: nobody listens at \(paths.joined(separator: " or at "))",
+            .noService, "no service runs: no process listens at \(paths.joined(separator: " or at "))",
             remedy: "start it (systemctl start sluiced.socket), or name its socket with --socket")
     }
 }

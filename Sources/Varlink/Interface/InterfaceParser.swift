@@ -91,7 +91,7 @@ struct InterfaceParser {
 
     private mutating func parseType() throws(InterfaceDescriptionError) -> VarlinkType {
         if try skip("?") {
-            if token.kind == .sign("?") { throw mistake("“??” says no more than “?”") }
+            if token.kind == .sign("?") { throw mistake("“??” means the same as “?”") }
             return .optional(try parseType())
         }
         if try skip("[]") { return .array(try parseType()) }

@@ -124,7 +124,7 @@ public final class VarlinkCall {
         self.pushed = pushed
         precondition(
             pushed.raw.count < SocketMessage.maximumDescriptors,
-            "how many descriptors a reply carries is for the program to choose, not for a client")
+            "the program must limit the number of descriptors in a reply")
         return pushed.push(descriptor)
     }
 

@@ -26,7 +26,7 @@ struct CancelCommand: ParsableCommand {
             throw ValidationError("give ids, or --all or --user: not both")
         }
         if !many, ids.isEmpty {
-            throw ValidationError("say which jobs are to end: ids, --all or --user")
+            throw ValidationError("name the jobs to end: ids, --all or --user")
         }
     }
 

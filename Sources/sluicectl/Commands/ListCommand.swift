@@ -35,7 +35,7 @@ struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "List your jobs, the oldest first: running ones, and recent ended ones.",
-        discussion: "Root sees everybody's. With --json it is an array of jobs, on one line.")
+        discussion: "Root sees the jobs of all users. With --json it is an array of jobs, on one line.")
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions

@@ -86,7 +86,7 @@ extension FetchRun {
         case .unchanged:
             if !options.quiet { Console.report(outcome) }
         case .unverified:
-            Console.report(outcome, remedy: "--accept-unverified takes such a body")
+            Console.report(outcome, remedy: "--accept-unverified accepts such a body")
         case .consumerGone where commandStatus != nil:
             Console.note(
                 "\(options.command.first ?? "the command") stopped reading after "

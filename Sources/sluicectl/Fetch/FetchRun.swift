@@ -122,7 +122,7 @@ struct FetchRun {
         }
         let job = try ended ?? waiter.wait()
         guard let outcome = job.outcome else {
-            throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
+            throw SluiceError(.serviceTrouble, "job \(id) has ended, but the service reports no outcome")
         }
         return try finish(job, outcome, delivery, prepared, progress)
     }
