@@ -34,7 +34,7 @@ public struct JournalLogHandler: LogHandler {
     /// Number of entries of this process that journald had no room for.
     public static var droppedEntries: UInt64 { JournalSocket.shared.lostInAll.entries }
 
-    /// Of these, the records.
+    /// Number of records among them.
     public static var droppedRecords: UInt64 { JournalSocket.shared.lostInAll.records }
 
     /// Whether journald takes entries more slowly than this process writes them, so that records will be lost if this

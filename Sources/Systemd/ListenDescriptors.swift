@@ -130,7 +130,7 @@ public struct ListenDescriptors: ~Copyable, Sendable {
 
 /// What a descriptor is, in words.
 private struct PassedDescriptor {
-    /// What it is instead of a listening Unix stream socket, and what to do about it; nil where it is one.
+    /// The kind of a descriptor that is not a listening Unix stream socket, and the remedy; nil where it is one.
     let complaint: (found: String, remedy: String)?
     /// Whether no socket unit can have made it: it is a file or a pipe without a name in any file system.
     let isFromStore: Bool

@@ -47,7 +47,7 @@ extension OwnedDescriptor {
 
     /// Opens the same pipe once more through `/proc/self/fd`, for reading and writing, non-blocking.
     ///
-    /// Such a descriptor has no hang-up: its holder is reader and writer at once.
+    /// Such a descriptor reports no hang-up, since its holder is reader and writer at once.
     public borrowing func reopenedForReadingAndWriting() throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(adopting: try valueOrErrno(cunix_reopen_read_write(rawValue)))
     }

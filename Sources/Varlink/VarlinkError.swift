@@ -37,7 +37,7 @@ public enum VarlinkServiceError: VarlinkErrorProtocol, Equatable {
     case invalidParameter(String)
     /// The peer may not do this.
     case permissionDenied
-    /// The method answers more than once, so it has to be called with `more`.
+    /// The method gives more than one reply, so the call needs `more`.
     case expectedMore
 
     /// The full name.

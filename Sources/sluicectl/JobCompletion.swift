@@ -11,9 +11,9 @@ import SluiceInterface
 enum JobCompletion {
     /// Which jobs are worth offering.
     enum Choice {
-        /// Running ones, and those that the service remembers.
+        /// Running jobs, and ended jobs that the service remembers.
         case all
-        /// Those that have not ended.
+        /// Jobs that have not ended.
         case running
     }
 

@@ -132,7 +132,7 @@ extension Integration {
             #expect(try SHA256Sum.of(file: file) == Self.pattern.sha256(count: size))
         }
 
-        // MARK: What goes on
+        // MARK: Bodies that continue
 
         @Test("the rest is asked for by Range and If-Range, and the caller's fields go along")
         func request() throws {

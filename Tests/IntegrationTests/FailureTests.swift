@@ -155,7 +155,7 @@ extension Integration {
             try scene.fails("https://127.0.0.1:\(nginx.httpPort)/", .tlsFailed)
         }
 
-        // MARK: A response that is not taken
+        // MARK: Responses that are not accepted
 
         @Test(
             "a status that is not 2xx delivers nothing",
@@ -274,7 +274,7 @@ extension Integration {
             try scene.isWell()
         }
 
-        // MARK: What would stop Foundation
+        // MARK: Responses that would stop Foundation
 
         @Test("a Content-Length of 2⁶³-1 is refused, and costs no lane")
         func absurdLength() throws {

@@ -18,7 +18,7 @@ extension Integration {
             return now.tv_sec * 1_000_000 + now.tv_nsec / 1000
         }
 
-        // MARK: What is retried
+        // MARK: Failures that are retried
 
         /// A temporary failure.
         struct Trouble: Sendable, CustomTestStringConvertible {
@@ -145,7 +145,7 @@ extension Integration {
             #expect(job.attempts == 1)
         }
 
-        // MARK: How often
+        // MARK: Number of attempts
 
         @Test("as many failures are borne as the settings say, or the job")
         func count() throws {
@@ -180,7 +180,7 @@ extension Integration {
             #expect(job.attempts == 8)
         }
 
-        // MARK: How long
+        // MARK: Pauses
 
         /// A job that waits for its second attempt.
         private func waiting(
@@ -270,7 +270,7 @@ extension Integration {
             #expect(job.attempts > 1)
         }
 
-        // MARK: While it waits
+        // MARK: Waiting jobs
 
         @Test("a job that waits has no lane, can be cancelled, and ends when its consumer goes")
         func whileWaiting() throws {
@@ -301,7 +301,7 @@ extension Integration {
             #expect(ended.outcome?.code == .consumerGone, "\(ended)")
         }
 
-        // MARK: What is told
+        // MARK: Reports
 
         @Test("every attempt is in show and in the log")
         func told() throws {

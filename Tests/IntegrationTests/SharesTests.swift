@@ -45,7 +45,7 @@ extension Integration {
             }
         }
 
-        // MARK: Bytes a second
+        // MARK: Rates
 
         @Test("a user's rate is exact to a twentieth over ten seconds, for one job and for several")
         func rate() throws {

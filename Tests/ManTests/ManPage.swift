@@ -60,7 +60,7 @@ struct ManPage {
         }
     }
 
-    // MARK: Inside
+    // MARK: Parsing
 
     private static func items(_ lines: [String]) -> [Item] {
         var items: [Item] = []

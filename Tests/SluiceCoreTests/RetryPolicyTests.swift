@@ -111,7 +111,7 @@ struct RetryPolicyTests {
         }
     }
 
-    // MARK: The field
+    // MARK: Retry-After
 
     private static let now = 784_111_777
 
@@ -155,7 +155,7 @@ struct RetryPolicyTests {
         #expect(RetryPolicy.retryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now: .max) == 0)
     }
 
-    // MARK: What may be repeated
+    // MARK: Requests that may be repeated
 
     @Test("what passes by itself is repeated, and nothing else")
     func retryable() {

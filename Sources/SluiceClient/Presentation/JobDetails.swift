@@ -105,7 +105,7 @@ public enum JobDetails {
         return text
     }
 
-    /// In the local time zone, as `date +"%F %T %z"`.
+    /// A time in the local time zone, in the format of `date +"%F %T %z"`.
     static func moment(_ usec: Int) -> String {
         var seconds = time_t(usec / 1_000_000)
         var fields = tm()

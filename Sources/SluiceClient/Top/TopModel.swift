@@ -109,7 +109,7 @@ public struct TopModel: Sendable {
         self.began = began
     }
 
-    // MARK: What is heard
+    // MARK: Samples
 
     /// Takes a new sample, unless the view is paused. Rates are measured from the sample before it.
     public mutating func take(_ new: TopSample) {
@@ -158,7 +158,7 @@ public struct TopModel: Sendable {
         return "the service has not answered for \(waited(heard))"
     }
 
-    // MARK: What is pressed
+    // MARK: Keys
 
     /// Handles a key.
     public mutating func press(_ key: TopKey) -> Action {

@@ -78,7 +78,7 @@ public final class VarlinkClient {
         return try receive(until: deadline)
     }
 
-    // MARK: Streams, and calls sent ahead
+    // MARK: Streams and pipelined calls
 
     /// Sends a call and does not wait for its reply. Replies come in the order of the calls.
     ///
@@ -126,7 +126,7 @@ public final class VarlinkClient {
         return UpgradedConnection(reply: reply, received: decoder.takeRest(), socket: taken)
     }
 
-    // MARK: Bytes
+    // MARK: Sending and receiving
 
     private func send(
         _ method: String, _ parameters: some Encodable, mode: Mode, descriptors: [CInt],

@@ -108,7 +108,7 @@ struct FieldName: CodingKey {
     init?(intValue: Int) { nil }
 }
 
-/// Parameters without fields, for methods that take or give none.
+/// Parameters without fields, for methods that have none in their calls or replies.
 public struct NoParameters: Codable, Sendable, Equatable {
     /// `{}`
     public init() {}
@@ -120,7 +120,7 @@ enum MessageCoding {
     /// - Throws: `EncodingError`, for instance for a number that is not finite.
     static func encode(_ value: some Encodable) throws -> [UInt8] {
         let encoder = JSONEncoder()
-        // Sorted, so that equal values are equal bytes: people compare logs.
+        // Sorted, so that equal values give equal bytes and users can compare logs.
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return [UInt8](try encoder.encode(value))
     }

@@ -39,15 +39,15 @@ enum FramingError: Error, Equatable {
 
 /// Cuts a byte stream into messages: JSON texts that each end in a NUL (varlink.org, "Method Call").
 ///
-/// Every byte is looked at once, however small the pieces are, and copied twice: into the buffer and out of it.
+/// Each byte is examined once, however small the pieces are, and copied twice: into the buffer and out of it.
 ///
 /// ## Which message a descriptor belongs to
-/// `recvmsg(2)` does not say where among the bytes it returns the descriptors were. The kernel gives half of the
+/// `recvmsg(2)` does not say at which of the bytes that it returns the descriptors were. The kernel gives half of the
 /// answer: it stops reading *after* the piece of a `sendmsg` that carries descriptors, never before it
 /// (`unix_stream_read_generic` in `net/unix/af_unix.c` leaves its loop once `scm.fp` is set). So the last byte of
-/// what was received was sent together with the descriptors, while earlier bytes may be older. The sender's part is
-/// to send a message with descriptors in a `sendmsg` of its own. Then the descriptors belong to the message that the
-/// last byte belongs to, always.
+/// what was received was sent together with the descriptors, while earlier bytes may be older. The sender must send a
+/// message with descriptors in a `sendmsg` of its own. The descriptors then always belong to the message that
+/// contains the last byte.
 struct MessageDecoder {
     private let maximumMessageSize: Int
     private let maximumDescriptors: Int

@@ -17,7 +17,7 @@ struct UserTurns<Member: UserConnection> {
         lines[user, default: []].append(connection)
     }
 
-    /// Takes the connection whose turn it is; its user's next turn comes after the other users'.
+    /// Takes the connection whose turn it is. The next turn of its user comes after those of the other users.
     mutating func next() -> Member? {
         guard !order.isEmpty else { return nil }
         let user = order.removeFirst()

@@ -69,7 +69,7 @@ public final class VarlinkCall {
     /// read. A handler that streams replies and can skip some should do so while this is not 0.
     public var unreadReplyBytes: Int { connection?.unsentBytes ?? 0 }
 
-    // MARK: What came
+    // MARK: What the call contains
 
     /// Decodes the parameters. Omitted parameters, null and `{}` are the same. Only the handler may call this: the
     /// message is released when the handler returns, so that a call that is kept does not keep what was sent.
@@ -111,7 +111,7 @@ public final class VarlinkCall {
         message.descriptors.take(index)
     }
 
-    // MARK: What goes
+    // MARK: Replies
 
     /// Takes over a descriptor and sends it to the client with the next reply.
     ///
@@ -201,7 +201,7 @@ public final class VarlinkCall {
         }
     }
 
-    // MARK: From the connection
+    // MARK: Called by the connection
 
     /// Called when the connection has gone and the call is unanswered.
     func disconnect() {

@@ -103,15 +103,15 @@ public enum VarlinkDropReason: Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// What `org.varlink.service.GetInfo` tells about a service.
+/// What `org.varlink.service.GetInfo` reports about a service.
 public struct ServiceInfo: Sendable, Codable, Equatable {
-    /// Who makes it.
+    /// The vendor of the service.
     public var vendor: String
-    /// What it is.
+    /// The name of the product.
     public var product: String
     /// Its version.
     public var version: String
-    /// Where to read about it.
+    /// The address of its documentation.
     public var url: String
 
     /// Creates a value from these four fields.

@@ -30,9 +30,9 @@ public final class VarlinkService {
         case methodNotDeclared(String)
     }
 
-    /// What `GetInfo` tells.
+    /// What `GetInfo` reports.
     public let info: ServiceInfo
-    /// What clients may use.
+    /// The limits for clients.
     public let limits: VarlinkLimits
     /// What a client is told when a handler fails with an error that is no `VarlinkErrorProtocol`:
     /// `io.systemd.System` with EIO, as systemd's own services do. A service should declare an error of its own for
@@ -97,7 +97,7 @@ public final class VarlinkService {
     /// The approximate size of a connection, in bytes.
     private static let bytesOfConnection = 8 << 10
 
-    /// A service without interfaces but `org.varlink.service`.
+    /// A service with no interface except `org.varlink.service`.
     public init(loop: EventLoop, info: ServiceInfo, limits: VarlinkLimits = VarlinkLimits()) {
         self.loop = loop
         self.info = info
@@ -108,7 +108,7 @@ public final class VarlinkService {
         addServiceInterface()
     }
 
-    // MARK: What it serves
+    // MARK: Interfaces and methods
 
     /// Adds an interface, for clients to see.
     ///
@@ -144,11 +144,11 @@ public final class VarlinkService {
     /// The number of connections, without refused ones.
     public var connectionCount: Int { connections.count }
 
-    /// Accepts clients from a listening stream socket, which is made non-blocking. May be called for several.
+    /// Accepts clients from a listening stream socket, and makes it non-blocking. May be called for several sockets.
     ///
     /// - Parameter isOwn: no other process has the socket. When the service closes, it then releases the clients that
     ///   wait to be accepted. Otherwise they wait for the process that has the socket then.
-    /// - Throws: what `fcntl(2)` or `epoll_ctl(2)` says about the socket.
+    /// - Throws: the error of `fcntl(2)` or `epoll_ctl(2)`.
     public func listen(on socket: consuming OwnedDescriptor, isOwn: Bool = true) throws(Errno) {
         let listener = try Listener(
             socket, loop: loop, mayAccept: { [unowned self] in mayAccept?() ?? true }
@@ -234,7 +234,7 @@ public final class VarlinkService {
         }
     }
 
-    // MARK: From the connections
+    // MARK: Called by the connections
 
     func remove(_ connection: Connection) {
         stopsWaiting(connection)
@@ -412,7 +412,8 @@ public final class VarlinkService {
     var interfaceNames: [String] { interfaces.keys.sorted() }
 }
 
-/// Where bytes are received before they go to their connection's decoder; one for all, since the loop has one thread.
+/// The buffer for received bytes before they go to their connection's decoder. All connections share it, since the
+/// loop has one thread.
 final class ScratchBuffer {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 

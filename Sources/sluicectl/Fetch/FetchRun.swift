@@ -178,7 +178,7 @@ struct FetchRun {
         return command
     }
 
-    // MARK: Before
+    // MARK: Preparations
 
     /// Errors on this side must occur before the service is asked for anything.
     private func prepare() throws(SluiceError) -> Preparations {

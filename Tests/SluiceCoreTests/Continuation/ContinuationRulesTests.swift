@@ -169,7 +169,7 @@ struct ContinuationRulesTests {
         #expect(refusal(judge(206, fields, asksForAll: true)) == .lengthChanged)
     }
 
-    // MARK: Which version
+    // MARK: Versions of the body
 
     @Test(
         "another entity-tag is another version, however alike it looks",
