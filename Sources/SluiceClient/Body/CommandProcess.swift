@@ -6,8 +6,8 @@ public import UnixSockets
 /// A command that reads a body's pipe as its standard input.
 ///
 /// Unlike the children of a service it belongs to the user: it shares the terminal and the process group, and
-/// inherits every descriptor that this program was given, as the shell's `>(…)` requires. Its signals have their
-/// default actions.
+/// inherits every descriptor that this program was given, as the shell's `>(…)` requires. No signal is blocked, and
+/// the signals that this program handles or ignores have their default actions.
 public struct CommandProcess: ~Copyable, Sendable {
     private let processID: pid_t
     private let pidfd: OwnedDescriptor
