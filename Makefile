@@ -59,9 +59,9 @@ DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils
 
 SOURCES := Package.swift Sources Tests
 SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
-    $(filter-out %.py tools/tests,$(wildcard tools/*)) $(wildcard Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
+    $(filter-out %.py %.known tools/check-circles tools/tests,$(wildcard tools/*)) $(wildcard Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
 
-.PHONY: help build debug fmt check check-style check-tools check-units check-catalog check-man check-completions \
+.PHONY: help build debug fmt check check-style check-tools check-circles check-units check-catalog check-man check-completions \
     check-install completions fuzz-head test test-unit test-responses test-heads test-closes test-kills test-system test-package test-hostile \
     build-static deb \
     torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
@@ -70,7 +70,7 @@ help:
 	@echo 'build        the programs, for use'
 	@echo 'debug        the programs and the tests, for work on them'
 	@echo 'fmt          format the sources'
-	@echo 'check        formatter and linter, units, catalog, manual, completions: all without running Sluice'
+	@echo 'check        formatter and linter, folders, units, catalog, manual, completions: all without running Sluice'
 	@echo 'completions  what the shells complete command lines by, anew from the options of the programs'
 	@echo 'test         install what is missing, check, and run every test. RERUN=2: a test that failed is run again, alone,'
 	@echo '             twice at most; one that then passes is told at the end as flaky, and the run goes on'
@@ -117,7 +117,7 @@ clean:
 
 # ---- checks ----------------------------------------------------------------
 
-check: debug check-style check-tools check-catalog check-man check-completions check-units check-install fuzz-head
+check: debug check-style check-tools check-circles check-catalog check-man check-completions check-units check-install fuzz-head
 
 check-style:
 	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
@@ -125,6 +125,10 @@ check-style:
 
 check-tools:
 	$(PYTHON) -m unittest discover --quiet -s tools/tests
+
+# What is wrong goes to stderr; the rest of what it says are the circles that are known. check-tools has tested it.
+check-circles:
+	$(PYTHON) tools/check-circles > /dev/null
 
 check-catalog:
 	tools/check-catalog

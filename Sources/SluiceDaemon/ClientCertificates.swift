@@ -2,16 +2,16 @@ internal import Glibc
 public import SluiceCore
 internal import UnixSockets
 
-/// The client certificates that the settings name for hosts, with their keys, as the service manager passes them: a credential
-/// each (systemd.exec(5), `LoadCredential=NAME:FILE`), which is a text of PEM blocks.
+/// The client certificates, with their keys, that the settings name for hosts. The service manager passes each of them
+/// as a credential (systemd.exec(5), `LoadCredential=NAME:FILE`), which holds PEM blocks.
 ///
-/// They are read when the settings are, because settings that name one that is not there are not usable. The service manager
-/// makes credentials at a start alone.
+/// They are read together with the settings, because settings that name a missing credential are rejected. The service
+/// manager sets credentials up only when it starts the service.
 public struct ClientCertificates: Sendable {
-    /// The largest, in bytes: it goes along with an order.
+    /// The largest size of a credential, in bytes. The daemon sends the credential along with an order.
     public static let maximumSize = 32 << 10
 
-    /// By the name of the credential.
+    /// The PEM texts, by the names of their credentials.
     private let texts: [String: String]
 
     /// No certificates.
@@ -19,10 +19,11 @@ public struct ClientCertificates: Sendable {
         texts = [:]
     }
 
-    /// Reads those that the settings name.
+    /// Reads the credentials that the settings name.
     ///
-    /// - Parameter directory: of the service's credentials, `$CREDENTIALS_DIRECTORY`; nil where there is none.
-    /// - Throws: `SettingsFileError`, which never shows what is in a credential.
+    /// - Parameter directory: the directory of the service's credentials, `$CREDENTIALS_DIRECTORY`; nil if there is
+    ///   none.
+    /// - Throws: `SettingsFileError`, which never shows the contents of a credential.
     public init(_ origins: Settings.Origins, in directory: String?) throws(SettingsFileError) {
         var texts: [String: String] = [:]
         for name in origins.clientCertificates {
@@ -38,7 +39,7 @@ public struct ClientCertificates: Sendable {
         self.texts = texts
     }
 
-    /// The certificate and the key for a host, in PEM; nil where there is none for it.
+    /// The certificate and the key for a host, in PEM; nil if the settings name none for it.
     func text(for limits: Settings.Origins.Limits) -> String? {
         limits.clientCertificate.flatMap { texts[$0] }
     }

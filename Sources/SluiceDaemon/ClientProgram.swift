@@ -1,24 +1,25 @@
 internal import Glibc
 internal import UnixSockets
 
-/// Which program a client is, for the record of its jobs.
+/// Finds out which program a client is, for the record of its jobs.
 ///
-/// What `proc(5)` says is true of the moment of the look: the process may have ended, or run another program since it
-/// connected. A number that has gone to a process of another user is not taken for the client. A client that wants another
-/// name in the record can have one; user and process are vouched for by the kernel, the program is not.
+/// `proc(5)` describes the process at the moment of the look. Since it connected, the process may have ended or have
+/// executed another program. A process ID that the kernel has since given to a process of another user is not taken for
+/// the client. The kernel vouches for the user and the process, but not for the program: a client can make the record
+/// show another name.
 enum ClientProgram {
-    /// Bytes of a path that are recorded.
+    /// The number of bytes of a path that are recorded.
     private static let longestPath = 512
     private static let longestName = 64
 
-    /// The path of the client's executable; its name (`/proc/PID/comm`) where the path may not be seen, as for processes of
-    /// other users; nil where neither may, as behind `ProtectProc=invisible` (`systemd.exec(5)`). Costs one system call
-    /// there, and seven at most.
+    /// The path of the client's executable. If the service may not read the path, as for processes of other users, the
+    /// process's name (`/proc/PID/comm`). Nil if the service may read neither, as behind `ProtectProc=invisible`
+    /// (`systemd.exec(5)`); that case costs one system call. Costs seven system calls at most.
     static func find(_ peer: PeerCredentials) -> String? {
         guard peer.processID > 0 else { return nil }
         let number = open("/proc/\(peer.processID)", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard number >= 0 else { return nil }
-        // Once open, it is of this very process, and empty when that has ended.
+        // Once open, the directory belongs to this very process, and is empty after the process has ended.
         let process = OwnedDescriptor(adopting: number)
         var status = stat()
         guard fstat(process.rawValue, &status) == 0, status.st_uid == peer.userID else { return nil }

@@ -1,31 +1,34 @@
 internal import Glibc
 internal import SluiceCore
 
-/// How many descriptors this process may have (RLIMIT_NOFILE, which `LimitNOFILE=` sets), and what they go to.
+/// How many descriptors this process may have (RLIMIT_NOFILE, which `LimitNOFILE=` sets), and how they are shared out.
 ///
-/// What would come over the limit is refused at the door, while there is still one to say so with. A client that is
-/// accepted with the last descriptor, or a job that finds none in the middle of its work, would be worse off.
+/// The daemon refuses a client or a job that would exceed the limit at once, while it still has a descriptor to send
+/// the refusal through. A client accepted with the last descriptor, or a job that runs out of them in the middle of its
+/// work, would be worse off.
 struct DescriptorBudget: Equatable {
-    /// The loop's, the listeners', the log's, the libraries', those that a new lane needs for a moment,
-    /// clients that were refused and have not heard it, and sockets that wait to be closed.
+    /// Descriptors of the loop, the listeners, the log and the libraries; those that a new lane needs for a moment;
+    /// those of refused clients that have not yet received the refusal; and sockets that wait to be closed.
     static let forItself = 96
-    /// The pipe's write end, the ledger, the staging pipe, the record, and one in spare.
+    /// Descriptors of one job: the pipe's write end, the ledger, the staging pipe, the record, and a spare one.
     static let forJob = 5
-    /// The control socket, the process, its numbers, its standard error, and the account that it has kept.
+    /// Descriptors of one lane: the control socket, the pidfd, its numbers in `/proc`, its standard error, and the
+    /// account (two descriptors) that it has kept.
     static let forLane = 6
 
-    /// What root may have beyond the limits: whoever has to look after the service gets in, whatever others do.
+    /// Connections that root may have beyond the limits, so that the administrator always gets in.
     static let reservedConnections = 32
-    /// Jobs likewise.
+    /// Jobs that root may have beyond the limits, for the same reason.
     static let reservedJobs = 8
     private static let forRoot = reservedConnections + reservedJobs * forJob + forLane
-    /// Where there are fewer descriptors than so many nothing is kept for root: that would be a third of them.
+    /// With fewer descriptors than this nothing is reserved for root, because the reserve would take too large a share:
+    /// almost a third of 256.
     private static let enoughForReserve = 1024
 
-    /// What the kernel allows.
+    /// The number of descriptors that the kernel allows.
     let limit: Int
 
-    /// Of this process, as it is now.
+    /// The budget of this process as of now.
     static var current: DescriptorBudget {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
@@ -35,14 +38,15 @@ struct DescriptorBudget: Equatable {
         return DescriptorBudget(limit: Int(clamping: limit.rlim_cur))
     }
 
-    /// What clients' connections may have: what all jobs leave, or half where that is more. With all of it for connections
-    /// no client could be given a job.
+    /// Descriptors available to clients' connections: what all jobs and lanes leave, but at least half of the limit.
+    /// Were all of them available to connections, no client could be given a job.
     func connections(_ settings: Settings) -> Int {
         let others = need(jobs: settings.limits.jobs, lanes: settings.lanes.maximum, connections: 0)
         return min(settings.limits.connections, max(1, limit / 2, limit - others))
     }
 
-    /// What one user's connections may have: where there are fewer than the settings say, half of them stay for others.
+    /// Descriptors available to one user's connections. Where there are fewer for all connections than the settings
+    /// allow, one user gets at most half of them.
     func connectionsPerUser(_ settings: Settings) -> Int {
         let all = connections(settings)
         let share = all < settings.limits.connections ? max(1, all / 2) : all
@@ -54,16 +58,16 @@ struct DescriptorBudget: Equatable {
             + (hasReserve ? Self.forRoot : 0)
     }
 
-    /// Whether there is something for root alone.
+    /// Whether some descriptors are reserved for root.
     var hasReserve: Bool { limit >= Self.enoughForReserve }
 
-    /// Whether there is room for so much, and for what is kept for root unless it is root who asks.
+    /// Whether there is room for these jobs, lanes and connections, and, unless root asks, for root's reserve as well.
     func covers(jobs: Int, lanes: Int, connections: Int, isRoot: Bool = false) -> Bool {
         need(jobs: jobs, lanes: lanes, connections: connections)
             - (isRoot && hasReserve ? Self.forRoot : 0) <= limit
     }
 
-    /// Whether there is room for all that the settings allow.
+    /// Whether there is room for everything that the settings allow.
     func covers(_ settings: Settings) -> Bool {
         covers(
             jobs: settings.limits.jobs, lanes: settings.lanes.maximum,

@@ -4,7 +4,7 @@ internal import UnixSockets
 
 /// The folder of drop-ins beside a settings file: `sluiced.toml.d`.
 enum DropInFolder {
-    /// The names of the drop-ins of a file, in the order in which they count. None where there is no folder.
+    /// The names of the drop-ins of a file, in the order in which they apply. Empty if there is no folder.
     static func names(of path: String) throws(SettingsFile.ReadFailure) -> [String] {
         guard let folder = opendir("\(path).d") else {
             if errno == ENOENT { return [] }

@@ -1,4 +1,4 @@
-/// A queue whose first element goes at constant cost.
+/// A queue whose first element can be removed at constant cost.
 struct FIFO<Element>: Sequence {
     private var elements: [Element?] = []
     private var head = 0
@@ -14,8 +14,8 @@ struct FIFO<Element>: Sequence {
         elements.append(element)
     }
 
-    /// Into a queue that is in order, behind all that are not after it. At the end that costs next to nothing, elsewhere as
-    /// much as there is behind it.
+    /// Inserts an element into a sorted queue, behind all elements that must not come after it. Insertion at the end is
+    /// cheap; elsewhere the cost grows with the number of elements behind it.
     mutating func insert(_ element: Element, by isAfter: (_ other: Element) -> Bool) {
         var (low, high) = (head, elements.count)
         if let last = elements.last, head < elements.count, last.map(isAfter) ?? false {
@@ -34,6 +34,7 @@ struct FIFO<Element>: Sequence {
         head = 0
     }
 
+    /// Removes the first element. The queue must not be empty.
     mutating func removeFirst() {
         elements[head] = nil
         head += 1

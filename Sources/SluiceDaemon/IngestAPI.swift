@@ -20,7 +20,7 @@ enum IngestError: VarlinkErrorProtocol {
             "\(Ingest.interfaceName).TooManyConnections", parameters: ["limit": .integer(Int64(limit))])
     }
 
-    /// As an answer to what was no call.
+    /// The error as a reply to a client that has made no call, as when a connection is refused.
     var reply: VarlinkErrorReply { VarlinkErrorReply(errorName, parameters: errorParameters) }
 
     var errorName: String {
@@ -54,9 +54,10 @@ enum IngestError: VarlinkErrorProtocol {
     }
 }
 
-/// The methods of `io.sluice.Ingest`: decode, ask the scheduler, encode. Belongs to the loop's thread.
+/// The methods of `io.sluice.Ingest`. Each decodes its parameters, asks the scheduler and encodes the reply. Belongs to
+/// the loop's thread.
 final class IngestAPI {
-    /// What a stop changes: no job is accepted any more.
+    /// The service stops: it accepts no more jobs.
     var isStopping = false
     var settings: Settings
 
@@ -82,7 +83,7 @@ final class IngestAPI {
     ///
     /// - Parameters:
     ///   - status: the reply to `Status`.
-    ///   - metrics: the reply to `Metrics`, with numbers by name or without.
+    ///   - metrics: the reply to `Metrics`, with or without numbers by name.
     func register(
         with service: VarlinkService, status: @escaping () -> Ingest.StatusReply,
         metrics: @escaping (_ byName: Bool) -> Ingest.MetricsReply
@@ -91,7 +92,8 @@ final class IngestAPI {
         try service.add(InterfaceDescription(Ingest.description))
         func handle(_ name: String, _ handler: @escaping (VarlinkCall) throws -> Void) throws {
             try service.handle("\(Ingest.interfaceName).\(name)") { call in
-                // All of them are questions, or bring something with the answer: without one there is nothing to do.
+                // The caller of a oneway call gets no reply, and all methods but `Cancel` are of use only for their
+                // reply.
                 guard !call.isOneway || name == "Cancel" else { return }
                 try handler(call)
             }
@@ -111,7 +113,7 @@ final class IngestAPI {
             if case .active(let job) = job {
                 scheduler.end(job, Outcome(.cancelled, "user \(call.peer.userID) cancelled it"))
             }
-            // It may have ended just now.
+            // Look it up again: it may have ended just now.
             wait(call, for: try self.job(call))
         }
         try handle("Drain") { [unowned self] call in
@@ -169,10 +171,11 @@ final class IngestAPI {
         return selection
     }
 
-    /// A job of somebody else does not exist, as far as a user can tell.
+    /// Finds a job that the client may see. The error for a job of another user is the same as for one that does not
+    /// exist.
     private func find(_ id: String, _ call: VarlinkCall) throws(IngestError) -> KnownJob {
         guard let job = scheduler.jobs.find(id, for: call.peer.userID) else {
-            // Whatever was sent, and no more of it than an id may have.
+            // The error repeats what the client sent, cut to the length that an ID may have.
             throw .noSuchJob(String(decoding: id.utf8.prefix(64), as: UTF8.self))
         }
         return job
@@ -201,9 +204,9 @@ final class IngestAPI {
 
     private func fetch(_ call: VarlinkCall) throws {
         let parameters = try call.parameters(as: Ingest.FetchParameters.self)
-        // Who came in without being looked up is looked up now.
+        // A user who was admitted without a lookup is looked up now.
         scheduler.users.whenKnown(call.peer.userID) { [weak self] in
-            // Its client may have gone meanwhile.
+            // The client may have gone meanwhile.
             guard !call.isFinished else { return }
             do {
                 try self?.fetch(call, parameters)
@@ -226,8 +229,8 @@ final class IngestAPI {
             } catch {
                 throw IngestError.invalidRequest(error)
             }
-            let job = JobRecord(id: scheduler.jobs.newID(), request: request, owner: call.peer)
-            job.program = program(call)
+            let job = JobRecord(
+                id: scheduler.jobs.newID(), request: request, owner: call.peer, program: program(call))
             if call.wantsUpgrade {
                 upgrade(call, job)
             } else {
@@ -240,7 +243,7 @@ final class IngestAPI {
         }
     }
 
-    /// The client's program; looked up once for the jobs that one connection asks for in a row.
+    /// The client's program, looked up once for consecutive jobs of one connection.
     private func program(_ call: VarlinkCall) -> String? {
         if let last = lastClient, last.connection == call.connectionNumber { return last.program }
         let program = ClientProgram.find(call.peer)
@@ -274,7 +277,7 @@ final class IngestAPI {
         }
     }
 
-    /// The usual way: the client gets the pipe's read end.
+    /// Starts a job in the usual way: the client gets the pipe's read end.
     private func pass(_ call: VarlinkCall, _ job: JobRecord) throws(IngestError) {
         let pipe: Pipe
         do {
@@ -283,7 +286,7 @@ final class IngestAPI {
             throw .resourcesExhausted("no pipe can be made: \(error)")
         }
         scheduler.register(job)
-        // The read end is the client's alone from here on: when the client closes it, everybody sees that.
+        // From here on the client alone has the read end, so that the write end reports when the client closes it.
         let index = call.push(pipe.readEnd)
         call.reply(Ingest.FetchReply(id: job.id, bodyFileDescriptor: index), continues: call.wantsMore)
         if call.wantsMore { subscriptions.wait(call, for: job, isFetch: true) }
@@ -292,19 +295,19 @@ final class IngestAPI {
 
     private static func makePipe() throws(Errno) -> Pipe {
         let pipe = try Pipe()
-        // So that a consumer, who is another user, can open /dev/stdin.
+        // A consumer that runs as another user than the service must be able to open /dev/stdin.
         try pipe.writeEnd.letReadersReopen()
         return pipe
     }
 
-    /// For clients that cannot take descriptors: the connection becomes the pipe.
+    /// Starts a job of a client that cannot receive descriptors: the connection itself carries the body.
     private func upgrade(_ call: VarlinkCall, _ job: JobRecord) {
         scheduler.register(job)
         call.onDisconnect = { [weak self] in
             self?.scheduler.end(job, Outcome(.consumerGone, "the client closed its connection"))
         }
         call.upgrade(Ingest.FetchReply(id: job.id)) { [unowned self] socket, _ in
-            // What a client sends beyond its call has no meaning here.
+            // Bytes that the client sends after its call have no meaning here.
             scheduler.enqueue(job, sink: socket, isPipe: false)
         }
     }

@@ -8,19 +8,19 @@ public import Systemd
 public import UnixSockets
 internal import Varlink
 
-/// How the daemon was started: what settings do not say.
+/// How the daemon was started, as far as the settings do not say it.
 public struct DaemonConfiguration: Sendable {
     /// The lane's executable.
     public var laneExecutable: String
-    /// What lanes get as their environment, `NAME=value` each.
+    /// The environment of the lanes, as `NAME=value` strings.
     public var laneEnvironment: [String]
-    /// Where it listens, for the log and for clients.
+    /// The socket that the daemon listens on, as the log and the clients name it.
     public var socketName: String
     /// Whether to talk to the service manager.
     public var notifies: Bool
-    /// A directory for what is to outlive the service; nil for none.
+    /// The directory for state that must outlive the service; nil for none.
     public var stateDirectory: String?
-    /// Where the service manager has put credentials; nil for none.
+    /// The directory in which the service manager has put credentials; nil for none.
     public var credentialsDirectory: String?
 
     /// A configuration.
@@ -39,13 +39,14 @@ public struct DaemonConfiguration: Sendable {
 
 /// What becomes of the jobs when the daemon stops.
 public enum StopPlan: Sendable, Equatable {
-    /// Another process of the service follows: they are left to it, in the service manager's store.
+    /// Another process of the service follows. The jobs are left to it in the service manager's store.
     case handOver
-    /// They may go on for a while; what is left then fails.
+    /// The jobs may go on for a while. Those that have not ended by then fail.
     case drain
-    /// They may go on for a while; what is left then is kept in the store, for whoever may follow.
+    /// The jobs may go on for a while. Those that have not ended by then are kept in the store, in case the service
+    /// starts again.
     case drainAndHandOver
-    /// They fail at once: nobody is there for whom they could go on.
+    /// The jobs fail at once, because no client is left for which they could go on.
     case endNow
 }
 
@@ -68,9 +69,9 @@ public actor IngestDaemon {
     private let startedUsec = Realtime.microseconds()
     private let descriptors = DescriptorBudget.current
     private var settings: Settings
-    /// Those that the settings name.
+    /// The client certificates that the settings name.
     private var clientCertificates: ClientCertificates
-    /// Of these, what takes effect only at a start is in force until the end.
+    /// The settings at the start. Those of them that take effect only at a start stay in force until the end.
     private let settingsAtStart: Settings
     private var parts: Parts?
     private var isStopping = false
@@ -83,10 +84,10 @@ public actor IngestDaemon {
         let status: StatusReporter
     }
 
-    /// A daemon that does nothing yet.
+    /// Makes a daemon that does nothing yet.
     ///
-    /// - Parameter loop: runs, or will, on a thread that is the daemon's alone.
-    /// - Throws: `SettingsFileError` where the settings name credentials that are not there.
+    /// - Parameter loop: an event loop that runs, or will run, on a thread of the daemon's own.
+    /// - Throws: `SettingsFileError` if the settings name credentials that are missing.
     public init(
         loop: EventLoop, configuration: DaemonConfiguration, settings: Settings, logger: Logger
     ) throws(SettingsFileError) {
@@ -104,12 +105,12 @@ public actor IngestDaemon {
     ///
     /// - Parameters:
     ///   - listeners: listening stream sockets, at least one.
-    ///   - areOwn: nobody else has them.
-    ///   - stored: what an earlier process of the service left in the service manager's store: its jobs go on.
-    ///   - whenReady: called once, on the loop's thread, unless `whenUnable` is.
-    ///   - whenUnable: called once, on the loop's thread, where no lane can be started, with the reason: the service
-    ///     would only fail all jobs. To be stopped then, with its jobs handed over.
-    /// - Throws: `Errno` where a socket cannot be watched.
+    ///   - areOwn: no other process has the listeners.
+    ///   - stored: what an earlier process of the service left in the service manager's store. The jobs in it go on.
+    ///   - whenReady: called once, on the loop's thread, unless `whenUnable` is called.
+    ///   - whenUnable: called once, on the loop's thread, with the reason, if no lane can be started. The service would
+    ///     only fail all jobs, so the caller must stop it and hand its jobs over.
+    /// - Throws: `Errno` if a socket cannot be watched.
     public func start(
         listeners: consuming ListenerList, areOwn: Bool, stored: consuming StoredDescriptors,
         whenReady: @escaping @Sendable () -> Void, whenUnable: @escaping @Sendable (String) -> Void
@@ -152,14 +153,14 @@ public actor IngestDaemon {
             loop: loop, executable: configuration.laneExecutable,
             environment: configuration.laneEnvironment, descriptors: descriptors.limit, log: log)
         service.admission = { peer, decide in
-            // Nothing keeps them out, so they wait for nobody.
+            // Operators are always admitted, so they need not wait for a lookup in the user directory.
             if UserPolicy.isOperator(peer.userID) { return decide(nil) }
             scheduler.users.whenKnown(peer.userID) {
                 let isAllowed = scheduler.users.share(for: peer.userID).isAllowed
                 decide(isAllowed ? nil : IngestError.notAllowed(peer.userID).reply)
             }
         }
-        // The settings, or the directory, may have come to say something else of a user.
+        // A user's rights may have changed, in the settings or in the user directory.
         scheduler.users.onUserKnown = { [weak service, weak subscriptions] user in
             guard let service, let subscriptions else { return }
             Self.expel(user, scheduler, subscriptions, service)
@@ -209,14 +210,14 @@ public actor IngestDaemon {
         scheduler.start()
     }
 
-    /// Reads the settings again and takes them over. What cannot change at run time is said in the log; settings that
-    /// are not usable are, too, and the old ones stay.
+    /// Reads the settings again and applies them. The log names the settings that need a restart. If the new settings
+    /// are rejected, the log says so and the old ones stay in force.
     ///
-    /// - Parameter read: returns nil where there is no file to read.
+    /// - Parameter read: reads the settings; returns nil if there is no file to read.
     public func reload(_ read: () throws(SettingsFileError) -> Settings?) {
         guard let parts, !isStopping else { return }
         _ = notifier.reloading()
-        // READY=1 ends the reload in the service manager's eyes, however it went.
+        // READY=1 tells the service manager that the reload has ended, whether it succeeded or not (sd_notify(3)).
         defer { _ = notifier.ready() }
         do {
             let new = try read()
@@ -259,9 +260,9 @@ public actor IngestDaemon {
         service.expel(user, with: IngestError.notAllowed(user).reply)
     }
 
-    /// Ends: accepts nothing more, brings the jobs to their end or leaves them to a successor, and lets the lanes go.
+    /// Stops the service: it accepts no more jobs, ends its jobs or leaves them to a successor, and ends the lanes.
     ///
-    /// - Parameter completion: called on the loop's thread when all is done.
+    /// - Parameter completion: called on the loop's thread when all of that is done.
     public func stop(_ plan: StopPlan, _ completion: @escaping @Sendable () -> Void) {
         guard let parts, !isStopping else { return completion() }
         isStopping = true
@@ -282,7 +283,7 @@ public actor IngestDaemon {
         }
     }
 
-    /// Lets the jobs go on until none is left, or the time for it is over.
+    /// Lets the jobs go on until none is left or the time for draining is over.
     private func drain(_ next: @escaping () -> Void) {
         guard let parts else { return }
         let time = Duration.seconds(settings.restart.drainSeconds)
@@ -304,7 +305,7 @@ public actor IngestDaemon {
     /// Leaves the jobs to the next process of the service.
     private func handOver(_ completion: @escaping @Sendable () -> Void) {
         guard let parts else { return completion() }
-        let jobs = parts.scheduler.jobs.allActive.sorted { $0.sequence < $1.sequence }
+        let jobs = parts.scheduler.jobs.allActive.sorted { $0.number.sequence < $1.number.sequence }
         parts.scheduler.store.storeAll(jobs) {
             self.log.handedOver(parts.scheduler.jobs.activeCount)
             self.close(completion, answering: false)
@@ -328,17 +329,18 @@ public actor IngestDaemon {
         if parts?.scheduler.jobs.activeCount == 0 { close(completion) }
     }
 
-    /// - Parameter answers: whoever waits for a job is told that the service stops. Not where another process follows:
-    ///   the connection just ends, and the client asks again.
+    /// - Parameter answers: clients that wait for a job are told that the service stops. False if another process
+    ///   follows: then the connection just ends, and the client asks again.
     private func close(_ completion: @escaping @Sendable () -> Void, answering answers: Bool = true) {
         guard let parts else { return }
         self.parts = nil
-        // What happens to jobs from here on is the end of this process and not theirs.
+        // Whatever happens to jobs from here on belongs to the end of this process, and must not be stored as their
+        // end.
         parts.scheduler.store.close()
         if answers { parts.subscriptions.close(IngestError.stopping) }
         parts.scheduler.pool.close()
-        // The service and all that its callbacks need live until the last reply is out. Where nobody is answered there is
-        // none to wait for.
+        // The service and all that its callbacks need live until the last reply is out. If no client is answered, there
+        // is no reply to wait for.
         parts.service.close(within: answers ? nil : .milliseconds(10)) {
             parts.scheduler.pool.whenEmpty { withExtendedLifetime(parts, completion) }
         }
@@ -358,7 +360,7 @@ public actor IngestDaemon {
         limits.maximumValuesPerMessage = 1024
         limits.maximumUnreadReplyBytes = 16 << 20
         limits.reservedConnections = descriptors.hasReserve ? DescriptorBudget.reservedConnections : 0
-        // No method takes one.
+        // No method takes a descriptor.
         limits.maximumDescriptorsPerMessage = 0
         limits.overloadError = IngestError.tooManyConnections(limit: limits.maximumConnections)
         limits.userOverloadError = IngestError.tooManyConnections(limit: limits.maximumConnectionsPerUser)
@@ -366,6 +368,8 @@ public actor IngestDaemon {
     }
 
     private func statusReply() -> Ingest.StatusReply {
+        // Cannot happen: `close` drops the parts and closes the service in one turn of the loop, and a closed service
+        // reads no more calls.
         guard let parts else {
             preconditionFailure("the service answers only while it has its parts")
         }
@@ -382,6 +386,7 @@ public actor IngestDaemon {
     }
 
     private func metricsReply(byName: Bool) -> Ingest.MetricsReply {
+        // Cannot happen, as in `statusReply`.
         guard let parts else {
             preconditionFailure("the service answers only while it has its parts")
         }
@@ -393,7 +398,7 @@ public actor IngestDaemon {
     }
 }
 
-/// Listening sockets on their way to the daemon. (An array it cannot be: its elements are noncopyable.)
+/// Listening sockets on their way to the daemon. (It cannot be an array, because its elements are noncopyable.)
 public struct ListenerList: ~Copyable, Sendable {
     private var raw: [CInt] = []
 
@@ -404,15 +409,15 @@ public struct ListenerList: ~Copyable, Sendable {
         for descriptor in raw { _ = OwnedDescriptor(adopting: descriptor) }
     }
 
-    /// How many there are.
+    /// The number of sockets.
     public var count: Int { raw.count }
 
-    /// Adds one.
+    /// Adds a socket.
     public mutating func append(_ listener: consuming OwnedDescriptor) {
         raw.append(listener.release())
     }
 
-    /// Hands out the first one.
+    /// Removes and returns the first socket; nil if none is left.
     public mutating func takeFirst() -> OwnedDescriptor? {
         raw.isEmpty ? nil : OwnedDescriptor(adopting: raw.removeFirst())
     }

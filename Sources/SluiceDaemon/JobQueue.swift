@@ -1,27 +1,38 @@
 internal import SluiceCore
 internal import UnixSockets
 
-/// The jobs that wait for a lane: each user's in the order in which they came, the users by weight (`FairShare`), so that
-/// one with a thousand jobs does not stand in front of one with a single one.
+/// The jobs that wait for a lane. Each user's jobs keep the order in which they came. The users take turns by weight
+/// (`FairShare`), so that a user with a thousand jobs does not delay a user with a single one.
 ///
-/// A host that may be asked only so much at a time has slots, one for each job that runs there. A job whose turn it is and
-/// whose host has no slot left, or is closed for now, steps aside, and does not stand in the way of its user's other jobs;
-/// as soon as the host has a slot the first of each user are back in their places. Nobody holds a slot without a lane.
+/// A host for which the settings limit the number of jobs has slots, one for each job that runs there. If a job's turn
+/// comes while its host has no free slot, or is closed for now, the job steps aside, so that it does not delay its
+/// user's other jobs. As soon as the host has a slot, the first waiting job of each user goes back to its place in the
+/// queue. A job holds a slot only while it has a lane.
 ///
 /// Belongs to the loop's thread.
 struct JobQueue {
     /// Where a job waits.
     enum Place: Equatable {
         case none
-        /// For a lane.
+        /// It waits for a lane.
         case queue
-        /// For this host.
+        /// It waits for this host.
         case host(String)
     }
 
-    /// What the settings say.
+    /// What the queue knows of a job.
+    struct Standing {
+        /// Its place among all; 0 before it had one.
+        fileprivate(set) var ticket = 0
+        /// The host that it waits for, where that has slots.
+        fileprivate(set) var limitedHost: String?
+        /// The host at which it has a slot.
+        fileprivate(set) var slot: String?
+    }
+
+    /// The rules that the settings make.
     struct Rules {
-        /// Of a user.
+        /// The weight of a user.
         var weight: (UInt32) -> Int = { _ in 1 }
         /// How many lanes a user may have.
         var lanes: (UInt32) -> Int = { _ in .max }
@@ -29,7 +40,7 @@ struct JobQueue {
         var slots: (String) -> Int? = { _ in nil }
         /// Whether a user's jobs may begin just now.
         var mayBegin: (UInt32) -> Bool = { _ in true }
-        /// Whether jobs may begin at a host just now; where not, `hostIsOpen` is to follow.
+        /// Whether jobs may begin at a host just now. If not, `hostIsOpen` must be called once they may.
         var isOpen: (String) -> Bool = { _ in true }
     }
 
@@ -38,7 +49,7 @@ struct JobQueue {
         var used = 0
         /// Jobs that wait for it in the queue.
         var queued = 0
-        /// Those that have stepped aside.
+        /// Jobs for it that have stepped aside.
         var waiting = UserLines()
     }
 
@@ -51,12 +62,12 @@ struct JobQueue {
     private var lastTicket = 0
     private let clock: () -> UInt64
 
-    /// - Parameter clock: in ns; any that goes on.
+    /// - Parameter clock: any monotonic clock, in nanoseconds.
     init(clock: @escaping () -> UInt64 = Monotonic.nanoseconds) {
         self.clock = clock
     }
 
-    /// How many jobs could run if there were lanes enough; at hosts with limits perhaps fewer.
+    /// The number of jobs that could run if there were enough lanes. Hosts with limits may reduce it further.
     var runnable: Int {
         var sum = 0
         for line in lines.waiting where rules.mayBegin(line.user) {
@@ -68,9 +79,9 @@ struct JobQueue {
         return max(0, sum)
     }
 
-    /// The job whose turn it is.
+    /// The job whose turn it is; nil if there is none.
     ///
-    /// - Parameter passed: users for whom there is no lane just now.
+    /// - Parameter passed: users to skip, because there is no lane for them just now.
     mutating func next(but passed: Set<UInt32> = []) -> JobRecord? {
         let rules = rules
         while let user = share.next(
@@ -80,27 +91,27 @@ struct JobQueue {
                 stopsWaiting(user)
                 continue
             }
-            guard let host = job.limitedHost, !hasSlot(host) else { return job }
+            guard let host = job.queue.limitedHost, !hasSlot(host) else { return job }
             stepAside(job, for: host)
         }
         return nil
     }
 
-    /// The first job of a user, whoever's turn it is.
+    /// The first job of a user, even if it is another user's turn.
     mutating func first(of user: UInt32) -> JobRecord? {
         while let job = lines.first(of: user) {
-            guard let host = job.limitedHost, !hasSlot(host) else { return job }
+            guard let host = job.queue.limitedHost, !hasSlot(host) else { return job }
             stepAside(job, for: host)
         }
         return nil
     }
 
-    /// Takes out the job that `next` or `first` gave: it has a lane now, until `isOver`.
+    /// Takes out the job that `next` or `first` returned. It has a lane from now on, until `isOver` is called.
     mutating func begin(_ job: JobRecord) {
         removeFirst(of: job.owner.userID)
         share.begins(job.owner.userID, at: clock())
-        guard let host = job.limitedHost else { return }
-        job.slot = host
+        guard let host = job.queue.limitedHost else { return }
+        job.queue.slot = host
         hosts[host, default: Host()].used += 1
         readmit(at: host)
     }
@@ -108,22 +119,25 @@ struct JobQueue {
     /// The job has no lane any more.
     mutating func isOver(_ job: JobRecord) {
         share.ends(job.owner.userID, at: clock())
-        guard let host = job.slot else { return }
-        job.slot = nil
+        guard let host = job.queue.slot else { return }
+        job.queue.slot = nil
         hosts[host]?.used -= 1
         readmit(at: host)
     }
 
-    /// - Parameter isBack: it has its old place again, for it has lost its lane through no fault of its own.
+    /// Puts a job into the queue, or lets it wait for its host.
+    ///
+    /// - Parameter isBack: the job gets its old place again, because it lost its lane through no fault of its own.
     mutating func enter(_ job: JobRecord, isBack: Bool = false) {
-        if !isBack || job.ticket == 0 {
+        if !isBack || job.queue.ticket == 0 {
             lastTicket += 1
-            job.ticket = lastTicket
+            job.queue.ticket = lastTicket
         }
         let host = Settings.Origins.normal(job.origin.host)
-        job.limitedHost = rules.slots(host) == nil ? nil : host
-        // A slot is given back some time, and then it gets its turn.
-        if let host = job.limitedHost, let known = hosts[host], known.used >= rules.slots(host) ?? .max {
+        job.queue.limitedHost = rules.slots(host) == nil ? nil : host
+        // The job gets its turn as soon as another job gives a slot back.
+        if let host = job.queue.limitedHost, let known = hosts[host], known.used >= rules.slots(host) ?? .max
+        {
             let user = job.owner.userID
             aside[user, default: 0] += 1
             wait(job, for: host)
@@ -133,15 +147,15 @@ struct JobQueue {
         }
     }
 
-    /// A job has ended, in here or not.
+    /// A job has ended, whether it is in the queue or not.
     mutating func hasEnded(_ job: JobRecord) {
-        switch job.place {
+        switch job.line.place {
         case .none: break
         case .queue:
             lines.hasEnded(job)
-            guard let host = job.limitedHost else { return }
+            guard let host = job.queue.limitedHost else { return }
             leftQueue(host)
-            // It was there for those behind it, too.
+            // The job had been readmitted on behalf of those that wait behind it, so let one of them take its place.
             readmit(at: host)
         case .host(let host):
             hosts[host]?.waiting.hasEnded(job)
@@ -156,7 +170,7 @@ struct JobQueue {
 
     /// Takes out all jobs, in their order.
     ///
-    /// - Parameter running: those that have lanes: they have the slots that they are to have by the rules as they are now.
+    /// - Parameter running: the jobs that have lanes. They get slots according to the current rules.
     mutating func removeAll(running: some Sequence<JobRecord>) -> [JobRecord] {
         var jobs = lines.removeAll()
         for host in Array(hosts.keys) { jobs += hosts[host]?.waiting.removeAll() ?? [] }
@@ -165,23 +179,22 @@ struct JobQueue {
         hosts = [:]
         for job in running {
             let host = Settings.Origins.normal(job.origin.host)
-            job.slot = rules.slots(host) == nil ? nil : host
-            if let slot = job.slot { hosts[slot, default: Host()].used += 1 }
+            job.queue.slot = rules.slots(host) == nil ? nil : host
+            if let slot = job.queue.slot { hosts[slot, default: Host()].used += 1 }
         }
-        return jobs.sorted { $0.ticket < $1.ticket }
+        return jobs.sorted { $0.queue.ticket < $1.queue.ticket }
     }
 
     // MARK: Inside
 
     private mutating func queue(_ job: JobRecord) {
-        job.place = .queue
-        lines.enter(job)
+        lines.enter(job, at: .queue)
         share.waits(job.owner.userID, weight: rules.weight(job.owner.userID), at: clock())
-        if let host = job.limitedHost { hosts[host, default: Host()].queued += 1 }
+        if let host = job.queue.limitedHost { hosts[host, default: Host()].queued += 1 }
     }
 
     private mutating func removeFirst(of user: UInt32) {
-        if let host = lines.first(of: user)?.limitedHost { leftQueue(host) }
+        if let host = lines.first(of: user)?.queue.limitedHost { leftQueue(host) }
         if !lines.removeFirst(of: user) { stopsWaiting(user) }
     }
 
@@ -190,7 +203,7 @@ struct JobQueue {
     }
 
     private mutating func stepAside(_ job: JobRecord, for host: String) {
-        // Counted first: the user's place among the others is kept for it.
+        // Count the job first: then the user keeps the place among the others while the job is aside.
         aside[job.owner.userID, default: 0] += 1
         removeFirst(of: job.owner.userID)
         wait(job, for: host)
@@ -209,15 +222,14 @@ struct JobQueue {
     }
 
     private mutating func wait(_ job: JobRecord, for host: String) {
-        job.place = .host(host)
-        hosts[host, default: Host()].waiting.enter(job)
+        hosts[host, default: Host()].waiting.enter(job, at: .host(host))
     }
 
     private func hasSlot(_ host: String) -> Bool {
         (hosts[host]?.used ?? 0) < rules.slots(host) ?? .max && rules.isOpen(host)
     }
 
-    /// Where a host has a slot, the first job of each user who waits for it is in the queue again.
+    /// If a host has a slot, puts the first job of each user that waits for the host back into the queue.
     private mutating func readmit(at host: String) {
         guard let known = hosts[host] else { return }
         if !known.waiting.isEmpty, hasSlot(host) {

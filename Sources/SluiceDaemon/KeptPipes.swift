@@ -1,22 +1,22 @@
 internal import SystemPackage
 internal import UnixSockets
 
-/// Pipes of ended jobs that their consumers may still hold: what their buffers are, and whose they are. Belongs to the
-/// loop's thread.
+/// Pipes of ended jobs that their consumers may still hold, with the size of their buffers and their users. Belongs to
+/// the loop's thread.
 ///
-/// The kernel counts the buffers of a pipe as the service's, as long as a consumer has the read end. After the job's end the
-/// service has no end of it, and must not: an open write end would keep the end of file from the consumer. What is left
-/// to it is the pipe's *place* (O_PATH), which is neither reader nor writer. Opened through its place, a pipe that a consumer
-/// still holds is the same one; a pipe that none holds any more is made anew, with the kernel's default capacity. So a
-/// pipe without bytes is shrunk to one page, which a new one never has: when it is looked at again, its capacity tells which
-/// of the two it is.
+/// The kernel charges the buffers of a pipe to the service as long as a consumer has the read end. After the job's end
+/// the service must hold no end of the pipe: an open write end would keep the end of file from the consumer. The
+/// service keeps the pipe's *place* instead (a descriptor opened with O_PATH, open(2)), which is neither reader nor
+/// writer. If a consumer still holds the pipe, opening its place opens the same pipe. If no process holds it any more,
+/// opening its place makes a new pipe with the kernel's default capacity. To tell the two cases apart, the service
+/// shrinks an empty pipe to one page, a capacity that a new pipe never has.
 ///
 /// A look at a pipe costs four to nine system calls. Pipes are looked at when a client asks for the sum, when the sum
 /// decides something, when many jobs have ended, and on a timer that backs off and ends with the last pipe.
 final class KeptPipes {
-    /// Pipes of one user that are looked after. Each costs a descriptor.
+    /// The maximum number of one user's pipes that are kept track of. Each costs a descriptor.
     static let mostOfUser = 1024
-    /// Pipes that are looked at before as many more jobs have ended again.
+    /// The smallest number of pipes at which the end of a job makes the service look at them.
     private static let fewPipes = 64
     /// The pauses between looks on the timer, in seconds.
     private static let firstPause = 1.0
@@ -26,7 +26,7 @@ final class KeptPipes {
         let userID: UInt32
         let place: OwnedDescriptor
         var bytes: Int
-        /// Bytes that were unread when it was last shrunk.
+        /// Bytes that were unread when the pipe was last shrunk.
         var unread = -1
 
         init(userID: UInt32, place: consuming OwnedDescriptor, bytes: Int) {
@@ -55,19 +55,19 @@ final class KeptPipes {
     private var isTimed = false
     private var pause = KeptPipes.firstPause
 
-    /// - Parameter later: does something after a time, on the loop's thread.
+    /// - Parameter later: runs a closure on the loop's thread after a delay.
     init(later: @escaping (Duration, @escaping () -> Void) -> Void) {
         self.later = later
     }
 
-    /// What one user keeps, as far as was seen at the last look.
+    /// What one user keeps, as of the last look.
     func sum(of userID: UInt32) -> Sum { users[userID] ?? Sum() }
 
-    /// Looks after the pipe of a job that ends, from its end on; makes it no larger than it has to be.
+    /// Keeps track of the pipe of a job from the job's end on. Later looks shrink the pipe to the size that it needs.
     ///
-    /// - Parameter pipe: its write end, which is open until this returns and closed soon after.
+    /// - Parameter pipe: the pipe's write end. It must stay open until this returns, and must be closed soon after.
     func keep(_ pipe: borrowing OwnedDescriptor, of userID: UInt32) {
-        // Without a descriptor for it, the pipe is not counted: the service has other needs for its last ones.
+        // If no descriptor is left for its place, the pipe is not counted.
         guard sum(of: userID).pipes < Self.mostOfUser, let bytes = try? pipe.pipeCapacity(),
             let place = try? pipe.pipePlace()
         else { return }
@@ -81,9 +81,9 @@ final class KeptPipes {
         watch()
     }
 
-    /// Finds out which pipes there still are, and how large they are.
+    /// Finds out which pipes still exist, and how large they are.
     ///
-    /// - Parameter most: pipes that are looked at, further ones the next time.
+    /// - Parameter most: the maximum number of pipes to look at. The next call goes on with the following ones.
     func look(atMost most: Int = .max) {
         next = next < kept.count ? next : 0
         for _ in 0..<min(most, kept.count) {
@@ -122,9 +122,9 @@ final class KeptPipes {
         }
     }
 
-    /// The capacity of a pipe, shrunk to what it holds; nil for one that no process holds any more.
+    /// Shrinks a pipe to what it holds and returns its capacity; nil if no process holds the pipe any more.
     private static func size(of one: Kept) -> Int? {
-        // With no descriptor or memory to be had nothing is known, and nothing has changed.
+        // If the kernel has no descriptor or memory left, the old size stands.
         guard let pipe = try? one.place.reopenedForReading(), let unread = try? pipe.readableBytes(),
             let capacity = try? pipe.pipeCapacity()
         else { return one.bytes }
@@ -133,20 +133,21 @@ final class KeptPipes {
             one.unread = unread
             return shrink(pipe, of: capacity, to: unread)
         }
-        // Rounded up to a page.
+        // The kernel rounds 1 up to a page (fcntl(2), F_SETPIPE_SZ).
         guard let page = try? pipe.setPipeCapacity(1) else { return capacity }
         if capacity == page { return page }
         return isMarked(one, page, consume pipe) ? page : nil
     }
 
     private static func isMarked(_ one: Kept, _ page: Int, _ pipe: consuming OwnedDescriptor) -> Bool {
-        // If this was the only end, the pipe goes with it.
+        // If this was the only open end, closing it ends the pipe, and the next open makes a new one.
         _ = consume pipe
         guard let again = try? one.place.reopenedForReading() else { return true }
         return (try? again.pipeCapacity()) == page
     }
 
-    /// How many pages hold the bytes cannot be told: pages may be half empty. So larger and larger sizes are tried.
+    /// Tries larger and larger sizes, because the number of pages that hold the bytes is unknown: pages may be partly
+    /// empty.
     private static func shrink(
         _ pipe: borrowing OwnedDescriptor, of capacity: Int, to unread: Int
     ) -> Int {

@@ -5,36 +5,37 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
-/// The lanes: as many as are warm without being asked, and as many more as there are jobs, up to a limit.
+/// The lanes: a minimum that is kept warm, and more for the jobs that wait, up to a maximum.
 ///
-/// A lane that has run a job of one user is never given to another: what a process may keep of a transfer stays with
-/// its user. Among a user's own lanes the one that knows the origin is taken first, because its connection is open.
+/// A lane that has run a job of one user is never given to another user, so that what the process may keep of a
+/// transfer stays with its user. Among a user's own lanes, the one whose last job asked the same origin is taken first,
+/// because its connection may be open.
 ///
 /// Belongs to the loop's thread.
 final class LanePool {
     /// What the pool tells its owner.
     struct Events {
-        /// A lane can take an order, or one more can be started: ask again.
+        /// A lane can take an order, or one more can be started. The owner must ask for lanes again.
         var available: () -> Void
-        /// A lane that has an order says something about it.
+        /// A lane that has an order reports something about it.
         var report: (LaneProcess, LaneReport) -> Void
         /// A lane has ended without being asked to. It will not write again.
         var died: (LaneProcess, ProcessExit) -> Void
-        /// None can be started: jobs of other users than these, who have lanes, would wait for nothing.
+        /// No lane can be started. The `served` users have lanes; jobs of all other users would wait in vain.
         var unavailable: (_ reason: String, _ served: Set<UInt32>) -> Void
-        /// The first lane is warm, and as many as there are to be without being asked, or the others have failed to
-        /// become so. Once, unless `neverWarm` is.
+        /// The minimum of lanes is warm, or at least one lane is and another has failed to start. Called once, unless
+        /// `neverWarm` is called.
         var warm: () -> Void
-        /// Since the start no lane has become warm, and this is why.
+        /// No lane has become warm since the start, for this reason.
         var neverWarm: (String) -> Void
     }
 
-    /// The pause after a lane that did not start, doubled each time.
+    /// The pause after a lane that did not start. Doubled with each further failure, up to `longestPause`.
     private static let firstPause = Duration.milliseconds(100)
     private static let longestPause = Duration.seconds(5)
-    /// So many lanes in a row have to fail before jobs do.
+    /// The number of lanes in a row that must fail to start before jobs fail.
     private static let failuresToGiveUp = 3
-    /// What may pass by itself, with other lanes' ends for example.
+    /// Errors that may pass by themselves, for example when other lanes end.
     private static let shortages: Set<Errno> = [
         .resourceTemporarilyUnavailable, .noMemory, .tooManyOpenFiles, .tooManyOpenFilesInSystem,
     ]
@@ -49,16 +50,16 @@ final class LanePool {
             events?.available()
         }
     }
-    /// Died without being asked to.
+    /// The number of lanes that have ended without being asked to.
     private(set) var deaths = 0
-    /// Started as processes.
+    /// The number of lanes that were started as processes.
     private(set) var starts = 0
-    /// Did not start, or died before they were ready.
+    /// The number of lanes that did not start, or died before they were ready.
     private(set) var failures = 0
-    /// Why the latest one did not start; nil once one has.
+    /// Why the latest lane did not start; nil once a lane has started.
     private(set) var trouble: String?
 
-    /// Gets the control sockets of lanes that have ended, where they hold something unread.
+    /// Gets the control sockets of lanes that have ended, if they hold unread messages.
     var onUnread: ((consuming OwnedDescriptor) -> Void)?
 
     private let loop: EventLoop
@@ -76,7 +77,7 @@ final class LanePool {
     private var isStopping = false
     private var hasStarted = false
     private var knowsConfinement = false
-    /// Why no lane can be started, as far as is known.
+    /// Why no lane can be started; nil as long as lanes can be, or have not failed often enough.
     private var breakdown: String?
 
     init(
@@ -94,12 +95,12 @@ final class LanePool {
         maintain()
     }
 
-    /// Starts no lane any more.
+    /// From now on no lane is started any more.
     func stopStarting() {
         isStopping = true
     }
 
-    /// Lets go of all lanes; those with an order are expected to have been ended before.
+    /// Retires all lanes. The caller must have ended the jobs of those that have an order.
     func close() {
         isClosed = true
         pause?.cancel()
@@ -107,8 +108,8 @@ final class LanePool {
         for lane in lanes.values { lane.retire() }
     }
 
-    /// After `close`: waits until all lanes have ended, so that nothing is left for the service manager to kill, but for no
-    /// longer than `endTime`.
+    /// Waits until all lanes have ended, so that nothing is left for the service manager to kill, but no longer than
+    /// `endTime`. Called after `close`.
     func whenEmpty(_ completion: @escaping () -> Void) {
         guard !lanes.isEmpty else { return completion() }
         self.completion = completion
@@ -121,9 +122,9 @@ final class LanePool {
         completion = nil
     }
 
-    /// All that have not ended.
+    /// The number of lanes that have not ended.
     var count: Int { lanes.count }
-    /// What they take of the machine's memory, in bytes.
+    /// The memory that the lanes take, in bytes.
     var memory: Int { lanes.values.compactMap(\.memory).reduce(0, +) }
 
     var counts: Ingest.LaneCounts {
@@ -140,28 +141,31 @@ final class LanePool {
         return counts
     }
 
-    /// Takes a lane for a job, or sees to it that `available` will come.
+    /// Takes a lane for a job. If there is none, tries to make one; `available` is called when the caller should ask
+    /// again.
     ///
-    /// - Parameter needsKey: it is to be given a key, so no other host may have had it.
+    /// - Parameters:
+    ///   - needsKey: the lane will be given the private key for a host, so it must not have asked another host.
+    ///   - waiting: the number of jobs that wait for a lane.
     func take(userID: UInt32, origin: Origin, needsKey: Bool, waiting: Int) -> LaneProcess? {
         if let lane = takeWaiting(userID: userID, origin: origin, needsKey: needsKey) { return lane }
         guard !isClosed else { return nil }
         var wanted = waiting - live.count { $0.activity == .starting }
         while wanted > 0, live.count < settings.maximum, startOne() { wanted -= 1 }
-        // Above the maximum is the lane that is kept for root, and it makes no room by going.
+        // A lane above the maximum is the one that is kept for root; its end would make no room.
         if wanted > 0, live.count == settings.maximum, let other = oldestIdle() {
             // All idle lanes belong to other users: one of them makes room.
             other.retire()
             _ = startOne()
         }
         if breakdown != nil, pause != nil, !live.contains(where: { $0.affinity?.userID == userID }) {
-            // Not from in here: the queue is being looked at.
+            // Report it later, because the caller is just going through the queue.
             loop.after(.zero) { [weak self] in self?.reportBreakdown() }
         }
         return nil
     }
 
-    /// Takes a lane that waits, of the user's own or one that nobody has had.
+    /// Takes an idle lane: one of the user's own, or one that has had no user.
     func takeWaiting(userID: UInt32, origin: Origin, needsKey: Bool) -> LaneProcess? {
         guard !isClosed, let lane = best(userID: userID, origin: origin, needsKey: needsKey) else {
             return nil
@@ -171,7 +175,7 @@ final class LanePool {
         return lane
     }
 
-    /// Whether all lanes are taken, and none is at work for root: then it may have one more.
+    /// Whether all lanes are taken and none works for root, so that root may have one more.
     var keepsReserve: Bool {
         guard !isClosed, live.count >= settings.maximum, live.count <= settings.maximum + 1 else {
             return false
@@ -179,18 +183,18 @@ final class LanePool {
         return !live.contains { lane in
             switch lane.activity {
             case .busy: lane.affinity?.userID == 0
-            // Somebody's that waits makes room.
+            // An idle lane of another user can make room.
             case .idle: lane.affinity?.userID != 0
             case .starting: false
             }
         }
     }
 
-    /// Takes the lane that is kept for root, or starts it: then `available` will come.
+    /// Takes the lane that is kept for root. If there is none, starts it; `available` is called once it can be taken.
     func takeReserved(origin: Origin, needsKey: Bool) -> LaneProcess? {
         if let lane = takeWaiting(userID: 0, origin: origin, needsKey: needsKey) { return lane }
         for lane in live where lane.affinity?.userID == 0 {
-            // One that is not for this host makes room for one that is.
+            // An idle lane of root's that cannot serve this host makes room for one that can.
             if case .idle = lane.activity { lane.retire() }
         }
         guard !live.contains(where: { $0.affinity?.userID == 0 }), live.count == settings.maximum else {
@@ -200,9 +204,9 @@ final class LanePool {
         return nil
     }
 
-    /// Lets go of lanes that wait, and may have kept a connection to a host, where there are more than so many.
+    /// Retires idle lanes that may have kept a connection to a host, if more than `most` lanes may have one.
     ///
-    /// - Parameter host: in its normal form.
+    /// - Parameter host: the host in its normal form.
     func closeIdle(to host: String, beyond most: Int) {
         let those = live.filter { lane in
             lane.affinity.map { Settings.Origins.normal($0.origin.host) == host } ?? false
@@ -215,7 +219,7 @@ final class LanePool {
         }
     }
 
-    /// A lane that could not be given its order, or has ended it.
+    /// Takes back a lane that could not be given its order, or has ended it.
     func giveBack(_ lane: LaneProcess) {
         guard !lane.hasEnded else { return }
         lane.activity = .idle(since: .now)
@@ -255,7 +259,8 @@ final class LanePool {
         return oldest?.lane
     }
 
-    /// Starts what is missing to the minimum; at first at least one, to see whether it can be done.
+    /// Starts the lanes that are missing to the minimum. At the start of the service it starts at least one, to find
+    /// out whether lanes can be started.
     private func maintain() {
         guard !isClosed, events != nil else { return }
         while live.count < max(settings.minimum, hasStarted ? 0 : 1), startOne() {}
@@ -302,18 +307,19 @@ final class LanePool {
             scheduleIdleCheck()
             events?.available()
         case .idle, .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
-            // Only from a lane that has an order: what others say has no meaning.
+            // These reports have a meaning only from a lane that has an order.
             if lane.activity == .busy { events?.report(lane, report) }
         }
     }
 
-    /// Before it has heard from a stranger: told once, for all lanes have the same kernel.
+    /// A lane reports, before it has read anything from an origin, that it is not fully confined. Logged once, because
+    /// all lanes have the same kernel.
     private func isLessConfined(_ confinement: LaneConfinement) {
         guard !knowsConfinement else { return }
         knowsConfinement = true
         log.lanesLessConfined(confinement.missing)
-        // Landlock keeps a lane from looking into the daemon. Without it the daemon has to be closed itself, to all of
-        // its user, debuggers and core dumps included.
+        // Landlock keeps a lane from looking into the daemon. Without it the daemon must hide itself from all processes
+        // of its user, which also rules out debuggers and core dumps.
         if !confinement.contains(.files) { cunix_hide_from_user() }
     }
 
@@ -330,16 +336,16 @@ final class LanePool {
         events?.available()
     }
 
-    /// - Parameter isShortage: it may go as soon as another lane has ended.
+    /// - Parameter isShortage: the failure may pass as soon as another lane has ended.
     private func failedToStart(_ reason: String, isShortage: Bool) {
         consecutiveFailures += 1
         failures += 1
         trouble = reason
         log.laneCannotStart(reason)
-        // One that was taken over may have what the others need.
+        // A lane that an attacker has taken over may hold the threads that the others need.
         if isShortage { for lane in lanes.values { lane.killIfCrowded() } }
         if warmCount > 0 { reportWarm() }
-        // Lanes that are started together fail together: the last of them is the one that decides.
+        // Lanes that are started together fail together, so only the last of them decides.
         if consecutiveFailures >= Self.failuresToGiveUp, !live.contains(where: { $0.activity == .starting }),
             live.isEmpty || !isShortage
         {
@@ -360,7 +366,8 @@ final class LanePool {
             pause = nil
             maintain()
             events?.available()
-            // Nobody may be waiting, and the next one shall not have to find out.
+            // Try again even if no job waits, so that the next job does not have to find out whether lanes can be
+            // started.
             if breakdown != nil, !live.contains(where: { $0.activity == .starting }) { _ = startOne() }
         }
     }
@@ -378,8 +385,8 @@ final class LanePool {
         events?.warm()
     }
 
-    /// Lanes above the minimum go after a while, and so do used ones below it, for fresh ones can serve anybody. When
-    /// there is nothing to wait for there is no timer.
+    /// Plans the retirement of idle lanes above the minimum. Used lanes are retired below the minimum as well, because
+    /// fresh ones can serve any user. If there is no such lane, there is no timer.
     private func scheduleIdleCheck() {
         guard !isClosed, idleTimer == nil else { return }
         var next: ContinuousClock.Instant?

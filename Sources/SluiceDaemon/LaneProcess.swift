@@ -6,32 +6,34 @@ internal import UnixSockets
 
 /// One lane: a child process and the seqpacket socket to it. Belongs to the loop's thread.
 ///
-/// What a lane says is a claim of a process that reads what strangers send: it is decoded into a closed set of reports,
-/// and one that does not decode costs the lane its life.
+/// A lane parses what origins send, so the daemon does not trust what a lane says: it is decoded into a closed set of
+/// reports, and the daemon kills a lane whose packet cannot be decoded.
 final class LaneProcess {
     /// What the lane is doing, as far as the pool is concerned.
     enum Activity: Equatable {
-        /// Not ready yet.
+        /// The lane is not ready yet.
         case starting
-        /// Could take an order, since this moment.
+        /// The lane has been able to take an order since this moment.
         case idle(since: ContinuousClock.Instant)
-        /// Has an order.
+        /// The lane has an order.
         case busy
     }
 
-    /// Whose jobs it has run: nobody's yet, or one user's, last from this origin.
+    /// The user whose jobs the lane runs, and the origin that the latest of them asked.
     struct Affinity: Equatable {
         var userID: UInt32
         var origin: Origin
     }
 
-    /// How long a lane that was asked to go may take.
+    /// How long a retired lane may take to end before it is killed.
     private static let retirementTime = Duration.seconds(2)
-    /// As many reports are taken in one turn of the loop: a lane that talks without end must not hold up the others.
+    /// The maximum number of reports that are read in one turn of the loop, so that a lane that reports without end
+    /// does not hold up the others.
     private static let reportsPerTurn = 64
     /// The largest report, in bytes.
     private static let maximumReport = 16 << 10
-    /// More threads than a lane ever has, which is some twelve: one with more takes those of others (TasksMax=).
+    /// The maximum number of threads of a lane, which needs about twelve. A lane with more takes those of others
+    /// (`TasksMax=`, systemd.resource-control(5)).
     static let mostThreads = 64
 
     let processID: Int32
@@ -39,24 +41,24 @@ final class LaneProcess {
     var affinity: Affinity? {
         didSet { originBefore = oldValue?.origin }
     }
-    /// Where the job before the latest one asked.
+    /// The origin that the job before the latest one asked.
     private(set) var originBefore: Origin?
-    /// It has had the client certificate for this host, and so fetches from there alone.
+    /// The lane has had the client certificate for this host, and so fetches from this host alone.
     var certificateHost: String?
-    /// What the lane has kept of a job that is over, for the next one.
+    /// The account of a job that has ended, which the lane has kept for its next job.
     var account: JobAccount?
-    /// Set when the pool has asked it to go: its end is no death.
+    /// The pool has asked the lane to end, so its end does not count as a death.
     private(set) var isRetired = false
-    /// Why the service has killed it.
+    /// Why the daemon has killed the lane.
     var fault: String?
-    /// The process is reaped. What it had said before may still be told.
+    /// The process is reaped. Reports that it sent before may still follow.
     private(set) var hasEnded = false
 
     private let process: SpawnedProcess
     private let numbers: ProcessNumbers?
-    /// The number is -1 once the process is reaped.
+    /// The control socket. Its number is -1 once the process is reaped.
     private var channel: OwnedDescriptor
-    /// Gets the control socket of a lane that has ended, where that holds something unread.
+    /// Gets the control socket of a lane that has ended, if it holds unread messages.
     var onUnread: ((consuming OwnedDescriptor) -> Void)?
     private let words: LaneWords
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: maximumReport, alignment: 8)
@@ -70,9 +72,9 @@ final class LaneProcess {
     /// Starts a lane.
     ///
     /// - Parameters:
-    ///   - onReport: every report, in order.
-    ///   - onExit: once, after the last report, when the process has been reaped: it will never write again.
-    /// - Throws: what spawning said.
+    ///   - onReport: called with every report, in order.
+    ///   - onExit: called once, after the last report, when the process has been reaped. It will never write again.
+    /// - Throws: `Errno` if a socket, a pipe or the process cannot be made.
     init(
         executable: String, environment: [String], loop: EventLoop, log: ServiceLog,
         onReport: @escaping (LaneProcess, LaneReport) -> Void,
@@ -85,7 +87,7 @@ final class LaneProcess {
         process = try SpawnedProcess(
             path: executable, environment: environment, standardError: pipe.writeEnd.rawValue,
             control: pair.second.rawValue,
-            // A signal to our process group is for us: lanes go when we do.
+            // A signal to the daemon's process group must reach the daemon alone; the lanes end when the daemon does.
             newSession: true)
         let processID = process.processID
         self.processID = processID
@@ -98,14 +100,14 @@ final class LaneProcess {
         do {
             try watch(loop)
         } catch {
-            // Nobody else would collect it.
+            // No other code would reap the process.
             process.signal(SIGKILL)
             _ = try? process.wait()
             throw error
         }
     }
 
-    /// Whose words they are, once it is known.
+    /// The lane's process ID, once it is known, for the log entries made of its standard error.
     private final class Name {
         var processID: Int32 = 0
     }
@@ -121,7 +123,7 @@ final class LaneProcess {
         channelWatch = try loop.watch(channel, for: .readable) { [weak self] _ in self?.receive() }
     }
 
-    /// What it takes of the machine's memory, in bytes, without what it shares with files; nil where that cannot be told.
+    /// The lane's memory, in bytes, without what is mapped from files; nil if it cannot be read.
     var memory: Int? { numbers?.anonymousMemory }
 
     /// Kills a lane that has more threads than it can need.
@@ -131,7 +133,7 @@ final class LaneProcess {
         kill()
     }
 
-    /// Sends a command; a lane that cannot take it is killed, and its exit says the rest.
+    /// Sends a command. A lane that cannot take it is killed, and `onExit` follows.
     func send(_ command: LaneCommand, descriptors: [CInt] = []) {
         do {
             try transmit(command, descriptors: descriptors)
@@ -140,15 +142,15 @@ final class LaneProcess {
         }
     }
 
-    /// Asks whether the lane is alive (`LaneCommand.probe`). One that is too far behind to take the question will not
-    /// answer it, and whoever asks deals with that.
+    /// Asks whether the lane is alive (`LaneCommand.probe`). A lane that is too far behind to take the question will
+    /// not answer it either; the caller must deal with that.
     func ask(_ number: Int, about serial: Int) {
         try? transmit(.probe(serial: serial, number: number))
     }
 
-    /// Sends what can be said later just as well.
+    /// Sends a command that the caller can also send later.
     ///
-    /// - Returns: false where the lane is too far behind to take it.
+    /// - Returns: false if the lane is too far behind to take it.
     func canSend(_ command: LaneCommand) -> Bool {
         (try? transmit(command)) != nil
     }
@@ -159,9 +161,9 @@ final class LaneProcess {
         }
     }
 
-    /// The staging pipe of an account as the lane is to have it; nil where it has it already.
+    /// Opens the staging pipe of an account for the lane; nil if the lane has it already.
     ///
-    /// - Throws: what `open(2)` says.
+    /// - Throws: the error of open(2).
     func open(_ account: JobAccount) throws(Errno) -> OwnedDescriptor? {
         self.account === account ? nil : try account.stagingForLane()
     }
@@ -169,20 +171,22 @@ final class LaneProcess {
     /// Gives the lane a job.
     ///
     /// - Parameters:
-    ///   - account: the one that the lane has kept, or another: then it keeps none.
-    ///   - staging: what `open` has said.
+    ///   - account: the account that the lane has kept, or another one. In both cases it counts as kept no more.
+    ///   - staging: what `open` has returned.
     func give(
-        _ order: LaneOrder, sink: borrowing OwnedDescriptor, account: JobAccount,
-        staging: consuming OwnedDescriptor?
+        _ order: LaneOrder, sink: JobSink, account: JobAccount, staging: consuming OwnedDescriptor?
     ) {
         self.account = nil
-        guard let staging else { return send(.order(order), descriptors: [sink.rawValue]) }
-        send(
-            .order(order),
-            descriptors: [sink.rawValue, account.ledgerFile.rawValue, staging.rawValue])
+        var descriptors = sink.withDescriptor { [$0.rawValue] } ?? []
+        if let staging {
+            descriptors += [account.ledgerFile.rawValue, staging.rawValue]
+            send(.order(order), descriptors: descriptors)
+        } else {
+            send(.order(order), descriptors: descriptors)
+        }
     }
 
-    /// Asks the lane to go: the end of its control socket is the sign.
+    /// Asks the lane to end by shutting its control socket down.
     func retire() {
         isRetired = true
         channelWatch?.cancel()
@@ -190,7 +194,7 @@ final class LaneProcess {
         retirement = loop.after(Self.retirementTime) { [weak self] in self?.kill() }
     }
 
-    /// Ends it at once.
+    /// Ends the lane at once.
     func kill() {
         process.signal(SIGKILL)
     }
@@ -204,7 +208,8 @@ final class LaneProcess {
 
     private func nextReport() -> LaneReport? {
         do {
-            // A lane has no descriptors to send, and to close one may take as long as its sender likes.
+            // A lane sends no descriptors. Receiving one would be dangerous, because its sender can make close(2)
+            // block.
             if case .received(let count) = try SocketMessage.receiveBytes(into: buffer, from: channel),
                 count > 0, let report = LaneReport(packet: Array(buffer.prefix(count)))
             {
@@ -213,9 +218,10 @@ final class LaneProcess {
         } catch .wouldBlock {
             return nil
         } catch {
-            // As an end of file.
+            // Treated like an end of file.
         }
-        // It has closed its socket or talks nonsense: of no more use. Its exit comes through the pidfd.
+        // The lane has closed its socket or sent an invalid packet, so it is of no more use. The pidfd reports its
+        // exit.
         channelWatch?.cancel()
         kill()
         return nil
@@ -233,7 +239,7 @@ final class LaneProcess {
         retirement?.cancel()
         hasEnded = true
         words.finish()
-        // What it said before it ended counts; a retired lane has nothing to say.
+        // Reports that the lane sent before its end count, unless it is retired.
         if !isRetired { receive() }
         channelWatch?.cancel()
         var closed = OwnedDescriptor(adopting: -1)

@@ -2,23 +2,23 @@ internal import EventLoop
 internal import SluiceCore
 internal import SluiceInterface
 
-/// Looks after the lanes that are at work, and kills those that hang (`HangWatch`), or that have more threads than a lane can
-/// need: their jobs go on as after any other death of a lane.
+/// Checks the lanes that are at work. It kills those that hang (`HangWatch`) and those that have more threads than a
+/// lane needs; their jobs go on as after any other death of a lane.
 ///
-/// There is one timer for all lanes, and none while no lane has an order: an idle service does not wake up. A look reads
-/// a few words of each ledger. It costs a packet, and a wake-up of the lane, for each lane that has moved nothing since
-/// the look before. Looks are a third of `lanes.hang_seconds` apart, so a lane that hangs is killed within one and two
-/// thirds of that time. Where the consumers of all jobs at work do not read, looks are the whole time apart: a stalled job
-/// that lasts for days costs the daemon and its lane one wake-up each in that time, and if its lane hangs that takes up
-/// to two and two thirds of it. Parked jobs have no lane and cost nothing.
+/// There is one timer for all lanes, and none while no lane has an order, so that an idle service does not wake up. A
+/// check reads a few words of each ledger. For each lane that has moved nothing since the previous check, it also costs
+/// a packet and a wake-up of the lane. Checks are a third of `lanes.hang_seconds` apart, so a lane that hangs is killed
+/// within 1⅔ of that time. While the consumers of all jobs at work do not read, checks are the whole of that time
+/// apart: a job that is stalled for days costs the daemon and its lane one wake-up each per `lanes.hang_seconds`, and a
+/// lane that hangs meanwhile is killed within 2⅔ of that time. Parked jobs have no lane and cost nothing.
 ///
-/// A job that was told to end, or to park, is not looked at: its lane has a deadline already (`lanes.end_seconds`).
+/// A job that was told to end or to park is not checked, because its lane already has a deadline (`lanes.end_seconds`).
 ///
 /// Belongs to the loop's thread.
 final class LaneWatch {
-    /// The jobs that lanes have orders of.
+    /// Returns the jobs that lanes have orders for.
     var jobs: () -> [JobRecord] = { [] }
-    /// `lanes.hang_seconds`: how long a lane may take to answer; 0 where lanes are not watched.
+    /// `lanes.hang_seconds`: how long a lane may take to answer; 0 if lanes are not watched.
     var seconds: Double {
         didSet {
             guard seconds != oldValue else { return }
@@ -38,8 +38,8 @@ final class LaneWatch {
         self.seconds = seconds
     }
 
-    /// Lanes have begun or ended work, or the consumer of a job reads again: sees to it that the next look comes soon
-    /// enough, or that there is none. Cheap where nothing has to change.
+    /// Plans the next check, or none. Called when lanes have begun or ended work, or the consumer of a job reads again.
+    /// Cheap if nothing has to change.
     func workChanged(isBusy: Bool) {
         guard isBusy, seconds > 0 else { return rest() }
         if let planned, planned.due <= .now + interval { return }
@@ -64,31 +64,32 @@ final class LaneWatch {
         planned = nil
         let busy = jobs()
         guard !busy.isEmpty else { return }
-        // A lane that was killed may take a moment to end.
-        for job in busy { job.lane?.killIfCrowded() }
-        let working = busy.filter { $0.machine.isRunning && $0.lane?.fault == nil }
+        // Below, lanes that were killed but have not ended yet are left out.
+        for job in busy { job.assignment.lane?.killIfCrowded() }
+        let working = busy.filter { $0.machine.isRunning && $0.assignment.lane?.fault == nil }
         let lanes = working.compactMap { job in
-            job.account.map {
+            job.progress.account.map {
                 HangWatch.Lane(
-                    serial: job.serial, pulse: $0.pulse, isStalled: job.machine.publicState == .stalled)
+                    serial: job.assignment.serial, pulse: $0.pulse,
+                    isStalled: job.machine.publicState == .stalled)
             }
         }
         for action in watch.look(at: lanes, isLate: isLate) {
             switch action {
             case .ask(let serial, let number):
-                working.first { $0.serial == serial }?.lane?.ask(number, about: serial)
+                working.first { $0.assignment.serial == serial }?.assignment.lane?.ask(number, about: serial)
             case .replace(let serial):
-                working.first { $0.serial == serial }.map(replaceLane)
+                working.first { $0.assignment.serial == serial }.map(replaceLane)
             }
         }
         plan(after: watch.isCalm ? .seconds(seconds) : interval)
     }
 
     private func replaceLane(of job: JobRecord) {
-        guard let lane = job.lane else { return }
+        guard let lane = job.assignment.lane else { return }
         lane.fault = "it did not answer the service for \(seconds) s"
         log.laneHangs(job, lane.processID, "it did not answer for \(seconds) s")
-        // A stopped process dies of SIGKILL, too. Its exit says the rest.
+        // SIGKILL ends stopped processes, too. The lane's exit is reported through its pidfd.
         lane.kill()
     }
 }

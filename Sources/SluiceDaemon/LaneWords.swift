@@ -3,15 +3,17 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// What a lane writes to its standard error: most of the time nothing, at its death the Swift runtime's reason.
+/// What a lane writes to its standard error. Usually that is nothing; when the lane crashes, it is the Swift runtime's
+/// reason.
 ///
-/// The lane writes into a pipe and not into the daemon's own standard error, which is a stream to the journal: a lane that
-/// was taken over could speak there in the service's name, and so much that journald drops what the service itself says.
+/// The lane writes into a pipe and not into the daemon's own standard error, which is a stream to the journal. There, a
+/// lane that an attacker has taken over could write in the service's name, and so much that journald drops the
+/// service's own messages.
 ///
 /// Belongs to the loop's thread.
 final class LaneWords {
-    /// What is passed on of all that a lane writes in its life, in bytes. Then the pipe is not read any more, and costs
-    /// nothing: what the lane writes into it fails once it is full.
+    /// The number of bytes that are passed on of all that a lane writes in its life. After that the daemon does not
+    /// read the pipe any more, and the lane's writes fail once it is full.
     static let limit = 4096
 
     private let pipe: OwnedDescriptor
@@ -22,8 +24,8 @@ final class LaneWords {
 
     /// - Parameters:
     ///   - pipe: the read end; the lane has the only write end.
-    ///   - onLine: each line that is not empty, without its newline, invalid UTF-8 repaired.
-    /// - Throws: what epoll says.
+    ///   - onLine: called with each line that is not empty, without its newline and with invalid UTF-8 repaired.
+    /// - Throws: the error of fcntl(2) or epoll_ctl(2).
     init(
         _ pipe: consuming OwnedDescriptor, loop: EventLoop, onLine: @escaping (String) -> Void
     ) throws(Errno) {
@@ -37,7 +39,7 @@ final class LaneWords {
         watch?.cancel()
     }
 
-    /// The lane has ended: what is left is passed on, a line without an end, too.
+    /// The lane has ended. Passes on what is left, including a line without a newline.
     func finish() {
         receive()
         stop()

@@ -1,17 +1,17 @@
 public import SluiceCore
 
-/// One setting as it is in force, and why.
+/// One setting with the value that is in force and the source of that value.
 public struct SettingsEntry: Sendable, Equatable {
-    /// Where a value is from.
+    /// The source of a value.
     public enum Source: Sendable, Equatable, CustomStringConvertible {
-        /// No file has it.
+        /// No file sets it.
         case byDefault
-        /// The settings file, or a drop-in.
+        /// The settings file, or a drop-in, with this path.
         case file(String)
-        /// An option of the command line.
+        /// This option of the command line.
         case option(String)
 
-        /// The path or the option; `default`.
+        /// The path or the option, or `default`.
         public var description: String {
             switch self {
             case .byDefault: "default"
@@ -25,12 +25,12 @@ public struct SettingsEntry: Sendable, Equatable {
     public let section: String
     /// The key in the section.
     public let key: String
-    /// The value as TOML has it.
+    /// The value in TOML.
     public var value: String
-    /// Where it is from.
+    /// The source of the value.
     public var source: Source
 
-    /// A text as TOML has it: a basic string.
+    /// A text as a TOML basic string.
     public static func show(_ text: String) -> String {
         var shown = "\""
         for scalar in text.unicodeScalars {
@@ -58,14 +58,14 @@ public struct SettingsEntry: Sendable, Equatable {
     }
 }
 
-/// Settings, and where each is from.
+/// Settings with the source of each.
 public struct LoadedSettings: Sendable {
     /// The settings.
     public var settings: Settings
-    /// Each of them, in the order of the file that is shipped.
+    /// Each setting, in the order of the settings file that is shipped.
     public var entries: [SettingsEntry]
 
-    /// A settings file with all values, each with its source as a comment behind it.
+    /// A settings file with all values, each followed by a comment that names its source.
     public var text: String {
         var text = ""
         var section = ""
@@ -79,7 +79,7 @@ public struct LoadedSettings: Sendable {
         return text
     }
 
-    /// Notes that an option of the command line goes before the files.
+    /// Records that an option of the command line overrides the files.
     public mutating func override(_ section: String, _ key: String, with text: String, by option: String) {
         for index in entries.indices where entries[index].section == section && entries[index].key == key {
             entries[index].value = SettingsEntry.show(text)

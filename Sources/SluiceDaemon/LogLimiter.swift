@@ -1,19 +1,19 @@
-/// A limiter for each user and topic, so that what one client causes never silences what is said about another, or about
-/// the service itself. Belongs to the loop's thread.
+/// A limiter for each user and topic, so that messages that one client causes never suppress messages about another
+/// client or about the service itself. Belongs to the loop's thread.
 final class LogLimiters {
     /// What a message is about.
     enum Topic: Hashable {
-        /// What happens to a user's jobs between the records of their acceptance and of their end, which have no limit.
+        /// Events of a user's jobs between their acceptance and their end. The records of those two have no limit.
         case jobs(of: UInt32)
-        /// What a user was refused.
+        /// Refusals of a user's requests.
         case refusals(of: UInt32)
-        /// What becomes of lanes: an origin can kill as many as it is asked by.
+        /// Events of lanes. An origin that can crash a lane can crash each one that asks it.
         case lanes
-        /// Trouble of the service's own.
+        /// Trouble of the service itself.
         case service
 
-        /// Messages in each interval. The unit switches journald's own limit off (`LogRateLimitBurst=`), because that
-        /// makes no difference between records and noise.
+        /// The number of messages in each interval. The unit switches journald's own limit off (`LogRateLimitBurst=`),
+        /// because that limit does not tell records from noise.
         var burst: Int {
             switch self {
             case .jobs: 3000
@@ -23,10 +23,10 @@ final class LogLimiters {
         }
     }
 
-    /// Users beyond this many share what is left: user ids are not free, but neither is memory.
+    /// The maximum number of topics with a limiter of their own. Further topics share one, to bound the memory.
     private static let maximumTopics = 4096
 
-    /// Messages that were not written, from the start on.
+    /// The number of messages that were not written since the start.
     private(set) var dropped = 0
     private var limiters: [Topic: LogLimiter] = [:]
     private let others = LogLimiter()
@@ -46,12 +46,12 @@ final class LogLimiters {
     }
 }
 
-/// Lets so many messages through in each interval, and counts the others. Belongs to the loop's thread.
+/// Admits `burst` messages in each interval and counts those that it drops. Belongs to the loop's thread.
 final class LogLimiter {
     enum Decision: Equatable {
         case write
         case drop
-        /// Say first how many were dropped.
+        /// Write the message, but first the number of messages that were dropped before it.
         case writeAfterDropping(Int)
     }
 

@@ -3,16 +3,16 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// The jobs whose consumers do not read: each is a pipe and a ledger, without a lane and without a connection, until
-/// its pipe has been drained to a quarter. Belongs to the loop's thread.
+/// The parked jobs, whose consumers do not read. Each keeps its pipe and its ledger, without a lane and without a
+/// connection, until its pipe has been drained to a quarter. Belongs to the loop's thread.
 ///
-/// The kernel has no event for that. It tells when the first page of a full pipe is free (EPOLLOUT), and nothing
-/// after that; so from then on somebody has to look, less and less often while nothing moves. While the pipe stays full
-/// there is no timer.
+/// The kernel has no event for that. It reports when the first page of a full pipe becomes free (EPOLLOUT), and nothing
+/// after that. From then on the daemon looks at the pipe on a timer, less and less often while the consumer reads
+/// nothing. While the pipe stays full, there is no timer.
 final class ParkingLot {
-    /// A pipe counts as drained when so many of its bytes are left: its capacity, divided by this.
+    /// A pipe counts as drained when the bytes in it are at most its capacity divided by this.
     private static let drainedShare = 4
-    /// The first look after the first free page, and the longest time between two.
+    /// The delay of the first look after the first page became free, and the longest time between two looks.
     private static let shortestPause = Duration.milliseconds(10)
     private static let longestPause = Duration.seconds(2)
 
@@ -34,15 +34,15 @@ final class ParkingLot {
         self.loop = loop
     }
 
-    /// Parks a job whose `sinkWatch` is there.
+    /// Parks a job whose sink is watched.
     ///
     /// - Parameter whenDrained: called once, on a later turn of the loop.
     func park(_ job: JobRecord, whenDrained: @escaping () -> Void) {
         places[ObjectIdentifier(job)] = Place(whenDrained: whenDrained)
-        job.sinkWatch?.readiness = .writable
+        job.sink?.watch?.readiness = .writable
     }
 
-    /// The job is over.
+    /// The job has ended.
     func forget(_ job: JobRecord) {
         places.removeValue(forKey: ObjectIdentifier(job))?.timer?.cancel()
     }
@@ -50,22 +50,22 @@ final class ParkingLot {
     /// The job's pipe can be written to.
     func hasRoom(_ job: JobRecord) {
         guard let place = places[ObjectIdentifier(job)] else { return }
-        job.sinkWatch?.readiness = []
+        job.sink?.watch?.readiness = []
         place.pause = Self.shortestPause
         place.bytesAtLastLook = .max
         look(job, place)
     }
 
     private func look(_ job: JobRecord, _ place: Place) {
-        // A connection says that it can be written to when a quarter of its buffer is left: nothing to add.
-        guard job.sinkIsPipe, let state = PipeState(of: job),
+        // The kernel reports a connection as writable only once a quarter of its buffer is in use: it needs no look.
+        guard job.sink?.isPipe ?? false, let state = PipeState(of: job),
             state.waiting > state.capacity / Self.drainedShare
         else {
             places[ObjectIdentifier(job)] = nil
             return place.whenDrained()
         }
         guard state.hasRoom else {
-            job.sinkWatch?.readiness = .writable
+            job.sink?.watch?.readiness = .writable
             return
         }
         place.pause = Self.pause(after: place.pause, from: place.bytesAtLastLook, to: state)
@@ -76,8 +76,8 @@ final class ParkingLot {
         }
     }
 
-    /// When to look again: at the pace at which the pipe has been drained since the last look, or after twice the time where
-    /// it has not.
+    /// The time until the next look: what the consumer needs at its pace since the last look, or twice the last pause
+    /// if it has read nothing.
     private static func pause(after pause: Duration, from before: Int, to state: PipeState) -> Duration {
         guard before != .max else { return shortestPause }
         guard state.waiting < before else { return min(longestPause, pause * 2) }
@@ -90,17 +90,20 @@ final class ParkingLot {
         var waiting: Int
         var hasRoom: Bool
 
-        /// Nil where the pipe cannot be asked.
+        /// Nil if the kernel cannot be asked about the pipe.
         init?(of job: JobRecord) {
-            guard let sink = job.sink.take() else { return nil }
-            let capacity = try? sink.pipeCapacity()
-            let waiting = try? sink.readableBytes()
-            var entry = pollfd(fd: sink.rawValue, events: Int16(POLLOUT), revents: 0)
-            hasRoom = poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLOUT) != 0
-            job.sink = consume sink
-            guard let capacity, let waiting else { return nil }
+            guard let state = job.sink?.withDescriptor({ PipeState($0) }) ?? nil else { return nil }
+            self = state
+        }
+
+        private init?(_ sink: borrowing OwnedDescriptor) {
+            guard let capacity = try? sink.pipeCapacity(), let waiting = try? sink.readableBytes() else {
+                return nil
+            }
             self.capacity = capacity
             self.waiting = waiting
+            var entry = pollfd(fd: sink.rawValue, events: Int16(POLLOUT), revents: 0)
+            hasRoom = poll(&entry, 1, 0) == 1 && entry.revents & Int16(POLLOUT) != 0
         }
     }
 }

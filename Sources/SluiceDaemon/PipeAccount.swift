@@ -5,25 +5,31 @@ internal import UnixSockets
 
 /// Makes the pipes of jobs and grows them, within the budget. Belongs to the loop's thread.
 ///
-/// A consumer may keep a pipe that its job has left: the kernel still counts it, and so does the budget, until the pipe is
-/// gone (`KeptPipes`). A user who keeps a quarter of the budget gets no new jobs. The consumer may grow the pipe of a
-/// running job, too: that one is measured when a client asks for the sum, and at the job's end. The quarter of the kernel's
-/// allowance that the budget leaves alone is for what happens in between. The staging pipe that an idle lane keeps for its
-/// next job is counted with that job: the reserve is for it.
+/// A consumer may keep a pipe after its job has ended. The kernel still counts that pipe, and so does the budget, until
+/// the pipe is gone (`KeptPipes`). A user who keeps more than a quarter of the budget gets no new jobs. The consumer
+/// may also grow the pipe of a running job. Such a pipe is measured when a client asks for the sum, and at the job's
+/// end; a quarter of the kernel's allowance stays outside the budget to cover growth in between. The staging pipe that
+/// an idle lane keeps is counted only with the lane's next job; the budget's reserve covers it.
 final class PipeAccount {
+    /// What the budget knows of one job's pipes.
+    struct Charge {
+        /// Their buffers, in bytes.
+        fileprivate(set) var bytes = 0
+    }
+
     private static let pageSize = 4096
-    /// What the kernel allows an ordinary user where it does not say so.
+    /// The pages that the kernel allows an ordinary user (pipe(7), `pipe-user-pages-soft`), if it cannot be asked.
     private static let usualPages = 16_384
-    /// A staging pipe of a job whose consumer keeps up, in bytes: one large write.
+    /// The capacity of the staging pipe of a job whose consumer keeps up, in bytes: that of one large write.
     private static let grownStaging = 256 << 10
 
     private(set) var budget: PipeBudget
     var grownCapacity: Int
-    /// Pipes of ended jobs.
+    /// The pipes of ended jobs.
     let kept: KeptPipes
     private let log: ServiceLog
 
-    /// - Parameter later: does something after a time, on the loop's thread.
+    /// - Parameter later: runs a closure on the loop's thread after a delay.
     init(settings: Settings, log: ServiceLog, later: @escaping (Duration, @escaping () -> Void) -> Void) {
         self.log = log
         kept = KeptPipes(later: later)
@@ -32,7 +38,7 @@ final class PipeAccount {
         apply(settings)
     }
 
-    /// Takes over changed settings; pipes that there are stay as they are.
+    /// Applies changed settings. Existing pipes keep their sizes.
     func apply(_ settings: Settings) {
         grownCapacity = settings.pipes.grownCapacity
         budget.limit = settings.pipes.budget ?? Self.kernelAllowance() / 4 * 3
@@ -41,23 +47,25 @@ final class PipeAccount {
             budget.limit / 2, 2 * PipeBudget.ordinaryCapacity * settings.lanes.maximum)
     }
 
-    /// Counts the pipe that a new job brings.
+    /// Counts a pipe of a job.
     func add(_ pipe: borrowing OwnedDescriptor, to job: JobRecord) {
         guard let bytes = try? pipe.pipeCapacity() else { return }
-        job.pipeBytes += bytes
+        job.charge.bytes += bytes
         budget.add(bytes)
-        // Consumers may grow their pipes, between two looks at them.
+        // The kernel makes small pipes once the user has reached its allowance, which consumers can use up by growing
+        // their pipes between two looks.
         if bytes < PipeBudget.ordinaryCapacity { budgetIsLow() }
     }
 
     /// Counts a staging pipe that is folded, or may be.
     func addFolded(_ pipe: borrowing OwnedDescriptor, to job: JobRecord) {
         guard let bytes = try? pipe.pipeCapacity() else { return }
-        job.pipeBytes += bytes
+        job.charge.bytes += bytes
         budget.add(bytes)
     }
 
-    /// Makes a job's staging pipe: one descriptor that reads and writes, so that it never has a hang-up.
+    /// Makes a job's staging pipe. It is one descriptor that reads and writes, so that the pipe always has both ends
+    /// open.
     func makeStaging(for job: JobRecord) throws(Errno) -> OwnedDescriptor {
         let pipe = try Pipe()
         let staging = try pipe.readEnd.reopenedForReadingAndWriting()
@@ -65,13 +73,13 @@ final class PipeAccount {
         return staging
     }
 
-    /// Makes the empty staging pipe of a job that has no lane as small as it can be: a thousand of them would use up the
-    /// kernel's allowance.
+    /// Shrinks the empty staging pipe of a job that has no lane to one page. A thousand such pipes of ordinary size
+    /// would use up the kernel's allowance.
     func fold(_ staging: borrowing OwnedDescriptor, of job: JobRecord) {
         resize(staging, to: Self.pageSize, job)
     }
 
-    /// Gives it its ordinary size back.
+    /// Gives a folded staging pipe its ordinary size back.
     func unfold(_ staging: borrowing OwnedDescriptor, of job: JobRecord) {
         guard let bytes = try? staging.pipeCapacity(), bytes < PipeBudget.ordinaryCapacity else { return }
         resize(staging, to: PipeBudget.ordinaryCapacity, job)
@@ -83,26 +91,25 @@ final class PipeAccount {
         }
         if now > before {
             budget.add(now - before)
-            job.pipeBytes += now - before
+            job.charge.bytes += now - before
         } else {
-            // A lane may have grown the pipe behind our back: no more is given back than was counted.
-            let bytes = min(before - now, job.pipeBytes)
+            // A lane may have grown the pipe unnoticed, so give back no more bytes than were counted.
+            let bytes = min(before - now, job.charge.bytes)
             budget.remove(bytes)
-            job.pipeBytes -= bytes
+            job.charge.bytes -= bytes
         }
     }
 
     /// Gives a job whose consumer keeps up larger pipes, if there is room for them.
     ///
-    /// - Returns: whether anything has grown.
+    /// - Returns: whether a pipe has grown.
     func grow(_ job: JobRecord) -> Bool {
         var hasGrown = false
-        if let account = job.account {
+        if let account = job.progress.account {
             hasGrown = grow(account.staging, to: Self.grownStaging, job) || hasGrown
         }
-        if job.sinkIsPipe, let sink = job.sink.take() {
-            hasGrown = grow(sink, to: grownCapacity, job) || hasGrown
-            job.sink = consume sink
+        if let sink = job.sink, sink.isPipe {
+            hasGrown = sink.withDescriptor { grow($0, to: grownCapacity, job) } ?? false || hasGrown
         }
         if !hasGrown { budgetIsLow() }
         return hasGrown
@@ -115,32 +122,31 @@ final class PipeAccount {
             guard budget.grow(by: capacity - before) else { return false }
         }
         let now = (try? pipe.setPipeCapacity(capacity)) ?? before
-        // The kernel may have refused: other programs of this user have pipes, too.
+        // The kernel may have refused, because other programs of this user have pipes, too.
         budget.remove(capacity - now)
-        job.pipeBytes += now - before
+        job.charge.bytes += now - before
         return now > before
     }
 
-    /// Forgets the pipes of a job that has ended, but for the one that its consumer may still hold.
+    /// Stops counting the pipes of a job that has ended, except the one that its consumer may still hold.
     func release(_ job: JobRecord) {
-        budget.remove(job.pipeBytes)
-        job.pipeBytes = 0
-        guard job.sinkIsPipe, let sink = job.sink.take() else { return }
-        kept.keep(sink, of: job.owner.userID)
-        job.sink = consume sink
+        budget.remove(job.charge.bytes)
+        job.charge.bytes = 0
+        guard let sink = job.sink, sink.isPipe else { return }
+        sink.withDescriptor { kept.keep($0, of: job.owner.userID) }
         budget.kept = kept.all.bytes
     }
 
-    // MARK: What consumers do
+    // MARK: Pipes that consumers keep or grow
 
-    /// Pipes of ended jobs that are looked at for one question: a client may ask as often as it likes.
+    /// The number of pipes of ended jobs that are looked at for one question, because clients may ask often.
     private static let looksPerQuestion = 256
 
-    /// Brings the sums up to date: with pipes that consumers have grown, and those of ended jobs.
+    /// Updates the sums with pipes that consumers have grown, and with the pipes of ended jobs.
     ///
-    /// - Parameter jobs: those that run.
+    /// - Parameter jobs: the jobs that have not ended.
     func measure(_ jobs: some Sequence<JobRecord>) {
-        for job in jobs where job.sinkIsPipe { measure(job) }
+        for job in jobs where job.sink?.isPipe ?? false { measure(job) }
         look()
     }
 
@@ -150,16 +156,14 @@ final class PipeAccount {
     }
 
     private func measure(_ job: JobRecord) {
-        guard let sink = job.sink.take() else { return }
-        let bytes = (try? sink.pipeCapacity()) ?? 0
-        job.sink = consume sink
-        let staging = (try? job.account?.staging.pipeCapacity()) ?? 0
-        budget.remove(job.pipeBytes)
-        job.pipeBytes = bytes + staging
-        budget.add(job.pipeBytes)
+        let bytes = job.sink?.withDescriptor { (try? $0.pipeCapacity()) ?? 0 } ?? 0
+        let staging = (try? job.progress.account?.staging.pipeCapacity()) ?? 0
+        budget.remove(job.charge.bytes)
+        job.charge.bytes = bytes + staging
+        budget.add(job.charge.bytes)
     }
 
-    /// Why a user may have no further job, for now; nil where one may. Never for root.
+    /// Why a user may not have another job for now; nil if the user may. Root always may.
     func refusal(of userID: UInt32) -> String? {
         let most = budget.limit / 4
         func isOver(_ sum: KeptPipes.Sum) -> Bool {

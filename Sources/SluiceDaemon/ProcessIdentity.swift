@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// Who we are.
+/// The identity of the daemon's process.
 enum ProcessIdentity {
-    /// Our process id.
+    /// The daemon's process ID.
     static var current: Int32 { getpid() }
 }

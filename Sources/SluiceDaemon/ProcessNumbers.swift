@@ -1,25 +1,25 @@
 internal import Glibc
 internal import UnixSockets
 
-/// What the kernel says of a process of ours, again and again (`proc_pid_status(5)`).
+/// What the kernel reports about a child process of the daemon (`proc_pid_status(5)`). It can be read repeatedly.
 ///
-/// The file is opened once, as soon as the process is there: a lane hides itself from everybody of its user before it hears
-/// from anybody, and where the unit has `ProtectProc=invisible` its directory cannot be opened any more then. What was opened
-/// before stays readable.
+/// The file is opened once, as soon as the process exists. Before a lane reads anything from an origin, it hides itself
+/// from all processes of its user. If the unit has `ProtectProc=invisible` (systemd.exec(5)), the lane's directory in
+/// `/proc` cannot be opened any more after that. A file that was opened before stays readable.
 final class ProcessNumbers {
     private let file: OwnedDescriptor
 
-    /// - Returns: nil where /proc shows nothing of the process.
+    /// - Returns: nil if the process's file in /proc cannot be opened.
     init?(_ processID: Int32) {
         let number = open("/proc/\(processID)/status", O_RDONLY | O_CLOEXEC)
         guard number >= 0 else { return nil }
         file = OwnedDescriptor(adopting: number)
     }
 
-    /// Bytes that the process has in memory and shares with no file: about what it costs. Nil where it has ended.
+    /// The process's resident anonymous memory, in bytes: approximately what the process costs. Nil if it has ended.
     var anonymousMemory: Int? { value(of: "RssAnon:").map { $0 << 10 } }
 
-    /// How many threads it has. Nil where it has ended.
+    /// The number of the process's threads. Nil if it has ended.
     var threads: Int? { value(of: "Threads:") }
 
     private func value(of name: String) -> Int? {

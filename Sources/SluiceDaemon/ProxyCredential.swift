@@ -1,12 +1,12 @@
 internal import Glibc
 internal import UnixSockets
 
-/// Proxies, with their passwords, that the service manager passes as a credential (systemd.exec(5), `LoadCredential=proxy:…`):
-/// the environment of a unit is for everybody to see, a credential for the service alone.
+/// Proxies, with their passwords, that the service manager passes as a credential (systemd.exec(5),
+/// `LoadCredential=proxy:…`). Any user can read the environment of a unit, but only the service can read a credential.
 ///
-/// The file has lines like those of an environment file: `https_proxy=http://USER:PASSWORD@HOST:PORT`. Empty lines and those
-/// that begin with `#` are left out. What it says takes the place of all of them in the service's own
-/// environment.
+/// The file has lines like those of an environment file: `https_proxy=http://USER:PASSWORD@HOST:PORT`. Empty lines and
+/// lines that begin with `#` are ignored. If the credential sets any variable, all proxy variables of the service's own
+/// environment are ignored.
 public enum ProxyCredential {
     /// The credential's name.
     public static let name = "proxy"
@@ -15,9 +15,9 @@ public enum ProxyCredential {
         "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
     ]
 
-    /// What the credential sets, by variable; empty where there is no credential.
+    /// Reads the variables that the credential sets, by name; empty if there is no credential.
     ///
-    /// - Parameter directory: of the service's credentials, `$CREDENTIALS_DIRECTORY`.
+    /// - Parameter directory: the directory of the service's credentials, `$CREDENTIALS_DIRECTORY`.
     /// - Throws: `SettingsFileError`, which never shows a value.
     public static func read(in directory: String) throws(SettingsFileError) -> [String: String] {
         let path = "\(directory)/\(name)"
@@ -34,7 +34,7 @@ public enum ProxyCredential {
             .enumerated()
         {
             guard let text = String(validating: line, as: UTF8.self), !text.contains("\0") else {
-                problems.append("line \(index + 1): it is not a text")
+                problems.append("line \(index + 1): it is not UTF-8, or has a NUL byte")
                 continue
             }
             guard !text.isEmpty, text.first != "#" else { continue }

@@ -2,13 +2,13 @@ internal import EventLoop
 internal import SluiceCore
 internal import UnixSockets
 
-/// Bytes a second, for users, hosts and the service as a whole: gives each job that is under such a limit its share, and
-/// counts what comes of it.
+/// Limits on bytes per second for users, hosts and the service as a whole. Gives each job under such a limit its share,
+/// and counts what the job receives.
 ///
-/// The lanes keep to their shares themselves (`TokenBucket`), so nothing here is on a byte's way. Now and then, and whenever
-/// a job begins or ends, the shares are worked out anew (`RatePlan`): what one job does not use the others get, and what was
-/// too much or too little is evened out (`RateBudget`). Where nothing is limited nothing is done, and where nothing moves
-/// hardly anything.
+/// The lanes keep to their shares themselves (`TokenBucket`), so no body byte passes through this class. From time to
+/// time, and whenever a job begins or ends, the shares are computed anew (`RatePlan`): jobs get what others do not use,
+/// and earlier excess or deficit is evened out (`RateBudget`). If nothing is limited, this costs nothing; while no job
+/// receives anything, it costs very little.
 ///
 /// Belongs to the loop's thread.
 final class Rates {
@@ -23,52 +23,52 @@ final class Rates {
     private final class Member {
         let job: JobRecord
         var scopes: [Scope]
-        /// In bytes a second.
+        /// The share that the lane was told, in bytes per second.
         var share: Int
-        /// What it had received when that was last looked at, in bytes.
+        /// What the job had received when it was last counted, in bytes.
         var received: Int
-        /// What it has received since its demand was last worked out, in bytes.
+        /// What the job has received since its demand was last computed, in bytes.
         var bytes = 0
-        /// In bytes a second; nil where it takes all it can get.
+        /// The rate that the job is expected to use, in bytes per second; nil if it takes all that it can get.
         var demand: Double?
-        /// When that was.
+        /// When the job was last counted (`Monotonic`).
         var countedAt = Monotonic.nanoseconds()
-        /// It has not been looked at since it began.
+        /// The demand has not been computed since the job began.
         var isNew = true
 
         init(_ job: JobRecord, _ scopes: [Scope], share: Int) {
             self.job = job
             self.scopes = scopes
             self.share = share
-            received = job.numbers.received
+            received = job.progress.numbers.received
         }
     }
 
-    /// How often it is looked at what jobs use.
+    /// The interval at which the demands of jobs are computed.
     private static let interval = Duration.milliseconds(500)
-    /// The same where nothing moves: twice as long each time, up to this.
+    /// While no job receives anything, the interval doubles each time, up to this.
     private static let longestInterval = Duration.seconds(8)
-    /// Jobs that begin and end at about one time are dealt with together.
+    /// Jobs that begin or end within this time share one computation.
     private static let gatheringTime = Duration.milliseconds(20)
-    /// Who uses so much of its share is taken to want more.
+    /// A job that uses at least this part of its share is assumed to want more.
     private static let fullUse = 0.9
-    /// How much more than it uses a job gets, if it wants more.
+    /// The factor by which the demand of any other job exceeds its use, so that its use can grow.
     private static let headroom = 1.25
-    /// What a job that uses nothing gets all the same, in bytes a second.
+    /// The demand of a job that uses nothing, in bytes per second.
     private static let leastDemand = 16.0 * 1024
-    /// So much of what a job was given, and so many bytes more, are charged to others at most.
+    /// The service and the host are charged at most for a job's share times this factor, plus `burst` bytes.
     private static let mostOfShare = 2.0
     private static let burst = 1 << 20
-    /// A change below this is not worth a message to a lane.
+    /// Smaller changes of a share than this are not sent to the lane.
     private static let worthTelling = 0.01
-    /// A stock that was taken so recently is good enough for saying no, in ns.
+    /// A refusal may rest on a stock that is at most this old, in nanoseconds.
     private static let freshness: UInt64 = 20_000_000
-    /// As many budgets are kept before those that nothing is owed to are looked for.
+    /// The number of budgets beyond which those that are balanced and have no jobs are dropped.
     private static let budgetsToKeep = 256
 
-    /// Jobs may begin again that were not to.
+    /// Called when jobs that `mayBegin` refused may be able to begin.
     var onRoom: (() -> Void)?
-    /// The same for those at a host.
+    /// Called with each host at which jobs that `isOpen` refused may be able to begin.
     var onRoomAtHost: ((String) -> Void)?
 
     private let loop: EventLoop
@@ -82,8 +82,9 @@ final class Rates {
     private var pace = Rates.interval
     private var lookTimer: Timer?
     private var planTimer: Timer?
-    /// When somebody is let in who was not, and who.
+    /// The timer for the moment at which the first refused scope can admit a job.
     private var room: (timer: Timer, due: ContinuousClock.Instant)?
+    /// The scopes that have refused a job since that timer last fired.
     private var refused: Set<Scope> = []
 
     init(loop: EventLoop, users: UserPolicy, settings: Settings) {
@@ -92,11 +93,11 @@ final class Rates {
         self.settings = settings
     }
 
-    // MARK: Who may begin
+    // MARK: Admission
 
-    /// Whether a job of a user may begin just now, as far as the user and the service are concerned; if not, `onRoom` follows.
+    /// Whether a job may begin just now under the limits of its user and of the service; if not, `onRoom` follows.
     func mayBegin(_ userID: UInt32) -> Bool {
-        // Both are asked, so that both are waited for.
+        // Ask both, so that a refusal of either is recorded.
         let (service, user) = (admits(.service), admits(.user(userID)))
         return service && user
     }
@@ -109,7 +110,7 @@ final class Rates {
         budgets[scope]?.rate = rate
         func admits() -> Bool { budgets[scope]?.admits(beside: counts[scope] ?? 0) ?? true }
         if admits() { return true }
-        // As it was when it was last looked at; since then time has passed, and bytes have come.
+        // The refusal rests on an old stock. Since then time has passed and bytes have come.
         if Monotonic.nanoseconds() - lastStock > Self.freshness {
             takeStock()
             if admits() { return true }
@@ -120,7 +121,7 @@ final class Rates {
     }
 
     private func awaitRoom() {
-        // Where it is for their number that more are refused, one has to end, and that is noticed.
+        // A scope that refuses because of the number of its jobs needs no timer: the end of one of them is noticed.
         let times = refused.compactMap { budgets[$0]?.secondsToAdmission }.filter { $0 > 0 }
         guard let seconds = times.min() else { return }
         let due = ContinuousClock.now + .seconds(seconds)
@@ -139,11 +140,11 @@ final class Rates {
         room = (timer, due)
     }
 
-    // MARK: Who runs
+    // MARK: Jobs with lanes
 
     /// A job is given to a lane.
     ///
-    /// - Returns: what it may receive from the start, in bytes a second; nil for any.
+    /// - Returns: the job's share at its start, in bytes per second; nil if it has no limit.
     func begins(_ job: JobRecord) -> Int? {
         let scopes = scopes(of: job)
         guard !scopes.isEmpty else { return nil }
@@ -164,7 +165,7 @@ final class Rates {
         return member.share
     }
 
-    /// A job has no lane any more. What it has received is still in its account.
+    /// A job has no lane any more. Its account must still hold what it has received.
     func ends(_ job: JobRecord) {
         guard let member = members.removeValue(forKey: ObjectIdentifier(job)) else { return }
         count(member)
@@ -172,9 +173,9 @@ final class Rates {
         planSoon()
     }
 
-    /// Takes over other settings, for jobs that run, too.
+    /// Applies changed settings, also to jobs that run.
     func apply(_ settings: Settings, running: some Sequence<JobRecord>) {
-        // What was used before is counted at the old rates.
+        // Count what was used before at the old rates.
         takeStock()
         self.settings = settings
         for job in running {
@@ -228,16 +229,16 @@ final class Rates {
         budgets = budgets.filter { counts[$0.key] != nil || !$0.value.isBalanced }
     }
 
-    // MARK: Looking and planning
+    // MARK: Shares
 
-    /// Counts what a job has received since it was last looked at.
+    /// Counts what a job has received since it was last counted.
     private func count(_ member: Member) {
-        let received = member.job.numbers.received
+        let received = member.job.progress.numbers.received
         let bytes = max(0, received - member.received)
         member.received = received
         member.bytes += bytes
         let now = Monotonic.nanoseconds()
-        // What a lane says is its own word: what it has received beyond what it was given is its user's to answer for.
+        // The ledger is only the lane's claim. What a lane claims far beyond its share is charged to its user alone.
         let given = Double(member.share) * Monotonic.seconds(from: member.countedAt, to: now)
         let charged = min(bytes, Int(min(given * Self.mostOfShare, 1e15)) + Self.burst)
         member.countedAt = now
@@ -250,7 +251,7 @@ final class Rates {
         }
     }
 
-    /// Counts what all jobs have received, and then what the time has brought.
+    /// Counts what all jobs have received, then advances the budgets to the present.
     private func takeStock() {
         lastStock = Monotonic.nanoseconds()
         for member in members.values { count(member) }
@@ -277,9 +278,11 @@ final class Rates {
             let speed = Double(member.bytes) / seconds
             if member.bytes > 0 { hasMoved = true }
             member.bytes = 0
-            // What it is sent again, and drops, is not among what it has received.
-            let mayBeSkipping = member.job.position > 0 && member.received <= member.job.position
-            // A new one has had less time than it looks like.
+            // A continued job may receive bytes once more that it drops. They use the rate, but do not count as
+            // received.
+            let mayBeSkipping =
+                member.job.progress.position > 0 && member.received <= member.job.progress.position
+            // A new job has had less time than `seconds`.
             member.demand =
                 member.isNew || mayBeSkipping || speed >= Double(member.share) * Self.fullUse
                 ? nil : max(speed * Self.headroom, Self.leastDemand)
@@ -292,7 +295,7 @@ final class Rates {
 
     private func planSoon() {
         guard planTimer == nil, !members.isEmpty else { return }
-        // The more there are, the more it costs.
+        // Wait longer with more members, because the computation costs more.
         planTimer = loop.after(Self.gatheringTime + .microseconds(200) * members.count) { [weak self] in
             guard let self else { return }
             planTimer = nil
@@ -328,11 +331,11 @@ final class Rates {
     private func give(_ share: Double, to member: Member) {
         let share = max(Int(share), TokenBucket.leastRate)
         guard abs(share - member.share) > Int(Double(member.share) * Self.worthTelling) else { return }
-        // One that is too far behind to hear of it is told the next time.
+        // A lane that is too far behind to take the message is told the next time.
         if tell(share, member.job) { member.share = share }
     }
 
     private func tell(_ share: Int?, _ job: JobRecord) -> Bool {
-        job.lane?.canSend(.rate(serial: job.serial, bytesPerSecond: share)) ?? false
+        job.assignment.lane?.canSend(.rate(serial: job.assignment.serial, bytesPerSecond: share)) ?? false
     }
 }

@@ -4,26 +4,25 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
-/// How attempts end, and jobs.
+/// How attempts and jobs end.
 extension Scheduler {
     // MARK: Attempts end
 
     func ended(_ job: JobRecord, _ facts: EndFacts) {
-        if let status = facts.status { job.noteStatus(status) }
+        job.hears(facts)
         noteDenial(job, facts)
-        job.digest = facts.digest
-        if let etag = facts.etag { job.etag = etag }
         perform(job.machine.laneEnded(verdict(on: job, facts, isDeath: false)), job)
     }
 
     func verdict(on job: JobRecord, _ facts: EndFacts, isDeath: Bool) -> JobStateMachine.Verdict {
         guard job.machine.isRunning else { return .finish(facts.outcome) }
-        guard let delivered = job.account?.numbers()?.delivered else {
+        guard let delivered = job.progress.account?.numbers()?.delivered else {
             return .finish(.accountIsDamaged)
         }
         let end = AttemptEnd(
             outcome: facts.outcome, status: facts.status, retryAfterSeconds: facts.retryAfterSeconds,
-            isDeath: isDeath, position: job.deliveredAtFailure, delivered: delivered, known: job.known,
+            isDeath: isDeath, position: job.progress.deliveredAtFailure, delivered: delivered,
+            known: job.progress.known,
             wantsDigest: job.request.digest != nil)
         let decision = AttemptRules.judge(
             end, policy: &job.policy, statuses: settings.retries.statuses, pauses: settings.retries.pauses,
@@ -32,49 +31,44 @@ extension Scheduler {
         case .finish(let outcome):
             return .finish(outcome)
         case .retry(let pause):
-            job.deliveredAtFailure = delivered
-            job.endAttempt(facts.outcome)
-            job.retryUsec = Realtime.microseconds() + Int(pause * 1e6)
+            job.progress.failed(delivered: delivered)
+            job.attempts.end(facts.outcome)
+            job.attempts.pause(pause)
             log.attemptFailed(job, facts.outcome, pause: pause)
-            job.pause = loop.after(.seconds(pause)) { [weak self, weak job] in
+            job.timers.pause = loop.after(.seconds(pause)) { [weak self, weak job] in
                 guard let self, let job else { return }
-                job.retryUsec = nil
+                job.attempts.pauseIsOver()
                 perform(job.machine.pauseIsOver(), job)
             }
             return .retry
         }
     }
 
-    /// No lane has anything to do with the job any more, and it is not over: makes it ready for the next one.
+    /// Makes a job that has not ended ready for its next lane. No lane may have anything to do with it any more.
     func release(_ job: JobRecord) {
-        job.lane = nil
+        job.assignment.lane = nil
         holding.removeAll { $0 === job }
-        let received = job.numbers.received
-        guard let position = job.account?.rewind() else {
+        let isParked = job.machine.publicState == .parked
+        guard let dropped = job.progress.rewind(isParked: isParked) else {
             job.machine.becameUncertain(.accountIsDamaged)
             return finish(job, .accountIsDamaged)
         }
-        let isParked = job.machine.publicState == .parked
-        job.deliveredBeforePark = isParked ? max(0, position - job.position) : nil
-        metrics.threwAway(received - position)
-        job.position = position
-        // Nothing has been delivered: whatever comes next is as good as this was.
-        if position == 0 { job.known = nil }
+        metrics.threwAway(dropped)
         watchSink(of: job)
         store.changed(job)
         if isParked {
             park(job)
-        } else if job.wantsLane {
+        } else if job.assignment.isWanted {
             admit(job)
         }
     }
 
     // MARK: Consumers that do not read
 
-    /// The consumer has made the job wait for long.
+    /// The consumer has kept the job waiting for a long time.
     func holds(_ job: JobRecord) {
         guard job.machine.isRunning else { return }
-        if job.known?.isParkable == true, job.request.digest == nil {
+        if job.progress.known?.isParkable == true, job.request.digest == nil {
             return perform(job.machine.parkRequested(), job)
         }
         guard !holding.contains(where: { $0 === job }) else { return }
@@ -82,8 +76,8 @@ extension Scheduler {
         let share = Int(settings.parking.holdingShare * Double(settings.lanes.maximum))
         while holding.count > share, let oldest = holding.first {
             holding.removeFirst()
-            if oldest.known != nil, oldest.known?.obstacle == nil {
-                // It can be continued, at the price of bytes that have to come once more.
+            if oldest.progress.known != nil, oldest.progress.known?.obstacle == nil {
+                // The job can be continued, but some bytes have to be received once more.
                 perform(oldest.machine.parkRequested(), oldest)
             } else {
                 let seconds = settings.parking.afterSeconds
@@ -98,7 +92,7 @@ extension Scheduler {
     }
 
     func park(_ job: JobRecord) {
-        if let account = job.account { pipes.fold(account.staging, of: job) }
+        if let account = job.progress.account { pipes.fold(account.staging, of: job) }
         parking.park(job) { [weak self, weak job] in
             guard let self, let job else { return }
             log.unparked(job)
@@ -115,19 +109,19 @@ extension Scheduler {
         case .report, .pause:
             onChange(job)
         case .endTransfer:
-            // So that a job that was cancelled does not go on in the next process of the service.
+            // Store it, so that a cancelled job does not go on in the next process of the service.
             store.changed(job)
-            guard let lane = job.lane else { return }
-            lane.send(.end(serial: job.serial))
+            guard let lane = job.assignment.lane else { return }
+            lane.send(.end(serial: job.assignment.serial))
             watchEnd(of: job, in: lane)
         case .enqueue:
-            job.wantsLane = true
+            job.assignment.isWanted = true
             store.changed(job)
             onChange(job)
-            guard job.lane == nil else { return }
+            guard job.assignment.lane == nil else { return }
             admit(job)
         case .park:
-            job.endAttempt(nil)
+            job.attempts.end(nil)
             metrics.parked += 1
             log.parked(job)
             onChange(job)
@@ -142,7 +136,7 @@ extension Scheduler {
         parking.forget(job)
         holding.removeAll { $0 === job }
         pipes.release(job)
-        let numbers = job.settlement ?? JobAccount.Numbers()
+        let numbers = job.progress.settlement ?? JobAccount.Numbers()
         metrics.ended(settled, numbers)
         metrics.ended(
             settled, numbers, user: job.owner.userID, host: job.request.url.origin.host)
@@ -151,11 +145,10 @@ extension Scheduler {
         case .cancelled: totals.cancelled += 1
         default: totals.failed += 1
         }
-        let ended = EndedJob(job.snapshot())
-        job.ended = ended
-        // The outcome is safe before the consumer can see an end of file and ask for it.
+        let ended = job.close()
+        // Store the outcome before the consumer can see an end of file and ask for the outcome.
         store.finished(job, ended)
-        if !job.sinkIsPipe, let socket = job.sink.take() { onForeignSocket?(socket) }
+        if let sink = job.sink, !sink.isPipe, let socket = sink.take() { onForeignSocket?(socket) }
         job.sink = nil
         jobs.ended(job, as: ended.job, remember: settings.limits.rememberedJobsPerUser)
         log.finished(job, settled)

@@ -5,12 +5,12 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
-/// Brings jobs and lanes together, and sees every job to its end.
+/// Gives jobs to lanes and takes every job to its end.
 ///
-/// The rules of a job's life are `JobStateMachine`'s and `AttemptRules`'; this carries out what they say. Belongs to the
-/// loop's thread.
+/// `JobStateMachine` and `AttemptRules` decide what happens to a job; this class carries it out. Belongs to the loop's
+/// thread.
 final class Scheduler {
-    /// A job is in another state, or has ended.
+    /// A job has changed its state, or has ended.
     var onChange: (JobRecord) -> Void = { _ in }
     /// The first lanes are warm.
     var onWarm: () -> Void = {}
@@ -18,7 +18,7 @@ final class Scheduler {
     var onNeverWarm: (String) -> Void = { _ in }
     /// `isDraining` has changed.
     var onDrainChange: () -> Void = {}
-    /// Gets a client's connection that was a job's sink: to be closed as the others are.
+    /// Gets a client's connection that was a job's sink, to close it in the same way as other connections.
     var onForeignSocket: ((consuming OwnedDescriptor) -> Void)?
 
     var jobs = JobTable()
@@ -32,28 +32,27 @@ final class Scheduler {
     let log: ServiceLog
     var settings: Settings
     var queue = JobQueue()
-    /// No new jobs are accepted, those that there are go on.
+    /// No new jobs are accepted. Those that are known go on.
     var isDraining = false {
         didSet { if isDraining != oldValue { onDrainChange() } }
     }
     private var hasStarted = false
     private var isDispatching = false
     private var nextSerial = 1
-    /// Jobs by the lanes that have their orders, until the lane says that it is idle.
-    private(set) var running: [ObjectIdentifier: JobRecord] = [:] {
+    /// The jobs by the lanes that have their orders, until the lane reports that it is idle.
+    var running: [ObjectIdentifier: JobRecord] = [:] {
         didSet { laneWatch.workChanged(isBusy: !running.isEmpty) }
     }
-    private let laneWatch: LaneWatch
+    let laneWatch: LaneWatch
     var clientCertificates = ClientCertificates()
     let users: UserPolicy
     let rates: Rates
     let parking: ParkingLot
-    /// Jobs that hold on to their lanes although their consumers do not read, the oldest first.
+    /// Jobs that keep their lanes although their consumers do not read, the oldest first.
     var holding = FIFO<JobRecord>()
 
-    /// So often a job is given to another lane after its order was lost.
-    private static let ordersToLose = 5
-    /// So many users without a lane are passed over in one dispatch: to look for each costs as much as there are users.
+    /// The maximum number of users without a lane that are passed over in one dispatch. The cost of finding the next
+    /// user grows with the number of users.
     private static let mostPassed = 8
 
     init(
@@ -103,29 +102,28 @@ final class Scheduler {
 
     // MARK: Jobs come
 
-    /// Knows a job from now on; `enqueue` lets it run.
+    /// Adds a job. `enqueue` lets it run.
     func register(_ job: JobRecord) {
         jobs.insert(job)
         metrics.accepted += 1
         log.queued(job)
     }
 
-    /// Knows a job of an earlier life of the service that had ended then.
+    /// Remembers a job that ended in an earlier process of the service.
     func remember(_ job: Job) {
         jobs.remember(job, limit: settings.limits.rememberedJobsPerUser)
     }
 
-    /// Puts a job at the end of the queue, with the place its body goes to.
+    /// Puts a job at the end of the queue.
+    ///
+    /// - Parameter sink: where the job's body goes.
     func enqueue(_ job: JobRecord, sink: consuming OwnedDescriptor, isPipe: Bool) {
         guard job.machine.outcome == nil else {
             if !isPipe { onForeignSocket?(sink) }
             return
         }
         accept(job, sink: sink, isPipe: isPipe)
-        if let limit = job.request.timeouts.deadline {
-            job.deadlineUptimeUsec = job.createdUptimeUsec + Int(limit * 1e6)
-            watchDeadline(of: job, limit)
-        }
+        if let left = job.secondsLeft { watchDeadline(of: job, max(0, left)) }
         store.follow(job)
         admit(job)
         guard job.machine.publicState == .queued else { return }
@@ -133,15 +131,15 @@ final class Scheduler {
         onChange(job)
     }
 
-    /// Goes on with a job that an earlier daemon began: its position, its account and its state are set.
+    /// Continues a job that an earlier daemon began. Its position, its account and its state must be set.
     func restore(_ job: JobRecord, sink: consuming OwnedDescriptor) {
         jobs.insert(job)
-        metrics.restored(with: job.numbers)
-        // 0.3.0 and older made pipes that only the service's own user can open again.
+        metrics.restored(with: job.progress.numbers)
+        // Sluice 0.3.0 and older made pipes that only the service's own user can open again.
         try? sink.letReadersReopen()
         accept(job, sink: sink, isPipe: true)
         watchSink(of: job)
-        if let account = job.account { pipes.addFolded(account.staging, to: job) }
+        if let account = job.progress.account { pipes.addFolded(account.staging, to: job) }
         log.restored(job)
         if let left = job.secondsLeft { watchDeadline(of: job, max(0, left)) }
         if job.machine.publicState == .parked {
@@ -154,31 +152,29 @@ final class Scheduler {
     /// Ends a job that an earlier daemon began and that cannot go on.
     func restoreEnded(_ job: JobRecord, _ outcome: Outcome) {
         jobs.insert(job)
-        metrics.restored(with: job.numbers)
+        metrics.restored(with: job.progress.numbers)
         end(job, outcome)
     }
 
     private func accept(_ job: JobRecord, sink: consuming OwnedDescriptor, isPipe: Bool) {
-        job.sinkIsPipe = isPipe
         if isPipe { pipes.add(sink, to: job) }
-        job.sink = consume sink
+        job.sink = JobSink(sink, isPipe: isPipe)
     }
 
     private func watchDeadline(of job: JobRecord, _ seconds: Double) {
-        job.deadline = loop.after(.seconds(seconds)) { [weak self, weak job] in
+        job.timers.deadline = loop.after(.seconds(seconds)) { [weak self, weak job] in
             guard let self, let job else { return }
             let limit = job.request.timeouts.deadline ?? seconds
-            // What it was that took so long is more than that it took long.
-            let failure = job.attemptLog.last { $0.code != nil }?.message
-            let reason = failure.map { "; the last attempt that failed: \($0)" } ?? ""
-            end(job, Outcome(.deadlineExceeded, "it was not done after \(limit) s\(reason)"))
+            // The last failure says more about the cause than the deadline does.
+            let reason = job.attempts.lastFailure.map { "; the last attempt that failed: \($0)" } ?? ""
+            end(job, Outcome(.deadlineExceeded, "the job was not complete after \(limit) s\(reason)"))
         }
     }
 
-    /// While no lane is at work nobody else sees a consumer go.
+    /// Watches the job's sink while no lane is at work, because only a lane would notice that the consumer closes it.
     func watchSink(of job: JobRecord) {
-        guard job.sinkWatch == nil, let sink = job.sink.take() else { return }
-        let watch = try? loop.watch(sink, for: []) { [weak self, weak job] readiness in
+        guard let sink = job.sink else { return }
+        let isWatched = sink.startWatching(on: loop) { [weak self, weak job] readiness in
             guard let self, let job else { return }
             if readiness.isDisjoint(with: [.failed, .hungUp]) {
                 parking.hasRoom(job)
@@ -186,18 +182,16 @@ final class Scheduler {
                 end(job, Outcome(.consumerGone, "the consumer closed its end of the pipe"))
             }
         }
-        job.sinkWatch = watch
-        job.sink = consume sink
-        guard watch == nil else { return }
-        // Nobody would see its consumer read, or go: better an end than a job for ever. On a later turn, because whoever
-        // has just made the job is not done with it.
+        if isWatched { return }
+        // Without the watch, the daemon would not notice that the consumer reads or closes the pipe, and the job might
+        // never end. So end it, but on a later turn, because the caller may not have finished with the job yet.
         loop.after(.zero) { [weak self, weak job] in
             guard let self, let job else { return }
-            end(job, Outcome(.laneUnavailable, "the service cannot watch the job's pipe: it has too many"))
+            end(job, Outcome(.laneUnavailable, "the service has too many pipes to watch the job's"))
         }
     }
 
-    /// Ends a job, in whatever state it is.
+    /// Ends a job in any state.
     func end(_ job: JobRecord, _ outcome: Outcome) {
         perform(job.machine.endRequested(outcome), job)
     }
@@ -207,7 +201,7 @@ final class Scheduler {
         for job in jobs.allActive { end(job, outcome) }
     }
 
-    /// Everybody's jobs, and those that have ended since the start.
+    /// The jobs of all users by state, and those that have ended since the start.
     var counts: Ingest.JobCounts {
         var counts = totals
         for job in jobs.allActive {
@@ -224,27 +218,28 @@ final class Scheduler {
         return counts
     }
 
-    /// What all jobs have got since the service started, running ones too. Costs two system calls for each of those.
+    /// The sums over all jobs since the service started, including running ones. Costs two system calls for each job
+    /// that runs.
     var numbers: JobAccount.Numbers {
         var active = JobAccount.Numbers()
-        for job in jobs.allActive { active.add(job.numbers) }
+        for job in jobs.allActive { active.add(job.progress.numbers) }
         return metrics.totals(active: active)
     }
 
     // MARK: Jobs run
 
     func putIntoQueue(_ job: JobRecord) {
-        job.queuedAt = Monotonic.nanoseconds()
+        job.assignment.queuedAt = Monotonic.nanoseconds()
         queue.enter(job)
     }
 
     func dispatch() {
-        // Taking a lane can make another one available, which comes back here.
+        // Taking a lane can make another one available, which calls this function again.
         guard hasStarted, !isDispatching else { return }
         isDispatching = true
         defer { isDispatching = false }
-        // Users for whom there is no lane just now. The first of them is seen to; of the others those go on who have lanes of
-        // their own that wait for them.
+        // Users for whom there is no lane just now. For the first of them the pool tries to make one; the others get
+        // only their own idle lanes and unused ones.
         var passed: Set<UInt32> = []
         while passed.count <= Self.mostPassed, let job = queue.next(but: passed) {
             let (user, needsKey) = (job.owner.userID, clientCertificate(for: job) != nil)
@@ -255,45 +250,46 @@ final class Scheduler {
                 : pool.takeWaiting(userID: user, origin: job.origin, needsKey: needsKey)
             if let lane { run(job, in: lane) } else { passed.insert(user) }
         }
-        // What is kept for root.
+        // Root may have the lane that is kept for it.
         guard pool.keepsReserve, let job = queue.first(of: 0),
             let lane = pool.takeReserved(
                 origin: job.origin, needsKey: clientCertificate(for: job) != nil)
         else { return }
         run(job, in: lane)
-        // If the job could not be run its lane is free again, and `available` is not heard inside of this function.
+        // If the job could not be run, its lane is free again. `available` has no effect within this function, so
+        // dispatch again.
         loop.after(.zero) { [weak self] in self?.dispatch() }
     }
 
     private func run(_ job: JobRecord, in lane: LaneProcess) {
         queue.begin(job)
-        job.sinkWatch?.cancel()
-        job.sinkWatch = nil
+        job.sink?.stopWatching()
         do {
             let account = try account(of: job, in: lane)
             let staging = try lane.open(account)
-            guard let sink = job.sink.take() else { throw Errno.badFileDescriptor }
-            job.serial = nextSerial
+            guard let sink = job.sink else { throw Errno.badFileDescriptor }
+            job.assignment.serial = nextSerial
             nextSerial += 1
-            job.lane = lane
-            if job.attempts > 0 { totals.retried += 1 }
-            job.beginAttempt()
+            job.assignment.lane = lane
+            if job.attempts.count > 0 { totals.retried += 1 }
+            job.attempts.begin(at: job.progress.position)
             metrics.attempts += 1
             store.changed(job)
             var order = LaneOrder(
-                serial: job.serial, request: job.request, gate: settings.gate, parking: settings.parking,
+                serial: job.assignment.serial, request: job.request, gate: settings.gate,
+                parking: settings.parking,
                 redirects: settings.redirects, egress: users.egress(for: job.owner.userID),
-                position: job.position, known: job.known)
+                position: job.progress.position, known: job.progress.known)
             order.rate = rates.begins(job)
             order.dropsConnections = closeConnections(of: lane, for: job)
             order.clientCertificate = clientCertificate(for: job)
             if order.clientCertificate != nil { lane.certificateHost = job.origin.host }
-            if let bytes = job.deliveredBeforePark { order.narrow(to: bytes) }
+            if let bytes = job.progress.deliveredBeforePark { order.narrow(to: bytes) }
             lane.give(order, sink: sink, account: account, staging: staging)
-            job.sink = consume sink
             running[ObjectIdentifier(lane)] = job
-            job.orderedAt = Monotonic.nanoseconds()
-            metrics.queueWait.record(Monotonic.seconds(from: job.queuedAt, to: job.orderedAt))
+            job.assignment.orderedAt = Monotonic.nanoseconds()
+            metrics.queueWait.record(
+                Monotonic.seconds(from: job.assignment.queuedAt, to: job.assignment.orderedAt))
             perform(job.machine.dispatched(), job)
             log.dispatched(job)
         } catch {
@@ -301,13 +297,13 @@ final class Scheduler {
             pool.giveBack(lane)
             end(
                 job,
-                Outcome(.laneUnavailable, "the service lacks what the job needs: \(error)"))
+                Outcome(.laneUnavailable, "the service lacks a resource that the job needs: \(error)"))
         }
     }
 
-    /// The job's account: its own, the one that the lane has kept, or a new one.
+    /// The job's account: the one it has, the one that the lane has kept, or a new one.
     private func account(of job: JobRecord, in lane: LaneProcess) throws(Errno) -> JobAccount {
-        if let account = job.account {
+        if let account = job.progress.account {
             pipes.unfold(account.staging, of: job)
             return account
         }
@@ -318,129 +314,8 @@ final class Scheduler {
         } else {
             account = try JobAccount(staging: try pipes.makeStaging(for: job))
         }
-        job.account = account
+        job.progress.begin(with: account)
         return account
-    }
-
-    private func heard(_ lane: LaneProcess, _ report: LaneReport) {
-        guard let job = running[ObjectIdentifier(lane)] else { return }
-        switch report {
-        case .ready:
-            break
-        case .responded(job.serial, let facts):
-            guard facts.isPlausible(asked: job.request.url) else { return lane.kill() }
-            responded(job, facts)
-        case .stalled(job.serial):
-            if case .report = job.machine.entered(.stalled) {
-                log.stalled(job)
-                onChange(job)
-            }
-        case .flowing(job.serial):
-            if case .report = job.machine.entered(.streaming) {
-                laneWatch.workChanged(isBusy: true)
-                log.resumed(job)
-                onChange(job)
-            }
-        case .held(job.serial):
-            holds(job)
-        case .released(job.serial):
-            holding.removeAll { $0 === job }
-        case .keepsUp(job.serial):
-            if pipes.grow(job) { lane.send(.pipesGrown(serial: job.serial)) }
-        case .ended(job.serial, let claim, let isIdle, let keepsAccount):
-            guard let facts = claim.checked else { return lane.kill() }
-            // Otherwise it has still to let go of the transfer, and gets so long for it.
-            if !isIdle { watchEnd(of: job, in: lane) }
-            // Not one that the service manager has, too, as this job's, nor one that another lane has had and may still
-            // write to.
-            let isOurs = job.stored == nil && job.attempts == 1
-            let account = keepsAccount && isIdle && isOurs ? job.account : nil
-            ended(job, facts)
-            if job.ended?.job.state == .complete { lane.account = account }
-            if isIdle { becameIdle(lane, job) }
-        case .idle:
-            becameIdle(lane, job)
-        case .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
-            // About a job that this lane had before.
-            break
-        }
-    }
-
-    private func becameIdle(_ lane: LaneProcess, _ job: JobRecord) {
-        let isOver = job.machine.outcome != nil
-        guard isOver || job.machine.isBetweenAttempts else {
-            // It says that it is done and has not said how: not a lane to believe. Its death ends the attempt.
-            return lane.kill()
-        }
-        running[ObjectIdentifier(lane)] = nil
-        hasLeftLane(job)
-        if !isOver { release(job) }
-        job.endDeadline?.cancel()
-        pool.giveBack(lane)
-    }
-
-    private func responded(_ job: JobRecord, _ facts: ResponseFacts) {
-        job.noteStatus(facts.status)
-        metrics.firstByte.record(Monotonic.seconds(from: job.orderedAt, to: Monotonic.nanoseconds()))
-        // Of a body that goes on, everything but its length is known.
-        if job.position == 0 {
-            job.known = facts.representation
-            job.etag = facts.etag
-        } else {
-            if job.known?.length == nil { job.known?.length = facts.representation.length }
-            if facts.representation.refusesRanges { job.known?.refusesRanges = true }
-        }
-        job.describeBody()
-        store.changed(job)
-        log.responded(job)
-        perform(job.machine.entered(.streaming), job)
-    }
-
-    private func died(_ lane: LaneProcess, _ exit: ProcessExit) {
-        let job = running.removeValue(forKey: ObjectIdentifier(lane))
-        log.laneDied(lane.processID, exit.description, job)
-        guard let job else { return }
-        hasLeftLane(job)
-        job.endDeadline?.cancel()
-        if let account = job.account, !account.isTaken, job.lostOrders < Self.ordersToLose {
-            return giveAgain(job)
-        }
-        // The lane may have died before it could tell.
-        if job.position == 0, job.known == nil {
-            job.known = job.account?.representation
-            job.describeBody()
-        }
-        let host = job.request.url.origin.host
-        let end = lane.fault.map { "was killed: \($0)" } ?? "died (\(exit))"
-        let outcome = Outcome(.laneDied, "the process that talked to \(host) \(end)")
-        let action = job.machine.laneDied(verdict(on: job, EndFacts(outcome), isDeath: true))
-        perform(action, job)
-        if job.machine.outcome == nil { release(job) }
-    }
-
-    /// The lane was dead before it had the order, so the job has nothing to do with its death.
-    private func giveAgain(_ job: JobRecord) {
-        job.forgetAttempt()
-        job.lostOrders += 1
-        job.lane = nil
-        let action = job.machine.orderWasLost()
-        if action == .report {
-            watchSink(of: job)
-            job.queuedAt = Monotonic.nanoseconds()
-            queue.enter(job, isBack: true)
-        }
-        perform(action, job)
-        if job.machine.publicState == .parked { release(job) }
-    }
-
-    func watchEnd(of job: JobRecord, in lane: LaneProcess) {
-        job.endDeadline?.cancel()
-        let time = Duration.seconds(settings.lanes.endSeconds)
-        job.endDeadline = loop.after(time) { [weak self, weak lane, weak job] in
-            guard let self, let lane, let job else { return }
-            log.laneReplaced(lane.processID, job)
-            lane.kill()
-        }
     }
 
     private func failQueued(_ reason: String, but served: Set<UInt32>) {

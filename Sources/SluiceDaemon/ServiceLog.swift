@@ -4,15 +4,16 @@ internal import SluiceInterface
 internal import Systemd
 internal import UnixSockets
 
-/// Everything that the service says in its log, in one place: constant messages, the values beside them, a MESSAGE_ID
-/// for each kind. URLs are redacted before they come here.
+/// All messages of the service's log, in one place: constant messages, the values in fields, a MESSAGE_ID for each
+/// kind. URLs are redacted before they come here.
 struct ServiceLog {
     private let logger: Logger
-    /// For the records of accepted and ended jobs, which nothing else may suppress.
+    /// The logger for the records of accepted and ended jobs, which no other messages may suppress.
     private let records: Logger
     private let limiters = LogLimiters()
 
-    /// Bytes of a URL that are logged: a user who asks for long ones must not push other entries out of the journal.
+    /// The number of bytes of a URL that are logged, so that a user who asks for long URLs cannot push other entries
+    /// out of the journal.
     private static let longestURL = 1024
 
     init(_ logger: Logger) {
@@ -20,7 +21,7 @@ struct ServiceLog {
         var records = logger
         if var handler = logger.handler as? JournalLogHandler {
             handler.isRecord = true
-            // Lines on standard error are for people: there the level counts.
+            // Lines on standard error are for people, so the level applies to records there.
             if handler.isJournal { handler.logLevel = min(logger.logLevel, .info) }
             records.handler = handler
         }
@@ -65,7 +66,7 @@ struct ServiceLog {
 
     // MARK: Jobs
 
-    /// A record: who has the service fetch what.
+    /// The record of an accepted job: the user, the program and the URL.
     func queued(_ job: JobRecord) {
         record(.info, .jobQueued, "job accepted", of: job, ["SLUICE_URL": "\(url(of: job))"])
     }
@@ -73,13 +74,17 @@ struct ServiceLog {
     func dispatched(_ job: JobRecord) {
         write(
             .info, .jobStarted, "job started",
-            of: job, ["SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_LANE": "\(job.lane?.processID ?? 0)"])
+            of: job,
+            [
+                "SLUICE_ATTEMPT": "\(job.attempts.count)",
+                "SLUICE_LANE": "\(job.assignment.lane?.processID ?? 0)",
+            ])
     }
 
     func responded(_ job: JobRecord) {
         write(
             .debug, nil, "response accepted", of: job,
-            ["SLUICE_CONTENT_LENGTH": "\(job.contentLength.map(String.init) ?? "unknown")"])
+            ["SLUICE_CONTENT_LENGTH": "\(job.response.contentLength.map(String.init) ?? "unknown")"])
     }
 
     func stalled(_ job: JobRecord) {
@@ -95,7 +100,7 @@ struct ServiceLog {
             .notice, .attemptFailed, "attempt failed, there will be another",
             of: job,
             [
-                "SLUICE_ATTEMPT": "\(job.attempts)", "SLUICE_OUTCOME": "\(outcome.code.rawValue)",
+                "SLUICE_ATTEMPT": "\(job.attempts.count)", "SLUICE_OUTCOME": "\(outcome.code.rawValue)",
                 "SLUICE_REASON": "\(outcome.message)", "SLUICE_PAUSE_USEC": "\(Int(pause * 1e6))",
             ])
     }
@@ -108,7 +113,7 @@ struct ServiceLog {
         write(.info, .jobResumed, "job unparked: the consumer reads again", of: job)
     }
 
-    /// A record: what came of it.
+    /// The record of an ended job: its outcome and its numbers.
     func finished(_ job: JobRecord, _ outcome: Outcome) {
         let (level, id, message): (Logger.Level, MessageID, Logger.Message) =
             switch outcome.code.state {
@@ -120,18 +125,18 @@ struct ServiceLog {
             level, id, message, of: job,
             [
                 "SLUICE_OUTCOME": "\(outcome.code.rawValue)", "SLUICE_REASON": "\(outcome.message)",
-                "SLUICE_STALLED_USEC": "\(job.settlement?.stalledUsec ?? 0)",
-                "SLUICE_GATE_CLOSURES": "\(job.settlement?.gateClosures ?? 0)",
+                "SLUICE_STALLED_USEC": "\(job.progress.settlement?.stalledUsec ?? 0)",
+                "SLUICE_GATE_CLOSURES": "\(job.progress.settlement?.gateClosures ?? 0)",
                 "SLUICE_DURATION_USEC": "\(Uptime.microseconds() - job.createdUptimeUsec)",
             ])
     }
 
-    // MARK: What outlives the process
+    // MARK: The store and the outcomes
 
     func restored(_ job: JobRecord) {
         write(
             .info, .jobRestored, "job restored after a restart",
-            of: job, ["SLUICE_POSITION": "\(job.position)"])
+            of: job, ["SLUICE_POSITION": "\(job.progress.position)"])
     }
 
     func restoreFailed(_ reason: String) {
@@ -188,7 +193,7 @@ struct ServiceLog {
         write(.debug, .laneStarted, "lane started", ["SLUICE_LANE": "\(processID)"])
     }
 
-    /// - Parameter job: the one that the lane had; nil for none.
+    /// - Parameter job: the job that the lane had; nil for none.
     func laneDied(_ processID: Int32, _ exit: String, _ job: JobRecord?) {
         write(
             .warning, .laneDied, "lane died",
@@ -201,7 +206,7 @@ struct ServiceLog {
             ["SLUICE_REASON": "the kernel does not offer \(missing.joined(separator: " and "))"])
     }
 
-    /// - Parameter line: untrusted, as all that a lane says; what writes the log makes one line of it.
+    /// - Parameter line: untrusted, like everything that a lane says. The log handler makes one line of it.
     func laneSays(_ processID: Int32, _ line: String) {
         write(
             .warning, .laneSays, "lane says", ["SLUICE_LANE": "\(processID)", "SLUICE_TEXT": "\(line)"],
@@ -228,7 +233,7 @@ struct ServiceLog {
         write(.error, .lanesUnavailable, "jobs that need a new lane fail", ["SLUICE_REASON": "\(reason)"])
     }
 
-    /// Tells the administrator what the user is not told: the address.
+    /// Tells the administrator the address, which the user is not told.
     func addressDenied(_ job: JobRecord, _ facts: EndFacts) {
         var fields: Logger.Metadata = [
             "SLUICE_REASON": "\(facts.outcome.message)", "SLUICE_USER": "\(job.owner.userID)",
@@ -263,9 +268,9 @@ struct ServiceLog {
             ["SLUICE_PIPE_BYTES": "\(used)", "SLUICE_PIPE_BUDGET": "\(limit)"], about: .service)
     }
 
-    /// Trouble of the service's own that an administrator should see to.
+    /// Trouble of the service itself that needs an administrator.
     ///
-    /// - Parameter job: the one that it is trouble for; nil where it is about more than one.
+    /// - Parameter job: the job that the trouble affects; nil if it affects more than one.
     func trouble(_ kind: MessageID, _ message: Logger.Message, _ reason: String, job: JobRecord? = nil) {
         write(.error, kind, message, about(job, ["SLUICE_REASON": "\(reason)"]), about: .service)
     }
@@ -274,10 +279,10 @@ struct ServiceLog {
         trouble(.methodFailed, "a method failed", "\(method): \(error)")
     }
 
-    /// The journal takes entries more slowly than they come, and records would be lost.
+    /// The journal takes entries more slowly than the service writes them, so records might be lost.
     var isJournalBehind: Bool { JournalLogHandler.isJournalBehind }
 
-    /// Messages that were not written because there were too many, from the start on.
+    /// The number of messages since the start that were not written because there were too many.
     var dropped: Int { limiters.dropped }
 
     // MARK: Inside
@@ -297,18 +302,19 @@ struct ServiceLog {
             "SLUICE_JOB": "\(job.id)", "SLUICE_USER": "\(job.owner.userID)",
             "SLUICE_STATE": "\(job.machine.publicState.rawValue)",
             "SLUICE_HOST": "\(job.request.url.origin.host)",
-            "SLUICE_BYTES": "\(job.delivered)",
+            "SLUICE_BYTES": "\(job.progress.numbers.delivered)",
         ]
-        if let status = job.httpStatus { fields["SLUICE_HTTP_STATUS"] = "\(status)" }
+        if let status = job.response.status { fields["SLUICE_HTTP_STATUS"] = "\(status)" }
         return fields.merging(more) { $1 }
     }
 
-    /// - Parameter topic: what clients can cause as often as they like must not fill the journal.
+    /// - Parameter topic: the topic whose limit applies, for messages that clients can cause any number of times; nil
+    ///   for no limit.
     private func write(
         _ level: Logger.Level, _ id: MessageID?, _ message: Logger.Message,
         _ fields: @autoclosure () -> Logger.Metadata, about topic: LogLimiters.Topic? = nil
     ) {
-        // What is below the log's level is nobody's to count, nor to make up.
+        // Messages below the log's level are neither built nor counted by a limiter.
         guard level >= logger.logLevel, topic.map(allowed) ?? true else { return }
         var fields = fields()
         if let id { fields["MESSAGE_ID"] = "\(id.rawValue)" }
@@ -322,7 +328,7 @@ struct ServiceLog {
         write(level, id, message, facts(job, more()), about: .jobs(of: job.owner.userID))
     }
 
-    /// No limiter stands in the way: what there can be too much of is jobs, and those are refused.
+    /// Writes a record. No limiter applies to records: if the journal cannot keep up with them, new jobs are refused.
     private func record(
         _ level: Logger.Level, _ id: MessageID, _ message: Logger.Message, of job: JobRecord,
         _ more: @autoclosure () -> Logger.Metadata

@@ -5,13 +5,13 @@ internal import SystemPackage
 internal import TOMLKit
 internal import UnixSockets
 
-/// What is wrong with settings files: all of it at once, each with its key.
+/// All problems of a settings file and its drop-ins, each with its key.
 public struct SettingsFileError: Error, Equatable, CustomStringConvertible {
-    /// The file.
+    /// The path of the file.
     public let path: String
     /// One line for each problem of the file.
     public let problems: [String]
-    /// One line for each problem of a drop-in, which begins with the path of that.
+    /// One line for each problem of a drop-in, which begins with the path of the drop-in.
     public let dropInProblems: [String]
 
     /// An error about a file, its drop-ins or both.
@@ -21,23 +21,23 @@ public struct SettingsFileError: Error, Equatable, CustomStringConvertible {
         self.dropInProblems = dropInProblems
     }
 
-    /// The lines, each with its file in front.
+    /// The problems, one on each line, each preceded by its file.
     public var description: String {
         (problems.map { "\(path): \($0)" } + dropInProblems).joined(separator: "\n")
     }
 }
 
-/// Reads `sluiced.toml` (toml.io): strictly, once.
+/// Reads `sluiced.toml` (toml.io) strictly.
 ///
-/// Precedence: what the last drop-in says that says something, else the file, else the default of `Settings`. Drop-ins are the
-/// files of the folder `sluiced.toml.d` whose names end with `.toml`, in the order of the bytes of their names; hidden
-/// ones are left out. A file that is missing is an error, for it was named; a folder of drop-ins that is missing is an
-/// empty one. A key that is unknown, a value of a wrong type and a value out of range are errors that name the key; so is
-/// a file that is not TOML. Nothing is taken over from files of which one has an error.
+/// Precedence: the last drop-in that sets a key, else the file, else the default in `Settings`. Drop-ins are the files
+/// in the folder `sluiced.toml.d` whose names end with `.toml`, in the byte order of their names; hidden files are
+/// ignored. A missing file is an error, because the user named it. A missing folder of drop-ins counts as empty. An
+/// unknown key, a value of a wrong type and a value out of range are errors that name the key. A file that is not TOML
+/// is an error that names the line. If any file has an error, no setting of any file is applied.
 public enum SettingsFile {
     /// The largest file that is read, in bytes.
     public static let maximumSize = 1 << 20
-    /// The most drop-ins.
+    /// The maximum number of drop-ins.
     public static let maximumDropIns = 100
 
     /// Reads a file and its drop-ins.
@@ -47,7 +47,7 @@ public enum SettingsFile {
         try load(path: path).settings
     }
 
-    /// Reads a file and its drop-ins, and tells where each value is from.
+    /// Reads a file and its drop-ins, and records the source of each value.
     ///
     /// - Throws: `SettingsFileError`.
     public static func load(path: String) throws(SettingsFileError) -> LoadedSettings {
@@ -127,10 +127,11 @@ public enum SettingsFile {
         }
     }
 
-    /// The first line that begins like the head of a table, and goes on with what can begin no key.
+    /// The number of the first line that begins like the head of a table but continues with a character that cannot
+    /// begin a key.
     ///
-    /// The library stops the process there (toml++ 3.4, an assertion in `parse_key`). What it would take all the same, such
-    /// as a line of a text in three quotes, no setting needs.
+    /// The library aborts the process at such a line (toml++ 3.4, an assertion in `parse_key`). This check also rejects
+    /// some valid lines, such as one within a multi-line string, but no setting needs them.
     private static func lineWithoutTableName(_ text: String) -> Int? {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         let index = lines.firstIndex { line in
@@ -148,7 +149,7 @@ public enum SettingsFile {
         return index.map { $0 + 1 }
     }
 
-    /// Why a file cannot be taken.
+    /// Why a file cannot be read.
     enum ReadFailure: Error {
         case notAFile
         case tooLarge
@@ -167,8 +168,8 @@ public enum SettingsFile {
         }
     }
 
-    /// Never waits: a service that reads its settings again has something else to do than to wait at a FIFO, or to read
-    /// from a device without end.
+    /// Reads a regular file. Never blocks at a FIFO or reads from a device without end, because the service goes on
+    /// serving while it reads its settings again.
     static func contents(of path: String) throws(ReadFailure) -> [UInt8] {
         let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard number >= 0 else { throw .system(Errno(rawValue: errno)) }

@@ -4,24 +4,24 @@ internal import TOMLKit
 
 /// Sections with names that the administrator chooses: users, groups and hosts.
 extension SettingsReader {
-    /// A section, as one file has it.
+    /// A section of one file.
     struct NamedPart {
         let name: String
         let table: TOMLTable
-        /// As it is named in messages.
+        /// The section's name in messages.
         let section: String
-        /// As TOML has it between brackets.
+        /// The section's name in TOML, between brackets.
         let heading: String
-        /// The drop-in, nil for the file.
+        /// The path of the drop-in; nil for the file.
         let place: String?
     }
 
     /// A key of such a section.
     struct NamedKey<Target> {
         let name: String
-        /// What its value has to be.
+        /// What its value must be, for messages.
         let expected: String
-        /// Takes a value over; returns it as TOML has it, nil where it is of another type.
+        /// Stores a value in the target and returns its TOML text; nil if the value has a wrong type.
         let take: (any TOMLValueConvertible, inout Target) -> String?
     }
 
@@ -36,13 +36,14 @@ extension SettingsReader {
         "[\(texts.map(SettingsEntry.show).joined(separator: ", "))]"
     }
 
-    /// Reads the tables that are named in a table. A later file's value of a key of a name replaces an earlier one's.
+    /// Reads the named tables within a table. A value in a later file replaces the value of the same key and name in an
+    /// earlier one.
     ///
     /// - Parameters:
-    ///   - parent: the name of the table, as it is named in messages.
-    ///   - values: which keys of it are not names.
-    ///   - problem: what is wrong with a name; nil for nothing.
-    ///   - find: the table in a file's.
+    ///   - parent: the table's name in messages.
+    ///   - values: the keys of the table that are not names.
+    ///   - problem: returns what is wrong with a name; nil if it is valid.
+    ///   - find: returns the table within a file's root table.
     mutating func named<Target>(
         _ parent: String, beside values: Set<String> = [], _ keys: [NamedKey<Target>],
         _ target: inout [String: Target], _ blank: Target, checking problem: (String) -> RequestError?,
@@ -88,7 +89,7 @@ extension SettingsReader {
         for (name, value) in part.table {
             let place = "\(part.section).\(name)"
             guard let key = keys.first(where: { $0.name == name }) else {
-                // [origins.example.org] without quotes is a table in a table.
+                // [origins.example.org] without quotes is the table `org` in the table `example`.
                 let hint =
                     value.table == nil
                     ? "there are \(list(keys.map(\.name)))" : "names with dots need quotes"
@@ -106,17 +107,17 @@ extension SettingsReader {
         }
     }
 
-    /// The most users, groups or hosts that something is said of.
+    /// The maximum number of users, of groups or of hosts that settings may name.
     private static let mostNames = 1024
 
-    /// Entries by their sections, which have one heading each.
+    /// Entries grouped by section, so that each section has one heading.
     private struct NamedEntries {
         private var sections: [String] = []
         private var entries: [String: [SettingsEntry]] = [:]
 
         var all: [SettingsEntry] { sections.flatMap { entries[$0] ?? [] } }
 
-        /// A later one of a key takes the place of an earlier one.
+        /// Adds an entry, in place of an earlier one of the same key.
         mutating func add(_ entry: SettingsEntry) {
             if entries[entry.section] == nil { sections.append(entry.section) }
             entries[entry.section, default: []].removeAll { $0.key == entry.key }
@@ -124,7 +125,7 @@ extension SettingsReader {
         }
     }
 
-    // MARK: Who may use the service
+    // MARK: Access
 
     private static let accessText = "\"allow\" or \"deny\""
 
@@ -209,7 +210,7 @@ extension SettingsReader {
         noteNames(of: "origins")
     }
 
-    /// What is a section of a name has been read, or told about.
+    /// Marks the named sections as known, because they have been read or reported already.
     private mutating func noteNames(of section: String) {
         for one in tables {
             for (name, _) in one.table[section]?.table ?? TOMLTable() {
@@ -253,7 +254,7 @@ extension SettingsReader {
 }
 
 extension UInt8 {
-    /// What a bare key may have besides letters (toml.io, "Keys").
+    /// The characters besides letters that a bare key may have (toml.io, "Keys").
     fileprivate var isBareDigit: Bool {
         (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(self) || self == UInt8(ascii: "-")
             || self == UInt8(ascii: "_")

@@ -2,26 +2,26 @@ internal import SluiceCore
 internal import SluiceInterface
 internal import TOMLKit
 
-/// What one file says.
+/// The root table of one file.
 struct SettingsTable {
-    /// Of a drop-in; nil for the file itself.
+    /// The path of a drop-in; nil for the file itself.
     let path: String?
     let table: TOMLTable
 }
 
-/// Takes the values out of the tables, and sees what is left over.
+/// Takes the values out of the tables, and reports the keys that are left over.
 struct SettingsReader {
-    /// The last one that has a value counts.
+    /// The tables in order of precedence. The last one that has a key wins.
     let tables: [SettingsTable]
     let path: String
     var known: [String: Set<String>] = [:]
-    /// Of the file.
+    /// The problems of the file.
     private(set) var problems: [String] = []
-    /// Of drop-ins.
+    /// The problems of drop-ins.
     private(set) var dropInProblems: [String] = []
-    /// Where the keys of users, groups and hosts are from, by their names in messages.
+    /// The files that set the keys of users, groups and hosts, by the keys' names in messages.
     var namedPlaces: [String: String] = [:]
-    /// All settings, in the order of the file that is shipped.
+    /// All settings, in the order of the settings file that is shipped.
     var entries: [SettingsEntry] = []
 
     init(_ tables: [SettingsTable], path: String) {
@@ -29,7 +29,7 @@ struct SettingsReader {
         self.path = path
     }
 
-    /// Values are out of range.
+    /// Reports values that are out of range.
     mutating func note(_ found: [RequestError]) {
         guard !found.isEmpty else { return }
         var places: [String: String] = namedPlaces
@@ -37,7 +37,7 @@ struct SettingsReader {
             if case .file(let place) = entry.source { places["\(entry.section).\(entry.key)"] = place }
         }
         for problem in found {
-            // A key that nothing sets is wrong because of another one: that is said of the file.
+            // A key that no file sets is wrong because of another key's value. The file itself gets that problem.
             if let place = places[problem.parameter], place != path {
                 dropInProblems.append("\(place): \(problem)")
             } else {
@@ -101,7 +101,8 @@ struct SettingsReader {
 
     // MARK: Values
 
-    /// - Parameter place: the drop-in with the value, nil for the file.
+    /// - Returns: the value and the path of the drop-in that sets it, which is nil for the file; nil if no file sets
+    ///   it.
     private mutating func value(
         _ section: String, _ key: String
     ) -> (value: any TOMLValueConvertible, place: String?)? {
@@ -116,7 +117,7 @@ struct SettingsReader {
         if let place { dropInProblems.append("\(place): \(problem)") } else { problems.append(problem) }
     }
 
-    /// Takes a value over, if there is one and `read` can read it.
+    /// Stores a value in the target, if a file sets it and `read` accepts it.
     mutating func take<Value>(
         _ section: String, _ key: String, _ target: inout Value, _ expected: String,
         _ show: (Value) -> String, _ read: (any TOMLValueConvertible) -> Value?
@@ -197,7 +198,7 @@ struct SettingsReader {
             { value in Self.list(value) { $0.string?.lowercased() } })
     }
 
-    /// Nil for what is no list, or has an element that is not of the right type.
+    /// The elements of a list; nil if the value is not a list or has an element of a wrong type.
     static func list<Element>(
         _ value: any TOMLValueConvertible, _ read: (any TOMLValueConvertible) -> Element?
     ) -> [Element]? {
@@ -216,7 +217,7 @@ struct SettingsReader {
         target = string.isEmpty ? nil : string
     }
 
-    // MARK: What is left over
+    // MARK: Unknown keys
 
     private mutating func reportUnknown() {
         for table in tables { reportUnknown(in: table) }

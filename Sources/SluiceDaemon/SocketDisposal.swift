@@ -4,38 +4,43 @@ internal import Logging
 internal import SystemPackage
 internal import UnixSockets
 
-/// Closes sockets of clients that hold something unread, without waiting for it.
+/// Closes sockets that hold unread messages, without blocking the loop's thread.
 ///
-/// Among what is unread there may be descriptors, and the kernel closes them with the socket: in the thread that closes it,
-/// and for as long as their sender likes (of a TCP socket with unsent data, SO_LINGER says how long). Only a process that
-/// ends does not wait for that. So such sockets are sent, unreceived, to a process that does nothing but end, and are closed
-/// here while they are on their way: then it is not the last close.
+/// The unread messages may contain descriptors. The kernel closes them together with the socket, in the thread that
+/// closes the socket, and their sender can make that close block (for a TCP socket with unsent data, SO_LINGER says for
+/// how long; socket(7)). Only a process that exits does not wait for it. So the daemon sends such sockets to a process
+/// that exits without receiving them, and closes its own descriptors while the sockets are in flight: then the daemon's
+/// close is not the last one.
 ///
-/// One such process at a time, after a pause in which more sockets gather: who makes many of them necessary buys little of
-/// the processor with that. Belongs to the loop's thread.
+/// Only one such process runs at a time, and it starts after a pause in which more sockets gather, so that a client
+/// that causes many of them uses little processor time. Belongs to the loop's thread.
 final class SocketDisposal {
     /// How long sockets gather, and how long to wait after a process that could not be started.
     private static let pause = Duration.milliseconds(250)
-    /// With so many sockets there is no waiting for more.
+    /// With at least this number of sockets the next process starts without that pause.
     private static let crowd = 64
-    /// Past so many no connection is accepted until some are gone: each has a descriptor of ours.
+    /// At this number of waiting sockets the daemon accepts no connections until some are gone, because each socket
+    /// uses one of its descriptors.
     private let most: Int
-    /// How long such a process may take to end. One that takes longer is left to itself, and another one does the rest.
+    /// How long such a process may take to end. After that the daemon stops waiting for it, and another process takes
+    /// the remaining sockets.
     private static let endTime = Duration.seconds(5)
-    /// Descriptors that are kept, while sockets wait, for starting the process: it must not fail for want of them.
+    /// The number of descriptors that are reserved while sockets wait, so that starting the process does not fail for
+    /// lack of them.
     private static let reserve = 8
 
     private let loop: EventLoop
     private let executable: String
     private let environment: [String]
     private let log: ServiceLog
-    /// Their numbers; each is closed once, in `send`.
+    /// The descriptor numbers of the waiting sockets. Each is closed once, in `send`.
     private var waiting: [CInt] = []
     private var timer: Timer?
     private var process: Discarder?
     private var spare: [OwnedSpare] = []
 
-    /// - Parameter limit: descriptors that this process may have; a sixteenth of them is for this.
+    /// - Parameter limit: the number of descriptors that this process may have. A sixteenth of them is for waiting
+    ///   sockets.
     init(
         loop: EventLoop, executable: String, environment: [String], descriptors limit: Int, log: ServiceLog
     ) {
@@ -46,10 +51,10 @@ final class SocketDisposal {
         self.log = log
     }
 
-    /// How many wait to be closed.
+    /// The number of sockets that wait to be closed.
     var count: Int { waiting.count }
 
-    /// Takes a socket that is shut down.
+    /// Takes a socket, which must be shut down already.
     func take(_ socket: consuming OwnedDescriptor) {
         if spare.isEmpty { fillReserve() }
         waiting.append(socket.release())
@@ -87,7 +92,7 @@ final class SocketDisposal {
                 if let self, let discarder { ended(discarder) }
             }
             send(to: pair.first)
-            // It ends when it sees the end of its socket, which is here.
+            // The process ends when it sees the end of its control socket, whose other end closes here.
         } catch {
             log.trouble(.acceptFailed, "a connection cannot be closed yet", "\(executable): \(error)")
             timer = loop.after(Self.pause) { [self] in
@@ -104,7 +109,7 @@ final class SocketDisposal {
             let isSent = byte.withUnsafeBytes { bytes in
                 (try? SocketMessage.send(bytes, descriptors: batch, to: socket, dontWait: true)) != nil
             }
-            // What does not fit goes with the next process.
+            // Sockets that do not fit go to the next process.
             guard isSent else { return }
             for number in batch { close(number) }
             waiting.removeFirst(batch.count)
@@ -118,7 +123,7 @@ final class SocketDisposal {
     }
 }
 
-/// A process that ends, with what was sent to it.
+/// A process that exits without receiving what was sent to it, so that the kernel discards it.
 private final class Discarder {
     var onEnd: () -> Void = {}
     private let process: SpawnedProcess
@@ -130,7 +135,7 @@ private final class Discarder {
         process = try SpawnedProcess(
             path: executable, arguments: ["--discard"], environment: environment, standardError: 2,
             control: control.rawValue, newSession: true)
-        // Keeps this alive until the process has ended, however long that takes.
+        // The watch keeps this object alive until the process has ended, however long that takes.
         watch = try loop.watch(process.pidfd, for: .readable) { [self] _ in
             _ = try? process.reap()
             watch?.cancel()
@@ -140,7 +145,7 @@ private final class Discarder {
     }
 }
 
-/// A descriptor that stands for another one.
+/// A descriptor of /dev/null that is held in reserve.
 private final class OwnedSpare {
     private let descriptor: OwnedDescriptor
 

@@ -2,8 +2,8 @@ internal import EventLoop
 internal import SluiceInterface
 internal import Systemd
 
-/// Keeps the service manager informed: the status line, and the watchdog, from the loop that does the work. Belongs to
-/// the loop's thread.
+/// Sends the status line and the watchdog's keep-alive messages to the service manager (sd_notify(3)). Both come from
+/// the loop that does the work, so that they stop when it hangs. Belongs to the loop's thread.
 final class StatusReporter {
     private let loop: EventLoop
     private let notifier: Notifier
@@ -14,8 +14,8 @@ final class StatusReporter {
     private var isClosed = false
 
     /// - Parameters:
-    ///   - line: the status as it is now.
-    ///   - isBusy: bytes may flow, so that the line changes by itself.
+    ///   - line: returns the current status.
+    ///   - isBusy: returns whether bytes may flow, so that the line can change without `update`.
     init(loop: EventLoop, notifier: Notifier, line: @escaping () -> String, isBusy: @escaping () -> Bool) {
         self.loop = loop
         self.notifier = notifier
@@ -23,7 +23,7 @@ final class StatusReporter {
         self.isBusy = isBusy
     }
 
-    /// The status may have changed. Costs nothing between two lines.
+    /// The status may have changed. Costs nothing while the next line is scheduled already.
     func update() {
         guard !isClosed, timer == nil else { return }
         switch throttle.update(line(), at: .now) {
@@ -41,7 +41,7 @@ final class StatusReporter {
         timer?.cancel()
     }
 
-    /// Begins to answer the watchdog, if there is one.
+    /// Starts to send the watchdog's messages, if the unit has a watchdog (`WatchdogSec=`).
     func startWatchdog() {
         guard let interval = Watchdog.pingInterval else { return }
         _ = notifier.watchdog()
@@ -67,7 +67,7 @@ final class StatusReporter {
 }
 
 extension Scheduler {
-    /// The line as it is now.
+    /// The current status line.
     var statusLine: String {
         StatusLine.describe(
             counts, lanes: pool.counts, delivered: numbers.delivered, trouble: pool.trouble,
@@ -77,12 +77,12 @@ extension Scheduler {
 
 /// The line for `systemctl status`.
 enum StatusLine {
-    /// What goes on, what it has come to, and what is wrong.
+    /// The jobs by state, the results so far, and what is wrong.
     ///
     /// `3 streaming, 1 stalled, 12 queued; 16 of 96 lanes busy; 99 complete, 2 failed; 1.4 GB delivered`
     ///
     /// - Parameters:
-    ///   - trouble: why no lane starts; nil where they do.
+    ///   - trouble: why no lane starts; nil if lanes start.
     ///   - isDraining: no new jobs are accepted.
     static func describe(
         _ counts: Ingest.JobCounts, lanes: Ingest.LaneCounts, delivered: Int, trouble: String?,

@@ -4,8 +4,8 @@ internal import SluiceInterface
 internal import UnixSockets
 internal import Varlink
 
-/// Who waits for what: the calls of `Wait`, `Watch`, `Cancel` and `Drain` that are not answered yet. Belongs to the loop's
-/// thread.
+/// The calls of `Fetch` with `more`, `Wait`, `Watch`, `Cancel` and `Drain` that have not had their last reply. Belongs
+/// to the loop's thread.
 final class Subscriptions {
     /// A call of `Watch`.
     private final class Watcher {
@@ -24,12 +24,12 @@ final class Subscriptions {
     /// A call that is answered when a job has ended.
     private struct Waiter {
         let call: VarlinkCall
-        /// `Fetch` itself, called with `more`.
+        /// The call is the `Fetch` that made the job, called with `more`.
         let isFetch: Bool
 
         func answer(_ ended: EndedJob) {
             guard let job = ended.encoded, let id = EncodedValue(word: ended.job.id) else {
-                // Whatever is wrong with it is reported, and the call answered.
+                // Encoding it again reports what is wrong with it, and answers the call.
                 return call.reply(Ingest.JobReply(job: ended.job))
             }
             call.reply(isFetch ? EncodedParameters(["id": id, "job": job]) : EncodedParameters(["job": job]))
@@ -37,21 +37,21 @@ final class Subscriptions {
     }
 
     private let loop: EventLoop
-    /// As many `Watch` calls may one user have at a time: each costs something whenever a job moves.
+    /// The maximum number of `Watch` calls of one user at a time. Each costs something whenever a job changes.
     static let watchersPerUser = 64
 
     private let active: (UInt32) -> [JobRecord]
     private let find: (String) -> JobRecord?
     private var waiting: [String: [Waiter]] = [:]
     private var watchers: [ObjectIdentifier: Watcher] = [:]
-    /// Calls of `Drain` that are told how many jobs are left, and how many they were told.
+    /// Calls of `Drain` that get the number of jobs that are left, with the number that they got last.
     private var drains: [ObjectIdentifier: (call: VarlinkCall, told: Int)] = [:]
     private let activeCount: () -> Int
 
     /// - Parameters:
-    ///   - active: the jobs that a user may see and that have not ended.
-    ///   - activeCount: how many have not ended, of all users.
-    ///   - find: one that has not ended.
+    ///   - active: returns the jobs that a user may see and that have not ended.
+    ///   - activeCount: returns the number of jobs of all users that have not ended.
+    ///   - find: returns a job that has not ended, by its ID.
     init(
         loop: EventLoop, active: @escaping (UInt32) -> [JobRecord], activeCount: @escaping () -> Int,
         find: @escaping (String) -> JobRecord?
@@ -62,14 +62,14 @@ final class Subscriptions {
         self.find = find
     }
 
-    /// How many `Watch` calls of a user are not over.
+    /// The number of a user's `Watch` calls that have not ended.
     func watcherCount(of userID: UInt32) -> Int {
         watchers.values.count { $0.call.peer.userID == userID }
     }
 
-    /// Answers when the job has ended.
+    /// Answers a call when the job has ended.
     ///
-    /// - Parameter isFetch: the call is the `Fetch` that has made the job.
+    /// - Parameter isFetch: the call is the `Fetch` that made the job.
     func wait(_ call: VarlinkCall, for job: JobRecord, isFetch: Bool = false) {
         let id = job.id
         waiting[id, default: []].append(Waiter(call: call, isFetch: isFetch))
@@ -80,7 +80,8 @@ final class Subscriptions {
         }
     }
 
-    /// Answers again and again: about one job until it has ended, or about all of the caller's.
+    /// Answers a call repeatedly: about one job until it has ended, or without end about all jobs that the caller may
+    /// see.
     func watch(_ call: VarlinkCall, _ job: JobRecord?, interval: Duration) {
         let watcher = Watcher(call: call, jobID: job?.id, interval: interval)
         watchers[ObjectIdentifier(call)] = watcher
@@ -93,7 +94,8 @@ final class Subscriptions {
         schedule(watcher)
     }
 
-    /// Answers with how many jobs have not ended; a call that may have more replies is told again until none is left.
+    /// Answers with the number of jobs that have not ended. A call with `more` gets further replies until no job is
+    /// left.
     func drain(_ call: VarlinkCall) {
         let left = activeCount()
         guard call.wantsMore, left > 0 else { return call.reply(Ingest.DrainReply(jobs: left)) }
@@ -104,7 +106,8 @@ final class Subscriptions {
         call.reply(Ingest.DrainReply(jobs: left), continues: true)
     }
 
-    /// The service does not drain any more: nobody waits for its end. The last reply has what is left.
+    /// The service does not drain any more. Ends all calls of `Drain`; their last reply has the number of jobs that are
+    /// left.
     func endDrains() {
         let left = activeCount()
         for drain in drains.values { drain.call.reply(Ingest.DrainReply(jobs: left)) }
@@ -123,13 +126,13 @@ final class Subscriptions {
         let left = activeCount()
         for (id, drain) in drains where drain.told != left {
             drains[id] = left == 0 ? nil : (drain.call, left)
-            // A client that is behind gets the next one instead.
+            // A client that has not read its last reply gets only the next number.
             guard left == 0 || drain.call.unreadReplyBytes == 0 else { continue }
             drain.call.reply(Ingest.DrainReply(jobs: left), continues: left > 0)
         }
     }
 
-    /// A job is in another state.
+    /// A job has changed its state, or has ended.
     func changed(_ job: JobRecord) {
         let isOver = job.ended != nil
         if isOver, !drains.isEmpty { tellDrains() }
@@ -149,7 +152,7 @@ final class Subscriptions {
         }
     }
 
-    /// Answers whoever is left, because the service stops.
+    /// Fails all calls that are left, because the service stops.
     func close(_ error: some VarlinkErrorProtocol) {
         for waiter in waiting.values.joined() { waiter.call.fail(error) }
         waiting = [:]
@@ -167,13 +170,14 @@ final class Subscriptions {
         return watcher.call.peer.userID == 0 || watcher.call.peer.userID == job.owner.userID
     }
 
-    /// Progress while bytes flow. A stalled or waiting job has none, so there is no timer for it.
+    /// Plans the next report of progress. Only streaming jobs make progress, so there is no timer while a watcher has
+    /// none.
     private func schedule(_ watcher: Watcher) {
         guard watcher.timer == nil, !flowing(watcher).isEmpty else { return }
         watcher.timer = loop.after(watcher.interval) { [weak self, weak watcher] in
             guard let self, let watcher else { return }
             watcher.timer = nil
-            // A client that is behind gets the next one instead.
+            // A client that has not read its last reply gets only the next report.
             if watcher.call.unreadReplyBytes == 0 {
                 for job in flowing(watcher) {
                     watcher.call.reply(Ingest.JobReply(job: job.snapshot()), continues: true)

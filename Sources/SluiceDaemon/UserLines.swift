@@ -1,62 +1,69 @@
 internal import SluiceCore
 internal import UnixSockets
 
-/// Jobs that wait for the same thing: those of each user in the order in which they came (`JobRecord.ticket`). Ended jobs
+/// Jobs that wait for the same thing: those of each user in the order in which they came (`JobQueue.Standing`). Ended jobs
 /// are passed over.
 ///
 /// Belongs to the loop's thread.
 struct UserLines {
+    /// Where a job waits, ended or not.
+    struct Standing {
+        fileprivate(set) var place = JobQueue.Place.none
+    }
+
     /// One user's jobs.
     private struct Line {
         var jobs = FIFO<JobRecord>()
-        /// Ended ones among them.
+        /// The number of ended jobs among them.
         var ended = 0
         var waiting: Int { jobs.count - ended }
     }
 
-    /// As many ended jobs are borne in a line before they are looked for.
+    /// The number of ended jobs that a line may hold before they are removed.
     private static let endedToBear = 64
 
     private var lines: [UInt32: Line] = [:]
 
     var isEmpty: Bool { lines.isEmpty }
 
-    /// How many jobs of each user wait.
+    /// The number of waiting jobs of each user.
     var waiting: some Sequence<(user: UInt32, count: Int)> {
         lines.lazy.map { (user: $0.key, count: $0.value.waiting) }
     }
 
-    /// The first job of a user, which is taken out with `removeFirst`.
+    /// The first job of a user that has not ended; nil if there is none. `removeFirst` takes it out.
     mutating func first(of user: UInt32) -> JobRecord? {
         while let job = lines[user]?.jobs.first {
             if job.machine.outcome == nil { return job }
             lines[user]?.jobs.removeFirst()
             lines[user]?.ended -= 1
-            job.place = .none
+            job.line.place = .none
         }
         lines[user] = nil
         return nil
     }
 
-    /// Takes out the job that `first` gave.
+    /// Takes out the job that `first` returned.
     ///
-    /// - Returns: whether others wait behind it.
+    /// - Returns: whether other jobs of the user wait behind it.
     @discardableResult
     mutating func removeFirst(of user: UInt32) -> Bool {
         guard let job = lines[user]?.jobs.first else { return false }
         lines[user]?.jobs.removeFirst()
-        job.place = .none
+        job.line.place = .none
         if lines[user]?.jobs.first == nil { lines[user] = nil }
         return lines[user] != nil
     }
 
-    /// Puts a job where its ticket belongs.
-    mutating func enter(_ job: JobRecord) {
-        let ticket = job.ticket
-        lines[job.owner.userID, default: Line()].jobs.insert(job) { $0.ticket > ticket }
+    /// Inserts a job in the order of the tickets.
+    mutating func enter(_ job: JobRecord, at place: JobQueue.Place) {
+        job.line.place = place
+        let ticket = job.queue.ticket
+        lines[job.owner.userID, default: Line()].jobs.insert(job) { $0.queue.ticket > ticket }
     }
 
-    /// A job in here has ended: it must not pile up with others behind one that waits.
+    /// A job in here has ended. Ended jobs are removed from time to time, so that they do not pile up behind one that
+    /// waits.
     mutating func hasEnded(_ job: JobRecord) {
         let user = job.owner.userID
         guard var line = lines[user] else { return }
@@ -64,7 +71,7 @@ struct UserLines {
         if line.ended > Self.endedToBear, line.ended > line.jobs.count / 2 {
             line.jobs.removeAll { job in
                 guard job.machine.outcome != nil else { return false }
-                job.place = .none
+                job.line.place = .none
                 return true
             }
             line.ended = 0
@@ -76,7 +83,7 @@ struct UserLines {
     mutating func removeAll() -> [JobRecord] {
         let jobs = lines.values.flatMap { line in
             line.jobs.filter { job in
-                job.place = .none
+                job.line.place = .none
                 return job.machine.outcome == nil
             }
         }

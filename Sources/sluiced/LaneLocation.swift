@@ -1,9 +1,9 @@
 import Glibc
 import SluiceDaemon
 
-/// Where the lane's executable is.
+/// The places where the lane's executable can be.
 enum LaneLocation {
-    /// Beside our own executable, as in a build tree, or in the libexec directory that belongs to it.
+    /// Beside the daemon's executable, as in a build tree, or in the libexec directory that belongs to it.
     static func candidates() -> [String] {
         let directory = ownDirectory()
         return ["\(directory)/sluice-lane", "\(directory)/../libexec/sluice/sluice-lane"]
@@ -18,15 +18,16 @@ enum LaneLocation {
     }
 }
 
-/// The environment of lanes: ours without what is the daemon's alone.
+/// The environment of lanes: the daemon's, without the variables that are for the daemon alone.
 enum LaneEnvironment {
-    /// What the service manager tells us is not for children; a lane that speaks to it would be believed.
+    /// Variables that lanes do not get. Those of the service manager are for the daemon alone: the manager would
+    /// believe a lane that sends it messages.
     private static let withheld: Set<String> = [
         "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
         "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY", "SWIFT_BACKTRACE",
     ]
 
-    /// `NAME=value` each.
+    /// The variables as `NAME=value` strings.
     ///
     /// - Throws: `SettingsFileError` about the credential with the proxies.
     static func make(credentials directory: String?) throws(SettingsFileError) -> [String] {
@@ -34,7 +35,7 @@ enum LaneEnvironment {
             try directory.map { directory throws(SettingsFileError) in try ProxyCredential.read(in: directory)
             }
             ?? [:]
-        // libcurl has an order of its own among these names, so what is set here is all that is set.
+        // libcurl has its own precedence among these names (libcurl-env(3)), so a credential replaces all of them.
         let withheld = Self.withheld.union(proxies.isEmpty ? [] : ProxyCredential.variables)
         var variables = proxies.map { "\($0.key)=\($0.value)" }
         var next = environ
@@ -44,7 +45,7 @@ enum LaneEnvironment {
             if !withheld.contains(name) { variables.append(variable) }
             next += 1
         }
-        // A lane that a server has crashed has nothing to tell that is worth seconds of symbol look-up.
+        // A backtrace of a crashed lane is not worth the seconds that its symbol lookup takes.
         variables.append("SWIFT_BACKTRACE=enable=no")
         return variables
     }

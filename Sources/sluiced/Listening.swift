@@ -4,17 +4,17 @@ import SystemPackage
 import Systemd
 import UnixSockets
 
-/// The sockets to listen on: those that the service manager passed, else one of our own.
+/// The sockets to listen on: those that the service manager passed, else one that the daemon makes.
 struct Listening: ~Copyable {
     var listeners: ListenerList
-    /// The sockets are ours: no service manager holds them beside us.
+    /// The daemon made the sockets, so no service manager holds them, too.
     let areOwn: Bool
-    /// The socket file that is ours to remove.
+    /// The socket file that the daemon made and must remove.
     let ownFile: SocketFile?
-    /// What the service manager passed, without the listeners: what it has kept for us.
+    /// The other descriptors that the service manager passed: those that its store has kept for the daemon.
     var passed: ListenDescriptors
 
-    /// Takes the passed sockets, or makes one at `path`, and the directory for it.
+    /// Takes the passed sockets. If there are none, makes a socket at `path`, and its directory.
     ///
     /// - Throws: `ListenDescriptorsError`, `ListenError`.
     static func open(path: String) throws -> Listening {
@@ -25,7 +25,7 @@ struct Listening: ~Copyable {
             return Listening(listeners: listeners, areOwn: false, ownFile: nil, passed: passed)
         }
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
-            // It may be there already, and if it cannot be made the socket will say so.
+            // The directory may exist already. If it cannot be made, making the socket fails and reports it.
             mkdir(String(path[..<slash]), 0o755)
         }
         listeners.append(try UnixSocket.listen(path: path))
@@ -34,7 +34,7 @@ struct Listening: ~Copyable {
     }
 }
 
-/// A socket file as it was when we made it.
+/// A socket file that the daemon made, identified by its device and inode.
 struct SocketFile {
     private let path: String
     private let device: dev_t
@@ -48,7 +48,7 @@ struct SocketFile {
         inode = status.st_ino
     }
 
-    /// Removes it, unless somebody else's has taken its place.
+    /// Removes the file, unless that of another process has taken its place.
     func remove() {
         var status = stat()
         guard lstat(path, &status) == 0, status.st_dev == device, status.st_ino == inode else { return }
@@ -56,13 +56,13 @@ struct SocketFile {
     }
 }
 
-/// Descriptors 0, 1 and 2, which a careless parent may have closed.
+/// Descriptors 0, 1 and 2, which the parent process may have closed.
 enum StandardDescriptors {
-    /// Puts /dev/null where there is nothing, so that no socket of ours gets one of these numbers and is taken for a
-    /// log by us or by a lane.
+    /// Opens /dev/null at each number that is closed, so that no socket of the daemon gets one of these numbers and is
+    /// mistaken for a log by the daemon or by a lane.
     static func fill() {
         for number: CInt in 0...2 where fcntl(number, F_GETFD) < 0 {
-            // The lowest number that is free, and that is this one.
+            // open(2) returns the lowest free number, which is this one.
             _ = open("/dev/null", O_RDWR)
         }
     }

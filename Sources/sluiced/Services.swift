@@ -6,12 +6,12 @@ import Systemd
 import UnixSignals
 import UnixSockets
 
-/// The daemon's part of the service group: listens, starts, waits for the shutdown, and brings all of it to its end.
+/// The daemon's part of the service group. It listens, starts the daemon, waits for the shutdown, and stops the daemon.
 struct DaemonService: Service {
     let daemon: IngestDaemon
     let socketPath: String
     let isPrivate: Bool
-    /// There is a service manager, and it is ours to talk to.
+    /// There is a service manager, and the daemon is its service.
     let isManaged: Bool
 
     func run() async throws {
@@ -30,24 +30,25 @@ struct DaemonService: Service {
         } catch {
             throw ListeningFailure(reason: "\(error)")
         }
-        // Also ends where the group is cancelled, which is a shutdown in a hurry. (Sequences that end on a shutdown would
-        // start a task outside of this one's executor.)
+        // This also returns when the group is cancelled, which is a shutdown without grace. (The library's sequences
+        // that end on a shutdown would start a task outside this task's executor.)
         let failure = await cancelWhenGracefulShutdown { await failures.first { _ in true } }
-        // First of all: a successor may already be about to make its own.
+        // Remove the file first, because a successor may already be about to make its own.
         ownFile?.remove()
-        // Where the start has failed, the jobs of an earlier process wait for one that does not.
+        // If the start has failed, the jobs of an earlier process are left to the next one.
         let plan = failure == nil ? plan() : isManaged ? .handOver : .endNow
         await withCheckedContinuation { continuation in
             Task { await daemon.stop(plan) { continuation.resume() } }
         }
-        // A client that was killed cannot remove the directory that it made for us.
+        // A client that was killed cannot remove the directory that it made for the socket.
         if isPrivate, let slash = socketPath.lastIndex(of: "/") { rmdir(String(socketPath[..<slash])) }
         if failure != nil { throw StartFailure() }
     }
 }
 
 extension DaemonService {
-    /// What the signal to stop means for the jobs: it does not say, but the service manager does.
+    /// What a stop means for the jobs. The signal does not say, so the service manager is asked for the unit's current
+    /// job.
     private func plan() -> StopPlan {
         if isPrivate { return .endNow }
         guard isManaged else { return .drain }
@@ -94,9 +95,9 @@ enum Lifeline {
         let raw = descriptor.release()
         loop.execute {
             let lifeline = OwnedDescriptor(adopting: raw)
-            // Where it cannot be watched there is no client to serve.
+            // If the descriptor cannot be watched, stop, because the end of the client would go unnoticed.
             guard (try? loop.watch(lifeline, for: .readable) { _ in onEnd() }) != nil else { return onEnd() }
-            // Open for as long as the process is.
+            // The descriptor stays open until the process ends.
             _ = lifeline.release()
         }
     }

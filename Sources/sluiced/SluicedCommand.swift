@@ -73,11 +73,11 @@ struct SluicedCommand: ParsableCommand {
 
     static func main() {
         do {
-            // Itself; or help, or the version.
+            // Either this command, or the library's for help or the version.
             var command = try parseAsRoot()
             try command.run()
         } catch  where exitCode(for: error) == .validationFailure {
-            // The library's own prefix says nothing about who is speaking.
+            // The library's own prefix does not name the program.
             let text = fullMessage(for: error)
             say(text.hasPrefix("Error: ") ? "sluiced: \(text.dropFirst(7))" : text)
             Glibc.exit(ExitCode.validationFailure.rawValue)
@@ -121,7 +121,8 @@ struct SluicedCommand: ParsableCommand {
         } catch {
             throw failure(error.description)
         }
-        // Everything is on this thread, also what is written with async: Swift's own pool is never begun (EventLoop).
+        // All code runs on this thread, including asynchronous functions. Swift's global executor is never started (see
+        // `EventLoop`).
         let end = Mutex<ExitCode?>(nil)
         Task(executorPreference: loop) {
             let code = await serveToTheEnd(daemon, loop, socketPath, settings, logger)
@@ -133,7 +134,9 @@ struct SluicedCommand: ParsableCommand {
         if let code = end.withLock({ $0 }) { throw code }
     }
 
-    /// - Returns: how the process is to end.
+    /// Serves until the service has stopped or failed, and logs a failure.
+    ///
+    /// - Returns: the exit status of the process.
     private func serveToTheEnd(
         _ daemon: IngestDaemon, _ loop: EventLoop, _ socketPath: String, _ settings: Settings,
         _ logger: Logger
@@ -161,7 +164,7 @@ struct SluicedCommand: ParsableCommand {
         _ daemon: IngestDaemon, _ loop: EventLoop, _ socketPath: String, _ settings: Settings,
         _ logger: Logger
     ) async throws {
-        // Before anybody can know that we are there: a signal must find its handler.
+        // Trap the signal before any process can see that the service is there: it must find its handler.
         let hangUps = await UnixSignalsSequence(trapping: .sighup)
         var configuration = ServiceGroupConfiguration(
             services: [
@@ -180,21 +183,23 @@ struct SluicedCommand: ParsableCommand {
         try await group.run()
     }
 
-    /// The lifecycle library's own messages are for debugging it.
+    /// A logger for the lifecycle library, whose messages below errors help only to debug the library itself.
     private func quiet(_ logger: Logger) -> Logger {
         var quiet = logger
         quiet.logLevel = .error
         return quiet
     }
 
-    /// Without a file all are at their defaults. A private service's one client need not be kept from anything.
+    /// The settings without a file: the defaults. A private service has no maximum timeouts, because its only client
+    /// can harm only itself.
     private func standardSettings() -> Settings {
         var settings = Settings()
         if self.private { settings.longest = .any }
         return settings
     }
 
-    /// For a person, or for systemctl(1): what is wrong is told in plain lines, and the service's own log is no place for it.
+    /// Reads settings for a user or for systemctl(1). Reports problems as plain lines on standard error and not in the
+    /// service's log.
     private func check(_ path: String) throws -> LoadedSettings {
         do {
             return try SettingsFile.load(path: path)
@@ -218,7 +223,7 @@ struct SluicedCommand: ParsableCommand {
         }
     }
 
-    /// Says why the daemon does not start: a person in the terminal, or an administrator in the journal.
+    /// Reports why the daemon does not start, to the user on the terminal or to the administrator in the journal.
     private func failure(_ reason: String) -> ExitCode {
         if LogDestination.detect() != .plainLines {
             tell(makeLogger(level: "critical"), .serviceFailed, "cannot start", reason)
@@ -254,13 +259,13 @@ struct SluicedCommand: ParsableCommand {
         return SocketPath.user(runtimeDirectory: String(cString: directory))
     }
 
-    /// Where the service manager has made room for what is to outlive us (StateDirectory=); the first, if several.
+    /// The directory for state that must outlive the service (`StateDirectory=`); the first, if the unit has several.
     private func stateDirectory() -> String? {
         guard let list = getenv("STATE_DIRECTORY") else { return nil }
         return String(cString: list).split(separator: ":").first.map(String.init)
     }
 
-    /// Where the service manager has put credentials.
+    /// The directory in which the service manager has put credentials.
     private func credentialsDirectory() -> String? {
         getenv("CREDENTIALS_DIRECTORY").map { String(cString: $0) }
     }
@@ -282,7 +287,8 @@ struct SluicedCommand: ParsableCommand {
         }
     }
 
-    /// A job takes a handful of descriptors: the soft limit of 1,024 is for programs that use select(2).
+    /// Raises the soft limit of open files to the hard limit. Each job needs several descriptors, and the usual soft
+    /// limit of 1,024 exists only for programs that use select(2).
     private func raiseDescriptorLimit() {
         var limit = rlimit()
         guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
@@ -291,7 +297,7 @@ struct SluicedCommand: ParsableCommand {
     }
 }
 
-/// As sysexits.h has them, for which the service manager has words.
+/// Exit statuses of sysexits.h, which the service manager shows by name.
 extension ExitCode {
     /// EX_UNAVAILABLE
     fileprivate static let unavailable = ExitCode(69)

@@ -77,7 +77,7 @@ struct JobQueueTests {
         let begun = queue.beginAll()
         let order = begun.map(\.owner.userID)
         #expect(order.prefix(3).sorted() == [7, 8, 9] && order.dropFirst(3).prefix(3).sorted() == [7, 8, 9])
-        #expect(order.count == 8 && begun.allSatisfy { $0.place == .none })
+        #expect(order.count == 8 && begun.allSatisfy { $0.line.place == .none })
         for user in [7, 9] as [UInt32] {
             #expect(begun.filter { $0.owner.userID == user }.map(\.id) == all[user]?.prefix(3).map(\.id))
         }
@@ -126,12 +126,13 @@ struct JobQueueTests {
         queue.enter(try job(8, at: "busy.test."))
         #expect(queue.runnable == 3)
         var begun = queue.beginAll()
-        #expect(begun.count { $0.slot == "busy.test" } == 2 && begun.count { $0.slot == nil } == 1)
+        #expect(
+            begun.count { $0.queue.slot == "busy.test" } == 2 && begun.count { $0.queue.slot == nil } == 1)
         #expect(Set(begun.map(\.owner.userID)) == [7, 8])
         // As the two end, the others follow one by one.
         for round in 0..<3 {
             queue.passes(milliseconds: 10)
-            let over = try #require(begun.first { $0.slot != nil })
+            let over = try #require(begun.first { $0.queue.slot != nil })
             begun.removeAll { $0 === over }
             queue.isOver(over)
             let next = queue.beginAll()
@@ -234,7 +235,7 @@ struct JobQueueTests {
         queue.isOver(first)
         door.isOpen = true
         queue.hostIsOpen("slow.test")
-        #expect(queue.beginAll().filter { $0.slot != nil }.map(\.id) == [jobs[2].id, late.id])
+        #expect(queue.beginAll().filter { $0.queue.slot != nil }.map(\.id) == [jobs[2].id, late.id])
     }
 
     @Test("after a change of the settings slots are counted anew, those of jobs that run among them")

@@ -206,8 +206,9 @@ struct PartsTests {
         let job = JobRecord(
             id: "a", request: try JobRequest(parameters, settings: Settings()),
             owner: PeerCredentials(processID: 1, userID: 7, groupID: 7))
-        job.contentEncoding = "gzip"
-        let record = try #require(StoredJob(job).encoded.flatMap { StoredJob(encoded: $0) }).makeRecord()
+        var stored = StoredJob(job)
+        stored.contentEncoding = "gzip"
+        let record = try #require(stored.encoded.flatMap { StoredJob(encoded: $0) }).makeRecord()
         #expect(record.request == job.request)
         #expect(record.snapshot().contentEncoding == "gzip")
         #expect(LaneOrder(serial: 1, request: record.request) == LaneOrder(serial: 1, request: job.request))

@@ -38,11 +38,10 @@ struct RecordTests {
     }
 
     private func job(_ url: String = "http://host.example/path?secret=1", user: UInt32) throws -> JobRecord {
-        let job = JobRecord(
+        JobRecord(
             id: "job\(user)", request: try JobRequest(Ingest.FetchParameters(url: url), settings: Settings()),
-            owner: PeerCredentials(processID: 17, userID: user, groupID: user))
-        job.program = "/usr/bin/fetcher"
-        return job
+            owner: PeerCredentials(processID: 17, userID: user, groupID: user),
+            program: "/usr/bin/fetcher")
     }
 
     @Test("a job's acceptance and its end are recorded, however much noise there was before")

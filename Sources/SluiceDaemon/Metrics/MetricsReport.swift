@@ -3,16 +3,17 @@ internal import SluiceInterface
 internal import Systemd
 internal import UnixSockets
 
-/// The service's numbers as `Metrics` tells them: each with its name, kind and sentence, in one place.
+/// The metrics that the method `Metrics` returns, each with its name, kind and help text, in one place.
 struct MetricsReport {
     private(set) var metrics: [Ingest.Metric] = []
 
-    /// The numbers as they are now. Costs two system calls for each job that runs.
+    /// Collects the numbers as of now. Costs two system calls for each job that runs.
     ///
     /// - Parameters:
-    ///   - status: the reply to `Status`, of the same moment.
-    ///   - connectionsLimit: the one in force, which may be lower than the settings' where descriptors are few.
-    ///   - byName: with numbers of users and hosts.
+    ///   - status: the reply to `Status` at the same moment.
+    ///   - connectionsLimit: the limit in force, which is lower than that of the settings if there are too few
+    ///     descriptors.
+    ///   - byName: include numbers by user and by host.
     init(
         _ status: Ingest.StatusReply, scheduler: Scheduler, settings: Settings, connectionsLimit: Int,
         log: ServiceLog, byName: Bool
@@ -42,7 +43,7 @@ struct MetricsReport {
 
     /// - Parameter active: the name of each job that has not ended.
     private mutating func addTally(_ label: String, _ tally: NameTally, _ active: [String]) {
-        // Names of which nothing has ended yet come one by one up to as many as are told apart.
+        // A name without ended jobs gets a sample of its own while there are fewer than `maximumNames`.
         var counts: [String: Int] = [:]
         for name in active {
             let isNamed = tally.knows(name) || counts[name] != nil || counts.count < NameTally.maximumNames
@@ -55,7 +56,7 @@ struct MetricsReport {
                     Ingest.MetricSample(Double($0.value), labels: [label: $0.key])
                 })
         }
-        // A family without a sample is none (OpenMetrics).
+        // OpenMetrics has no families without samples.
         guard !tally.rows.isEmpty else { return }
         add(
             "sluice_\(label)_jobs_ended", .counter,

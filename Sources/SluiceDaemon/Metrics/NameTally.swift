@@ -1,23 +1,25 @@
-/// What became of jobs, by a name that users choose: of the user, of the host. It stays small however many names there are.
+/// Numbers of ended jobs by user or by host. Its size is bounded, although clients choose the names.
 ///
-/// Up to `maximumNames` names are counted by themselves. Beyond that one of which nothing was heard for long makes room,
-/// and where there is none the newcomer is counted under `other`, as those that have made room are: so the sums never fall.
+/// Up to `maximumNames` names have numbers of their own. Beyond that, a new name replaces the one that has been idle
+/// longest, if it has been idle for `idleTime`; else the new name is counted under `other`. The numbers of a replaced
+/// name are added to those of `other`, so the sums never fall.
 ///
 /// Belongs to the loop's thread.
 struct NameTally {
-    /// As many names are told apart.
+    /// The maximum number of names with numbers of their own.
     static let maximumNames = 100
-    /// Without anything new for so long a name may make room.
+    /// How long a name must be idle before a new one may replace it.
     static let idleTime = Duration.seconds(3600)
-    /// The name for all others. No user has it, for users are numbers; a host of this name is one of the others.
+    /// The name for all other names. No user has it, because users are numbers. A host with this name counts as one of
+    /// the others.
     static let other = "other"
 
-    /// Of ended jobs.
+    /// The numbers of ended jobs.
     struct Numbers: Equatable {
         var complete = 0
         var failed = 0
         var cancelled = 0
-        /// Bytes that reached consumers.
+        /// The number of bytes that reached consumers.
         var delivered = 0
 
         mutating func add(_ more: Numbers) {
@@ -36,16 +38,16 @@ struct NameTally {
     private var entries: [String: Entry] = [:]
     private var others = Numbers()
 
-    /// What there is by name, in the order of the names, `other` last where there are any.
+    /// The numbers by name, in the order of the names. `other` comes last, if it has any.
     var rows: [(name: String, numbers: Numbers)] {
         let named = entries.sorted { $0.key < $1.key }.map { (name: $0.key, numbers: $0.value.numbers) }
         return others == Numbers() ? named : named + [(name: Self.other, numbers: others)]
     }
 
-    /// Whether a name is counted by itself.
+    /// Whether a name has numbers of its own.
     func knows(_ name: String) -> Bool { entries[name] != nil }
 
-    /// Counts something of a name.
+    /// Adds numbers to those of a name.
     mutating func add(_ numbers: Numbers, to name: String, at now: ContinuousClock.Instant) {
         guard name != Self.other, entries[name] != nil || makeRoom(at: now) else {
             return others.add(numbers)

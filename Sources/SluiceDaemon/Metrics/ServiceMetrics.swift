@@ -2,7 +2,7 @@ internal import SluiceCore
 internal import SluiceInterface
 internal import Varlink
 
-/// Why a client was turned away, or cut off: for counting. Each word is a label of `sluice_clients_refused`.
+/// Why a client was refused or its connection closed, for counting. Each case is a label of `sluice_clients_refused`.
 enum Refusal: String, CaseIterable {
     case invalidRequest, tooManyJobs, tooManyWatchers, resourcesExhausted, stopping, draining, notAllowed
     case tooManyConnections, tooManyConnectionsOfUser, messageTooLarge, tooManyDescriptors, malformedMessage
@@ -35,10 +35,10 @@ enum Refusal: String, CaseIterable {
     }
 }
 
-/// What has happened since the service started, in numbers. Belongs to the loop's thread.
+/// Counters of what has happened since the service started. Belongs to the loop's thread.
 ///
-/// What is now is asked of those who know it when somebody wants to see it; here is only what would be forgotten. Nothing
-/// is done for a chunk, a handful of additions for a job.
+/// Current values are not kept here: `MetricsReport` asks their owners when a client wants to see them. The counters
+/// cost nothing per chunk of a body, and a few additions per job.
 final class ServiceMetrics {
     var accepted = 0
     var restored = 0
@@ -55,11 +55,12 @@ final class ServiceMetrics {
     private var outcomes: [OutcomeCode: Int] = [:]
     private var refusals: [Refusal: Int] = [:]
 
-    /// Of jobs that have ended, and of bytes that were received, dropped, and have to come once more.
+    /// The numbers of jobs that have ended, plus the bytes that were received and dropped and must be received once
+    /// more.
     private var past = JobAccount.Numbers()
-    /// What restored jobs had got in an earlier life of the service.
+    /// What restored jobs had received and delivered in an earlier process of the service.
     private var before = JobAccount.Numbers()
-    /// What was last told.
+    /// The sums that were last reported.
     private var told = JobAccount.Numbers()
 
     func count(of code: OutcomeCode) -> Int { outcomes[code] ?? 0 }
@@ -78,7 +79,7 @@ final class ServiceMetrics {
         past.add(numbers)
     }
 
-    /// The same once more, by user and host.
+    /// Counts the same end by user and by host.
     func ended(_ outcome: Outcome, _ numbers: JobAccount.Numbers, user: UInt32, host: String) {
         var tally = NameTally.Numbers()
         tally.delivered = numbers.delivered
@@ -97,17 +98,17 @@ final class ServiceMetrics {
         before.add(numbers)
     }
 
-    /// Bytes that no consumer has and that are dropped with their attempt.
+    /// Bytes that no consumer has were dropped with their attempt.
     func threwAway(_ bytes: Int) {
         past.received = past.received.addingSaturated(max(0, bytes))
     }
 
     /// The sums since the start.
     ///
-    /// A damaged account takes back what it said; the sums never do, since whoever computes a rate from them would take
-    /// that for a restart.
+    /// The numbers of a job whose account turns out to be damaged are withdrawn, but the sums never fall, because a
+    /// monitoring system would take that for a restart of the service.
     ///
-    /// - Parameter active: of the jobs that have not ended.
+    /// - Parameter active: the numbers of the jobs that have not ended.
     func totals(active: JobAccount.Numbers) -> JobAccount.Numbers {
         var sum = past
         sum.add(active)

@@ -6,13 +6,13 @@ internal import SystemPackage
 internal import Systemd
 internal import UnixSockets
 
-/// What the service manager keeps of one job.
+/// One job's entry in the service manager's store.
 final class StoredEntry {
-    /// Its name in the store.
+    /// The entry's name in the store.
     let name: String
-    /// The job as it is written down.
+    /// The file with the job's record (`StoredJob`).
     var record: RecordFile
-    /// The ledger and the staging pipe are in the store, too.
+    /// The job's ledger and staging pipe are in the store, too.
     var hasAccount: Bool
 
     init(name: String, record: consuming RecordFile, hasAccount: Bool) {
@@ -22,20 +22,21 @@ final class StoredEntry {
     }
 }
 
-/// Keeps jobs and outcomes beyond this process: running jobs as descriptors in the service manager's store
+/// Keeps jobs and outcomes beyond this process: active jobs as descriptors in the service manager's store
 /// (`sd_pid_notify_with_fds(3)`, FDSTORE=1), ended ones in a file. Belongs to the loop's thread.
 ///
-/// A job costs PID 1 a message when it is stored and one when it ends, so only those that have run for a while are:
-/// most jobs are over by then.
+/// A job costs PID 1 a message when it is stored and another when it ends. So only jobs that have run for a while are
+/// stored; most jobs have ended by then.
 final class JobStore {
-    /// A name in the store: short, because all of them have to fit the environment of the next process.
+    /// The length of a name in the store. Names are short, because all of them must fit into the environment of the
+    /// next process.
     private static let nameLength = StoredName.longest
-    /// So many messages are sent before the service manager is given time to deal with them: its queue is short, and a
-    /// message that has no room there holds up everything here.
+    /// The number of messages that are sent before the daemon waits for the service manager to process them. The
+    /// manager's queue is short, and a message that does not fit into it blocks the daemon.
     private static let messagesAtOnce = 32
-    /// How long to wait before it is asked again to drop something.
+    /// How long to wait before the service manager is asked again to remove an entry.
     private static let removalPause = Duration.seconds(1)
-    /// How long the service manager may take to say that it has everything.
+    /// How long the service manager may take to confirm that it has processed all messages.
     private static let barrierTime = Duration.seconds(5)
 
     private struct YoungJob {
@@ -56,8 +57,8 @@ final class JobStore {
     private var isClosed = false
 
     /// - Parameters:
-    ///   - isEnabled: a service manager is there that keeps descriptors.
-    ///   - outcomes: nil where there is no place for them.
+    ///   - isEnabled: there is a service manager that keeps descriptors.
+    ///   - outcomes: the file of outcomes; nil if there is no state directory.
     init(
         loop: EventLoop, notifier: Notifier, isEnabled: Bool, outcomes: OutcomeFile?, settings: Settings,
         log: ServiceLog
@@ -70,7 +71,7 @@ final class JobStore {
         self.log = log
     }
 
-    /// Jobs that the service manager keeps.
+    /// The number of jobs that the service manager keeps.
     var count: Int { names.count }
 
     func apply(_ settings: Settings) {
@@ -105,8 +106,9 @@ final class JobStore {
 
     /// Stores a job, unless it is stored or has ended.
     func store(_ job: JobRecord) {
-        // A body that flows over its client's connection ends with that, and so with this process.
-        guard isEnabled, !isClosed, job.sinkIsPipe, job.stored == nil, job.machine.outcome == nil else {
+        // A body that is sent over its client's connection ends with the connection, and so with this process.
+        guard isEnabled, !isClosed, job.sink?.isPipe ?? false, job.stored == nil, job.machine.outcome == nil
+        else {
             return
         }
         do throws(RecordFileError) {
@@ -120,26 +122,26 @@ final class JobStore {
         }
     }
 
-    /// A job has changed: what is stored of it is brought up to date.
+    /// A job has changed. Updates its entry in the store.
     func changed(_ job: JobRecord) {
         guard isEnabled, !isClosed else { return }
         if job.stored == nil, job.machine.publicState == .parked { return store(job) }
         guard let entry = job.stored else { return }
         do throws(RecordFileError) {
-            // In this order: a record that speaks of attempts must find their account.
-            if job.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
+            // The order matters: when a record mentions attempts, their account must be in the store already.
+            if job.progress.account != nil, !entry.hasAccount { send(job, entry, withSink: false) }
             try write(job, to: entry)
         } catch {
             log.trouble(.storeFailed, "a job cannot be kept for a restart", "\(error)", job: job)
         }
     }
 
-    /// Changes nothing any more: what is stored is the next process's.
+    /// From now on the store stays unchanged, for the next process.
     func close() {
         isClosed = true
     }
 
-    /// A job has ended: its outcome is kept, its descriptors are not.
+    /// A job has ended. Keeps its outcome and removes its descriptors.
     func finished(_ job: JobRecord, _ ended: EndedJob) {
         guard !isClosed else { return }
         if let note = outcomes?.append(ended) { log.outcomes(note) }
@@ -148,26 +150,27 @@ final class JobStore {
         remove(stored.name)
     }
 
-    /// Drops what is stored under a name.
+    /// Removes an entry from the store, and tries again until the service manager has the message.
     func remove(_ name: String) {
         guard case .failed(let errno) = notifier.remove(name: name) else {
             names.remove(name)
             return
         }
-        // While the manager holds the pipe its consumer sees no end of file.
+        // While the service manager holds the pipe, its consumer sees no end of file.
         log.trouble(
-            .storeFailed, "the service manager's store cannot be cleared, there will be another try",
+            .storeFailed, "the service manager does not remove a job from its store, another try follows",
             "\(errno)")
         loop.after(Self.removalPause) { [weak self] in self?.remove(name) }
     }
 
-    /// A restored job is stored already.
+    /// Takes over the entry of a restored job.
     func adopt(_ job: JobRecord, _ entry: StoredEntry) {
         names.insert(entry.name)
         job.stored = entry
     }
 
-    /// Stores all of these jobs, and tells when the service manager has them, or has had time enough.
+    /// Stores all of these jobs. Calls back when the service manager has them, or has not confirmed that within
+    /// `barrierTime`.
     func storeAll(_ jobs: [JobRecord], _ completion: @escaping () -> Void) {
         guard isEnabled else { return completion() }
         let batch = jobs.prefix(Self.messagesAtOnce)
@@ -178,7 +181,8 @@ final class JobStore {
         }
     }
 
-    /// Calls back once the service manager has dealt with all that it was sent.
+    /// Calls back when the service manager has processed all messages that it was sent, or after `barrierTime`
+    /// (`BARRIER=1`, sd_notify(3)).
     private func afterBarrier(_ completion: @escaping () -> Void) {
         guard case .pending(let end) = notifier.barrier() else { return completion() }
         let barrier = Barrier(end, completion)
@@ -214,11 +218,10 @@ final class JobStore {
     private func send(_ job: JobRecord, _ entry: StoredEntry, withSink: Bool) {
         var descriptors: [CInt] = []
         if withSink {
-            guard let sink = job.sink.take() else { return }
-            descriptors = [sink.rawValue, entry.record.descriptor.rawValue]
-            job.sink = consume sink
+            guard let number = job.sink?.withDescriptor({ $0.rawValue }) else { return }
+            descriptors = [number, entry.record.descriptor.rawValue]
         }
-        if let account = job.account {
+        if let account = job.progress.account {
             descriptors += [account.ledgerFile.rawValue, account.staging.rawValue]
             entry.hasAccount = true
         }

@@ -5,11 +5,11 @@ internal import UnixSockets
 
 /// Why outcomes cannot be kept at the moment.
 public enum OutcomeFileError: Error, Equatable, CustomStringConvertible {
-    /// Another process has the directory.
+    /// Another process has locked the directory.
     case inUse(path: String)
-    /// Something else has the file's name.
+    /// The file's name belongs to something that is not a regular file.
     case notAFile(path: String)
-    /// A system call refused.
+    /// A system call failed.
     case system(path: String, call: String, errno: Errno)
 
     /// The sentence for the log.
@@ -22,59 +22,61 @@ public enum OutcomeFileError: Error, Equatable, CustomStringConvertible {
     }
 }
 
-/// The jobs that have ended, in a file, so that a service that has been restarted still knows them.
+/// The jobs that have ended, in a file, so that the service still knows them after a restart.
 ///
-/// One line of JSON for each, a `Job` of the interface, the newest last; only ever added to, until it has more than
-/// twice the lines that are needed: then the needed ones are written to a second file that takes the first one's
-/// place (`rename(2)`). Lines that cannot be read are skipped, whatever they hold.
+/// The file has one line of JSON for each job, a `Job` of the interface, the newest last. Lines are only appended,
+/// until there are more than twice the lines that are needed. Then the needed ones are written to a second file, which
+/// replaces the first (`rename(2)`). Lines that cannot be read are skipped.
 ///
-/// Nothing is synced: the file outlasts the process at any moment, and a crash of the machine may take the newest
-/// outcomes with it. An outcome costs two system calls; a compaction reads and writes what is needed, once for as many
-/// outcomes as it keeps.
+/// The file is not synced: it survives the end of the process at any moment, but a crash of the machine may lose the
+/// newest outcomes. An outcome costs two system calls. A compaction copies the lines that are needed, and happens at
+/// most once for that number of new outcomes.
 ///
-/// Where the file cannot be written, up to `mostWaiting` bytes of outcomes wait in memory, and each new one is a new try.
+/// While the file cannot be written, up to `mostWaiting` bytes of outcomes wait in memory. Each new outcome makes the
+/// daemon try again.
 ///
-/// Not to be shared between threads. One process at a time: the directory is locked (`flock(2)`).
+/// It must not be shared between threads. Only one process may use the directory at a time, which is locked
+/// (`flock(2)`).
 public final class OutcomeFile {
     /// What was found in the file.
     public struct Contents {
-        /// At most `limit` for each user, in the order in which they ended.
+        /// At most `limit` jobs for each user, in the order in which they ended.
         public var jobs: [Job] = []
-        /// Lines that are no jobs.
+        /// The number of lines that are not valid jobs.
         public var skipped = 0
-        /// Why there is nothing, if that is not because there was nothing.
+        /// Why the file cannot be used; nil if it can.
         public var problem: OutcomeFileError?
     }
 
-    /// Worth a line in the log.
+    /// An event that belongs in the log.
     public enum Note: Equatable, Sendable {
-        /// From now on outcomes are not kept; said once.
+        /// From now on outcomes are not kept. Reported once for each reason.
         case failing(OutcomeFileError)
-        /// They are again; so many could not wait.
+        /// Outcomes are kept again. `lost` of them did not fit into memory meanwhile.
         case recovered(lost: Int)
     }
 
-    /// In the directory.
+    /// The file's name in the directory.
     public static let name = "outcomes.jsonl"
-    /// Bytes of outcomes that wait in memory while the file cannot be written.
+    /// The maximum number of bytes that wait in memory while the file cannot be written.
     public static let mostWaiting = 256 * 1024
-    /// Bytes of the file that are read, from its end.
+    /// The maximum number of bytes that are read, from the end of the file.
     static let mostRead = 64 * 1024 * 1024
-    /// A file of so few lines is not worth a compaction.
+    /// A file with at most this number of lines is not compacted.
     static let fewLines = 64
 
-    /// Jobs of each user that are needed. May change at any time.
+    /// The number of jobs of each user that are needed. May change at any time.
     public var limit: Int {
         didSet { for user in kept.keys { trim(user) } }
     }
 
     private let directory: String
     private var storage: OutcomeStorage?
-    /// Where the needed lines of each user are, the oldest first.
+    /// The places of each user's needed lines in the file, the oldest first.
     private var kept: [UInt32: FIFO<OutcomeStorage.Extent>] = [:]
-    /// In the file, whatever they hold.
+    /// The number of lines in the file, needed or not.
     private var lines = 0
-    /// A compaction that failed is not tried again before there are so many lines.
+    /// After a compaction failed, it is not tried again until the file has more lines than this; 0 if none has failed.
     private var compactAt = 0
     private var waiting = FIFO<(user: UInt32, line: [UInt8])>()
     private var waitingBytes = 0
@@ -82,14 +84,14 @@ public final class OutcomeFile {
     private var problem: OutcomeFileError?
 
     /// - Parameters:
-    ///   - directory: exists, and is this service's alone (`$STATE_DIRECTORY`).
-    ///   - limit: jobs of each user that are needed, from 0 on.
+    ///   - directory: an existing directory that belongs to this service alone (`$STATE_DIRECTORY`).
+    ///   - limit: the number of jobs of each user that are needed; 0 or more.
     public init(directory: String, limit: Int) {
         self.directory = directory
         self.limit = limit
     }
 
-    /// Reads what is there. Once, at the start; costs some milliseconds for each 1,000 jobs that are needed.
+    /// Reads the file. Called once, at the start. Costs some milliseconds for each 1,000 jobs that are needed.
     public func load() -> Contents {
         var contents = Contents()
         do {
@@ -105,7 +107,7 @@ public final class OutcomeFile {
 
     /// Adds a job that has ended.
     ///
-    /// - Returns: what is new about the file itself.
+    /// - Returns: a change in the state of the file; nil for none.
     public func append(_ ended: EndedJob) -> Note? {
         guard limit > 0, let user = UInt32(exactly: ended.job.userID), let text = ended.json else {
             return nil
@@ -120,7 +122,9 @@ public final class OutcomeFile {
         return flush()
     }
 
-    /// Tries again to write what waits, as one does on the way out.
+    /// Tries again to write the outcomes that wait.
+    ///
+    /// - Returns: a change in the state of the file; nil for none.
     public func flush() -> Note? {
         do {
             try writeWaiting()
@@ -129,7 +133,7 @@ public final class OutcomeFile {
             defer { problem = error }
             return problem == error ? nil : .failing(error)
         }
-        // A compaction that is still to be tried again is no recovery.
+        // While a failed compaction has not succeeded, the file has not recovered.
         guard problem != nil, compactAt == 0 else { return nil }
         defer { lost = 0 }
         problem = nil
@@ -152,9 +156,9 @@ public final class OutcomeFile {
         waitingBytes = 0
     }
 
-    /// Opens the file where it is not open, and finds out where its lines are.
+    /// Opens the file again and finds its lines.
     private func readAll() throws(OutcomeFileError) -> OutcomeText {
-        // The old one first: its lock is in the new one's way.
+        // Close the old storage first, because its lock would keep the new one from locking the directory.
         storage = nil
         storage = try OutcomeStorage(directory: directory, name: Self.name)
         let (offset, bytes) = try storage?.readTail(Self.mostRead) ?? (0, [])
@@ -185,7 +189,7 @@ public final class OutcomeFile {
             compactAt = lines + max(needed, Self.fewLines)
             throw error
         }
-        // The order is the same, so each line's new place is behind those before it.
+        // The order is unchanged, so each line begins where the previous one ends.
         var places: [Int: Int] = [:]
         var end = 0
         for range in ranges {
@@ -203,7 +207,7 @@ public final class OutcomeFile {
 }
 
 extension [OutcomeStorage.Extent] {
-    /// Neighbours made one, so that they are read at once.
+    /// Merges adjacent extents, so that they are read at once.
     fileprivate func merged() -> [Element] {
         reduce(into: []) { merged, range in
             if let last = merged.last, last.end == range.offset {

@@ -2,9 +2,9 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// The file below `OutcomeFile`: bytes and system calls, nothing of what they mean.
+/// The file that `OutcomeFile` uses: bytes and system calls, without their meaning.
 ///
-/// Whatever is appended is there as a whole or not at all, as far as this process lives to see to it.
+/// Appended bytes are in the file completely or not at all, unless the process is killed meanwhile.
 struct OutcomeStorage: ~Copyable {
     /// A piece of the file, in bytes.
     struct Extent: Equatable {
@@ -16,17 +16,17 @@ struct OutcomeStorage: ~Copyable {
     private let path: String
     private let directory: OwnedDescriptor
     private var file: OwnedDescriptor
-    /// As far as we know.
+    /// The file's size as of the last read or write of this process.
     private(set) var size: Int
-    /// Somebody has left half a line at the end: what comes next must not become its other half.
+    /// The file ends with an incomplete line, so a newline must precede the next line.
     private(set) var needsNewline = false
 
-    /// Opens the file in a directory, and makes it where it is not there.
+    /// Opens the file in a directory, or creates it.
     init(directory path: String, name: String) throws(OutcomeFileError) {
         let flags = O_DIRECTORY | O_RDONLY | O_CLOEXEC
         let directory = OwnedDescriptor(
             adopting: try Self.check(path, "open", Glibc.open(path, flags)))
-        // The directory's lock and not the file's: the file is replaced.
+        // Lock the directory and not the file, because the file gets replaced.
         guard flock(directory.rawValue, LOCK_EX | LOCK_NB) == 0 else {
             if errno == EWOULDBLOCK { throw .inUse(path: path) }
             throw .system(path: path, call: "flock", errno: Errno(rawValue: errno))
@@ -39,13 +39,13 @@ struct OutcomeStorage: ~Copyable {
         self.file = file
     }
 
-    /// Whether the file is the one that we left, by size and by being there.
+    /// Whether the file still exists and has the expected size.
     borrowing func isUnchanged() -> Bool {
         var status = stat()
         return fstat(file.rawValue, &status) == 0 && status.st_nlink > 0 && Int(status.st_size) == size
     }
 
-    /// The last `most` bytes, and where they begin.
+    /// Reads the last `most` bytes, and returns them with their offset in the file.
     mutating func readTail(_ most: Int) throws(OutcomeFileError) -> (offset: Int, bytes: [UInt8]) {
         size = try Self.size(of: file, path: path)
         let offset = max(0, size - most)
@@ -54,15 +54,15 @@ struct OutcomeStorage: ~Copyable {
         return (offset, bytes)
     }
 
-    /// Adds bytes at the end, behind a newline where one is missing.
+    /// Appends bytes, preceded by a newline if `needsNewline`.
     ///
-    /// - Returns: where they begin.
+    /// - Returns: the offset of the bytes in the file.
     mutating func append(_ bytes: [UInt8]) throws(OutcomeFileError) -> Int {
         let whole = needsNewline ? [UInt8(ascii: "\n")] + bytes : bytes
         do {
             try Self.write(whole, to: file, path: path)
         } catch {
-            // A part may be there. Where it cannot be taken back, it ends here.
+            // The file may have a part of the bytes. If it cannot be removed, end its line before the next one.
             if ftruncate(file.rawValue, off_t(size)) != 0 { needsNewline = true }
             size = (try? Self.size(of: file, path: path)) ?? size
             throw error
@@ -72,9 +72,9 @@ struct OutcomeStorage: ~Copyable {
         return size - bytes.count
     }
 
-    /// Puts a file with nothing but these ranges into the place of this one, at once.
+    /// Replaces the file atomically by one that has only these ranges.
     ///
-    /// - Parameter temporary: the other file's name; one that is there is in nobody's use.
+    /// - Parameter temporary: the name of the new file until then. An existing file with this name is overwritten.
     mutating func replace(with ranges: [Extent], name: String, temporary: String) throws(OutcomeFileError) {
         let new = try Self.open(in: directory, name: temporary, path: path, truncate: true)
         do {
@@ -107,7 +107,7 @@ struct OutcomeStorage: ~Copyable {
         return Int(status.st_size)
     }
 
-    /// What is there of a range: less where the file has become shorter.
+    /// Reads a range. The result is shorter if the file has become shorter.
     private borrowing func read(_ range: Extent) throws(OutcomeFileError) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: range.length)
         var done = 0
@@ -140,7 +140,7 @@ struct OutcomeStorage: ~Copyable {
     private static func open(
         in directory: borrowing OwnedDescriptor, name: String, path: String, truncate: Bool
     ) throws(OutcomeFileError) -> OwnedDescriptor {
-        // O_NONBLOCK: a FIFO of that name must not hold us.
+        // O_NONBLOCK: a FIFO of that name must not block the daemon.
         let flags = O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
         let file = OwnedDescriptor(
             adopting: try check(

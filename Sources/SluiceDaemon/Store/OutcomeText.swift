@@ -3,31 +3,32 @@ internal import FoundationEssentials
 internal import Glibc
 internal import SluiceInterface
 
-/// The text of an outcome file: where its lines are, and whose. Nothing in it is to be trusted.
+/// The text of an outcome file, with the places and the users of its lines. The text is untrusted.
 struct OutcomeText {
-    /// A line that says whose job it is about; it may be no job all the same.
+    /// A line that names a user. It need not be a valid job.
     struct Line {
-        /// In the file, with the newline.
+        /// The line's place in the file, including the newline.
         var range: OutcomeStorage.Extent
         var user: UInt32
     }
 
     private let bytes: [UInt8]
-    /// Where the bytes begin in the file.
+    /// The offset of the bytes in the file.
     private let start: Int
-    /// In the order of the file.
+    /// The lines that name a user, in the order of the file.
     let lines: [Line]
-    /// All lines, also those that say nothing; and what is in front of the bytes, if anything is, as a great many.
+    /// The number of all lines, valid or not. If the bytes do not begin at the start of the file, a very large number,
+    /// so that the file is compacted.
     let count: Int
-    /// Lines without a user.
+    /// The number of lines without a user.
     private let strays: Int
 
-    /// Finds the lines without decoding them: that is a hundred times faster, and most are not needed.
+    /// Finds the lines without decoding them. That is a hundred times faster, and most lines are not needed.
     init(_ bytes: [UInt8], at start: Int) {
         self.bytes = bytes
         self.start = start
         var found: [Line] = []
-        // In the middle of a line, its rest is nobody's.
+        // If the bytes begin in the middle of a line, the rest of that line is skipped.
         var count = start > 0 ? 1_000_000_000 : 0
         var strays = 0
         bytes.withUnsafeBytes { text in
@@ -36,7 +37,7 @@ struct OutcomeText {
                 let end = Self.lineEnd(text, position)
                 let line = UnsafeRawBufferPointer(rebasing: text[position..<end])
                 count += 1
-                // Half a line at the end of the file is a line without its newline, and no line to keep.
+                // A line without its newline, at the end of the file, is incomplete and not kept.
                 if line.last == UInt8(ascii: "\n"), let user = Self.user(line) {
                     found.append(Line(range: .init(offset: start + position, length: line.count), user: user))
                 } else {
@@ -50,12 +51,12 @@ struct OutcomeText {
         self.strays = strays
     }
 
-    /// The last jobs of each user.
+    /// Decodes the last jobs of each user.
     ///
     /// - Parameters:
-    ///   - limit: the most of each.
-    ///   - skipped: grows by the lines that are none, of those that were looked at.
-    /// - Returns: in the order of the file.
+    ///   - limit: the maximum number of jobs of each user.
+    ///   - skipped: increased by the number of examined lines that are not valid jobs.
+    /// - Returns: the jobs in the order of the file.
     func jobs(limit: Int, skipped: inout Int) -> [Job] {
         skipped += strays
         var counts: [UInt32: Int] = [:]
@@ -80,7 +81,7 @@ struct OutcomeText {
         return jobs
     }
 
-    /// Behind the newline, or at the end.
+    /// The position behind the next newline, or the end of the text.
     private static func lineEnd(_ text: UnsafeRawBufferPointer, _ position: Int) -> Int {
         guard let base = text.baseAddress,
             let newline = memchr(base + position, CInt(UInt8(ascii: "\n")), text.count - position)
@@ -88,7 +89,7 @@ struct OutcomeText {
         return UnsafeRawPointer(newline) - base + 1
     }
 
-    /// The number behind the key. Within a string, quotes have a backslash in front, so these bytes are a key.
+    /// The number that follows the key `userID`. JSON strings escape quotes, so these bytes can only be a key.
     private static func user(_ line: UnsafeRawBufferPointer) -> UInt32? {
         let key: StaticString = "\"userID\":"
         guard let base = line.baseAddress,

@@ -4,12 +4,13 @@ internal import SluiceInterface
 internal import Systemd
 internal import UnixSockets
 
-/// Makes jobs of what an earlier process of the service left in the service manager's store.
+/// Makes jobs from what an earlier process of the service left in the service manager's store.
 ///
-/// Whatever is in there was written by a process that may have been killed at any moment, or by somebody else: it is
-/// looked at before it is believed. What can be read goes on, the rest is reported and dropped.
+/// The contents of the store are untrusted: they may come from another program, or from a process that was killed at
+/// any moment. Jobs that can be read go on; everything else is logged and removed.
 final class Restoration {
-    /// How long old lanes may go on living after their daemon, in all: they see the end of their control sockets at once.
+    /// The total time to wait for lanes of the earlier daemon to end. They see the end of their control sockets at
+    /// once.
     private static let lockTime = Duration.seconds(10)
 
     /// One job with its descriptors.
@@ -44,8 +45,8 @@ final class Restoration {
 
     /// Takes over all jobs, the oldest first.
     ///
-    /// Waits, within limits, for lanes of the earlier process that have not noticed yet that it is gone: there must
-    /// never be two writers.
+    /// Blocks, up to `lockTime` in all, until lanes of the earlier process have ended, because a job must never have
+    /// two writers.
     func run(_ descriptors: consuming StoredDescriptors) {
         for name in descriptors.names {
             guard var group = descriptors.take(name) else { continue }
@@ -63,30 +64,31 @@ final class Restoration {
     private func read(_ group: inout StoredGroup) {
         let name = group.name
         guard let (stored, entry) = Self.record(&group) else {
-            return drop(name, "there is no record of a job, or none that can be read")
+            return drop(name, "it has no record of a job that can be read")
         }
         guard ids.insert(stored.id).inserted else {
-            return drop(name, "its job is there under another name, too")
+            return drop(name, "the same job is stored under another name, too")
         }
-        // Its outcome was kept, and then the process was killed.
+        // The earlier process was killed after it had kept the outcome and before it removed the entry.
         guard !scheduler.jobs.hasEnded(stored.id) else { return store.remove(name) }
         guard let job = try? stored.makeRecord() else {
-            return drop(name, "its record is of no job that can be")
+            return drop(name, "its record does not describe a valid job")
         }
         let sink = group.take(.pipeWriteEnd)
-        while job.account == nil, let ledger = group.take(.counterPage) {
+        while job.progress.account == nil, let ledger = group.take(.counterPage) {
             guard SharedCounters.isLedger(ledger) else {
                 log.restoreFailed("\(name): a page of counters is not the job's ledger")
                 continue
             }
             guard let staging = group.take(.pipeBothEnds) else { break }
-            job.account = JobAccount(ledger: ledger, staging: staging)
+            guard let account = JobAccount(ledger: ledger, staging: staging) else { continue }
+            job.progress.begin(with: account)
         }
-        entry.hasAccount = job.account != nil
+        entry.hasAccount = job.progress.account != nil
         found.append(Found(job: job, stored: stored, entry: entry, sink: sink))
     }
 
-    /// The first that is whole: somebody may have put other files under the same name.
+    /// The first valid record. Another program may have stored other files under the same name.
     private static func record(_ group: inout StoredGroup) -> (StoredJob, StoredEntry)? {
         while let file = group.take(.recordFile) {
             guard let record = try? RecordFile(adopting: file) else { continue }
@@ -109,20 +111,22 @@ final class Restoration {
                     .consumerGone, "the consumer closed its end of the pipe while the service was restarted"))
         }
         if let outcome = one.stored.ending ?? outcome {
-            job.sink = consume sink
+            job.sink = JobSink(sink, isPipe: true)
             return scheduler.restoreEnded(job, outcome)
         }
         if one.stored.isParked { job.machine = .restoredParked() }
         scheduler.restore(job, sink: sink)
-        // With its new place among the others.
+        // The record gets the job's new sequence number.
         store.changed(job)
     }
 
-    /// Sets the job to the byte that it goes on with; says how it ends if it cannot.
+    /// Sets the job to the position at which it goes on.
+    ///
+    /// - Returns: the job's outcome if it cannot go on; nil if it can.
     private func state(of one: Found) -> Outcome? {
         let job = one.job
-        guard let account = job.account else {
-            guard job.attempts == 0 else {
+        guard let account = job.progress.account else {
+            guard job.attempts.count == 0 else {
                 return Outcome(
                     .deliveryUncertain, "the account of the job was lost in a restart of the service")
             }
@@ -131,25 +135,16 @@ final class Restoration {
         guard waitForLane(account) else {
             return Outcome(.deliveryUncertain, "a process of the earlier service still holds the job")
         }
-        guard let position = account.rewind() else {
-            return .accountIsDamaged
-        }
-        job.position = position
-        job.endAttempt(Outcome(.serviceStopped, "the service was restarted"))
-        guard position > 0 else {
-            job.known = nil
-            return nil
-        }
-        // The ledger knows it better than the record: the earlier daemon may have been dead, or hung, when the lane told.
-        let refusesRanges = job.known?.refusesRanges ?? false
-        job.known = account.representation ?? job.known
-        if refusesRanges { job.known?.refusesRanges = true }
-        job.deliveredAtFailure = position
-        job.describeBody()
+        guard job.progress.rewindAfterRestart() else { return .accountIsDamaged }
+        job.attempts.end(Outcome(.serviceStopped, "the service was restarted"))
+        let position = job.progress.position
+        guard position > 0 else { return nil }
+        job.response.describe(job.progress.known)
         let end = AttemptEnd(
             outcome: Outcome(.laneDied, "the service was restarted after \(position) bytes"), isDeath: true,
-            position: position, delivered: position, known: job.known, wantsDigest: job.request.digest != nil)
-        // Not counted against the job: the service's restarts are not its doing.
+            position: position, delivered: position, known: job.progress.known,
+            wantsDigest: job.request.digest != nil)
+        // A restart of the service does not count as one of the job's retries.
         var policy = RetryPolicy(retries: 1)
         let decision = AttemptRules.judge(end, policy: &policy, pauses: .init(), secondsLeft: nil, random: 0)
         switch decision {
@@ -161,7 +156,8 @@ final class Restoration {
     private func waitForLane(_ account: JobAccount) -> Bool {
         while account.isLocked {
             guard ContinuousClock.now < deadline else { return false }
-            // Nothing else has begun yet: the service is not ready before this is over.
+            // Sleeping is harmless here: the loop serves no client yet, and the service is not ready before this ends.
+            // The ledger's lock has no event to wait for, so it is polled every 2 ms, up to `deadline`.
             usleep(2000)
         }
         return true
@@ -169,7 +165,7 @@ final class Restoration {
 }
 
 extension SharedCounters {
-    /// Whether a job's account is in there, damaged or not.
+    /// Whether the file holds a job's ledger, damaged or not.
     fileprivate static func isLedger(_ file: borrowing OwnedDescriptor) -> Bool {
         (try? SharedCounters(mapping: file)).map { Ledger(existing: $0) != nil } ?? false
     }

@@ -3,10 +3,10 @@ internal import SluiceCore
 internal import SluiceInterface
 internal import UnixSockets
 
-/// A job as it is written down for the next process of the service: everything but the bytes and their account, which
-/// are in the ledger. Lanes never see it.
+/// The record of a job for the next process of the service. It holds everything but the numbers of bytes, which are in
+/// the ledger. Lanes never see it.
 struct StoredJob: Codable, Sendable {
-    /// Of this form; another one is not read.
+    /// The format that this version writes. Records of other formats are not read.
     static let currentFormat = 1
 
     var format = StoredJob.currentFormat
@@ -16,14 +16,14 @@ struct StoredJob: Codable, Sendable {
     var processID: Int32
     var userID: UInt32
     var groupID: UInt32
-    /// Nil also in what 0.3.0 has written, which did not ask.
+    /// Nil also in records of Sluice 0.3.0, which did not look it up.
     var program: String?
     var createdUsec: Int
-    /// Nil in what 0.2.0 has written, which knew the time of day alone; so are the other ones of `Uptime`.
+    /// Nil in records of Sluice 0.2.0, which used the time of day only, as are all other times of `Uptime`.
     var createdUptimeUsec: Int?
     var startedUsec: Int?
     var deadlineUptimeUsec: Int?
-    /// Written by 0.2.0 in place of it.
+    /// What Sluice 0.2.0 wrote instead of `deadlineUptimeUsec`.
     var deadlineUsec: Int?
     var attempts: Int
     var attemptLog: [Attempt]
@@ -32,15 +32,15 @@ struct StoredJob: Codable, Sendable {
     var etag: String?
     var httpStatus: Int?
     var contentLength: Int?
-    /// Nil also in what 0.3.0 has written, which took no coded bodies.
+    /// Nil also in records of Sluice 0.3.0, which accepted no coded bodies.
     var contentEncoding: String?
     var isParked: Bool
-    /// It was to end like this, and its lane had not let go of it.
+    /// The outcome that the job must end with, if its lane has not let go of it yet.
     var ending: Outcome?
 
     init(_ job: JobRecord) {
         id = job.id
-        sequence = job.sequence
+        sequence = job.number.sequence
         request = job.request.parameters
         processID = job.owner.processID
         userID = job.owner.userID
@@ -48,53 +48,42 @@ struct StoredJob: Codable, Sendable {
         program = job.program
         createdUsec = job.createdUsec
         createdUptimeUsec = job.createdUptimeUsec
-        startedUsec = job.startedUsec
+        startedUsec = job.attempts.firstUsec
         deadlineUptimeUsec = job.deadlineUptimeUsec
-        attempts = job.attempts
-        attemptLog = job.attemptLog
+        attempts = job.attempts.count
+        attemptLog = job.attempts.log
         policy = job.policy
-        known = job.known
-        etag = job.etag
-        httpStatus = job.httpStatus
-        contentLength = job.contentLength
-        contentEncoding = job.contentEncoding
+        known = job.progress.known
+        etag = job.response.etag
+        httpStatus = job.response.status
+        contentLength = job.response.contentLength
+        contentEncoding = job.response.contentEncoding
         isParked = job.machine.publicState == .parked
         ending = job.machine.endingOutcome
     }
 
     /// The job, without its descriptors.
     ///
-    /// - Throws: `RequestError`, where a request is stored that was never accepted.
+    /// - Throws: `RequestError` if the stored request is not one that the service accepts.
     func makeRecord() throws(RequestError) -> JobRecord {
-        let job = JobRecord(
-            id: id, request: try JobRequest(restoring: request),
-            owner: PeerCredentials(processID: processID, userID: userID, groupID: groupID),
-            createdUsec: createdUsec,
-            // Nothing was begun in the future; what is measured from here must not overflow.
+        let request = try JobRequest(restoring: request)
+        return JobRecord(
+            self, request: request,
+            // A job cannot have begun in the future. Durations that are measured from here must not overflow.
             createdUptimeUsec: max(
-                0, min(createdUptimeUsec ?? Self.uptime(at: createdUsec), Uptime.microseconds())))
-        job.program = program
-        job.startedUsec = startedUsec
-        job.deadlineUptimeUsec = (deadlineUptimeUsec ?? deadlineUsec.map(Self.uptime)).map { max(0, $0) }
-        job.attempts = attempts
-        job.attemptLog = attemptLog
-        job.policy = policy.isPlausible ? policy : RetryPolicy(retries: job.request.retries)
-        job.known = known
-        job.etag = etag
-        job.httpStatus = httpStatus
-        job.contentLength = contentLength
-        job.contentEncoding = contentEncoding
-        return job
+                0, min(createdUptimeUsec ?? Self.uptime(at: createdUsec), Uptime.microseconds())),
+            deadlineUptimeUsec: (deadlineUptimeUsec ?? deadlineUsec.map(Self.uptime)).map { max(0, $0) },
+            policy: policy.isPlausible ? policy : RetryPolicy(retries: request.retries))
     }
 
     private static func uptime(at timeOfDay: Int) -> Int {
-        // Within 100,000 years: nothing that was stored may overflow here.
+        // The time is clamped to some 73,000 years, so that no stored number can overflow here.
         Uptime.microseconds() + (max(0, min(timeOfDay, 1 << 61)) - Realtime.microseconds())
     }
 
     var encoded: [UInt8]? { (try? JSONEncoder().encode(self)).map { [UInt8]($0) } }
 
-    /// Nil for what is no stored job, or one of another form.
+    /// Decodes a record; nil if it is invalid or has another format.
     init?(encoded: [UInt8]) {
         guard let job = try? JSONDecoder().decode(StoredJob.self, from: Data(encoded)),
             job.format == Self.currentFormat

@@ -2,14 +2,14 @@ internal import SluiceCore
 internal import SluiceInterface
 internal import UnixSockets
 
-/// What users may have, and hosts may be asked.
+/// The limits of users and of hosts.
 extension Scheduler {
-    /// Puts a job into the queue as soon as it is known what its user may.
+    /// Puts a job into the queue as soon as the rules for its user are known.
     func admit(_ job: JobRecord) {
-        job.wantsLane = false
+        job.assignment.isWanted = false
         users.whenKnown(job.owner.userID) { [weak self] in
             guard let self, job.machine.outcome == nil else { return }
-            // Whoever cannot be looked up keeps what there is.
+            // A user who cannot be looked up is not denied: jobs that were accepted go on.
             guard !users.isDenied(job.owner.userID) else {
                 return end(job, Self.notAllowed(job.owner.userID))
             }
@@ -18,7 +18,7 @@ extension Scheduler {
         }
     }
 
-    /// Has the queue go by the settings.
+    /// Makes the queue follow the settings.
     func setRules() {
         let (users, rates, origins) = (users, rates, settings.origins)
         let lanes = settings.lanes.maximum
@@ -30,14 +30,14 @@ extension Scheduler {
             guard !origins.isEmpty else { return nil }
             let limits = origins.limits(for: host)
             if let connections = limits.connections, connections > 0 { return connections }
-            // Jobs at a host with a rate wait for that, and not in front of others.
+            // Jobs at a host with a rate limit wait for the host, so that they do not delay other jobs.
             return limits.rate ?? 0 > 0 ? lanes : nil
         }
         rates.onRoom = { [weak self] in self?.dispatch() }
         rates.onRoomAtHost = { [weak self] in self?.queue.hostIsOpen($0) }
     }
 
-    /// A user has been looked up, and may have something else now.
+    /// A user has been looked up, and the user's limits may have changed.
     func userIsKnown() {
         rates.apply(settings, running: running.values)
         dispatch()
@@ -49,9 +49,10 @@ extension Scheduler {
         queue.isOver(job)
     }
 
-    /// Sees to it that no more connections to a host are kept than there may be.
+    /// Keeps the number of idle connections to a host within its limit.
     ///
-    /// - Returns: whether the lane is to drop those that it has kept of its job before: that was another host's.
+    /// - Returns: whether the lane must drop the connections that it has kept, because its last job asked another host
+    ///   that has such a limit.
     func closeConnections(of lane: LaneProcess, for job: JobRecord) -> Bool {
         guard !settings.origins.isEmpty else { return false }
         let host = Settings.Origins.normal(job.origin.host)
@@ -64,13 +65,13 @@ extension Scheduler {
         return settings.origins.limits(for: before).connections ?? 0 > 0
     }
 
-    /// What the service shows where the job asks, if the host is to know it.
+    /// The client certificate and its key for the host that the job asks; nil if the settings name none for it.
     func clientCertificate(for job: JobRecord) -> String? {
         guard !settings.origins.hosts.isEmpty else { return nil }
         return clientCertificates.text(for: settings.origins.limits(for: job.origin.host))
     }
 
-    // MARK: Who may not
+    // MARK: Denied users
 
     /// Ends the jobs of a user who may not use the service any more.
     func endJobs(ofUser userID: UInt32) {

@@ -1,29 +1,31 @@
 internal import Glibc
 internal import SystemPackage
 
-/// What the machine's directory of users says about one of them (nsswitch.conf(5)).
+/// What the machine's user directory says about one user (nsswitch.conf(5)).
 struct UserIdentity: Sendable, Equatable {
-    /// The keys of the settings that mean this user: the number, and the name where there is one.
+    /// The keys in the settings that mean this user: the user ID and, if there is one, the name.
     var names: Set<String>
-    /// Of the groups that were asked about, those that the user is in.
+    /// Those of the requested groups that the user is in.
     var memberships: Set<String>
-    /// The directory has an entry. A user without one may be another one's subordinate (subuid(5)), and in groups of that.
+    /// The directory has an entry for the user. A user without one may be a subordinate ID of another user (subuid(5))
+    /// and have that user's groups.
     var hasEntry = true
 }
 
-/// The directory of users and groups: files, systemd, or a server on the network. Every call may wait for that server.
+/// The directory of users and groups: files, systemd, or a server on the network. Every call may block until that
+/// server answers.
 enum UserDirectory {
-    /// No directory has longer entries; one that has is not understood.
+    /// The largest entry that is read, in bytes. The lookup of a larger one fails.
     private static let largestEntry = 1 << 20
-    /// The most groups that a user can be in (`NGROUPS_MAX`, limits.h).
+    /// The maximum number of groups that a user can be in (`NGROUPS_MAX`, limits.h).
     private static let mostGroups = 65536
 
-    /// Who a user is, and in which of these groups (getpwuid_r(3), getgrouplist(3)).
+    /// Looks up a user, and which of these groups the user is in (getpwuid_r(3), getgrouplist(3)).
     ///
-    /// A user without an entry has the number alone, and the groups are not known.
+    /// For a user without an entry only the user ID is known, and no groups.
     ///
-    /// - Parameter groups: names and numbers.
-    /// - Returns: nil where the directory does not answer.
+    /// - Parameter groups: names and group IDs.
+    /// - Returns: nil if the directory does not answer.
     static func identity(of userID: UInt32, among groups: [String]) -> UserIdentity? {
         guard case .success(let entry) = user(userID) else { return nil }
         guard let entry else {
@@ -38,12 +40,12 @@ enum UserDirectory {
         return identity
     }
 
-    /// Which of these names no user has. Names that the directory says nothing about are not among them.
+    /// Those of these names that no user has. Names for which the directory does not answer are left out.
     static func unknown(users: [String]) -> [String] {
         users.filter { UInt32($0) == nil && isMissing(userID(named: $0)) }
     }
 
-    /// Which of these names, or numbers, no group has. Those that the directory says nothing about are not among them.
+    /// Those of these names or IDs that no group has. Those for which the directory does not answer are left out.
     static func unknown(groups: [String]) -> [String] {
         groups.filter { isMissing(groupID($0)) }
     }
@@ -70,7 +72,8 @@ enum UserDirectory {
         guard let number = UInt32(name) else {
             return entry(group(), \.gr_gid) { getgrnam_r(name, $0, $1, $2, $3) }
         }
-        // A number needs no looking up; but whether there is an answer at all getgrouplist(3) does not say.
+        // A number needs no lookup. It is looked up all the same, because getgrouplist(3) does not report whether the
+        // directory answers.
         return entry(group(), \.gr_gid) { getgrgid_r(number, $0, $1, $2, $3) }.map { _ in number }
     }
 
@@ -82,18 +85,18 @@ enum UserDirectory {
             if getgrouplist(name, groupID, &groups, &count) >= 0 {
                 return Set(groups.prefix(Int(max(0, count))))
             }
-            // `count` is how many there are, or what it was where a directory does not say.
+            // `count` is now the number of groups, or is unchanged if the directory does not report it.
             guard room < mostGroups else { return Set(groups) }
             room = min(mostGroups, max(Int(count), room * 2))
         }
     }
 
-    /// Looks an entry up.
+    /// Looks up an entry.
     ///
     /// - Parameters:
-    ///   - take: what is wanted of it, as long as its texts are there.
-    ///   - read: one of the functions of `getpwnam_r(3)` and its like. 0 without an entry is "no entry": glibc has ENOENT and
-    ///     its like for a directory that cannot be asked.
+    ///   - take: returns the wanted part of the entry, while the strings that it points to are valid.
+    ///   - read: calls getpwnam_r(3) or a function like it. A result of 0 without an entry means that there is no
+    ///     entry; glibc returns ENOENT and similar errors if the directory cannot be asked.
     private static func entry<Entry, Value>(
         _ blank: Entry, _ take: (Entry) -> Value?,
         read: (

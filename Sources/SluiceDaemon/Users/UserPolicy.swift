@@ -3,50 +3,53 @@ internal import Glibc
 internal import SluiceCore
 internal import UnixSockets
 
-/// What the settings come to for each user: where the user's jobs may connect to, and what the user may have.
+/// What the settings mean for each user: where the user's jobs may connect to, and the user's limits.
 ///
-/// Where the settings speak of users or groups, the directory of users is asked when a user comes: on a thread of its own,
-/// because it may be a server on the network that does not answer. Whoever needs the answer waits for it, up to `patience`,
-/// and gets the strictest rules where there is none. What was found is good for `freshness`; after that it is looked up
-/// again while everything goes on with what was known. Without users and groups in the settings nothing is looked up.
+/// If the settings name users or groups, the policy looks up each user who connects in the user directory. It does so
+/// on a separate thread, because the directory may be a server on the network that does not answer. Callers that need
+/// the answer wait for it, up to `patience`; if there is none, the strictest rules apply. An answer is valid for
+/// `freshness`. After that it is looked up again, while the old answer stays in use. If the settings name no users or
+/// groups, nothing is looked up.
 ///
-/// Belongs to the loop's thread.
+/// ## Concurrency model Belongs to the loop's thread. A lookup runs on a thread of its own (`DetachedThread`), which
+/// touches nothing of the policy; its answer comes back to the loop's thread through a `Mailbox`.
 final class UserPolicy {
-    /// Looks a user up; on any thread. Nil where the directory does not answer.
+    /// Looks up a user, on any thread. Nil if the directory does not answer.
     typealias Lookup = @Sendable (_ userID: UInt32, _ groups: [String]) -> UserIdentity?
 
-    /// How long anybody waits for the directory.
+    /// How long a caller waits for the directory.
     static let patience = Duration.seconds(5)
-    /// For how long nobody waits again for an answer that did not come.
+    /// After a lookup without an answer, callers do not wait again for this long.
     private static let silence = Duration.seconds(10)
-    /// How old an answer may be before it is looked up again.
+    /// The age at which an answer is looked up again.
     private static let freshness = Duration.seconds(60)
-    /// Answers that are kept.
+    /// The maximum number of answers that are kept.
     private static let mostUsers = 4096
-    /// Users that are looked up at once.
+    /// The maximum number of simultaneous lookups.
     private static let mostLookups = 4
 
     private struct Known {
-        /// Of the settings that the rules are of.
+        /// The generation of the settings that the rules were made from.
         var generation: Int
         var since: ContinuousClock.Instant
-        /// What the directory said, when it was asked about these groups.
+        /// The directory's answer to a question about these groups.
         var identity: UserIdentity
         var groups: Set<String>
         var rules: Rules
     }
 
-    /// What holds for one user.
+    /// The rules for one user.
     private struct Rules: Equatable {
         /// The egress rules, in their compact form.
         var egress: String
         var share: UserShare
     }
 
-    /// Carries answers to the loop's thread.
+    /// Carries answers of lookup threads to the loop's thread.
     private final class Mailbox: Sendable {
         private let loop: EventLoop
-        // Only touched on the loop's thread, in `execute`: the policy lives there.
+        // Set in `init` and read in `execute`, both on the loop's thread, where the policy lives. A lookup thread may
+        // only release the mailbox, which is safe: the runtime makes access to weak references atomic.
         private nonisolated(unsafe) weak var policy: UserPolicy?
 
         init(_ policy: UserPolicy) {
@@ -63,25 +66,25 @@ final class UserPolicy {
     private let log: ServiceLog
     private let lookUp: Lookup
     private var settings: Settings
-    /// Counts the settings that there have been: an answer to a question of earlier ones is none.
+    /// Counts changes of the settings. An answer to a question of an earlier generation is discarded.
     private var generation = 0
-    /// Where no egress rule depends on the user.
+    /// The egress rules of all users, if no rule depends on the user.
     private var commonEgress = ""
     private var strictestEgress = ""
-    /// Where nothing that a user may have depends on the user.
+    /// The limits of all users, if none depends on the user.
     private var commonShare: UserShare
-    /// A user has been looked up, and it may be that not everything is as before.
+    /// Called when a user has been looked up and the user's rules may have changed.
     var onUserKnown: ((UInt32) -> Void)?
     private var known: [UInt32: Known] = [:]
-    /// Of whom the directory last said nothing, and when.
+    /// When the directory last did not answer, by user.
     private var silences: [UInt32: ContinuousClock.Instant] = [:]
-    /// What goes on once a user is known, or is not to be known in time.
+    /// What to do once a user is known, or the wait for it has ended.
     private var waiting: [UInt32: [() -> Void]] = [:]
-    /// How long they wait at most.
+    /// The timers that end the waits.
     private var timers: [UInt32: Timer] = [:]
-    /// Users to be looked up.
+    /// Users whose lookup has not begun.
     private var queue = FIFO<UInt32>()
-    /// In the queue, or looked up now.
+    /// Users in the queue or whose lookup is running.
     private var asked: Set<UInt32> = []
     private var lookups = 0
 
@@ -97,10 +100,10 @@ final class UserPolicy {
         settingsChanged()
     }
 
-    /// Takes over other settings, for attempts that begin from now on; where rules depend on the user, from the moment at
-    /// which the user has been looked up again.
+    /// Applies changed settings to attempts that begin from now on. Rules that depend on the user apply as soon as the
+    /// user has been looked up again.
     ///
-    /// - Returns: whether those that wait in a queue have to be asked about again (`whenKnown`).
+    /// - Returns: whether the users of waiting jobs must be looked up again (`whenKnown`).
     @discardableResult
     func apply(_ new: Settings) -> Bool {
         let old = settings
@@ -112,12 +115,12 @@ final class UserPolicy {
         return dependsOnUser
     }
 
-    /// The egress rules for a user's next attempt: the strictest where nothing is known of the user.
+    /// The egress rules for a user's next attempt. The strictest rules if nothing is known of the user.
     func egress(for userID: UInt32) -> String {
         settings.egress.dependsOnUser ? known[userID]?.rules.egress ?? strictestEgress : commonEgress
     }
 
-    /// What a user may have: the least where nothing is known of the user.
+    /// The limits of a user. The lowest limits if nothing is known of the user.
     func share(for userID: UInt32) -> UserShare {
         var share =
             settings.users.dependsOnUser
@@ -128,21 +131,21 @@ final class UserPolicy {
         return share
     }
 
-    /// Who may tell the service what to do, and see who does what: root, and the user that it runs as. Whatever the settings
-    /// and the directory say, they get in.
+    /// Whether a user may control the service and see what each user does: root, and the user that the service runs as.
+    /// Operators are admitted regardless of the settings and the directory.
     static func isOperator(_ userID: UInt32) -> Bool { userID == 0 || userID == ownUserID }
 
-    /// It never changes, and is asked for with every connection.
+    /// The service's own user, asked for once, because it never changes and every connection needs it.
     private static let ownUserID = geteuid()
 
-    /// Whether it is certain that a user may not use the service: who cannot be looked up is let in no more, and not shown
-    /// out either.
+    /// Whether it is certain that a user may not use the service. It is not certain for a user who cannot be looked up:
+    /// such a user is not admitted, but keeps jobs and connections.
     func isDenied(_ userID: UInt32) -> Bool {
         !share(for: userID).isAllowed
             && (!settings.users.dependsOnUser || known[userID]?.generation == generation)
     }
 
-    /// Calls `next` as soon as the rules for a user are known: most often at once.
+    /// Calls `next` as soon as the rules for a user are known, which is usually at once, or after `patience`.
     func whenKnown(_ userID: UInt32, _ next: @escaping () -> Void) {
         guard dependsOnUser else { return next() }
         if let user = known[userID], user.generation == generation {
@@ -150,7 +153,7 @@ final class UserPolicy {
             return next()
         }
         ask(userID)
-        // It was waited for just now.
+        // A wait for this user has just ended without an answer, so do not wait again.
         if let silence = silences[userID], ContinuousClock.now - silence < Self.silence { return next() }
         let isFirst = waiting[userID] == nil
         waiting[userID, default: []].append(next)
@@ -180,7 +183,7 @@ final class UserPolicy {
         reportUnknownNames()
     }
 
-    /// All groups that the settings speak of.
+    /// All groups that the settings name.
     private var groups: [String] {
         Set(settings.egress.groups.keys).union(settings.users.groups.keys).sorted()
     }
@@ -193,7 +196,7 @@ final class UserPolicy {
             ("groups", settings.users.groups.keys.sorted(), true),
         ]
         let mailbox = Mailbox(self)
-        // Without a thread the administrator is not told of a mistyped name, which is no reason to fail.
+        // If no thread can be started, the administrator is not told of a mistyped name, which is no reason to fail.
         try? DetachedThread.start {
             let names = asked.flatMap { section, names, areGroups in
                 (areGroups ? UserDirectory.unknown(groups: names) : UserDirectory.unknown(users: names))
@@ -208,7 +211,8 @@ final class UserPolicy {
         log.namesUnknown(names)
     }
 
-    /// The directory does not answer. What it said before counts, as far as it was asked about the groups of today.
+    /// The directory does not answer. An earlier answer stays in use if it covers all groups that the settings name
+    /// now.
     private func isUnknown(_ userID: UInt32) {
         if silences.count > Self.mostUsers { silences = [:] }
         silences[userID] = .now
@@ -241,7 +245,7 @@ final class UserPolicy {
                 }
                 lookups += 1
             } catch {
-                // Without a thread there is no answer, and the jobs that wait have patience.
+                // If no thread can be started, there is no answer, and the callers wait until `patience` has passed.
                 asked.remove(userID)
             }
         }
@@ -260,7 +264,7 @@ final class UserPolicy {
     }
 
     private func take(_ identity: UserIdentity?, of userID: UInt32) {
-        // One that was known before is still known if the directory fails later.
+        // `isUnknown` keeps an earlier answer if the directory fails now.
         guard let identity else { return isUnknown(userID) }
         silences[userID] = nil
         if known.count >= Self.mostUsers, known[userID] == nil,
@@ -270,7 +274,7 @@ final class UserPolicy {
         }
         let before = known[userID]
         know(userID, identity, since: .now)
-        // Most often it is as it was a minute ago.
+        // Usually nothing has changed since the last lookup, and then there is nothing to report.
         if before?.generation != generation || before?.rules != known[userID]?.rules { onUserKnown?(userID) }
     }
 

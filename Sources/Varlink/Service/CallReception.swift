@@ -19,6 +19,8 @@ struct CallReception {
 
     private var decoder: MessageDecoder
     private let takesDescriptors: Bool
+    /// The bytes that the last call of `changeOfBytes` counted.
+    private var counted = 0
     /// A whole call that has not been carried out yet.
     private(set) var next: IncomingMessage?
 
@@ -33,7 +35,13 @@ struct CallReception {
     var isEmpty: Bool { decoder.isEmpty }
 
     /// The memory in use, in bytes.
-    var bytes: Int { decoder.capacity + (next?.bytes.count ?? 0) }
+    private var bytes: Int { decoder.capacity + (next?.bytes.count ?? 0) }
+
+    /// The number of bytes by which the memory in use has changed since the last call.
+    mutating func changeOfBytes() -> Int {
+        defer { counted = bytes }
+        return bytes - counted
+    }
 
     /// Receives what is there, at most the size of the buffer.
     mutating func receive(

@@ -12,32 +12,9 @@ internal import UnixSockets
 /// from the loop alone; what is called by that code (`send`, `finish`, `upgrade`, `close`) changes the state and
 /// leaves the rest to the next `advance`. So nothing here is entered twice.
 final class Connection: UserConnection {
-    private enum Phase {
-        /// Between two calls.
-        case reading
-        /// A call is unanswered.
-        case calling
-        /// The last reply goes out, then the socket is handed over.
-        case upgrading(VarlinkCall, (consuming OwnedDescriptor, [UInt8]) -> Void)
-        /// What waits goes out, then the connection ends. One that lingers first lets the client finish what it is
-        /// sending and see the reply: closed at once, a blocking client would get EPIPE and never look.
-        case closing(lingers: Bool)
-        /// Nothing goes any more; the next `advance` ends it.
-        case failed(VarlinkDropReason?)
-        case ended
-    }
-
-    /// What a client's next call, or the rest of it, waits for.
-    private enum Wait {
-        case nothing
-        /// That the service's owner says whether the client is admitted.
-        case admission
-        /// That this client, or another one of the same user, reads replies.
-        case replies
-        /// That other calls of the same user are whole.
-        case room
-        /// That it is its turn.
-        case turn
+    private struct Upgrade {
+        let call: VarlinkCall
+        let handler: (consuming OwnedDescriptor, [UInt8]) -> Void
     }
 
     let peer: PeerCredentials
@@ -48,44 +25,31 @@ final class Connection: UserConnection {
     /// The number is -1 after the end.
     private var socket: OwnedDescriptor
     private var watch: Watch?
-    private var phase = Phase.reading
+    private var state = ConnectionState<Upgrade>()
     private var reception: CallReception
-    private var queue = ReplyQueue()
-    /// The unanswered call, in the phase `calling`. Weak, so that a call that is forgotten is noticed.
+    private var output = ReplyOutput()
+    /// The unanswered call. Weak, so that a call that is forgotten is noticed.
     private weak var call: VarlinkCall?
-    private var closesAfterCall = false
-    private var peerHasFinished = false
-    private var peerHasGone = false
-    private var wait = Wait.nothing
-    /// When the call came that is not carried out yet, among the calls of all.
+    /// The call of a connection that has failed, so that it lives to be told.
+    private var keptCall: VarlinkCall?
     private(set) var place: UInt64 = 0
     /// What the loop has reported and was not answered.
     private var events: Readiness = []
     private var isInLine = false
     private var hasTurn = false
-    /// The unsent bytes that the service knows of.
-    private var reportedBytes = 0
-    /// The bytes of unfinished calls that the service knows of.
-    private var reportedUnfinished = 0
-    /// When the client last took something of what waits.
-    private(set) var lastProgress = ContinuousClock.now
     private var isAdvancing = false
     private var isAdvanceScheduled = false
-    private var socketIsFull = false
+    /// Ends a call that does not become whole.
     private var messageTimer: Timer?
+    /// Ends a connection whose client does not read its last replies.
     private var flushTimer: Timer?
     private var receptionTimer: Timer?
-    private var receptionDelay = Connection.firstReceptionDelay
 
     /// What is received where the user has no more room, in bytes: enough for a small call.
     private static let smallPiece = 4096
 
     /// What one connection may leave unread whatever its user's others do, in bytes.
     private static let unreadInAnyCase = 256 << 10
-
-    /// How soon to look whether the client has received what is before a reply with descriptors; doubles each time.
-    private static let firstReceptionDelay = Duration.milliseconds(1)
-    private static let lastReceptionDelay = Duration.milliseconds(64)
 
     /// Nothing happens before `begin`.
     init(_ socket: consuming OwnedDescriptor, peer: PeerCredentials, service: VarlinkService) {
@@ -98,15 +62,15 @@ final class Connection: UserConnection {
 
     /// Turns to the client, at once or when it is its turn.
     func begin() {
-        if isItsTurn() { takeTurn() } else { wait = .turn }
+        if isItsTurn() { takeTurn() } else { state.waits(for: .turn) }
     }
 
     /// Asks whether the client is admitted, and begins to listen to it.
     private func start() {
         SocketMessage.limitUnreceived(service.unreceivedBytes(of: peer.userID), of: socket)
         // Mostly answered at once, and then it costs nothing to have asked.
-        if case .reading = phase, let admission = service.admission {
-            wait = .admission
+        if state.isReading, let admission = service.admission {
+            state.waits(for: .admission)
             admission(peer) { [weak self] in self?.isAdmitted(unless: $0) }
         }
         do throws(Errno) {
@@ -122,42 +86,34 @@ final class Connection: UserConnection {
     /// The client may say what it wants, unless there is an error for it.
     private func isAdmitted(unless error: VarlinkErrorReply?) {
         // It may have gone meanwhile.
-        guard case .reading = phase, wait == .admission else { return }
+        guard state.wait == .admission else { return }
         if let error {
             refuse(with: error)
             service.onClientDropped?(peer, .notAdmitted)
         } else {
-            wait = .nothing
+            state.isOver(.admission)
             updateWatch()
         }
     }
 
-    var unsentBytes: Int { queue.unsentBytes }
+    var unsentBytes: Int { output.unsentBytes }
 
     // MARK: From the calls and the service
 
     /// - Parameter continues: another reply to the same call follows.
     func send(_ bytes: [UInt8], descriptors: PushedDescriptors? = nil, continues: Bool = false) {
-        switch phase {
-        case .failed, .ended: return
-        case .reading, .calling, .upgrading, .closing: break
-        }
-        let mayTry = queue.isEmpty
-        if mayTry { lastProgress = .now }
-        queue.append(bytes, descriptors: descriptors)
-        // Where something waits already, this has to wait too.
-        if mayTry { flush() }
+        guard state.maySend else { return }
+        if output.append(bytes, descriptors: descriptors) { flush() }
         reportUnsent()
         // A call with many replies, such as Watch, was admitted when there was room. Its later replies are not held back.
         let isTooMuch =
-            continues && queue.unsentBytes > Self.unreadInAnyCase
+            continues && unsentBytes > Self.unreadInAnyCase
             && !service.hasRoomForReplies(of: peer.userID)
-        if isTooMuch || queue.unsentBytes > service.limits.maximumUnreadReplyBytes { fail(.unreadReplies) }
+        if isTooMuch || unsentBytes > service.limits.maximumUnreadReplyBytes { fail(.unreadReplies) }
     }
 
     func finish(with bytes: [UInt8], descriptors: PushedDescriptors? = nil) {
-        guard case .calling = phase else { return }
-        phase = closesAfterCall ? .closing(lingers: false) : .reading
+        guard state.callEnds() else { return }
         send(bytes, descriptors: descriptors)
         scheduleAdvance()
     }
@@ -170,19 +126,14 @@ final class Connection: UserConnection {
         with bytes: [UInt8], descriptors: PushedDescriptors?, call: VarlinkCall,
         _ handler: @escaping (consuming OwnedDescriptor, [UInt8]) -> Void
     ) {
-        guard case .calling = phase else { return }
-        phase = .upgrading(call, handler)
+        guard state.upgrades(Upgrade(call: call, handler: handler)) else { return }
         send(bytes, descriptors: descriptors)
         scheduleAdvance()
     }
 
     /// Lets the pending call be answered and the replies be read, for this long, and ends.
     func close(within time: Duration) {
-        switch phase {
-        case .reading: phase = .closing(lingers: false)
-        case .calling: closesAfterCall = true
-        case .upgrading, .closing, .failed, .ended: break
-        }
+        state.close()
         startFlushTimer(time)
         scheduleAdvance()
     }
@@ -190,17 +141,17 @@ final class Connection: UserConnection {
     /// Ends the conversation: tells a client that has no call why, and lets a call that is pending be answered, for as long
     /// as replies may wait.
     func expel(with error: some VarlinkErrorProtocol) {
-        switch phase {
-        case .reading: refuse(with: error)
-        case .calling: close(within: service.limits.flushTimeout)
-        case .upgrading, .closing, .failed, .ended: break
+        if state.isReading {
+            refuse(with: error)
+        } else if state.isCalling {
+            close(within: service.limits.flushTimeout)
         }
     }
 
     /// Tells the client why there will be no conversation, and ends once it has seen it.
     func refuse(with error: some VarlinkErrorProtocol) {
-        guard case .reading = phase else { return }
-        phase = .closing(lingers: true)
+        guard state.isReading else { return }
+        state.linger()
         startFlushTimer(service.limits.flushTimeout)
         send(MessageCoding.message(error: error))
         scheduleAdvance()
@@ -216,7 +167,7 @@ final class Connection: UserConnection {
 
     /// Ends a connection that was never started.
     func abandon() {
-        phase = .ended
+        state.end()
         closeSocket()
     }
 
@@ -244,11 +195,11 @@ final class Connection: UserConnection {
     /// Answers what the loop has reported, and carries out a call that waits for that.
     func takeTurn() {
         isInLine = false
-        if case .ended = phase { return }
+        if state.hasEnded { return }
         hasTurn = true
         respond(to: events)
         events = []
-        if wait == .turn { wait = .nothing }
+        state.isOver(.turn)
         if watch == nil { start() }
         advance()
         hasTurn = false
@@ -256,33 +207,18 @@ final class Connection: UserConnection {
 
     private func respond(to readiness: Readiness) {
         if readiness.contains(.writable) { flush() }
-        let isGone = !readiness.isDisjoint(with: [.failed, .hungUp])
-        switch phase {
-        case .reading:
-            if isGone { peerHasGone = true }
-            switch wait {
-            case .nothing:
-                // Also from a client that has gone: it may have left oneway calls.
-                if isGone || !readiness.isDisjoint(with: [.readable, .peerFinished]) { receive() }
-            case .admission, .replies, .room:
-                // It will not say what it wants, read its replies, or end its call.
-                if isGone { fail(nil) }
-            case .turn: break
-            }
-        case .closing(lingers: true):
-            if isGone { fail(nil) } else if readiness.contains(.readable) { receive() }
-        case .calling, .upgrading, .closing(lingers: false):
-            if isGone { fail(nil) }
-        case .failed, .ended: break
+        switch state.heard(readiness) {
+        case .nothing: break
+        case .receive: receive()
+        case .discard: discard()
+        case .fail: fail(nil)
         }
     }
 
     private func receive() {
-        if case .closing = phase { return discard() }
         // One whose call is not whole waits; a small one gets through.
         guard reception.isEmpty || service.mayReceive(self, waits: true) else {
-            wait = .room
-            return
+            return state.waits(for: .room)
         }
         let isCramped = reception.isEmpty && !service.mayReceive(self, waits: false)
         let scratch = service.scratch.buffer
@@ -290,7 +226,7 @@ final class Connection: UserConnection {
             rebasing: scratch.prefix(isCramped ? Self.smallPiece : scratch.count))
         switch reception.receive(from: socket, through: buffer) {
         case .received: break
-        case .finished: peerHasFinished = true
+        case .finished: state.peerFinishes()
         case .unreceivable: reject(.tooManyDescriptors)
         case .failed: fail(nil)
         }
@@ -302,7 +238,7 @@ final class Connection: UserConnection {
         switch CallReception.discard(from: socket, through: service.scratch.buffer) {
         case .received: break
         // It may go on sending; but the answer is sent, and what has descriptors is not for this process to look at.
-        case .finished, .unreceivable: peerHasFinished = true
+        case .finished, .unreceivable: state.peerFinishes()
         case .failed: fail(nil)
         }
     }
@@ -312,20 +248,15 @@ final class Connection: UserConnection {
         guard !isAdvancing else { return }
         isAdvancing = true
         process()
-        switch phase {
-        case .failed(let reason): end(reason)
-        case .upgrading(let call, let handler): if queue.isEmpty { handOver(call, handler) }
-        case .closing(lingers: false): if queue.isEmpty { end(nil) }
-        case .closing(lingers: true):
-            if queue.isEmpty {
-                // The end of the stream tells a client that waits for more than the error that there is none.
-                shutdown(socket.rawValue, CInt(SHUT_WR))
-                if peerHasFinished { end(nil) }
-            }
-        case .reading, .calling, .ended: break
+        switch state.step(hasUnsent: !output.isEmpty) {
+        case .nothing: break
+        // The end of the stream tells a client that waits for more than the error that there is none.
+        case .finishSending: shutdown(socket.rawValue, CInt(SHUT_WR))
+        case .handOver(let upgrade): handOver(upgrade)
+        case .end(let reason): end(reason)
         }
         isAdvancing = false
-        if case .reading = phase {} else { service.stopsWaiting(self) }
+        if !state.isReading { service.stopsWaiting(self) }
         updateWatch()
     }
 
@@ -340,18 +271,17 @@ final class Connection: UserConnection {
 
     private func process() {
         do {
-            if wait == .replies { wait = .nothing }
-            while case .reading = phase, wait != .turn {
+            state.isOver(.replies)
+            while state.mayTakeCalls {
                 if try reception.findNext() { place = service.nextPlace() }
                 guard let message = reception.next else { break }
                 guard mayTakeCall() else {
-                    wait = .replies
+                    state.waits(for: .replies)
                     break
                 }
-                messageTimer?.cancel()
-                messageTimer = nil
+                stopMessageTimer()
                 guard hasTurn || isItsTurn() else {
-                    wait = .turn
+                    state.waits(for: .turn)
                     break
                 }
                 hasTurn = false
@@ -362,42 +292,46 @@ final class Connection: UserConnection {
             reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)
         }
         reportUnfinished()
-        guard case .reading = phase, wait != .turn, wait != .replies else { return }
-        if peerHasFinished {
-            // What is left is half a call that will never be whole.
-            phase = .closing(lingers: false)
-            startFlushTimer(service.limits.flushTimeout)
-        } else if reception.isEmpty {
-            messageTimer?.cancel()
-            messageTimer = nil
-        } else if messageTimer == nil {
-            messageTimer = service.loop.after(service.limits.messageTimeout) {
-                if case .reading = self.phase { self.reject(.unfinishedMessage) }
-                self.advance()
-            }
+        switch state.isAtRest(isHalf: !reception.isEmpty) {
+        case .nothing: break
+        case .close: startFlushTimer(service.limits.flushTimeout)
+        case .awaitCall: stopMessageTimer()
+        case .awaitRest: startMessageTimer()
         }
+    }
+
+    private func startMessageTimer() {
+        guard messageTimer == nil else { return }
+        messageTimer = service.loop.after(service.limits.messageTimeout) {
+            if self.state.isReading { self.reject(.unfinishedMessage) }
+            self.advance()
+        }
+    }
+
+    private func stopMessageTimer() {
+        messageTimer?.cancel()
+        messageTimer = nil
     }
 
     /// Whether replies have been read so far that there may be more.
     private func mayTakeCall() -> Bool {
-        guard queue.isEmpty else { return false }
-        guard queue.isCaughtUp(with: socket) else {
+        guard output.isEmpty else { return false }
+        guard output.isCaughtUp(with: socket) else {
             lookAgain()
             return false
         }
-        receptionDelay = Self.firstReceptionDelay
         return service.mayTakeCall(self)
     }
 
     /// Goes on, after `VarlinkService.mayTakeCall` or `mayReceive` had held it back.
     func resume() {
-        if wait == .room { wait = .nothing }
+        state.isOver(.room)
         scheduleAdvance()
     }
 
     /// Drops a client that has read nothing of what waits for it since then.
     func drop(idleSince moment: ContinuousClock.Instant) {
-        guard !queue.isEmpty, lastProgress < moment else { return }
+        guard !output.isEmpty, output.lastProgress < moment else { return }
         fail(.unreadReplies)
     }
 
@@ -415,21 +349,17 @@ final class Connection: UserConnection {
             let field = (error as? DecodingError).flatMap(MessageCoding.path(of:))
             return reject(.malformedMessage(field: field))
         }
-        if peerHasGone, !(head.oneway ?? false) { return fail(nil) }
+        guard state.callBegins(awaitsReply: !(head.oneway ?? false)) else { return fail(nil) }
         let call = VarlinkCall(head: head, message: message, connection: self, service: service)
-        if !call.isOneway {
-            phase = .calling
-            self.call = call
-        }
+        if !call.isOneway { self.call = call }
         service.handle(call)
     }
 
     /// Answers what is no proper call with InvalidParameter, and closes: what follows cannot be trusted to be one.
     private func reject(_ reason: VarlinkDropReason) {
-        messageTimer?.cancel()
-        messageTimer = nil
+        stopMessageTimer()
         _ = reception.takeRest()
-        phase = .closing(lingers: true)
+        state.linger()
         startFlushTimer(service.limits.flushTimeout)
         let parameter =
             switch reason {
@@ -444,17 +374,10 @@ final class Connection: UserConnection {
 
     private func flush() {
         receptionTimer?.cancel()
-        socketIsFull = false
-        let before = queue.unsentBytes
-        let progress = queue.send(to: socket)
-        if queue.unsentBytes < before {
-            receptionDelay = Self.firstReceptionDelay
-            lastProgress = .now
-        }
+        let progress = output.send(to: socket)
         reportUnsent()
         switch progress {
-        case .drained: break
-        case .socketIsFull: socketIsFull = true
+        case .drained, .socketIsFull: break
         case .mustBeReceived: lookAgain()
         case .failed: fail(nil)
         }
@@ -464,32 +387,29 @@ final class Connection: UserConnection {
 
     private func lookAgain() {
         receptionTimer?.cancel()
-        receptionTimer = service.loop.after(receptionDelay) {
+        receptionTimer = service.loop.after(output.nextDelay()) {
             self.flush()
             self.advance()
         }
-        receptionDelay = min(receptionDelay * 2, Self.lastReceptionDelay)
     }
 
     private func reportUnsent() {
-        let change = queue.unsentBytes - reportedBytes
+        let change = output.changeOfUnsent()
         guard change != 0 else { return }
-        reportedBytes = queue.unsentBytes
         service.unsentBytesChanged(of: peer.userID, by: change)
     }
 
     private func reportUnfinished() {
-        let change = reception.bytes - reportedUnfinished
+        let change = reception.changeOfBytes()
         guard change != 0 else { return }
-        reportedUnfinished += change
         service.unfinishedBytesChanged(of: peer.userID, by: change)
     }
 
     private func startFlushTimer(_ time: Duration) {
         flushTimer?.cancel()
         flushTimer = service.loop.after(time) {
-            if case .ended = self.phase { return }
-            self.fail(self.queue.isEmpty ? nil : .unreadAtClose)
+            if self.state.hasEnded { return }
+            self.fail(self.output.isEmpty ? nil : .unreadAtClose)
             self.advance()
         }
     }
@@ -497,18 +417,11 @@ final class Connection: UserConnection {
     // MARK: The end
 
     private func fail(_ reason: VarlinkDropReason?) {
-        switch phase {
-        case .failed, .ended: return
-        case .upgrading(let call, _): self.call = call
-        case .reading, .calling, .closing: break
-        }
+        if case .upgrading(let upgrade) = state.phase { call = upgrade.call }
+        guard state.fail(reason) else { return }
         keptCall = call
-        phase = .failed(reason)
         scheduleAdvance()
     }
-
-    /// The call of a connection that has failed, so that it lives to be told.
-    private var keptCall: VarlinkCall?
 
     private func end(_ reason: VarlinkDropReason?) {
         let call = keptCall
@@ -518,25 +431,23 @@ final class Connection: UserConnection {
         if let reason { service.onClientDropped?(peer, reason) }
     }
 
-    private func handOver(
-        _ call: VarlinkCall, _ handler: (consuming OwnedDescriptor, [UInt8]) -> Void
-    ) {
+    private func handOver(_ upgrade: Upgrade) {
         let rest = reception.takeRest()
         leave()
         var taken = OwnedDescriptor(adopting: -1)
         swap(&taken, &socket)
         SocketMessage.limitUnreceived(service.limits.unreceivedBytes.upperBound, of: taken)
-        call.forgetConnection()
-        handler(taken, rest)
+        upgrade.call.forgetConnection()
+        upgrade.handler(taken, rest)
     }
 
     private func leave() {
-        phase = .ended
+        state.end()
         watch?.cancel()
         watch = nil
         for timer in [messageTimer, flushTimer, receptionTimer] { timer?.cancel() }
         keptCall = nil
-        queue = ReplyQueue()
+        output.clear()
         reportUnsent()
         _ = reception.takeRest()
         reportUnfinished()
@@ -547,13 +458,6 @@ final class Connection: UserConnection {
         guard let watch else { return }
         // It will look at everything when it is its turn, and is not told again and again until then.
         if isInLine { return watch.readiness = .edgesOnly }
-        var wanted: Readiness = socketIsFull ? [.writable] : []
-        switch phase {
-        case .reading:
-            if wait == .nothing { wanted.formUnion([.readable, .peerFinished]) }
-        case .closing(lingers: true): if !peerHasFinished { wanted.insert(.readable) }
-        case .calling, .upgrading, .closing(lingers: false), .failed, .ended: break
-        }
-        watch.readiness = wanted
+        watch.readiness = state.watched(isFull: output.isFull)
     }
 }

@@ -1,24 +1,25 @@
 internal import SluiceInterface
 
-/// Which jobs are asked for.
+/// Which jobs a client asks for.
 struct JobSelection {
-    /// How many jobs a page has at most, and where nothing is said.
+    /// The limits that a client may set to the number of jobs in a page.
     static let limits = 1...500
+    /// The limit if the client sets none.
     static let standardLimit = 100
-    /// How much a page may be, in bytes; the last job may go beyond it.
+    /// The maximum size of a page, in bytes. The last job may exceed it.
     static let maximumBytes = 128 << 10
-    /// How many jobs are looked at for a page.
+    /// The maximum number of jobs that are looked at for a page.
     static let maximumScan = 2000
 
-    /// Who asks.
+    /// The user who asks.
     var asker: UInt32
     /// The user whose jobs are asked for; nil for all jobs that the asker may see.
     var userID: UInt32?
     var activeOnly = false
     var states: Set<JobState>?
-    /// In `limits`.
+    /// The maximum number of jobs in the page, within `limits`.
     var limit = standardLimit
-    /// Only jobs behind this one, by sequence number.
+    /// Selects only jobs with a higher sequence number than this.
     var after = -1
 
     /// The users whose jobs are looked at.
@@ -32,12 +33,12 @@ struct JobSelection {
 /// A part of a list of jobs.
 struct JobPage {
     var jobs: [Job] = []
-    /// The last job that was looked at, by sequence number; nil where there is none behind it.
+    /// The sequence number of the last job that was looked at; nil if no job follows it.
     var next: Int?
 }
 
 extension Job {
-    /// About as many bytes as it takes, in memory or as JSON.
+    /// The approximate size of the job, in bytes, in memory or as JSON.
     var weight: Int {
         var bytes = 512 + url.utf8.count + (outcome?.message.utf8.count ?? 0) + (etag?.utf8.count ?? 0)
         for attempt in attemptLog { bytes += 96 + (attempt.message?.utf8.count ?? 0) }

@@ -4,12 +4,12 @@ internal import UnixSockets
 
 /// A job that the service knows.
 enum KnownJob {
-    /// It has not ended.
+    /// The job has not ended.
     case active(JobRecord)
-    /// It has: what is left of it is what can be told.
+    /// The job has ended. Only its description is left.
     case ended(Job)
 
-    /// The job as others see it now.
+    /// The job as clients see it now.
     func snapshot() -> Job {
         switch self {
         case .active(let job): job.snapshot()
@@ -18,31 +18,37 @@ enum KnownJob {
     }
 }
 
-/// All jobs that the service knows: those that have not ended, and as many of the others as it may remember.
+/// All jobs that the service knows: those that have not ended, and the ended jobs that it remembers, up to a limit.
 struct JobTable {
-    /// A job's place among all.
+    /// A job's number among all jobs of this service, in the order in which they came.
+    struct Number {
+        fileprivate(set) var sequence = 0
+    }
+
+    /// The same of a job that may have ended.
     private struct Entry {
         var sequence: Int
         var id: String
     }
 
-    /// What ended jobs of one user may take besides their number, in bytes: a job has a URL, which may be long.
+    /// The maximum size of the ended jobs of one user, in bytes. It applies besides the limit to their number, because
+    /// a job's URL may be long.
     static let rememberedBytesPerUser = 4 << 20
 
     private var active: [String: JobRecord] = [:]
     private var activeCounts: [UInt32: Int] = [:]
     private var ended: [String: Job] = [:]
-    /// The ended ones of each user, the oldest first.
+    /// The ended jobs of each user, the oldest first.
     private var endedOrder: [UInt32: FIFO<String>] = [:]
     private var endedBytes: [UInt32: Int] = [:]
-    /// The jobs of each user, by sequence; with some that have been forgotten.
+    /// The jobs of each user by sequence number, among them some that have been forgotten.
     private var order: [UInt32: [Entry]] = [:]
     private var created = 0
 
-    /// Jobs that have not ended.
+    /// The number of jobs that have not ended.
     var activeCount: Int { active.count }
 
-    /// Of one user.
+    /// The number of one user's jobs that have not ended.
     func activeCount(of userID: UInt32) -> Int {
         activeCounts[userID] ?? 0
     }
@@ -50,11 +56,11 @@ struct JobTable {
     /// The users who have jobs that have not ended.
     var owners: some Sequence<UInt32> { activeCounts.keys }
 
-    /// An id that no job has: 60 random bits, in letters and digits that cannot be mistaken for each other.
+    /// An ID that no job has: 60 random bits, in letters and digits that cannot be mistaken for each other.
     func newID() -> String {
         let digits = Array("0123456789abcdefghjkmnpqrstvwxyz".utf8)
         while true {
-            // One question to the kernel for all of it: twelve times five bits.
+            // Ask the kernel once for all random bits: twelve times five.
             let bits = UInt64.random(in: 0 ... .max)
             let id = String(
                 decoding: (0..<12).map { digits[Int(bits >> (5 * UInt64($0)) & 31)] }, as: UTF8.self)
@@ -63,19 +69,20 @@ struct JobTable {
     }
 
     mutating func insert(_ job: JobRecord) {
-        job.sequence = created
+        job.number.sequence = created
         created += 1
         active[job.id] = job
         activeCounts[job.owner.userID, default: 0] += 1
-        note(job.id, job.sequence, of: job.owner.userID)
+        note(job.id, job.number.sequence, of: job.owner.userID)
     }
 
-    /// Whether a text could be an id. To look any other one up may cost very much: strings are compared in a normal form.
+    /// Whether a text could be an ID. Looking up any other text may be very expensive, because Swift compares strings
+    /// in a normal form.
     static func isID(_ text: String) -> Bool {
         text.utf8.count <= 32 && text.utf8.allSatisfy { $0 < 0x80 }
     }
 
-    /// The job of this id, if this user may know of it.
+    /// The job of this ID; nil if there is none or this user may not see it.
     func find(_ id: String, for userID: UInt32) -> KnownJob? {
         guard Self.isID(id) else { return nil }
         if let job = active[id] { return userID == 0 || job.owner.userID == userID ? .active(job) : nil }
@@ -83,9 +90,9 @@ struct JobTable {
         return userID == 0 || job.userID == Int(userID) ? .ended(job) : nil
     }
 
-    /// A part of what a user may see, the oldest first.
+    /// A page of the jobs that a user may see, the oldest first.
     ///
-    /// Costs as much as the page is long, whatever there is besides: at most `maximumScan` jobs are looked at.
+    /// At most `maximumScan` jobs are looked at, however many there are.
     func page(_ selection: JobSelection) -> JobPage {
         var lines = selection.users(among: order.keys).map { user in
             (
@@ -134,7 +141,7 @@ struct JobTable {
         return selection.states?.contains(job.state) ?? true ? job : nil
     }
 
-    /// The first entry behind a sequence number, by bisection.
+    /// The index of the first entry behind a sequence number, found by bisection.
     private static func firstIndex(in entries: [Entry], after sequence: Int) -> Int {
         var (low, high) = (0, entries.count)
         while low < high {
@@ -144,7 +151,7 @@ struct JobTable {
         return low
     }
 
-    /// Adds to the list of a user's jobs. What has been forgotten stays in it until that is half of it.
+    /// Adds a job to the list of a user's jobs. Forgotten jobs stay in the list until they are half of it.
     private mutating func note(_ id: String, _ sequence: Int, of user: UInt32) {
         order[user, default: []].append(Entry(sequence: sequence, id: id))
         let known = activeCounts[user, default: 0] + (endedOrder[user]?.count ?? 0)
@@ -153,21 +160,22 @@ struct JobTable {
         }
     }
 
-    /// Those that have not ended.
+    /// The jobs that have not ended.
     var allActive: [JobRecord] { Array(active.values) }
 
-    /// A job that has not ended; who may know of it is for the caller to know.
+    /// A job that has not ended. The caller must check who may see it.
     func findActive(_ id: String) -> JobRecord? { active[id] }
 
-    /// Whether a job of this id has ended.
+    /// Whether a job of this ID has ended and is remembered.
     func hasEnded(_ id: String) -> Bool { ended[id] != nil }
 
-    /// Those of a user that have not ended, in no order.
+    /// The jobs that have not ended and that a user may see, in no order.
     func active(visibleTo userID: UInt32) -> [JobRecord] {
         userID == 0 ? allActive : active.values.filter { $0.owner.userID == userID }
     }
 
-    /// A job has ended: it is remembered until `limit` others of the same user have ended after it.
+    /// A job has ended. It is remembered until `limit` other jobs of the same user have ended after it, or until their
+    /// size exceeds `rememberedBytesPerUser`.
     mutating func ended(_ job: JobRecord, as snapshot: Job, remember limit: Int) {
         let user = job.owner.userID
         active[job.id] = nil
@@ -176,9 +184,9 @@ struct JobTable {
         remember(snapshot, of: user, limit: limit)
     }
 
-    /// A job had ended before the service was started.
+    /// Remembers a job that had ended before the service was started.
     mutating func remember(_ job: Job, limit: Int) {
-        // Our own user ids are 32 bits wide; a file may say anything.
+        // User IDs have 32 bits, but a file may contain any number.
         let user = UInt32(truncatingIfNeeded: job.userID)
         let sequence = created
         created += 1

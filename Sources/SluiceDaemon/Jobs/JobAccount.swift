@@ -5,8 +5,8 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import UnixSockets
 
-/// What one job has got and its consumer was given: the ledger and the staging pipe, from the first attempt to the
-/// last. After a job that went well in one lane the same two serve the next one there. Lives on the loop's thread.
+/// What one job has received and its consumer was given: the ledger and the staging pipe, which serve all attempts of
+/// the job. After a job that succeeded in one lane, the lane keeps both for its next job. Lives on the loop's thread.
 final class JobAccount {
     /// The numbers at one moment.
     struct Numbers {
@@ -16,9 +16,9 @@ final class JobAccount {
         var stalledUsec = 0
     }
 
-    /// For lanes, which get a copy, and for the service manager's store.
+    /// The ledger's file, of which lanes and the service manager's store get a copy.
     let ledgerFile: OwnedDescriptor
-    /// Filled and emptied by the lane; what is in it is what the consumer has not got.
+    /// The lane fills and empties this pipe. Its contents are the bytes that the consumer has not got yet.
     let staging: OwnedDescriptor
     private var reader: LedgerReader
 
@@ -30,7 +30,7 @@ final class JobAccount {
         self.staging = staging
     }
 
-    /// The account of a job that an earlier daemon began; nil where the file is no ledger.
+    /// The account of a job that an earlier daemon began; nil if the file is no ledger.
     init?(ledger file: consuming OwnedDescriptor, staging: consuming OwnedDescriptor) {
         guard let page = try? SharedCounters(mapping: file), let ledger = Ledger(existing: page) else {
             return nil
@@ -40,14 +40,15 @@ final class JobAccount {
         self.staging = staging
     }
 
-    /// The staging pipe for a lane, opened once more: what a lane does to the flags of its own is nothing to ours.
+    /// Opens the staging pipe once more for a lane, so that a lane that changes the flags of its descriptor does not
+    /// change those of the daemon's.
     func stagingForLane() throws(Errno) -> OwnedDescriptor {
         try staging.reopenedForReadingAndWriting()
     }
 
-    /// Makes the account that of another job, in the lane that has kept it since the last one.
+    /// Makes the account that of another job, in the lane that has kept it since its last job.
     ///
-    /// - Returns: false where it is not what a new one would be: the staging pipe has been grown, or is not empty.
+    /// - Returns: false if the account is not as good as new: the staging pipe has been grown, or is not empty.
     func renew() -> Bool {
         guard (try? staging.readableBytes()) == 0,
             (try? staging.pipeCapacity()) == PipeBudget.ordinaryCapacity
@@ -56,19 +57,20 @@ final class JobAccount {
         return true
     }
 
-    /// Whether a lane has had the order in its hands.
+    /// Whether a lane has taken the order.
     var isTaken: Bool { reader.isTaken }
 
-    /// The lane's signs of life. Costs no system call.
+    /// The numbers by which the daemon sees that the lane is alive (`HangWatch`). Costs no system call.
     var pulse: LedgerPulse { reader.pulse }
 
-    /// What the delivered bytes are of, as a lane has recorded it before the first of them.
+    /// The representation (RFC 9110, section 3.2) that the delivered bytes are of. A lane records it before the first
+    /// byte.
     var representation: Representation? { reader.representation }
 
-    /// A lane holds the account's lock, and so may still write.
+    /// Whether a lane holds the account's lock and so may still write.
     var isLocked: Bool { cunix_lock_holder(ledgerFile.rawValue) != 0 }
 
-    /// The numbers now; nil where the ledger contradicts itself. Costs two system calls.
+    /// The numbers as of now; nil if the ledger contradicts itself. Costs two system calls.
     func numbers() -> Numbers? {
         do {
             let delivered = try reader.delivered(staged: staging.readableBytes())
@@ -82,20 +84,21 @@ final class JobAccount {
         }
     }
 
-    /// Makes the account ready for the next attempt, once no lane can write any more: what the consumer has not got is
-    /// dropped.
+    /// Makes the account ready for the next attempt and drops the bytes that the consumer has not got. No lane may be
+    /// able to write any more.
     ///
-    /// - Returns: how many bytes the consumer has; nil where the ledger contradicts itself.
+    /// - Returns: the number of bytes that the consumer has; nil if the ledger contradicts itself or the staging pipe
+    ///   does not become empty.
     func rewind() -> Int? {
         guard let position = numbers()?.delivered else { return nil }
-        // In this order, for the service may be killed between any two steps.
+        // The order matters, because the service may be killed between any two steps.
         reader.freeze(at: position)
         guard drainStaging() else { return nil }
         reader.restart(at: position, now: Monotonic.nanoseconds())
         return position
     }
 
-    /// - Returns: false where it does not become empty: somebody still writes who should not.
+    /// - Returns: false if the pipe does not become empty, because a lane still writes although none should.
     private func drainStaging() -> Bool {
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         for _ in 0..<Self.readsToDrain {
@@ -106,11 +109,12 @@ final class JobAccount {
         return false
     }
 
-    /// A pipe holds a mebibyte at most (`pipe-max-size`), an ordinary user's: so many reads empty it.
+    /// The number of reads that is enough to empty the pipe: an ordinary user's pipe holds at most 1 MiB
+    /// (`/proc/sys/fs/pipe-max-size`, pipe(7)).
     private static let readsToDrain = 64
 }
 
 extension Outcome {
-    /// What the account says contradicts itself, so it cannot be said what the consumer has.
+    /// The account contradicts itself, so the daemon cannot tell what the consumer has.
     static var accountIsDamaged: Outcome { Outcome(.deliveryUncertain, "the account of the job is damaged") }
 }
