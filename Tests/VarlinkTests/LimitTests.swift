@@ -185,7 +185,7 @@ import Varlink
 
     @Test("on descriptors under way: a client that does not read has a few, and then gets them all")
     func descriptorsUnderWay() throws {
-        // The service looks soon whether a client reads, each of fifty times: the pauses do not grow.
+        // The service checks soon whether a client reads, each of fifty times: the pauses begin anew each time.
         try judge("fifty times eight replies with descriptors", takesLessThan: .seconds(2)) {
             let count = Counter()
             let server = try TestServer { service in
