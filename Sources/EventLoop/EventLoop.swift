@@ -4,7 +4,7 @@ internal import Synchronization
 public import SystemPackage
 public import UnixSockets
 
-/// What a descriptor is ready for, or shall be watched for (`epoll(7)`).
+/// What a descriptor is ready for, or what it is watched for (`epoll(7)`).
 public struct Readiness: OptionSet, Sendable {
     /// The bits of `EPOLLIN` and its like.
     public let rawValue: UInt32
@@ -18,30 +18,31 @@ public struct Readiness: OptionSet, Sendable {
     public static let readable = Readiness(rawValue: UInt32(CUNIX_EPOLLIN))
     /// At least one byte can be written.
     public static let writable = Readiness(rawValue: UInt32(CUNIX_EPOLLOUT))
-    /// The reader of a pipe is gone, or a socket failed. Always reported, asked for or not.
+    /// The reader of a pipe is gone, or a socket failed. Always reported, whether it was asked for or not.
     public static let failed = Readiness(rawValue: UInt32(CUNIX_EPOLLERR))
-    /// Both directions are closed. Always reported, asked for or not.
+    /// Both directions are closed. Always reported, whether it was asked for or not.
     public static let hungUp = Readiness(rawValue: UInt32(CUNIX_EPOLLHUP))
     /// The peer of a stream socket has closed its sending half.
     public static let peerFinished = Readiness(rawValue: UInt32(CUNIX_EPOLLRDHUP))
-    /// For watching alone: what the descriptor is ready for is told once, and again when more comes. For one that is left
-    /// alone for now, since a hang-up is reported always.
+    /// Only for watching: readiness is reported once, and again when more arrives. For a descriptor that is left
+    /// alone for now: without this option its hang-up would be reported in every turn.
     public static let edgesOnly = Readiness(rawValue: UInt32(CUNIX_EPOLLET))
 }
 
-/// One thread that waits for descriptors, timers and work, and does nothing else: no polling, no wake-up while idle.
+/// One thread that waits for descriptors, timers and work. It does not poll, and does not wake up while idle.
 ///
 /// ## Concurrency model
-/// Everything but `execute`, `enqueue` and `stop` belongs to the thread that is in `run` (before `run`, to the
-/// thread that made the loop). Handlers run there one after another, so what they share needs no lock. The loop is a
-/// `SerialExecutor`: an actor that names it as its executor lives on that thread, and handlers made inside the actor
-/// may touch it. It is a `TaskExecutor` as well: tasks that prefer it need no thread of Swift's own pool, which once
-/// woken looks after itself every second for ever. A handler that waits stops everybody; none may.
+/// `execute`, `enqueue`, `stop`, `isCurrent` and the checks of isolation may be called from any thread. Everything else
+/// belongs to the thread that runs `run` (before `run`, to the thread that made the loop). Handlers run there one after
+/// another, so the state that they share needs no lock. The loop is a `SerialExecutor`: an actor that names it as its
+/// executor runs on that thread, and handlers made inside the actor may access the actor's state. It is also a
+/// `TaskExecutor`: tasks that prefer it need no thread of Swift's global executor, whose threads, once started, wake up
+/// every second as long as the process runs. A handler must never wait, since it would stop the whole loop.
 ///
-/// Watches and timers are told apart by tokens that are never used again, so an event that the kernel had already
-/// handed out when its watch was cancelled is dropped, and cannot reach the next owner of the same number.
+/// Watches and timers are identified by tokens that are never reused. An event that the kernel had already returned
+/// when its watch was cancelled is dropped, and cannot reach the next owner of the same descriptor number.
 public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
-    // @unchecked: `inbox` is behind its lock; all other state is confined to the loop's thread, as said above.
+    // @unchecked: the lock guards `inbox`; all other state is confined to the loop's thread, as described above.
 
     private struct Inbox {
         var work: [@Sendable () -> Void] = []
@@ -57,14 +58,15 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     private var watches: [UInt64: Watch] = [:]
     private var timers = TimerHeap()
     private var nextToken: UInt64 = 1
-    /// When this turn's events came: for those who share out the time of one turn. Belongs to the loop's thread.
+    /// When the events of this turn arrived, for code that divides the time of one turn. Belongs to the loop's
+    /// thread.
     public private(set) var turnBegan = ContinuousClock.now
-    /// Gets, in each turn in which something was done, how long that took: so long a new event would have had to wait. On the
-    /// loop's thread.
+    /// Called at the end of each turn in which something was done, with the duration of the turn: a new event would
+    /// have had to wait that long. Called on the loop's thread.
     public var onTurn: ((Duration) -> Void)?
     private static let wakeUpToken: UInt64 = 0
-    /// How many events are taken from the kernel at once. Where thousands are ready, one that comes last waits for so many
-    /// turns fewer, with all that is done once in each of them.
+    /// Maximum number of events taken from the kernel at once. With a larger number, an event that comes last among
+    /// thousands waits for fewer turns, and so for less of the work that is done once in each turn.
     private static let eventsPerTurn = 256
 
     /// A loop without a thread; `run` lends it one.
@@ -80,18 +82,18 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
 
     // MARK: From any thread
 
-    /// Runs `work` on the loop's thread, after what is already waiting.
+    /// Runs `work` on the loop's thread, after the work that already waits.
     public func execute(_ work: @escaping @Sendable () -> Void) {
         post { $0.work.append(work) }
     }
 
-    /// The requirement of both kinds of executor: runs a part of a task or an actor on the loop's thread.
+    /// The requirement of both kinds of executor: runs a part of a task or of an actor on the loop's thread.
     public func enqueue(_ job: consuming ExecutorJob) {
         let unowned = UnownedJob(job)
         post { $0.jobs.append(unowned) }
     }
 
-    /// Makes `run` return once the handlers at hand are done. Safe to call twice.
+    /// Makes `run` return once the current handlers are done. May be called twice.
     public func stop() {
         post { $0.isStopping = true }
     }
@@ -101,12 +103,12 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         thread.load(ordering: .relaxed) == UInt(pthread_self())
     }
 
-    /// The `SerialExecutor` requirement behind `assumeIsolated` and its like.
+    /// The `SerialExecutor` requirement behind `assumeIsolated` and similar functions.
     public func checkIsolated() {
         precondition(isCurrent, "this belongs to the event loop's thread")
     }
 
-    /// The `SerialExecutor` requirement that answers rather than stops.
+    /// The `SerialExecutor` requirement that returns the answer instead of stopping the process.
     public func isIsolatingCurrentContext() -> Bool? {
         isCurrent
     }
@@ -135,20 +137,21 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
             if count > 0 {
                 for event in events.prefix(Int(count)) { dispatch(event) }
             }
-            // A timer that a handler adds waits for the next turn, however soon it is due.
+            // A timer that a handler adds waits for the next turn, even if it is already due.
             let due = timers.takeDue(at: turnBegan)
             for timer in due { timer.fire() }
             if let onTurn, count > 0 || !due.isEmpty { onTurn(ContinuousClock.now - turnBegan) }
         }
     }
 
-    /// Watches a descriptor; the handler gets what it is ready for, again and again while it stays so.
+    /// Watches a descriptor. The loop calls the handler with what the descriptor is ready for, in every turn while
+    /// that lasts.
     ///
     /// The loop does not own the descriptor: cancel the watch before you close it. An empty `readiness` still reports
     /// `failed` and `hungUp`.
     ///
-    /// - Throws: `Errno.noSpace` past `/proc/sys/fs/epoll/max_user_watches`; `Errno.notPermitted` for what cannot be
-    ///   polled, such as a regular file; `Errno.fileExists` where the number is watched already.
+    /// - Throws: `Errno.noSpace` past `/proc/sys/fs/epoll/max_user_watches`; `Errno.notPermitted` for a descriptor
+    ///   that cannot be polled, such as a regular file; `Errno.fileExists` where the number is already watched.
     public func watch(
         _ descriptor: borrowing OwnedDescriptor, for readiness: Readiness,
         _ handler: @escaping (Readiness) -> Void
@@ -163,9 +166,9 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         return watch
     }
 
-    /// Calls `handler` once, `delay` from now, unless it is cancelled before.
+    /// Calls `handler` once, `delay` from now, unless it is cancelled before that.
     ///
-    /// The resolution is a millisecond, rounded up: never early.
+    /// The resolution is a millisecond, rounded up: the call never comes early.
     @discardableResult
     public func after(_ delay: Duration, _ handler: @escaping () -> Void) -> Timer {
         timers.add(at: .now + delay, handler)
@@ -197,7 +200,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     }
 
     fileprivate func modify(_ watch: Watch, _ readiness: Readiness) {
-        // Cannot fail for a descriptor that is being watched.
+        // This cannot fail for a descriptor that is being watched.
         _ = cunix_epoll_modify(epoll.rawValue, watch.descriptor, readiness.rawValue, watch.token)
     }
 
@@ -207,13 +210,14 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     }
 }
 
-/// A descriptor under watch; belongs to the loop's thread. Letting go of it does not end the watch: `cancel` does.
+/// A descriptor under watch. Belongs to the loop's thread. Releasing it does not end the watch; `cancel` does.
 public final class Watch {
     private unowned let loop: EventLoop
     fileprivate let descriptor: CInt
     fileprivate let token: UInt64
     fileprivate let handler: (Readiness) -> Void
-    /// What the descriptor is watched for. Setting it costs a system call, and none where nothing changes.
+    /// What the descriptor is watched for. Setting a new value costs a system call; setting the same value costs
+    /// nothing.
     public var readiness: Readiness {
         didSet {
             if readiness != oldValue { loop.modify(self, readiness) }
@@ -231,7 +235,7 @@ public final class Watch {
         self.handler = handler
     }
 
-    /// Ends the watch; no handler runs after it returns. Safe to call twice.
+    /// Ends the watch. No handler runs after it returns. May be called twice.
     public func cancel() {
         loop.remove(self)
     }

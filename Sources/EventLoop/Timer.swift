@@ -1,4 +1,4 @@
-/// A call that is to come; belongs to the loop's thread.
+/// A call scheduled for later. Belongs to the loop's thread.
 public final class Timer {
     fileprivate let deadline: ContinuousClock.Instant
     fileprivate var handler: (() -> Void)?
@@ -8,24 +8,24 @@ public final class Timer {
         self.handler = handler
     }
 
-    /// Makes the call, unless it was taken back.
+    /// Makes the call, unless it was cancelled.
     func fire() {
         let handler = self.handler
         self.handler = nil
         handler?()
     }
 
-    /// Takes the call back. Safe to call twice, and after it has run.
+    /// Cancels the call. May be called twice, and after the call was made.
     public func cancel() {
         handler = nil
     }
 }
 
-/// The timers of a loop, the earliest first: a binary heap in which cancelled timers wait until they are due or until
-/// they are the greater part.
+/// The timers of a loop, the earliest first: a binary heap. A cancelled timer stays in it until it is due, or until a
+/// sweep removes all cancelled timers.
 struct TimerHeap {
     private var heap: [Timer] = []
-    /// At this size cancelled timers are swept out; twice what was left by the last sweep.
+    /// The size at which cancelled timers are swept out: twice the number that the last sweep left.
     private var sweepSize = 64
 
     mutating func add(at deadline: ContinuousClock.Instant, _ handler: @escaping () -> Void) -> Timer {
@@ -36,7 +36,7 @@ struct TimerHeap {
         return timer
     }
 
-    /// For `epoll_wait(2)`: rounded up to whole milliseconds, -1 where there is nothing to wait for.
+    /// The timeout for `epoll_wait(2)`: rounded up to whole milliseconds, -1 where no timer is left.
     mutating func millisecondsToNext(from now: ContinuousClock.Instant) -> Int32 {
         while let first = heap.first, first.handler == nil { removeFirst() }
         guard let first = heap.first else { return -1 }

@@ -1,12 +1,12 @@
-/// What a person asks about a body's digest: `sha256` or `sha512` to be told it, with a colon and digits to have it
-/// checked.
+/// What a user asks about a body's digest: `sha256` or `sha512` to get the digest; with a colon and digits, to check
+/// it.
 public struct DigestOption: Sendable, Equatable, CustomStringConvertible {
-    /// The algorithms that there are, each with the number of its hexadecimal digits.
+    /// The known algorithms, each with the number of its hexadecimal digits.
     public static let algorithms = ["sha256": 64, "sha512": 128]
 
-    /// Its name, in lower case.
+    /// The name of the algorithm, in lower case.
     public let algorithm: String
-    /// The digits, in lower case, that the body must have; nil to be told them.
+    /// The digits that the body must have, in lower case; nil to get the digest.
     public let digits: String?
 
     /// Reads `sha256`, `sha256:` and 64 digits, `sha512`, `sha512:` and 128 digits, in either case.
@@ -23,10 +23,10 @@ public struct DigestOption: Sendable, Equatable, CustomStringConvertible {
         return DigestOption(algorithm: name, digits: String(parts[1]))
     }
 
-    /// As the service takes it.
+    /// The text that the service expects.
     public var description: String { digits.map { "\(algorithm):\($0)" } ?? algorithm }
 
-    /// Whether the digest that the service tells of a whole body is the one that was asked for.
+    /// Whether the service's digest of a whole body is the one that was asked for.
     public func accepts(_ digest: String?) -> Bool {
         guard let digest else { return false }
         return digits == nil ? digest.hasPrefix("\(algorithm):") : digest == description

@@ -1,48 +1,49 @@
 public import SluiceInterface
 
-/// What the exit status of `sluicectl` says. The numbers are a promise: scripts rest on them.
+/// The exit statuses of `sluicectl`. The numbers never change, since scripts rely on them.
 ///
-/// 0 is a whole body and nothing else. Statuses from 10 on tell how a job ended, those below 10 that there was none.
+/// 0 means a complete body and nothing else. A status from 10 on says how a job ended; one below 10 says that there
+/// was no job.
 public enum ExitStatus: Int32, Sendable, CaseIterable {
-    /// The body is whole, and so is everything else that was asked for.
+    /// The body is complete, and everything else that was asked for was done.
     case complete = 0
-    /// Trouble on the client's own side.
+    /// An error on the client's side.
     case local = 1
     /// The service does not accept the request.
     case refused = 2
-    /// Nobody serves.
+    /// No service listens.
     case noService = 3
-    /// The service's socket, or the journal, is not for this user.
+    /// This user may not use the service's socket, or read the journal.
     case permissionDenied = 4
     /// No job of this user has the id.
     case noSuchJob = 5
     /// A limit of the service is reached.
     case busy = 6
-    /// There is no response of the origin.
+    /// The origin sent no response.
     case noResponse = 10
-    /// The response is none that is taken.
+    /// The response is not accepted.
     case responseNotTaken = 11
     /// The body broke off.
     case brokeOff = 12
     /// The body ended with the connection.
     case unverified = 13
-    /// Somebody cancelled the job.
+    /// The job was cancelled.
     case cancelled = 14
     /// The output was closed.
     case consumerGone = 15
-    /// A limit on size or time, or on how slow a reader may be.
+    /// A limit on size or time, or on how slow the consumer may be, was exceeded.
     case limitReached = 16
-    /// The caller has the current version already.
+    /// The caller already has the current version.
     case unchanged = 17
-    /// The body is not the one that was meant.
+    /// The body is not the expected one.
     case digestMismatch = 18
     /// The service itself failed.
     case serviceTrouble = 20
     /// The command line is wrong (`EX_USAGE` of `sysexits.h`).
     case usage = 64
-    /// The command after `--` cannot be run, as env(1) has it.
+    /// The command after `--` cannot be run; the number is that of env(1).
     case commandNotRunnable = 126
-    /// The command after `--` was not found, as env(1) has it.
+    /// The command after `--` was not found; the number is that of env(1).
     case commandNotFound = 127
     /// SIGHUP.
     case hungUp = 129
@@ -51,7 +52,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
     /// SIGTERM.
     case terminated = 143
 
-    /// For the help text and the manual; no full stop.
+    /// A text for the help and the manual; no full stop.
     public var meaning: String {
         switch self {
         case .complete: "the body is complete; for other commands: done"
@@ -80,9 +81,9 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
         }
     }
 
-    /// How a job's end is reported.
+    /// The status for the outcome of a job.
     ///
-    /// - Parameter acceptsUnverified: a body that may be whole is good enough.
+    /// - Parameter acceptsUnverified: whether a body whose end is not verified counts as complete.
     public init(of code: OutcomeCode, acceptsUnverified: Bool = false) {
         switch code {
         case .complete: self = .complete

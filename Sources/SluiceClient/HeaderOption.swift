@@ -1,10 +1,10 @@
 public import SluiceInterface
 
-/// A header as people write it: `Name: value`.
+/// A header as users write it: `Name: value`.
 public enum HeaderOption {
-    /// Splits it at the first colon; spaces around both parts are left out.
+    /// Splits it at the first colon and removes spaces around both parts.
     ///
-    /// What a name and a value may hold, and which names are refused, is for the service to say.
+    /// The service checks the characters of the name and the value, and refuses some names.
     ///
     /// - Returns: nil where there is no colon, or no name before it.
     public static func parse(_ text: String) -> HeaderField? {

@@ -2,21 +2,21 @@ public import SluiceInterface
 public import UnixSockets
 internal import Varlink
 
-/// A body that is on its way.
+/// A body that is being delivered.
 @frozen
 public struct FetchedBody: ~Copyable, Sendable {
-    /// Names the job.
+    /// The id of the job.
     public let id: String
-    /// The read end of the pipe: blocking, close-on-exec. Its end of file does not say that the body is whole; closing
-    /// it early ends the job.
+    /// The read end of the pipe: blocking, close-on-exec. Its end of file does not say that the body is complete.
+    /// Closing it early ends the job.
     public var pipe: OwnedDescriptor
 }
 
-/// A connection to the service for programs that wait: every function blocks until it is answered.
+/// A connection to the service for programs that may block: every function blocks until it is answered.
 ///
-/// One call is under way at a time. Not thread-safe: a thread that wants to ask while another waits makes a
-/// connection of its own, which is cheap. After an error with `isConnectionLost`, or a deadline that passed, it is of
-/// no more use. A job does not depend on the connection that asked for it.
+/// It carries one call at a time. Not thread-safe: a thread that calls the service while another thread waits must
+/// make its own connection, which is cheap. The connection cannot be used after an error with `isConnectionLost`, or
+/// after a deadline has passed. A job does not depend on the connection that asked for it.
 public final class SluiceConnection {
     /// Where the service listens, for further connections.
     public let path: String
@@ -42,7 +42,7 @@ public final class SluiceConnection {
 
     /// Asks for a body.
     ///
-    /// The service answers before it asks the origin, so that a slow one is no reason to wait here.
+    /// The service answers before it asks the origin, so a slow origin causes no wait here.
     ///
     /// - Throws: `.refused` with the parameter and the reason, `.busy`, `.serviceTrouble`.
     public func fetch(_ request: Ingest.FetchParameters) throws(SluiceError) -> FetchedBody {
@@ -68,7 +68,7 @@ public final class SluiceConnection {
         try job("Wait", id)
     }
 
-    /// Asks for the outcome and does not wait for it; the next call must be `waitedJob`.
+    /// Asks for the outcome and does not wait for it. The next call must be `waitedJob`.
     func sendWait(for id: String) throws(SluiceError) {
         do {
             try client.send(method("Wait"), Ingest.JobParameters(id: id), mode: .single)
@@ -93,22 +93,23 @@ public final class SluiceConnection {
         try job("Show", id)
     }
 
-    /// Ends a job and waits until it has ended; one that had ended before stays as it is.
+    /// Ends a job and waits until it has ended. A job that had already ended is unchanged.
     ///
-    /// - Parameter milliseconds: how long to wait for the answer; nil for as long as it takes.
+    /// - Parameter milliseconds: maximum time to wait for the answer; nil for no limit.
     /// - Throws: `.noSuchJob`, `.serviceTrouble`.
     @discardableResult
     public func cancel(_ id: String, deadline milliseconds: Int? = nil) throws(SluiceError) -> Job {
         try job("Cancel", id, deadline: milliseconds)
     }
 
-    /// The caller's jobs (root: everybody's), the oldest first. Asks page by page, so it is not of one moment.
+    /// The caller's jobs (for root: the jobs of all users), the oldest first. Asks page by page, so the list is not a
+    /// view of one moment.
     ///
     /// - Parameters:
-    ///   - active: only those that have not ended.
-    ///   - userID: only this user's.
-    ///   - states: only those in one of these states; nil for all.
-    ///   - limit: the first so many; nil for all.
+    ///   - active: only jobs that have not ended.
+    ///   - userID: only jobs of this user.
+    ///   - states: only jobs in one of these states; nil for all states.
+    ///   - limit: maximum number of jobs; nil for all.
     /// - Throws: `.serviceTrouble`.
     public func list(
         active: Bool = false, userID: Int? = nil, states: [JobState]? = nil, limit: Int? = nil
@@ -121,9 +122,9 @@ public final class SluiceConnection {
         return jobs
     }
 
-    /// The same, page by page as they come.
+    /// The same, page by page as the pages arrive.
     ///
-    /// - Parameter body: gets jobs; returns whether to go on.
+    /// - Parameter body: called with each page; returns whether to continue.
     /// - Throws: `.serviceTrouble`.
     public func eachPage(
         active: Bool = false, userID: Int? = nil, states: [JobState]? = nil, limit: Int? = nil,
@@ -132,7 +133,8 @@ public final class SluiceConnection {
         var parameters = Ingest.ListParameters(active: active ? true : nil, userID: userID, states: states)
         var left = limit ?? .max
         while left > 0 {
-            // A service of version 0.4 knows nothing of pages: it is asked as it expects, and answers with all.
+            // A page has 100 jobs by default, so a larger limit is not sent. A service of version 0.4, which knows no
+            // pages, then accepts the request and answers with all jobs.
             if left < 100 { parameters.limit = left }
             let reply = try call("List", parameters, as: Ingest.ListReply.self)
             let jobs = reply.jobs.prefix(left)
@@ -149,9 +151,9 @@ public final class SluiceConnection {
         try call("Status", NoParameters(), as: Ingest.StatusReply.self)
     }
 
-    /// The service in numbers.
+    /// The metrics of the service.
     ///
-    /// - Parameter byName: with numbers of users and hosts, which is for an operator to ask.
+    /// - Parameter byName: whether to include numbers of users and hosts; only an operator may ask for them.
     /// - Throws: `.permissionDenied`, `.serviceTrouble`.
     public func metrics(byName: Bool = false) throws(SluiceError) -> [Ingest.Metric] {
         try call(
@@ -159,10 +161,10 @@ public final class SluiceConnection {
         ).metrics
     }
 
-    /// Has the service refuse new jobs, and finish those that there are.
+    /// Makes the service refuse new jobs and finish those that it has.
     ///
-    /// - Parameter body: gets how many are left, at first and whenever that changes until it is 0; returns whether to go on.
-    ///   After that the connection is of no more use.
+    /// - Parameter body: called with the number of jobs left, at first and whenever it changes until it is 0; returns
+    ///   whether to continue. The connection cannot be used after that.
     /// - Throws: `.permissionDenied`, `.serviceTrouble`.
     public func drain(_ body: (Int) -> Bool) throws(SluiceError) {
         do {
@@ -177,19 +179,19 @@ public final class SluiceConnection {
         }
     }
 
-    /// Has the service accept new jobs again.
+    /// Makes the service accept new jobs again.
     ///
     /// - Throws: `.permissionDenied`, `.serviceTrouble`.
     public func undrain() throws(SluiceError) {
         _ = try call("Undrain", NoParameters(), as: NoParameters.self)
     }
 
-    /// Watches one job, or all of the caller's. The connection belongs to the watch from now on.
+    /// Watches one job, or all jobs of the caller. The connection belongs to the watch from now on.
     ///
     /// - Parameters:
-    ///   - id: the job; the watch ends with it. Nil: all jobs, and the watch does not end by itself.
-    ///   - interval: the least time between two reports of mere progress, in seconds: 0.1 to 3600.
-    /// - Throws: `.serviceTrouble`; that there is no such job is said by the first `next`.
+    ///   - id: the job; the watch ends with it. Nil for all jobs; that watch does not end by itself.
+    ///   - interval: the minimum time between two reports of mere progress, in seconds: 0.1 to 3600.
+    /// - Throws: `.serviceTrouble`. Where there is no such job, the first call of `next` reports it.
     public consuming func watch(_ id: String? = nil, interval: Double? = nil) throws(SluiceError) -> JobWatch
     {
         do {
@@ -218,7 +220,7 @@ public final class SluiceConnection {
     }
 }
 
-/// Reports about jobs, as they come. Not thread-safe.
+/// Reports about jobs, as they arrive. Not thread-safe.
 public final class JobWatch {
     private let client: VarlinkClient
     private var isOver = false
@@ -241,9 +243,9 @@ public final class JobWatch {
         }
     }
 
-    /// A report that is there already.
+    /// Returns a report that has already arrived.
     ///
-    /// - Returns: nil where there is none yet, or none will come any more.
+    /// - Returns: nil where none has arrived yet, or no more will arrive.
     /// - Throws: as `next`.
     public func nextIfAvailable() throws(SluiceError) -> Job? {
         guard !isOver else { return nil }
@@ -256,7 +258,7 @@ public final class JobWatch {
         }
     }
 
-    /// Whether no report will come any more.
+    /// Whether no more reports will arrive.
     public var hasEnded: Bool { isOver }
 
     /// For `poll(2)`: readable means that there may be a report. Poll only after `nextIfAvailable` has returned nil.

@@ -2,15 +2,15 @@ internal import SluiceInterface
 internal import SystemPackage
 internal import Varlink
 
-/// What went wrong before, beside or instead of a job's outcome: a kind, a sentence and what to do.
+/// An error outside a job's outcome: a kind, a sentence and a remedy.
 ///
-/// That a job failed is no error: it is the `Outcome` of the job.
+/// A job that fails is not an error of this type: the job's `Outcome` describes it.
 public struct SluiceError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// What kind of trouble, for programs.
+    /// The kind of error, for programs.
     public enum Kind: Sendable, Equatable, CaseIterable {
-        /// Nobody serves at the place.
+        /// No service listens at the path.
         case noService
-        /// The socket is not for this user.
+        /// This user may not use the socket.
         case permissionDenied
         /// The service does not accept the request.
         case refused
@@ -18,16 +18,16 @@ public struct SluiceError: Error, Sendable, Equatable, CustomStringConvertible {
         case noSuchJob
         /// A limit of the service is reached, or it is stopping.
         case busy
-        /// The service went away, is too slow to answer, or says what cannot be understood.
+        /// The service went away, is too slow to answer, or sends an answer that cannot be understood.
         case serviceTrouble
-        /// Something on this side: a file, a descriptor, a thread.
+        /// An error on this side: a file, a descriptor, a thread.
         case local
         /// The command that should get the body was not found.
         case commandNotFound
         /// The command that should get the body cannot be run.
         case commandNotRunnable
 
-        /// How `sluicectl` reports it.
+        /// The exit status with which `sluicectl` reports it.
         public var exitStatus: ExitStatus {
             switch self {
             case .noService: .noService
@@ -43,33 +43,33 @@ public struct SluiceError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// For programs.
+    /// The kind, for programs.
     public var kind: Kind
     /// What happened; one line, no full stop.
     public var message: String
     /// What to do about it; one line, or nil.
     public var remedy: String?
-    /// The connection ended: what was asked may be asked again on a new one.
+    /// Whether the connection ended. The caller may ask again on a new one.
     public var isConnectionLost = false
-    /// The service is stopping: it may be back soon, with its jobs.
+    /// Whether the service is stopping. It may come back soon, with its jobs.
     public var isStopping = false
-    /// The service itself said so.
+    /// Whether the service itself sent this error.
     public var isAnswer = false
-    /// A service that was restarted does not know the job that this one had.
+    /// Whether a restarted service does not know the job that the service had before.
     public var isJobForgotten = false
 
-    /// An error put together by hand.
+    /// Creates an error from its fields.
     public init(_ kind: Kind, _ message: String, remedy: String? = nil) {
         self.kind = kind
         self.message = message
         self.remedy = remedy
     }
 
-    /// How `sluicectl` reports it.
+    /// The exit status with which `sluicectl` reports it.
     public var exitStatus: ExitStatus { kind.exitStatus }
 
-    /// Another look may find it otherwise while a service is restarting: for a moment its socket, or the socket's
-    /// directory, is not there or not yet for everybody.
+    /// Whether the error may pass while a service is restarting: for a moment its socket or the socket's directory
+    /// does not exist, or not every user may use it yet.
     var mayPass: Bool {
         isConnectionLost || kind == .noService || kind == .busy || (kind == .permissionDenied && !isAnswer)
     }
@@ -81,7 +81,7 @@ public struct SluiceError: Error, Sendable, Equatable, CustomStringConvertible {
 }
 
 extension SluiceError {
-    /// What a failed call means for a person.
+    /// What a failed call means for a user.
     init(_ error: VarlinkClientError) {
         switch error {
         case .error(let name, let parameters):
@@ -100,7 +100,7 @@ extension SluiceError {
                 remedy: "see whether it hangs (systemctl status sluiced)")
         case .protocolViolation(let reason):
             self.init(
-                .serviceTrouble, "what answers is not the service that is expected: \(reason)",
+                .serviceTrouble, "the answer is not that of the expected service: \(reason)",
                 remedy: "check the path of the socket, and whether both are of one version")
         case .cannotConnect(let path, let errno):
             self.init(cannotConnectTo: path, errno)
@@ -111,7 +111,7 @@ extension SluiceError {
         }
     }
 
-    /// What it means that a place could not be connected to.
+    /// The error for a path that could not be connected to.
     init(cannotConnectTo path: String, _ errno: Errno) {
         switch errno {
         case .noSuchFileOrDirectory:
@@ -127,7 +127,7 @@ extension SluiceError {
                 .permissionDenied, "you may not use the service at \(path)",
                 remedy: path == SocketPath.system
                     ? "have yourself added to the group sluice (usermod -aG sluice NAME), and log in again"
-                    : "ask whoever runs it")
+                    : "ask the user who runs it")
         case .fileNameTooLong:
             self.init(
                 .noService, "\(path) is too long for the path of a socket",
@@ -144,7 +144,7 @@ extension SluiceError {
         case "\(Ingest.interfaceName).NoSuchJob":
             self.init(
                 .noSuchJob, "no job of yours has the id \(text("id"))",
-                remedy: "sluicectl list shows those there are; old ones are forgotten")
+                remedy: "sluicectl list shows your jobs; the service forgets old ones")
         case "\(Ingest.interfaceName).InvalidRequest":
             self.init(
                 .refused, "\(text("parameter")): \(text("reason"))",
@@ -155,8 +155,8 @@ extension SluiceError {
                 remedy: "wait for some to end, or cancel some (sluicectl list)")
         case "\(Ingest.interfaceName).TooManyWatchers":
             self.init(
-                .busy, "you watch as much as one user may watch at a time\(limit())",
-                remedy: "end some of it: every sluicectl watch, and every progress that is shown, counts")
+                .busy, "you have the maximum number of watches for one user\(limit())",
+                remedy: "end some of them: every sluicectl watch and every progress display counts")
         case "\(Ingest.interfaceName).TooManyConnections":
             self.init(
                 .busy, "you, or all users together, have as many connections as there may be\(limit())",

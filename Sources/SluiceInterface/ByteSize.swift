@@ -1,6 +1,6 @@
-/// Sizes as people write them: `262144`, `256K`, `1M`, `2G`. The letters are powers of 1024, in either case.
+/// Sizes as users write them: `262144`, `256K`, `1M`, `2G`. The letters are powers of 1024, in either case.
 public enum ByteSize {
-    /// The number of bytes, or nil for what is not such a size or does not fit.
+    /// The number of bytes; nil where the text is not such a size, or does not fit.
     public static func parse(_ text: some StringProtocol) -> Int? {
         let shift: Int
         var digits = text[...]
@@ -19,7 +19,7 @@ public enum ByteSize {
         return overflow ? nil : bytes
     }
 
-    /// For a line of text: `1.4 GB`, `12 kB`, `0 B`: three figures at most, powers of 1000.
+    /// A size for a line of text: `1.4 GB`, `12 kB`, `0 B`: three figures at most, powers of 1000.
     public static func describe(_ bytes: Int) -> String {
         let units = ["B", "kB", "MB", "GB", "TB", "PB", "EB"]
         var value = Double(bytes)

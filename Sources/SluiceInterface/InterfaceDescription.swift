@@ -1,5 +1,5 @@
 extension Ingest {
-    /// What introspection shows: the contract for every client, in varlink's own notation.
+    /// The text that introspection shows, in varlink's notation. It is the contract for every client.
     public static let description = """
         # Bodies of URLs, through pipes, at the consumer's pace.
         #

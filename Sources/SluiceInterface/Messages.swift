@@ -1,13 +1,13 @@
 /// The result of a job that has ended.
 public struct Outcome: Codable, Sendable, Equatable {
-    /// The word for programs.
+    /// The outcome as a word for programs.
     public var code: OutcomeCode
-    /// What happened, for people; one line.
+    /// What happened, for users; one line.
     public var message: String
     /// What to do about it; one line, or nil.
     public var remedy: String?
 
-    /// An outcome with its code's own remedy.
+    /// An outcome with the remedy of its code.
     public init(_ code: OutcomeCode, _ message: String) {
         self.code = code
         self.message = message
@@ -15,17 +15,17 @@ public struct Outcome: Codable, Sendable, Equatable {
     }
 }
 
-/// A job, as it is at one moment.
+/// The description of a job at one moment.
 public struct Job: Codable, Sendable, Equatable {
-    /// Names the job for as long as the service remembers it.
+    /// Identifies the job as long as the service remembers it.
     public var id: String
-    /// What is fetched; the values in its query are blanked out.
+    /// The URL of the job, without the values in its query.
     public var url: String
-    /// The user whose job it is.
+    /// The user who owns the job.
     public var userID: Int
-    /// The process that asked, at the time.
+    /// The process that asked for the body.
     public var processID: Int
-    /// Where it is in its life.
+    /// The state of the job.
     public var state: JobState
     /// When it was accepted, in µs since 1970.
     public var createdUsec: Int
@@ -33,7 +33,7 @@ public struct Job: Codable, Sendable, Equatable {
     public var startedUsec: Int?
     /// When it ended, in µs since 1970.
     public var finishedUsec: Int?
-    /// How often the origin was asked.
+    /// Number of times that the origin was asked.
     public var attempts: Int
     /// The latest attempts, the oldest first: `attempts` counts all of them.
     public var attemptLog: [Attempt]
@@ -43,29 +43,30 @@ public struct Job: Codable, Sendable, Equatable {
     public var httpStatus: Int?
     /// The announced length of the body, in bytes.
     public var contentLength: Int?
-    /// The coding of the body (RFC 9110 §8.4), where it has one: it is delivered as the origin sent it.
+    /// The coding of the body (RFC 9110 §8.4), where it has one. The body is delivered as the origin sent it.
     public var contentEncoding: String?
     /// Bytes of the body that came from the origin.
     public var bytesReceived: Int
-    /// Bytes that are in the consumer's pipe or through it: always the first of the body, without a gap.
+    /// Bytes that the consumer's pipe has taken: always the first ones of the body, without a gap.
     public var bytesDelivered: Int
     /// Bytes that wait in the lane, up to the high watermark and one receive buffer.
     public var bytesBuffered: Int
-    /// How often the gate closed because the consumer was slow.
+    /// Number of times that the gate closed because the consumer was slow.
     public var gateClosures: Int
     /// How long the gate was closed, in µs.
     public var stalledUsec: Int
-    /// The gate closes at this many waiting bytes.
+    /// The gate closes when this number of bytes wait.
     public var highWatermark: Int
-    /// The gate opens again at this many.
+    /// The gate opens again when this number of bytes wait.
     public var lowWatermark: Int
     /// The entity-tag of the body's version, as the origin sent it (RFC 9110 §8.8.3).
     public var etag: String?
-    /// Of a whole body, `sha256:` or `sha512:` and hexadecimal digits, where one was asked for or checked.
+    /// The digest of a whole body, as `sha256:` or `sha512:` and hexadecimal digits, where the job asked for it or
+    /// checked it.
     public var digest: String?
     /// The process that fetches.
     public var laneProcessID: Int?
-    /// How it ended, once it has.
+    /// How the job ended; nil as long as it runs.
     public var outcome: Outcome?
 
     /// A job with every counter at zero.
@@ -91,21 +92,21 @@ public struct Job: Codable, Sendable, Equatable {
     }
 }
 
-/// One time that the origin was asked for a body.
+/// One attempt to get the body from the origin.
 public struct Attempt: Codable, Sendable, Equatable {
-    /// From 1 on.
+    /// Counted from 1.
     public var number: Int
-    /// The body's first byte that this attempt was to deliver.
+    /// The index of the body's first byte that this attempt had to deliver.
     public var position: Int
-    /// When a lane took it, in µs since 1970.
+    /// When a lane began it, in µs since 1970.
     public var startedUsec: Int
-    /// When it was over, in µs since 1970; nil while it runs.
+    /// When it ended, in µs since 1970; nil while it runs.
     public var endedUsec: Int?
     /// The status of the final response.
     public var httpStatus: Int?
-    /// Why it was over; nil while it runs, and where the job was parked.
+    /// Why it ended; nil while it runs, and where the job was parked.
     public var code: OutcomeCode?
-    /// The sentence for people.
+    /// The sentence for users.
     public var message: String?
 
     /// An attempt that has just begun.
@@ -116,14 +117,14 @@ public struct Attempt: Codable, Sendable, Equatable {
     }
 }
 
-/// A field of the request, as the caller wants it.
+/// A field of the request that the caller asks for.
 public struct HeaderField: Codable, Sendable, Equatable {
     /// A token (RFC 9110 §5.1).
     public var name: String
     /// Visible ASCII, spaces and tabs.
     public var value: String
 
-    /// A field; nothing is checked here.
+    /// A field. This initializer checks nothing.
     public init(name: String, value: String) {
         self.name = name
         self.value = value
@@ -135,37 +136,40 @@ public enum Ingest {
     /// `io.sluice.Ingest`
     public static let interfaceName = "io.sluice.Ingest"
 
-    /// Asks for a body. What is nil comes from the service's settings.
+    /// The parameters of `Fetch`. The service takes the values of fields that are nil from its settings.
     public struct FetchParameters: Codable, Sendable, Equatable {
         /// An absolute http or https URL, at most 8 KiB, without userinfo.
         public var url: String
-        /// Added to the request.
+        /// Header fields that are added to the request.
         public var headers: [HeaderField]?
-        /// Bytes at which the gate closes.
+        /// The gate closes when this number of bytes wait.
         public var highWatermark: Int?
-        /// Bytes at which it opens again.
+        /// The gate opens again when this number of bytes wait.
         public var lowWatermark: Int?
-        /// Time until a connection is ready for the request, TLS included, in seconds.
+        /// Maximum time until a connection is ready for the request, TLS included, in seconds.
         public var connectTimeoutSeconds: Double?
-        /// Time from then on until the head of the final response must be there, in seconds.
+        /// Maximum time from then on until the head of the final response has arrived, in seconds.
         public var headTimeoutSeconds: Double?
-        /// Silence of the origin that is tolerated, in seconds.
+        /// Maximum silence of the origin, in seconds.
         public var stallTimeoutSeconds: Double?
-        /// The least speed of the origin while the gate is open, in bytes a second over 30 s: 0 (none) to 1 TiB.
+        /// The minimum speed of the origin while the gate is open, in bytes per second over 30 s: 0 (none) to 1 TiB.
         public var minimumSpeed: Int?
-        /// Time for everything, in seconds; time behind a closed gate counts.
+        /// Maximum time of the whole job, in seconds. It includes the time in which the gate is closed.
         public var deadlineSeconds: Double?
-        /// The largest body that is wanted, in bytes.
+        /// Maximum size of the body, in bytes.
         public var maximumSize: Int?
-        /// How many attempts may fail before the job does, without the first: 0 to 1,000.
+        /// Maximum number of attempts that fail in a row, without the first: 0 to 1,000. One more fails the job.
         public var retries: Int?
-        /// `sha256:` or `sha512:` and the digits that the body must have, or the name alone to be told them.
+        /// `sha256:` or `sha512:` and the digits that the body must have, or only the name of the algorithm to get
+        /// the digest.
         public var digest: String?
-        /// Entity-tags that the caller has (RFC 9110 §13.1.2): the outcome is `unchanged` where one is current.
+        /// Entity-tags of versions that the caller has (RFC 9110 §13.1.2). The outcome is `unchanged` where one of
+        /// them is current.
         public var ifNoneMatch: String?
         /// Refuses a body with a content coding; without it, such a body is delivered as the origin sent it.
         public var identity: Bool?
-        /// Follows redirects from https to http. They are also followed where `digest` says what the body must have.
+        /// Follows redirects from https to http. The service follows them without this, too, where `digest` has
+        /// digits.
         public var allowDowngrade: Bool?
         /// Speaks nothing newer than HTTP/1.1, for origins whose HTTP/2 is broken.
         public var http1: Bool?
@@ -178,7 +182,7 @@ public enum Ingest {
 
     /// The reply to `Fetch`.
     public struct FetchReply: Codable, Sendable, Equatable {
-        /// Names the job.
+        /// The id of the job.
         public var id: String
         /// The index, among the reply's descriptors, of the pipe's read end; nil on an upgraded connection, where the
         /// body follows the reply.
@@ -207,19 +211,20 @@ public enum Ingest {
 
     /// The parameters of `Watch`.
     public struct WatchParameters: Codable, Sendable, Equatable {
-        /// The job; nil for all of the caller's.
+        /// The job; nil for all jobs of the caller.
         public var id: String?
-        /// The least time between two replies about a job that only makes progress, in seconds: 0.1 to 3600, 1 if nil.
+        /// The minimum time between two replies about a job that only makes progress, in seconds: 0.1 to 3600, 1 if
+        /// nil.
         public var intervalSeconds: Double?
 
-        /// Asks for one job, or for all.
+        /// Asks for one job, or for all jobs of the caller.
         public init(id: String? = nil, intervalSeconds: Double? = nil) {
             self.id = id
             self.intervalSeconds = intervalSeconds
         }
     }
 
-    /// The reply to `Wait`, `Show`, `Cancel`, and each one to `Watch`.
+    /// The reply to `Wait`, `Show` and `Cancel`, and each reply to `Watch`.
     public struct JobReply: Codable, Sendable, Equatable {
         /// The job, as it is now.
         public var job: Job
@@ -238,9 +243,9 @@ public enum Ingest {
         public var userID: Int?
         /// Only jobs in one of these states.
         public var states: [JobState]?
-        /// At most so many in one reply.
+        /// Maximum number of jobs in one reply.
         public var limit: Int?
-        /// Go on behind a page: its `next`.
+        /// Continues after an earlier page: the `next` of that page.
         public var after: Int?
 
         /// Asks for all jobs, or for those that have not ended.
@@ -260,7 +265,7 @@ public enum Ingest {
     public struct ListReply: Codable, Sendable, Equatable {
         /// The oldest first.
         public var jobs: [Job]
-        /// Where the next page begins; nil for the last one.
+        /// The `after` of the next page; nil on the last page.
         public var next: Int?
 
         /// A reply.
@@ -270,7 +275,7 @@ public enum Ingest {
         }
     }
 
-    /// How many jobs are in which state.
+    /// The number of jobs in each state.
     public struct JobCounts: Codable, Sendable, Equatable {
         /// Waiting for a lane.
         public var queued = 0
@@ -280,7 +285,7 @@ public enum Ingest {
         public var streaming = 0
         /// Waiting for their consumers, with a lane.
         public var stalled = 0
-        /// Waiting for their consumers, without one.
+        /// Waiting for their consumers, without a lane.
         public var parked = 0
         /// Waiting for their next attempt.
         public var waiting = 0
@@ -297,17 +302,17 @@ public enum Ingest {
         public init() {}
     }
 
-    /// How many lanes are in which state.
+    /// The number of lanes in each state.
     public struct LaneCounts: Codable, Sendable, Equatable {
         /// Running a job, or ending one.
         public var busy = 0
-        /// Waiting for one.
+        /// Waiting for a job.
         public var idle = 0
-        /// Started, not yet ready.
+        /// Started, but not ready yet.
         public var starting = 0
-        /// Died without being asked to, since the service started.
+        /// Lanes that have died unexpectedly since the service started.
         public var died = 0
-        /// As many as there may be.
+        /// Maximum number of lanes.
         public var limit = 0
 
         /// All zero.
@@ -316,7 +321,7 @@ public enum Ingest {
 
     /// The reply to `Drain`.
     public struct DrainReply: Codable, Sendable, Equatable {
-        /// Everybody's jobs that have not ended.
+        /// The number of jobs of all users that have not ended.
         public var jobs: Int
 
         /// A reply.
@@ -327,7 +332,7 @@ public enum Ingest {
 
     /// The parameters of `Metrics`.
     public struct MetricsParameters: Codable, Sendable, Equatable {
-        /// Numbers of users and hosts as well.
+        /// Whether to include numbers of users and hosts.
         public var byName: Bool?
 
         /// A request.
@@ -340,21 +345,21 @@ public enum Ingest {
     public struct StatusReply: Codable, Sendable, Equatable {
         /// The service's version.
         public var version: String
-        /// Its process.
+        /// The number of its process.
         public var processID: Int
         /// When it started, in µs since 1970.
         public var startedUsec: Int
-        /// The line that the service manager shows.
+        /// The status line that the service manager shows.
         public var status: String
-        /// Everybody's jobs.
+        /// The jobs of all users.
         public var jobs: JobCounts
-        /// The pool.
+        /// The lanes.
         public var lanes: LaneCounts
-        /// Bytes that reached consumers since the service started, of running jobs too.
+        /// Bytes that reached consumers since the service started, including those of running jobs.
         public var bytesDelivered: Int
-        /// Pipe buffers of running jobs, in bytes.
+        /// Size of the pipe buffers of running jobs, in bytes.
         public var pipeBytes: Int
-        /// What they may be altogether, in bytes.
+        /// Maximum size of all pipe buffers together, in bytes.
         public var pipeBudget: Int
         /// Open connections to the service.
         public var connections: Int

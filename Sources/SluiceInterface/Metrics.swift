@@ -1,27 +1,27 @@
 extension Ingest {
-    /// What a metric's numbers mean, in OpenMetrics' words.
+    /// The type of a metric, as OpenMetrics defines it.
     public enum MetricKind: String, Codable, Sendable, CaseIterable {
-        /// Only grows, from the service's start on.
+        /// A number that only grows from the start of the service.
         case counter
-        /// What is now.
+        /// A present value.
         case gauge
-        /// How many of something took how long.
+        /// The distribution of durations.
         case histogram
-        /// Says something in its labels; the number is 1.
+        /// Information in the labels; the number is 1.
         case info
     }
 
-    /// A number of the service, or several that differ in their labels.
+    /// One number of the service, or several numbers that differ in their labels.
     public struct Metric: Codable, Sendable, Equatable {
-        /// As OpenMetrics names a family: without `_total`, ending in the unit where there is one.
+        /// The name of the family in OpenMetrics: without `_total`, with the unit at the end where there is one.
         public var name: String
-        /// What its numbers mean.
+        /// The type of the metric.
         public var kind: MetricKind
-        /// `bytes` or `seconds`; nil where things are counted.
+        /// `bytes` or `seconds`; nil for a count.
         public var unit: String?
-        /// One sentence for people.
+        /// One sentence for users.
         public var help: String
-        /// At least one.
+        /// The numbers; at least one.
         public var samples: [MetricSample]
 
         /// A metric.
@@ -38,7 +38,7 @@ extension Ingest {
 
     /// One number of a metric, or one histogram.
     public struct MetricSample: Codable, Sendable, Equatable {
-        /// What tells it from its siblings.
+        /// The labels that distinguish it from the other samples of the metric.
         public var labels: [String: String]
         /// The number; nil for a histogram.
         public var value: Double?
@@ -58,13 +58,13 @@ extension Ingest {
         }
     }
 
-    /// How many took how long.
+    /// The distribution of measured values.
     public struct MetricHistogram: Codable, Sendable, Equatable {
-        /// All that were measured.
+        /// The number of measured values.
         public var count: Int
-        /// All of them together, in the metric's unit.
+        /// The sum of the measured values, in the metric's unit.
         public var sum: Double
-        /// By size, the smallest bound first; what is above the last one is in `count` alone.
+        /// The buckets, the smallest bound first. Values above the last bound are only in `count` and `sum`.
         public var buckets: [MetricBucket]
 
         /// A histogram.
@@ -75,11 +75,11 @@ extension Ingest {
         }
     }
 
-    /// How many were no larger than a bound.
+    /// The number of values up to a bound.
     public struct MetricBucket: Codable, Sendable, Equatable {
         /// The bound, in the metric's unit.
         public var upperBound: Double
-        /// How many were at most this, those of the buckets before included.
+        /// The number of values up to the bound, including those in smaller buckets.
         public var count: Int
 
         /// A bucket.
@@ -91,7 +91,7 @@ extension Ingest {
 
     /// The reply to `Metrics`.
     public struct MetricsReply: Codable, Sendable, Equatable {
-        /// In the order in which they are to be read.
+        /// The metrics, in the order in which to show them.
         public var metrics: [Metric]
 
         /// A reply.

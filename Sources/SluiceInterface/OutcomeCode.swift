@@ -1,65 +1,65 @@
-/// Why a job ended: one word for programs. The sentence for people stands beside it in `Outcome`.
+/// Why a job ended, as one word for programs. `Outcome` has a sentence for users beside it.
 public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     // The whole body was delivered.
 
-    /// Every byte of the body is in the consumer's pipe, and the origin's own framing says that this was all.
+    /// Every byte of the body is in the consumer's pipe, and the origin's own framing says that the body is complete.
     case complete
-    /// The body ended with the connection and nothing says whether that was its end (RFC 9112 §6.3, case 8).
+    /// The body ended with the connection, and nothing says whether it is complete (RFC 9112 §6.3, case 8).
     case completeUnverified
-    /// The caller has the current version already (304, RFC 9110 §15.4.5): no bytes were delivered.
+    /// The caller already has the current version (304, RFC 9110 §15.4.5): no bytes were delivered.
     case unchanged
 
-    // Somebody here ended it.
+    // A user, the consumer or the service ended it.
 
     /// The owner, or root, cancelled the job.
     case cancelled
     /// The consumer closed its end of the pipe.
     case consumerGone
-    /// The consumer did not read for long, the body could not be continued later, and others needed the lane.
+    /// The consumer did not read for long, the body could not be continued later, and other jobs needed the lane.
     case consumerTooSlow
     /// The service stopped while the job ran.
     case serviceStopped
 
     // No response.
 
-    /// The settings allow no connection to the host, to any of its addresses, or to the proxy.
+    /// The settings allow no connection to any address of the host, or to the proxy.
     case addressDenied
     /// The host's name has no address, or no name server answered.
     case nameNotResolved
-    /// Nobody listens at the origin's port.
+    /// No server listens at the origin's port.
     case connectionRefused
     /// The connection could not be made for another reason.
     case connectFailed
-    /// No connection was ready for the request in time.
+    /// No connection became ready for the request in time.
     case connectTimeout
-    /// A connection was ready, and no head of a final response arrived in time.
+    /// A connection became ready, but no head of a final response arrived in time.
     case headTimeout
     /// The proxy has no address, refuses connections, or does not answer.
     case proxyUnreachable
     /// The proxy answered that it does not connect to the origin.
     case proxyRefused
-    /// The certificate's time is over, or has not come.
+    /// The certificate has expired, or is not valid yet.
     case tlsCertificateExpired
     /// The certificate is for another host.
     case tlsWrongHost
-    /// No trusted authority vouches for the certificate.
+    /// No trusted authority signed the certificate.
     case tlsUntrusted
     /// The TLS handshake failed for another reason.
     case tlsFailed
-    /// What came back is not HTTP that can be understood.
+    /// The answer is not valid HTTP.
     case protocolError
 
-    // A response that is not taken.
+    // The response is not accepted.
 
     /// The final status is not 2xx.
     case httpStatus
-    /// More redirects than the service follows.
+    /// The origin sent more redirects than the service follows.
     case tooManyRedirects
-    /// A redirect to a place that is not followed: another scheme, https to http, no valid Location.
+    /// The redirect is one that the service does not follow: another scheme, https to http, or no valid Location.
     case redirectRefused
-    /// The body has a transfer coding beside chunked, or a content coding and the job wants none.
+    /// The body has a transfer coding other than chunked, or a content coding that the job refuses.
     case contentEncoded
-    /// A part of a representation came where the whole was asked for.
+    /// The service asked for the whole representation, and the origin sent a part of it.
     case unexpectedPartial
     /// The body is larger than the job allows.
     case tooLarge
@@ -70,51 +70,51 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     case truncated
     /// The connection was lost in mid-body.
     case connectionLost
-    /// The origin gave up while the consumer made it wait, and the body cannot be continued.
+    /// The origin gave up while it had to wait for the consumer, and the body cannot be continued.
     case originGaveUp
-    /// No byte came from the origin for the stall timeout although the consumer was ready.
+    /// The origin sent no byte for the stall timeout although the consumer was ready.
     case stallTimeout
-    /// The origin sent less than the least speed allows although the consumer was ready.
+    /// The origin was slower than the minimum speed although the consumer was ready.
     case tooSlow
-    /// The job's total time is over.
+    /// The job's total time has passed.
     case deadlineExceeded
 
     // The body broke off and cannot be continued with the exact next byte.
 
-    /// The response named no version (ETag, Last-Modified) to continue.
+    /// The response gave no version (ETag, Last-Modified) by which the body could be continued.
     case noValidator
-    /// It named one that does not promise equal bytes (RFC 9110 §8.8.1).
+    /// The response gave a version that does not promise equal bytes (RFC 9110 §8.8.1).
     case weakValidator
-    /// A body of this kind is never continued: only the connection's end tells its own, or its coding cannot be told.
+    /// The service never continues such a body: it ends only with the connection, or its coding is not known.
     case notResumable
-    /// The origin has another version now, or sends the client to another place.
+    /// The origin now has another version, or redirects to another place.
     case resourceChanged
-    /// The answer does not say of which version it is.
+    /// The answer does not say which version it belongs to.
     case unknownVersion
-    /// The same version, and another length.
+    /// The version is the same, and the length has changed.
     case lengthChanged
-    /// A part was sent that does not begin where the body broke off.
+    /// The origin sent a part that does not begin where the body broke off.
     case wrongRange
-    /// Several parts were sent where one was asked for (multipart/byteranges).
+    /// The origin sent several parts where the service asked for one (multipart/byteranges).
     case multipartRange
-    /// The origin says that there is nothing where the body broke off, and that this was not the end.
+    /// The origin says that no byte follows where the body broke off, although the body was not complete there.
     case rangeNotSatisfiable
 
-    // The body is not what it should be.
+    // The body is not the expected one.
 
-    /// The whole body came, and its digest is another one.
+    /// The whole body was delivered, and its digest differs from the expected one.
     case digestMismatch
 
-    // Our own trouble.
+    // The service itself failed.
 
     /// The lane process died, or was killed because it did not answer the service.
     case laneDied
     /// No lane could be started.
     case laneUnavailable
-    /// The ledger contradicts itself, so it cannot be said what was delivered.
+    /// The ledger contradicts itself, so the service cannot say which bytes were delivered.
     case deliveryUncertain
 
-    /// The state a job with this outcome is in.
+    /// The final state of a job with this outcome.
     public var state: JobState {
         switch self {
         case .complete, .completeUnverified, .unchanged: .complete
@@ -123,7 +123,7 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         }
     }
 
-    /// What the person in front of it can do; nil where the sentence says it all.
+    /// What the user can do about it; nil where the message is enough.
     public var remedy: String? {
         switch self {
         case .complete, .unchanged, .cancelled, .consumerGone: nil

@@ -1,9 +1,9 @@
 /// Where the service listens.
 public enum SocketPath {
-    /// The system's service.
+    /// The socket of the system service.
     public static let system = "/run/sluice/io.sluice.Ingest"
 
-    /// A user's own service, given `XDG_RUNTIME_DIR`.
+    /// The socket of a user's own service, given `XDG_RUNTIME_DIR`.
     public static func user(runtimeDirectory: String) -> String {
         "\(runtimeDirectory)/sluice/io.sluice.Ingest"
     }

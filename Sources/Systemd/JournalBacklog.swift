@@ -1,8 +1,8 @@
-/// Entries that did not get to journald.
+/// Numbers of entries that did not reach journald.
 struct JournalLosses: Equatable, Sendable {
-    /// All of them.
+    /// All entries.
     var entries: UInt64 = 0
-    /// Of these, the records that must not be lost to noise (`JournalLogHandler.isRecord`).
+    /// The records among them, which other entries must not displace (`JournalLogHandler.isRecord`).
     var records: UInt64 = 0
 
     var isNone: Bool { entries == 0 }
@@ -21,33 +21,34 @@ struct JournalEntry: Sendable {
     var asLoss: JournalLosses { JournalLosses(entries: 1, records: isRecord ? 1 : 0) }
 }
 
-/// What waits for journald, and what was lost: the rules of `JournalSocket`, without its system calls.
+/// The entries that wait for journald, and the number of lost ones: the rules of `JournalSocket`, without its system
+/// calls.
 ///
-/// Records may fill all of the backlog, other entries an eighth of it: however much of those there is, room for records is
-/// left.
+/// Records may fill all of the backlog, other entries an eighth of it. However many other entries there are, there is
+/// room left for records.
 struct JournalBacklog: Sendable {
-    /// What is to be done with an entry.
+    /// What the caller must do with an entry.
     enum Decision: Equatable {
         /// Send it now, after a report of these losses if there are any.
         case send(JournalLosses)
-        /// Others wait: it has to wait behind them, after a report of these losses if there are any.
+        /// Put it behind those that wait, after a report of these losses if there are any.
         case wait(JournalLosses)
-        /// There is no room for it; it is counted.
+        /// Drop it: there is no room for it. It is already counted.
         case drop
     }
 
-    /// Bytes that may wait.
+    /// Maximum number of bytes that wait.
     let limit: Int
-    /// Bytes that wait, the one that is being sent included.
+    /// Bytes that wait, with the entry that is being sent.
     private(set) var bytes = 0
-    /// Lost from the start on.
+    /// Losses since the start.
     private(set) var lostInAll = JournalLosses()
-    /// A thread sends what waits.
+    /// Whether a thread sends what waits.
     private(set) var isDraining = false
     /// When journald last took an entry that had waited.
     private(set) var lastTaken: ContinuousClock.Instant?
 
-    /// Lost, and not told yet.
+    /// Losses that are not reported yet.
     private var untold = JournalLosses()
     private var waiting: [JournalEntry] = []
     private var first = 0
@@ -56,7 +57,7 @@ struct JournalBacklog: Sendable {
         self.limit = limit
     }
 
-    /// What is to be done with an entry. Losses that are to be reported count as told.
+    /// Decides what to do with an entry. From then on the losses in the decision count as reported.
     mutating func decide(on entry: JournalEntry) -> Decision {
         guard hasRoom(for: entry) else {
             lost(entry.asLoss)
@@ -66,12 +67,12 @@ struct JournalBacklog: Sendable {
         return isDraining ? .wait(untold) : .send(untold)
     }
 
-    /// A report of losses did not get through.
+    /// Called when a report of losses did not get through.
     mutating func wasNotTold(_ losses: JournalLosses) {
         untold.add(losses)
     }
 
-    /// An entry is lost for good.
+    /// Called when entries are lost.
     mutating func lost(_ losses: JournalLosses) {
         untold.add(losses)
         lostInAll.add(losses)
@@ -79,7 +80,7 @@ struct JournalBacklog: Sendable {
 
     /// Puts an entry behind the others.
     ///
-    /// - Returns: whether a thread has to be started to send what waits.
+    /// - Returns: whether the caller must start a thread to send what waits.
     mutating func append(_ entry: JournalEntry) -> Bool {
         waiting.append(entry)
         bytes += entry.bytes.count
@@ -87,7 +88,7 @@ struct JournalBacklog: Sendable {
         return !isDraining
     }
 
-    /// The next entry to be sent; nil where none waits, and then the thread is to end.
+    /// The next entry to be sent; nil where none waits, and then the thread must end.
     mutating func next() -> JournalEntry? {
         guard first < waiting.count else {
             waiting = []
@@ -103,18 +104,19 @@ struct JournalBacklog: Sendable {
         return waiting[first]
     }
 
-    /// The entry that `next` gave was sent, or is lost.
+    /// Called when the entry that `next` returned was sent or is lost.
     mutating func done(_ entry: JournalEntry, isSent: Bool, at now: ContinuousClock.Instant) {
         bytes -= entry.bytes.count
         if isSent { lastTaken = now } else { lost(entry.asLoss) }
     }
 
-    /// No thread can be had: all that waits is lost.
+    /// Called when no thread can be started: everything that waits is lost.
     mutating func abandon() {
         while let entry = next() { done(entry, isSent: false, at: .now) }
     }
 
-    /// More than half of the room is taken, although journald takes entries: it is slower than what it is told.
+    /// Whether more than half of the room is taken although journald takes entries: it is slower than the entries
+    /// come.
     func isBehind(at now: ContinuousClock.Instant) -> Bool {
         guard bytes > limit / 2, let lastTaken else { return false }
         return now - lastTaken < .seconds(5)

@@ -7,18 +7,18 @@ struct JournalField: Equatable, Sendable {
 
     /// journald's own limit.
     static let longestName = 64
-    /// In bytes of UTF-8. journald would take far more, through a memory file for each entry; nothing that Sluice
-    /// says about a job is that long unless a client wants it to be.
+    /// Maximum length of a value, in bytes of UTF-8. journald would accept far more, through a memory file for each
+    /// entry. No value that Sluice logs about a job is longer unless a client makes it so.
     static let longestValue = 16 * 1024
 
-    /// - Parameter name: taken as it is; `name(forMetadataKey:)` makes one.
+    /// - Parameter name: used as it is; `name(forMetadataKey:)` makes one.
     init(_ name: String, _ value: String) {
         self.name = name
         self.value = Self.bounded(value)
     }
 
-    /// The field as journald takes it (systemd.io/JOURNAL_NATIVE_PROTOCOL): `NAME=value` and a newline, or with the
-    /// value's length before it where there is a newline in the value.
+    /// The field in journald's form (systemd.io/JOURNAL_NATIVE_PROTOCOL): `NAME=value` and a newline. Where the value
+    /// contains a newline, the value's length comes before it.
     var bytes: [UInt8] {
         var value = value
         return value.withUTF8 { value in
@@ -40,9 +40,9 @@ struct JournalField: Equatable, Sendable {
     /// A key that is a valid upper-case field name stays as it is (`SLUICE_JOB`, `MESSAGE_ID`, `ERRNO`). Any other is
     /// upper-cased, each byte that a name may not have becomes `_`, and it is prefixed with `SLUICE_`
     /// (`http-status` → `SLUICE_HTTP_STATUS`), as are the names that the handler itself sets (`PRIORITY` →
-    /// `SLUICE_PRIORITY`). Longer names than 64 bytes are cut.
+    /// `SLUICE_PRIORITY`). Names longer than 64 bytes are cut.
     ///
-    /// - Returns: nil for a key with nothing usable in it.
+    /// - Returns: nil for a key without any usable character.
     static func name(forMetadataKey key: String) -> String? {
         let raw = Array(key.utf8)
         if isValid(raw), !reserved.contains(key) { return key }
@@ -58,8 +58,8 @@ struct JournalField: Equatable, Sendable {
         return String(decoding: (Array("SLUICE_".utf8) + rest).prefix(longestName), as: UTF8.self)
     }
 
-    /// What journald takes from a client: upper-case letters, digits and underscores, neither an underscore (those
-    /// fields are journald's to set) nor a digit first, 1 to 64 bytes.
+    /// The names that journald accepts from a client: upper-case letters, digits and underscores, 1 to 64 bytes. The
+    /// first character is neither a digit nor an underscore, which marks fields that only journald sets.
     private static func isValid(_ name: [UInt8]) -> Bool {
         guard let first = name.first, name.count <= longestName, isUpper(first) else { return false }
         return name.allSatisfy { byte in
@@ -79,7 +79,7 @@ struct JournalField: Equatable, Sendable {
     private static func bounded(_ value: String) -> String {
         guard value.utf8.count > longestValue else { return value }
         let mark = "…"
-        // Cut in the middle of a character, the decoder would put a replacement mark there.
+        // If the value were cut inside a character, the decoder would put a replacement mark there.
         var end = value.utf8.index(value.utf8.startIndex, offsetBy: longestValue - mark.utf8.count)
         while end.samePosition(in: value.unicodeScalars) == nil { end = value.utf8.index(before: end) }
         return String(value[..<end]) + mark

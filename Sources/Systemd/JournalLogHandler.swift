@@ -3,48 +3,50 @@ public import Logging
 
 /// A swift-log backend for a system service: structured entries in the journal, lines on standard error elsewhere.
 ///
-/// An entry has MESSAGE (the message, and behind it the metadata as `key=value`), PRIORITY, SYSLOG_IDENTIFIER,
+/// An entry has MESSAGE (the message, followed by the metadata as `key=value`), PRIORITY, SYSLOG_IDENTIFIER,
 /// CODE_FILE, CODE_LINE, CODE_FUNC and a field for each key of the metadata:
 ///
-/// * a key that is a valid upper-case field name goes as it is: `SLUICE_JOB`, `MESSAGE_ID`, `ERRNO`;
-/// * any other is upper-cased and prefixed: `http-status` → `SLUICE_HTTP_STATUS`;
-/// * of equal keys, the call's own wins over the metadata provider's, and that over the logger's.
+/// * A key that is a valid upper-case field name stays as it is: `SLUICE_JOB`, `MESSAGE_ID`, `ERRNO`.
+/// * Any other key is upper-cased and prefixed: `http-status` → `SLUICE_HTTP_STATUS`.
+/// * Of equal keys, the call's own wins over the metadata provider's, and the provider's over the logger's.
 ///
 /// Levels map to `syslog(3)` priorities: trace and debug 7, info 6, notice 5, warning 4, error 3, critical 2.
 ///
-/// A log call never fails and, to the journal, never waits: entries that journald has no room for wait in memory, up to
-/// 8 MiB of records (`isRecord`) and 1 MiB of others. What is more is dropped, counted, and reported by the next entry that
-/// gets through. Values are cut at 16 KiB, fields at 64. Lines on standard error are one `write(2)` each, with control
-/// characters escaped; a reader that stops reading there does hold the caller.
+/// A log call never fails and, to the journal, never waits: entries that journald has no room for wait in memory, up
+/// to 8 MiB of records (`isRecord`) and 1 MiB of others. Further entries are dropped and counted, and the next entry
+/// that gets through reports their number. Values are cut at 16 KiB, and an entry has at most 64 fields. Each line on
+/// standard error is one `write(2)`, with control characters escaped; there a reader that stops reading does block
+/// the caller.
 ///
-/// A value type, as swift-log wants it; any thread may log.
+/// A value type, as swift-log requires. Any thread may log.
 public struct JournalLogHandler: LogHandler {
     /// Keys that go with every entry of this logger.
     public var metadata: Logger.Metadata = [:]
-    /// Asked at each entry for more of them, such as the current job.
+    /// Asked at each entry for more metadata, such as the current job.
     public var metadataProvider: Logger.MetadataProvider?
-    /// What is less important is not logged.
+    /// Less important entries are not logged.
     public var logLevel: Logger.Level = .info
 
-    /// Entries are records that other entries must not suppress: where journald is slow they wait in memory when
-    /// others are dropped already.
+    /// Whether entries are records, which other entries must not displace: where journald is slow, records wait in
+    /// memory when other entries are already dropped.
     public var isRecord = false
 
-    /// Entries that journald had no room for, in this process.
+    /// Number of entries of this process that journald had no room for.
     public static var droppedEntries: UInt64 { JournalSocket.shared.lostInAll.entries }
 
-    /// Of these, the records.
+    /// Number of records among them.
     public static var droppedRecords: UInt64 { JournalSocket.shared.lostInAll.records }
 
-    /// journald takes entries more slowly than this process writes them, and records will be lost if it goes on.
+    /// Whether journald takes entries more slowly than this process writes them, so that records will be lost if this
+    /// goes on.
     public static var isJournalBehind: Bool { JournalSocket.shared.isBehind }
 
-    /// Waits until journald has what was logged, but for no longer than a time: for the end of a process.
+    /// Waits until journald has what was logged, but no longer than `time`. For the end of a process.
     public static func flush(within time: Duration) {
         JournalSocket.shared.flush(within: time)
     }
 
-    /// Entries go to the journal, and not to standard error.
+    /// Whether entries go to the journal and not to standard error.
     public var isJournal: Bool { destination == .journal }
 
     private let identifier: String
@@ -54,8 +56,8 @@ public struct JournalLogHandler: LogHandler {
     /// A handler for one program.
     ///
     /// - Parameters:
-    ///   - identifier: SYSLOG_IDENTIFIER, what `journalctl -t` selects by; begins each plain line.
-    ///   - destination: found out once per process, with `LogDestination.detect()`.
+    ///   - identifier: SYSLOG_IDENTIFIER, by which `journalctl -t` selects; each plain line begins with it.
+    ///   - destination: the default is determined once per process, with `LogDestination.detect()`.
     ///   - droppedMessageID: MESSAGE_ID of the entry that reports dropped ones.
     public init(
         identifier: String, destination: LogDestination = .detect(), droppedMessageID: String? = nil,
@@ -106,7 +108,8 @@ public struct JournalLogHandler: LogHandler {
             while let start = rest.baseAddress, !rest.isEmpty {
                 let count = Glibc.write(STDERR_FILENO, start, rest.count)
                 if count < 0, errno == EINTR { continue }
-                // Nobody is left to tell, also where standard error is non-blocking and full.
+                // A failure cannot be reported anywhere. It also occurs where standard error is non-blocking and
+                // full.
                 guard count > 0 else { return }
                 rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
             }

@@ -4,32 +4,34 @@ internal import Synchronization
 internal import SystemPackage
 internal import UnixSockets
 
-/// Sends entries to journald. Whoever logs never waits for it: a hung journald must not make a hung service.
+/// Sends entries to journald. The caller that logs never waits for journald, so a journald that hangs does not make
+/// the service hang.
 ///
-/// An entry is a datagram in journald's own form (systemd.io/JOURNAL_NATIVE_PROTOCOL), or a sealed memory file where it is
-/// too large for one. `sd_journal_sendv(3)` does the same and blocks while journald's queue is full, which a hung
-/// journald makes last without end. Here an entry that finds no room goes into a backlog (`JournalBacklog`), which a thread
-/// sends: the kernel wakes it as soon as there is room. The thread exists only while something waits. What the backlog has
-/// no room for is dropped and counted, and the next entry that gets through says how many were lost.
+/// An entry is a datagram in journald's own form (systemd.io/JOURNAL_NATIVE_PROTOCOL), or a sealed memory file where
+/// it is too large for one. `sd_journal_sendv(3)` does the same, but blocks while journald's queue is full; with a
+/// journald that hangs it would block without end. Here an entry that finds no room goes into a backlog
+/// (`JournalBacklog`), which a thread sends: the kernel wakes the thread as soon as there is room. The thread exists
+/// only while entries wait. An entry for which the backlog has no room is dropped and counted, and the next entry
+/// that gets through reports the number of lost entries.
 ///
-/// The socket is not connected, so a journald whose own socket was made anew is found by the next entry.
+/// The socket is not connected, so the next entry finds a journald that has made its own socket anew.
 ///
 /// ## Concurrency model
-/// Any thread may send. The lock guards the backlog; entries are sent outside it. While the thread sends, all others only
-/// append, so entries arrive in the order in which they were logged.
+/// Any thread may send. The lock guards the backlog; entries are sent outside it. While the thread sends, all others
+/// only append, so entries arrive in the order in which they were logged.
 final class JournalSocket: Sendable {
     static let shared = JournalSocket(path: "/run/systemd/journal/socket")
 
-    /// How often the thread tries to send a record while there is no journald, and the pause between two tries in µs. Only
-    /// the first entry after journald has gone is worth all of that.
+    /// How many times the thread tries to send a record while there is no journald, and the pause between two tries
+    /// in µs. Only the first entry after journald has gone gets all these tries.
     private static let tries = 50
     private static let pause: UInt32 = 100_000
-    /// What one wait for room may last, in seconds; then the thread looks journald's socket up again.
+    /// Maximum time of one wait for room, in seconds. After it the thread looks up journald's socket again.
     private static let longestWait = 1
 
     private enum Sent {
         case yes
-        /// journald's queue, or our share of the kernel's memory for it, is full.
+        /// journald's queue is full, or this process's share of the kernel's memory for it is used up.
         case full
         /// journald is not there, or the entry cannot be sent at all.
         case failed
@@ -41,7 +43,7 @@ final class JournalSocket: Sendable {
 
     /// - Parameters:
     ///   - path: where journald listens.
-    ///   - limit: bytes that may wait for it.
+    ///   - limit: the maximum number of bytes that wait for it.
     init(path: String, limit: Int = 8 << 20) {
         self.path = path
         socket = Self.makeSocket(SOCK_NONBLOCK.rawValue)
@@ -53,17 +55,18 @@ final class JournalSocket: Sendable {
         return OwnedDescriptor(adopting: Glibc.socket(AF_UNIX, type, 0))
     }
 
-    /// Entries that were not sent, from the start on.
+    /// Entries that were not sent, since the start of the process.
     var lostInAll: JournalLosses { backlog.withLock { $0.lostInAll } }
 
-    /// journald takes entries, but more slowly than they come.
+    /// Whether journald takes entries, but more slowly than they come.
     var isBehind: Bool { backlog.withLock { $0.isBehind(at: .now) } }
 
-    /// Waits until nothing waits any more, but for no longer than a time. For the end of a process.
+    /// Waits until no entry waits any more, but no longer than `time`. For the end of a process.
     func flush(within time: Duration) {
         let end = ContinuousClock.now + time
         while backlog.withLock({ $0.isDraining }), ContinuousClock.now < end {
-            // Once in a life, and most often not at all: the thread need not be able to wake another one for that.
+            // A process waits here once at most, at its end. Checking every millisecond is enough for that, so the
+            // thread needs no way to wake a waiting one.
             usleep(1000)
         }
     }
@@ -71,8 +74,8 @@ final class JournalSocket: Sendable {
     /// Sends one entry, or puts it into the backlog.
     ///
     /// - Parameters:
-    ///   - isRecord: noise must not take its place.
-    ///   - report: makes the entry that says how many were lost before this one.
+    ///   - isRecord: other entries must not take its place.
+    ///   - report: makes the entry that reports the number of entries lost before this one.
     func send(_ fields: [JournalField], isRecord: Bool = false, report: (JournalLosses) -> [JournalField]) {
         let entry = JournalEntry(bytes: Self.encode(fields), isRecord: isRecord)
         switch backlog.withLock({ $0.decide(on: entry) }) {
@@ -87,7 +90,7 @@ final class JournalSocket: Sendable {
         }
     }
 
-    /// - Returns: whether the entry itself is still to be sent.
+    /// - Returns: whether the entry itself still has to be sent.
     private func sendNow(
         _ losses: JournalLosses, _ report: (JournalLosses) -> [JournalField], before entry: JournalEntry
     ) -> Bool {
@@ -161,7 +164,7 @@ final class JournalSocket: Sendable {
             case .failed:
                 guard entry.isRecord, triesLeft > 0 else { return false }
                 triesLeft -= 1
-                // A new journald makes no sign: its socket's place has to be tried.
+                // A new journald gives no sign. Its socket's path has to be tried.
                 usleep(Self.pause)
             }
         }
@@ -192,7 +195,7 @@ final class JournalSocket: Sendable {
         _ entry: [UInt8], through socket: borrowing OwnedDescriptor, dontWait: Bool
     ) -> Sent {
         let file = OwnedDescriptor(adopting: cunix_memfd("journal-entry"))
-        // journald maps it, so it must not change any more.
+        // journald maps the file, so its content must not change any more.
         guard file.rawValue >= 0, write(file.rawValue, entry, entry.count) == entry.count,
             cunix_seal_content(file.rawValue) == 0
         else { return .failed }

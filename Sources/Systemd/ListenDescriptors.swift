@@ -4,20 +4,21 @@ internal import Glibc
 public import SystemPackage
 public import UnixSockets
 
-/// A listening socket that the service manager opened for us.
+/// A listening socket that the service manager opened for this process.
 @frozen
 public struct ListenDescriptor: ~Copyable, Sendable {
-    /// FileDescriptorName= of the socket unit; the unit's own name where it has none; `unknown` where nothing is said.
+    /// FileDescriptorName= of the socket unit; the unit's own name where the unit does not set it; `unknown` where
+    /// the manager passes no name.
     public let name: String
     /// The socket: close-on-exec, non-blocking.
     public var descriptor: OwnedDescriptor
 }
 
-/// What goes wrong with descriptors that were passed to us.
+/// Errors about descriptors that were passed to this process.
 public enum ListenDescriptorsError: Error, Equatable, CustomStringConvertible {
-    /// A descriptor is no listening Unix stream socket. `found` says what it is.
+    /// A descriptor is not a listening Unix stream socket. `found` says what it is.
     case unusable(number: Int32, name: String, found: String, remedy: String)
-    /// LISTEN_FDS and its like do not make sense, or a system call refused.
+    /// LISTEN_FDS and its like do not make sense, or a system call failed.
     case system(call: String, errno: Errno)
 
     /// The sentence for the log, with the remedy where there is one.
@@ -33,13 +34,13 @@ public enum ListenDescriptorsError: Error, Equatable, CustomStringConvertible {
 }
 
 /// What the service manager passed (`sd_listen_fds(3)`): the sockets of socket activation, in the order of the socket
-/// unit, and what an earlier process of this service had put into the store (`Notifier.store`).
+/// unit, and the descriptors that an earlier process of this service had put into the store (`Notifier.store`).
 ///
 /// Both come in one list and are told apart by name (`StoredName`): a socket unit gives its own name, which ends in
-/// `.socket`, or its FileDescriptorName=, which has to be longer than four characters then. What listens is a
-/// listener by whatever name, and what no socket unit can have made is from the store.
+/// `.socket`, or its FileDescriptorName=, which must then be longer than four characters. A descriptor that listens
+/// is a listener whatever its name is, and a descriptor that no socket unit can have made is from the store.
 ///
-/// Owns those not yet taken out. (A collection it cannot be: its elements are noncopyable.)
+/// Owns the descriptors that are not taken out yet. (It cannot be a collection: its elements are noncopyable.)
 public struct ListenDescriptors: ~Copyable, Sendable {
     private var waiting: [(number: CInt, name: String)]
     private var stored: [String: [CInt]]
@@ -54,16 +55,16 @@ public struct ListenDescriptors: ~Copyable, Sendable {
         for number in stored.values.joined() { close(number) }
     }
 
-    /// Takes over what was passed to this process; empty where nothing was.
+    /// Takes over what was passed to this process; empty where nothing was passed.
     ///
-    /// All are close-on-exec afterwards, which those from the store are not when they come; the listeners are
+    /// All descriptors are close-on-exec afterwards; those from the store are not when they arrive. The listeners are
     /// non-blocking, and the stored ones as they were stored. Costs some system calls for each.
     ///
     /// Unsets LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, so a second call finds nothing and no child is misled. Call
-    /// it early, while the process has one thread: `unsetenv(3)` and `getenv(3)` exclude each other.
+    /// it early, while the process has one thread: `unsetenv(3)` must not run beside `getenv(3)`.
     ///
-    /// - Throws: where a socket cannot serve; all descriptors are closed then. One from the store is never a reason:
-    ///   what it is is for its taker to find out (`DescriptorKind`).
+    /// - Throws: where a socket cannot serve; all descriptors are closed then. A descriptor from the store never
+    ///   causes an error: the code that takes it finds out what it is (`DescriptorKind`).
     public static func take() throws(ListenDescriptorsError) -> ListenDescriptors {
         var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         // Sets FD_CLOEXEC on each.
@@ -107,19 +108,19 @@ public struct ListenDescriptors: ~Copyable, Sendable {
         stored = fromStore
     }
 
-    /// How many listeners are left.
+    /// The number of listeners left.
     public var count: Int { waiting.count }
 
     /// The names of the listeners left.
     public var names: [String] { waiting.map(\.name) }
 
-    /// Hands out what came from the store; nothing the second time.
+    /// Takes out the descriptors from the store; empty the second time.
     public mutating func takeStored() -> StoredDescriptors {
         defer { stored = [:] }
         return StoredDescriptors(adopting: stored)
     }
 
-    /// Hands out the first of the listeners left.
+    /// Takes out the first of the listeners left.
     public mutating func takeFirst() -> ListenDescriptor? {
         guard !waiting.isEmpty else { return nil }
         let (number, name) = waiting.removeFirst()
@@ -129,9 +130,9 @@ public struct ListenDescriptors: ~Copyable, Sendable {
 
 /// What a descriptor is, in words.
 private struct PassedDescriptor {
-    /// What it is instead of a listening Unix stream socket, and what to do about it; nil where it is one.
+    /// The kind of a descriptor that is not a listening Unix stream socket, and the remedy; nil where it is one.
     let complaint: (found: String, remedy: String)?
-    /// No socket unit could have made it: it is a file or a pipe without a name in any file system.
+    /// Whether no socket unit can have made it: it is a file or a pipe without a name in any file system.
     let isFromStore: Bool
 
     init(_ descriptor: CInt) {

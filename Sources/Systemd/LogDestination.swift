@@ -6,15 +6,15 @@ public enum LogDestination: Sendable, Equatable {
     case journal
     /// Standard error, each line with its priority as `<N>` in front (`sd-daemon(3)`).
     case prefixedLines
-    /// Standard error, for people.
+    /// Standard error, for users.
     case plainLines
 
     /// The destination that fits how this process was started.
     ///
-    /// The journal, only if JOURNAL_STREAM names the very file that is standard error (`systemd.exec(5)`): a child
-    /// inherits the variable also where its standard error went elsewhere. Prefixed lines, where a service manager
-    /// started us (INVOCATION_ID or JOURNAL_STREAM) and standard error is a pipe or a socket. Plain lines for a
-    /// terminal, a file and everything else.
+    /// It is the journal only if JOURNAL_STREAM names the very file that is standard error (`systemd.exec(5)`): a
+    /// child whose standard error goes elsewhere inherits the variable too. It is prefixed lines where a service
+    /// manager started this process (INVOCATION_ID or JOURNAL_STREAM) and standard error is a pipe or a socket. It is
+    /// plain lines for a terminal, a file and everything else.
     public static func detect() -> LogDestination {
         var status = stat()
         guard fstat(STDERR_FILENO, &status) == 0 else { return .plainLines }

@@ -1,6 +1,6 @@
 internal import Logging
 
-/// One thing to be logged, with its fields named and sorted: the journal and a line of text are made from it.
+/// One event to be logged, with its fields named and sorted. The journal entry and the line of text are made from it.
 struct LogRecord {
     let level: Logger.Level
     let message: String
@@ -8,14 +8,14 @@ struct LogRecord {
     let fields: [JournalField]
     let location: [JournalField]
 
-    /// journald refuses an entry with more than 1,024.
+    /// Maximum number of fields from the metadata; journald refuses an entry with more than 1,024 in total.
     static let mostFields = 64
 
     init(_ event: LogEvent, inherited: Logger.Metadata) {
         level = event.level
         var metadata = inherited
         if let own = event.metadata { metadata.merge(own) { $1 } }
-        // What swift-log does with an error where a handler knows nothing of errors.
+        // swift-log does this with an error where a handler does not know about errors.
         if let error = event.error, metadata["ERROR"] == nil { metadata["error"] = "\(error)" }
         message = event.message.description
         fields = Array(
@@ -29,7 +29,7 @@ struct LogRecord {
         ]
     }
 
-    /// A record of the handler's own, without a place in the source.
+    /// A record of the handler itself, without a place in the source.
     init(level: Logger.Level, message: String, fields: [JournalField]) {
         self.level = level
         self.message = message
@@ -46,8 +46,8 @@ struct LogRecord {
         ] + location + fields
     }
 
-    /// The message and, behind it, what it is about: `job complete job=17 bytes=42`. Messages are constant, so
-    /// without this a plain `journalctl -u sluiced` would be a list of equal lines.
+    /// The message followed by its metadata: `job complete job=17 bytes=42`. Messages are constant, so without the
+    /// metadata a plain `journalctl -u sluiced` would be a list of equal lines.
     var text: String {
         var text = message
         for field in fields where field.name != "MESSAGE_ID" {
@@ -57,17 +57,17 @@ struct LogRecord {
         return text
     }
 
-    /// For standard error: one line, whatever the values hold.
+    /// One line for standard error, whatever the values contain.
     ///
-    /// - Parameter withPriority: begin with `<N>`, which the service manager takes for the priority
-    ///   (`sd-daemon(3)`); else with the level's name where that is worth saying.
+    /// - Parameter withPriority: whether the line begins with `<N>`, which the service manager takes for the priority
+    ///   (`sd-daemon(3)`). Otherwise it begins with the level's name, where that is worth showing.
     func line(identifier: String, withPriority: Bool) -> String {
         let start = withPriority ? "<\(priority)>" : "\(identifier): \(levelWord)"
         return start + Self.escaped(text) + "\n"
     }
 
     /// The level as syslog knows it (`syslog(3)`): trace and debug → 7 (debug), info → 6, notice → 5, warning → 4,
-    /// error → 3 (err), critical → 2 (crit). 0 and 1 are the system's, not a service's.
+    /// error → 3 (err), critical → 2 (crit). 0 and 1 are reserved for the system.
     var priority: Int {
         switch level {
         case .trace, .debug: 7
@@ -86,7 +86,7 @@ struct LogRecord {
         }
     }
 
-    /// As it is where it is one plain word, else in quotes.
+    /// The value as it is where it is one plain word, else in quotes.
     private static func quoted(_ value: String) -> String {
         let isWord = value.unicodeScalars.allSatisfy { scalar in
             scalar != " " && scalar != "\"" && scalar != "=" && !isControl(scalar)
@@ -100,8 +100,8 @@ struct LogRecord {
         return escaped(quoted) + "\""
     }
 
-    /// Control characters made visible: a value may come from a client, and must neither forge a second line nor
-    /// speak to a terminal, and journalctl shows a message that has any as `blob data`.
+    /// Makes control characters visible. A value may come from a client, and must neither forge a second line nor
+    /// control a terminal; and journalctl shows a message with control characters as `blob data`.
     private static func escaped(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isControl) else { return text }
         var safe = ""
@@ -115,7 +115,8 @@ struct LogRecord {
         return safe
     }
 
-    /// The line separators of Unicode are no control characters of its own reckoning; here they count.
+    /// Whether this is a control character. Unicode does not count its line separators among them; this function
+    /// does.
     private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
         scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}"
     }

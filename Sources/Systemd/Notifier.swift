@@ -5,14 +5,14 @@ public import SystemPackage
 
 /// Tells the service manager how the service is doing (`sd_notify(3)`), through the socket named by NOTIFY_SOCKET.
 ///
-/// Without a service manager every call does nothing and says so. A message costs one datagram: a few microseconds
-/// here, some tens in PID 1, so send a status at most once a second (`StatusThrottle`).
+/// Without a service manager every call does nothing and returns `notNeeded`. A message costs one datagram: a few
+/// microseconds here, some tens in PID 1. Send a status at most once a second (`StatusThrottle`).
 ///
 /// ## Concurrency model
-/// Any thread may call any method. The last status is behind a lock that is not held while the message is sent, so
-/// of two calls of `status` at the same time either may be the one that is seen last.
+/// Any thread may call any method. A lock guards the last status, and it is not held while the message is sent: of
+/// two concurrent calls of `status`, the manager may see either one last.
 public final class Notifier: Sendable {
-    /// What became of a message. Only `failed` is worth a line in the log.
+    /// The outcome of a message. Only `failed` is worth a line in the log.
     public enum Outcome: Sendable, Equatable {
         /// The kernel has queued it for the manager.
         case sent
@@ -22,17 +22,17 @@ public final class Notifier: Sendable {
         case failed(Errno)
     }
 
-    /// The longest status, in bytes of UTF-8; what is longer is cut between two Unicode scalars. It fits a line
+    /// Maximum length of a status, in bytes of UTF-8. A longer one is cut between two Unicode scalars. It fits a line
     /// or two of a terminal.
     public static let longestStatus = 256
 
     private let isEnabled: Bool
     private let lastStatus = Mutex<String?>(nil)
 
-    /// A notifier; reads the environment at each call, not here.
+    /// Creates a notifier. It reads the environment at each call, not here.
     ///
-    /// - Parameter isEnabled: false for a process that inherits another's NOTIFY_SOCKET and must not use it, as a
-    ///   private daemon does that is started from within a service.
+    /// - Parameter isEnabled: false for a process that inherits the NOTIFY_SOCKET of another process and must not use
+    ///   it, such as a private daemon that was started from within a service.
     public init(isEnabled: Bool = true) {
         self.isEnabled = isEnabled
     }
@@ -49,7 +49,7 @@ public final class Notifier: Sendable {
         send("READY=1", status: status)
     }
 
-    /// STATUS=: one line for `systemctl status`. Not sent where it is the last one again.
+    /// STATUS=: one line for `systemctl status`. Not sent where it equals the last status.
     @discardableResult
     public func status(_ text: String) -> Outcome {
         let text = Self.statusLine(text)
@@ -60,20 +60,20 @@ public final class Notifier: Sendable {
         return isNew ? send(["STATUS=\(text)"]) : .notNeeded
     }
 
-    /// RELOADING=1: settings are being read again. `ready` has to follow, whatever comes of it.
+    /// RELOADING=1: the service is reading its settings again. `ready` must follow, whether that succeeds or not.
     @discardableResult
     public func reloading(status: String? = nil) -> Outcome {
-        // MONOTONIC_USEC is what Type=notify-reload (systemd 253) tells this reload from an earlier one by.
+        // Type=notify-reload (systemd 253) uses MONOTONIC_USEC to tell this reload from an earlier one.
         send("RELOADING=1", "MONOTONIC_USEC=\(Self.monotonicMicroseconds())", status: status)
     }
 
-    /// STOPPING=1: the service is on its way out.
+    /// STOPPING=1: the service is stopping.
     @discardableResult
     public func stopping(status: String? = nil) -> Outcome {
         send("STOPPING=1", status: status)
     }
 
-    /// WATCHDOG=1: the caller's loop still turns. Send it at least every half `Watchdog.interval`.
+    /// WATCHDOG=1: the caller's loop still runs. Send it at least every half `Watchdog.interval`.
     @discardableResult
     public func watchdog() -> Outcome {
         send("WATCHDOG=1", status: nil)
@@ -92,7 +92,7 @@ public final class Notifier: Sendable {
         return send("ERRNO=\(errno.rawValue)", status: exitText)
     }
 
-    /// EXTEND_TIMEOUT_USEC=: the start, the stop or the reload that is under way needs `time` more, from now on.
+    /// EXTEND_TIMEOUT_USEC=: the start, stop or reload in progress needs `time` more, from now on.
     @discardableResult
     public func extendTimeout(by time: Duration) -> Outcome {
         send("EXTEND_TIMEOUT_USEC=\(time.wholeMicroseconds)", status: nil)
@@ -105,7 +105,7 @@ public final class Notifier: Sendable {
         return send(lines + ["STATUS=\(text)"])
     }
 
-    /// - Parameter descriptors: go along with the message; they stay the caller's.
+    /// - Parameter descriptors: sent along with the message; they stay the caller's.
     func send(_ lines: [String], descriptors: [CInt] = []) -> Outcome {
         guard isEnabled else { return .notNeeded }
         let message = lines.joined(separator: "\n")
@@ -114,8 +114,8 @@ public final class Notifier: Sendable {
         return result > 0 ? .sent : .notNeeded
     }
 
-    /// A line as STATUS= may carry it: without a newline, which would begin another assignment, or any other control
-    /// character, and not too long.
+    /// A line that STATUS= may carry: not too long, without other control characters, and without a newline, which
+    /// would begin another assignment.
     static func statusLine(_ text: String) -> String {
         let blank: Unicode.Scalar = " "
         var line = String.UnicodeScalarView()

@@ -1,5 +1,5 @@
-/// Decides when a status line is worth a message: only when it differs from the last one sent, and at most once per
-/// interval. The last line of a burst is never lost: it waits.
+/// Decides when to send a status line: only when it differs from the last one sent, and at most once per interval.
+/// The last line of a burst is never lost: it waits.
 ///
 /// Pure: time is passed in, and the caller sends and waits.
 public struct StatusThrottle: Sendable {
@@ -7,9 +7,9 @@ public struct StatusThrottle: Sendable {
     public enum Step: Sendable, Equatable {
         /// Send this line now.
         case send(String)
-        /// Call `timerFired` at this moment; nothing to send yet.
+        /// Send nothing yet. Call `timerFired` at this moment.
         case wait(until: ContinuousClock.Instant)
-        /// Nothing: the line is the one last sent, or the wait for it is already under way.
+        /// Do nothing: the line equals the one last sent, or a wait for it has already begun.
         case nothing
     }
 
@@ -17,12 +17,12 @@ public struct StatusThrottle: Sendable {
     private var sent: (line: String, at: ContinuousClock.Instant)?
     private var pending: String?
 
-    /// A throttle that has sent nothing yet, so the first line goes out at once.
+    /// A throttle that has sent nothing yet. It sends the first line at once.
     public init(interval: Duration = .seconds(1)) {
         self.interval = interval
     }
 
-    /// The status is `line` now.
+    /// Reports that the status is `line` now.
     public mutating func update(_ line: String, at now: ContinuousClock.Instant) -> Step {
         guard let sent else { return send(line, now) }
         let isWaiting = pending != nil
@@ -31,7 +31,7 @@ public struct StatusThrottle: Sendable {
             return line == sent.line ? .nothing : send(line, now)
         }
         if isWaiting {
-            // Also where the line is the sent one again: the timer will find out.
+            // This also covers a line that equals the one last sent: the timer will find out.
             pending = line
             return .nothing
         }
@@ -40,10 +40,10 @@ public struct StatusThrottle: Sendable {
         return .wait(until: sent.at + interval)
     }
 
-    /// The moment asked for by `.wait` has come.
+    /// Reports that the moment asked for by `.wait` has come.
     public mutating func timerFired(at now: ContinuousClock.Instant) -> Step {
         guard let line = pending, let sent else { return .nothing }
-        // A timer may be early where the caller's clock is coarse.
+        // A timer may fire early where the caller's clock is coarse.
         if now < sent.at + interval { return .wait(until: sent.at + interval) }
         pending = nil
         return line == sent.line ? .nothing : send(line, now)

@@ -3,14 +3,14 @@ public import UnixSockets
 
 /// The names under which descriptors are put into the service manager's store.
 ///
-/// All names are handed to the next process in one environment variable (LISTEN_FDNAMES), and Linux takes none that is
-/// longer than 128 KiB: past that the service can never be started again. With names of four characters and the
-/// separators, 8,192 descriptors need 40 KiB.
+/// All names are passed to the next process in one environment variable (LISTEN_FDNAMES), and Linux accepts none that
+/// is longer than 128 KiB: with a longer one the service could never be started again. With names of four characters
+/// and the separators, 8,192 descriptors need 40 KiB.
 public enum StoredName {
-    /// In characters, which are bytes.
+    /// Maximum length, in characters, which are bytes.
     public static let longest = 4
 
-    /// Whether `name` is one that we give: one to four of a-z and 0-9.
+    /// Whether `name` is one that this module gives: one to four of a-z and 0-9.
     public static func isValid(_ name: String) -> Bool {
         (1...longest).contains(name.utf8.count)
             && name.utf8.allSatisfy { byte in
@@ -19,16 +19,16 @@ public enum StoredName {
             }
     }
 
-    /// Whether a descriptor of this name may have come from the store.
+    /// Whether a descriptor with this name may have come from the store.
     static func mayBeOurs(_ name: String) -> Bool {
-        // The manager's word for what was stored without a name.
+        // `stored` is the manager's name for descriptors that were stored without one.
         isValid(name) || name == "stored"
     }
 }
 
 /// What an earlier process of this service left in the service manager's store, grouped by name.
 ///
-/// Owns the groups not yet taken out.
+/// Owns the groups that are not taken out yet.
 public struct StoredDescriptors: ~Copyable, Sendable {
     private var groups: [String: [CInt]]
 
@@ -46,19 +46,19 @@ public struct StoredDescriptors: ~Copyable, Sendable {
     /// How many descriptors are left, in all groups.
     public var count: Int { groups.values.reduce(0) { $0 + $1.count } }
 
-    /// Hands out all descriptors of a name; nil where there are none, or none any more.
+    /// Takes out all descriptors of a name; nil where there are none left.
     public mutating func take(_ name: String) -> StoredGroup? {
         guard let descriptors = groups.removeValue(forKey: name) else { return nil }
         return StoredGroup(name: name, adopting: descriptors)
     }
 }
 
-/// The descriptors that were stored under one name, told apart by what they are: the order in which they were stored
-/// is not kept.
+/// The descriptors that were stored under one name. The order in which they were stored is lost, so they are told
+/// apart by their kinds.
 ///
-/// Owns those not yet taken out.
+/// Owns the descriptors that are not taken out yet.
 public struct StoredGroup: ~Copyable, Sendable {
-    /// FDNAME.
+    /// The name under which they were stored (FDNAME).
     public let name: String
     private var entries: [(descriptor: CInt, kind: DescriptorKind)]
 
@@ -75,10 +75,10 @@ public struct StoredGroup: ~Copyable, Sendable {
         for entry in entries { close(entry.descriptor) }
     }
 
-    /// What is left, in no order.
+    /// The kinds of the descriptors left, in no order.
     public var kinds: [DescriptorKind] { entries.map(\.kind) }
 
-    /// Hands out a descriptor of this kind; nil where none is left.
+    /// Takes out a descriptor of this kind; nil where none is left.
     public mutating func take(_ kind: DescriptorKind) -> OwnedDescriptor? {
         guard let index = entries.firstIndex(where: { $0.kind == kind }) else { return nil }
         return OwnedDescriptor(adopting: entries.remove(at: index).descriptor)

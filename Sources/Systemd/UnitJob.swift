@@ -3,24 +3,25 @@ internal import Glibc
 
 /// What the service manager is about to do with this service: the job of its unit (`systemd.unit(5)`).
 ///
-/// SIGTERM alone does not say whether the service is to end or to make room for its successor; the job that the
-/// signal is a part of does.
+/// SIGTERM alone does not say whether the service must end or make room for its successor. The job that the signal is
+/// a part of does.
 public enum UnitJob: Sendable, Equatable {
-    /// `systemctl restart` and its like: the next process follows at once, and gets what is in the descriptor store.
+    /// `systemctl restart` and its like: the next process follows at once and gets the descriptors in the store.
     case restart
-    /// `systemctl stop`, a shutdown, a conflict: the service is to end, and its store with it.
+    /// `systemctl stop`, a shutdown, a conflict: the service must end, and its store ends with it.
     case stop
-    /// The manager has nothing in mind with this service: the signal came from somebody else (`systemctl kill`), or
-    /// from a time limit of the unit's own. Whether a restart follows depends on how the process ends and on Restart=.
+    /// The manager has no job for this service: the signal came from another process (`systemctl kill`), or from a
+    /// time limit of the unit itself. Whether a restart follows depends on how the process ends and on Restart=.
     case noJob
-    /// The manager could not be asked, or not in time.
+    /// The manager could not be asked, or did not answer in time.
     case unknown
 
-    /// Asks the manager that runs this process, over D-Bus: the system's bus, or for a user's service the
-    /// user's; where there is no bus, over the manager's own socket, which the system's opens for root alone.
+    /// Asks the manager that runs this process, over D-Bus: over the system bus, or else the manager's own socket,
+    /// which the system manager opens for root alone; for a user's service over the manager's own socket, or else the
+    /// user bus.
     ///
-    /// Waits for the answers, some milliseconds as a rule and never longer than `timeout`. Ask when the signal has come: the job
-    /// exists before it is sent and until the process is gone.
+    /// Waits for the answers, usually some milliseconds and never longer than `timeout`. Ask after the signal has
+    /// arrived: the job exists from before the signal is sent until the process is gone.
     public static func current(timeout: Duration = .seconds(1)) -> UnitJob {
         let deadline = ContinuousClock.now + timeout
         for address in addresses() {
@@ -30,20 +31,20 @@ public enum UnitJob: Sendable, Equatable {
         return .unknown
     }
 
-    /// From the word that systemd has for it; empty where there is no job.
+    /// Creates a value from systemd's name of the job type; empty where there is no job.
     init(jobType: String) {
         switch jobType {
         case "": self = .noJob
         case "restart", "try-restart": self = .restart
         case "stop": self = .stop
-        // A start or a reload under way is nothing that ends the service.
+        // A start or a reload in progress does not end the service.
         default: self = .noJob
         }
     }
 
-    /// Where to ask, the likeliest first.
+    /// The addresses to try, the likeliest first.
     private static func addresses() -> [ManagerBus.Address] {
-        // Set where a user's own manager is the one that runs us.
+        // The call succeeds where a user's own manager runs this process.
         var unit: UnsafeMutablePointer<CChar>?
         let isUsers = sd_pid_get_user_unit(0, &unit) >= 0
         free(unit)
@@ -53,14 +54,14 @@ public enum UnitJob: Sendable, Equatable {
     }
 }
 
-/// A connection to a service manager that is given up at a moment, whatever the other side does.
+/// A connection to a service manager with a deadline: every call returns by then, whatever the manager does.
 ///
 /// Confined to the thread that makes it.
 private struct ManagerBus: ~Copyable {
     enum Address {
         case systemBus
         case userBus
-        /// The manager itself, without a bus between.
+        /// The manager itself, without a bus in between.
         case direct(String)
     }
 
@@ -76,7 +77,7 @@ private struct ManagerBus: ~Copyable {
 
     deinit { sd_bus_close_unref(bus) }
 
-    /// Connects; nil where nobody is there, or not in time.
+    /// Connects; nil where no manager listens, or none answers in time.
     static func connect(_ address: Address, until deadline: ContinuousClock.Instant) -> ManagerBus? {
         var opened: OpaquePointer?
         let result =
@@ -87,16 +88,16 @@ private struct ManagerBus: ~Copyable {
             }
         guard result >= 0, let opened else { return nil }
         let bus = ManagerBus(opened, until: deadline)
-        // sd_bus_call would wait for this without an end.
+        // sd_bus_call would wait for this without a limit.
         guard bus.isReady() else { return nil }
         return bus
     }
 
-    /// The type of the job of the unit that a process belongs to: empty where there is none, nil where it is not to be
-    /// had.
+    /// The type of the job of the unit that a process belongs to: empty where there is none, nil where the manager
+    /// does not tell.
     func jobType(of process: pid_t) -> String? {
         guard let unit = unit(of: process), let job = job(of: unit) else { return nil }
-        // Number 0 says that there is no job.
+        // Number 0 means that there is no job.
         if job.number == 0 { return "" }
         return property("JobType", "s", of: job.path, interface: "Job").flatMap { reply in
             text(reply.message, "s")
@@ -127,7 +128,7 @@ private struct ManagerBus: ~Copyable {
         return (number, path)
     }
 
-    /// A reply that stands where a property's value begins.
+    /// A reply whose read position is at the beginning of a property's value.
     private func property(_ name: String, _ type: String, of path: String, interface: String) -> Reply? {
         var call: OpaquePointer?
         defer { sd_bus_message_unref(call) }
@@ -148,7 +149,7 @@ private struct ManagerBus: ~Copyable {
         text.withCString { sd_bus_message_append_basic(call, CChar(UInt8(ascii: "s")), $0) >= 0 }
     }
 
-    /// A reply, held for as long as somebody reads it.
+    /// Owns a reply and releases it with the last reference.
     private final class Reply {
         let message: OpaquePointer
         init(_ message: OpaquePointer) { self.message = message }
@@ -172,7 +173,7 @@ private struct ManagerBus: ~Copyable {
         return String(cString: found)
     }
 
-    /// Runs the connection until it may be used.
+    /// Runs the connection until it is ready for calls.
     private func isReady() -> Bool {
         while true {
             let ready = sd_bus_is_ready(bus)
@@ -186,7 +187,7 @@ private struct ManagerBus: ~Copyable {
         }
     }
 
-    /// nil where the time is over; 0 would mean "as long as usual" to sd-bus.
+    /// nil once the deadline has passed: sd-bus takes 0 for its default timeout.
     private func microsecondsLeft() -> UInt64? {
         let left = ContinuousClock.now.duration(to: deadline).wholeMicroseconds
         return left > 0 ? UInt64(left) : nil

@@ -1,8 +1,8 @@
 internal import CSystemd
 
-/// What the service manager's watchdog asks of us (`sd_watchdog_enabled(3)`).
+/// What the service manager's watchdog requires of this process (`sd_watchdog_enabled(3)`).
 public enum Watchdog {
-    /// The longest time between two `Notifier.watchdog()`, after which the manager kills the service; nil where no
+    /// Maximum time between two calls of `Notifier.watchdog()`; after it the manager kills the service. Nil where no
     /// watchdog is on, or where it watches another process than this one (WATCHDOG_PID).
     public static var interval: Duration? {
         var microseconds: UInt64 = 0

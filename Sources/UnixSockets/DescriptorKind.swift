@@ -1,27 +1,28 @@
 internal import CUnix
 internal import Glibc
 
-/// What a descriptor is, for one who gets many back at once and in no order, as from the service manager's store.
+/// The kind of a descriptor, for code that gets many back at once and in no order, as from the service manager's
+/// store.
 ///
-/// Found out from the descriptor alone (`fstat(2)`, `fstatfs(2)`, F_GETFL, F_GET_SEALS, `getsockopt(2)`): three system
-/// calls at most. It says what the thing is, not whether what is in it makes sense.
+/// It is found out from the descriptor alone (`fstat(2)`, `fstatfs(2)`, F_GETFL, F_GET_SEALS, `getsockopt(2)`), with
+/// three system calls at most. The kind says what the descriptor refers to, not whether its content is valid.
 public enum DescriptorKind: Sendable, Equatable {
-    /// Bytes go into a pipe.
+    /// The end of a pipe that bytes are written to.
     case pipeWriteEnd
-    /// Bytes come out of a pipe.
+    /// The end of a pipe that bytes are read from.
     case pipeReadEnd
-    /// A pipe opened for both (`reopenedForReadingAndWriting`), which has no hang-up.
+    /// A pipe opened for both (`reopenedForReadingAndWriting`). It reports no hang-up.
     case pipeBothEnds
     /// A file that `SharedCounters` may map.
     case counterPage
     /// A memory file of the size and the seals of a `RecordFile`.
     case recordFile
-    /// A Unix stream socket that has, or had, a peer.
+    /// A Unix stream socket that has or had a peer.
     case connectedSocket
     /// Anything else.
     case foreign
 
-    /// Looks at a descriptor. One that is not open is foreign.
+    /// Examines a descriptor. A descriptor that is not open is foreign.
     public init(of descriptor: borrowing OwnedDescriptor) {
         self.init(ofRaw: descriptor.rawValue)
     }
@@ -41,7 +42,7 @@ public enum DescriptorKind: Sendable, Equatable {
     }
 
     private static func pipe(_ descriptor: CInt) -> DescriptorKind {
-        // A FIFO of a file system may have any number of writers that we know nothing of.
+        // A FIFO in a file system may have writers that this process does not know about.
         guard cunix_is_anonymous_pipe(descriptor) else { return .foreign }
         let flags = cunix_get_status_flags(descriptor)
         guard flags >= 0 else { return .foreign }

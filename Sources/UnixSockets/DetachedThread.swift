@@ -1,9 +1,9 @@
 internal import Glibc
 public import SystemPackage
 
-/// A thread for a call that waits, which no other thread joins (`pthread_create(3)`).
+/// A thread for a call that blocks. No other thread joins it (`pthread_create(3)`).
 ///
-/// For what Swift's own threads must not do: they are few, and one that waits is missing to all tasks.
+/// Swift's own threads must not make such calls: there are few of them, and one that blocks is missing to all tasks.
 public enum DetachedThread {
     private final class Body: Sendable {
         let run: @Sendable () -> Void
@@ -12,15 +12,16 @@ public enum DetachedThread {
 
     /// Starts a thread.
     ///
-    /// - Parameter blockingSignals: no signal of the process is handled there. Otherwise it has the mask of the calling thread.
-    /// - Throws: `Errno.resourceTemporarilyUnavailable` where the system has none left.
+    /// - Parameter blockingSignals: whether the thread handles no signal of the process. Otherwise it has the mask of
+    ///   the calling thread.
+    /// - Throws: `Errno.resourceTemporarilyUnavailable` where the system has no threads left.
     public static func start(
         blockingSignals: Bool = false, _ body: @escaping @Sendable () -> Void
     ) throws(Errno) {
         var all = sigset_t()
         var before = sigset_t()
         sigfillset(&all)
-        // A new thread has the mask of the one that makes it.
+        // A new thread inherits the mask of the thread that makes it.
         if blockingSignals { pthread_sigmask(SIG_SETMASK, &all, &before) }
         defer { if blockingSignals { pthread_sigmask(SIG_SETMASK, &before, nil) } }
         let box = Unmanaged.passRetained(Body(body))
@@ -28,7 +29,7 @@ public enum DetachedThread {
         let result = pthread_create(
             &thread, nil,
             { argument in
-                // Never nil: it is what is passed below.
+                // Never nil: it is the argument that is passed below.
                 if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
                 return nil
             }, box.toOpaque())

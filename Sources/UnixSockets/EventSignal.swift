@@ -2,26 +2,26 @@ internal import CUnix
 internal import Glibc
 public import SystemPackage
 
-/// A signal from one thread to another that can be waited for beside other descriptors (`eventfd(2)`).
+/// A signal from one thread to another. A thread can wait for it beside other descriptors (`eventfd(2)`).
 public struct EventSignal: ~Copyable, Sendable {
-    /// Readable while the signal is up.
+    /// Readable while the signal is raised.
     public let descriptor: OwnedDescriptor
 
-    /// A signal that is down.
+    /// Creates a signal that is not raised.
     ///
     /// - Throws: `Errno.tooManyOpenFiles`.
     public init() throws(Errno) {
         descriptor = OwnedDescriptor(adopting: try valueOrErrno(cunix_eventfd()))
     }
 
-    /// Raises it; from any thread, as often as one likes.
+    /// Raises the signal. Any thread may call it, any number of times.
     public borrowing func raise() {
         var one: UInt64 = 1
-        // Fails only when the counter is full, and then the signal is up.
+        // Fails only when the counter is full, and then the signal is raised.
         _ = write(descriptor.rawValue, &one, MemoryLayout<UInt64>.size)
     }
 
-    /// Takes it down.
+    /// Lowers the signal.
     public borrowing func lower() {
         var count: UInt64 = 0
         _ = read(descriptor.rawValue, &count, MemoryLayout<UInt64>.size)

@@ -4,7 +4,7 @@ public import SystemPackage
 
 /// The descriptors that came with a message, in the order in which they were sent.
 ///
-/// Whatever is not taken is closed with this value.
+/// Descriptors that are not taken are closed with this value.
 public struct ReceivedDescriptors: ~Copyable, Sendable {
     private var raw: [CInt]
 
@@ -23,47 +23,47 @@ public struct ReceivedDescriptors: ~Copyable, Sendable {
         }
     }
 
-    /// How many came, taken or not.
+    /// How many descriptors came, taken or not.
     public var count: Int { raw.count }
 
-    /// Takes the descriptor at `index`; nil where there is none or it has been taken before.
+    /// Takes the descriptor at `index`; nil where there is none, or it was taken before.
     public mutating func take(_ index: Int) -> OwnedDescriptor? {
         guard raw.indices.contains(index), raw[index] >= 0 else { return nil }
         defer { raw[index] = -1 }
         return OwnedDescriptor(adopting: raw[index])
     }
 
-    /// Adds what came with a later part of the same stream.
+    /// Adds the descriptors that came with a later part of the same stream.
     public mutating func append(_ other: consuming ReceivedDescriptors) {
         raw.append(contentsOf: other.raw)
         other.raw = []
     }
 }
 
-/// What one `recvmsg(2)` brought.
+/// The result of one `recvmsg(2)`.
 @frozen
 public struct ReceivedMessage: ~Copyable, Sendable {
     /// How many bytes were written to the buffer; 0 means that the peer has closed.
     public var count: Int
-    /// What came along.
+    /// The descriptors that came with the bytes.
     public var descriptors: ReceivedDescriptors
-    /// The kernel dropped bytes (a packet larger than the buffer) or descriptors: the message is not whole.
+    /// The kernel dropped bytes (a packet larger than the buffer) or descriptors: the message is incomplete.
     public var isTruncated: Bool
 }
 
 /// Descriptor passing on stream and seqpacket sockets (`unix(7)`, SCM_RIGHTS).
 public enum SocketMessage {
-    /// The most descriptors that one message carries here.
+    /// Maximum number of descriptors in one message.
     public static let maximumDescriptors = Int(CUNIX_MAX_FDS)
 
-    /// Sends bytes, and with the first of them the descriptors, which stay the sender's own.
+    /// Sends bytes, and the descriptors with the first of them. The descriptors stay the sender's.
     ///
-    /// Never raises SIGPIPE. On a stream socket fewer bytes than given may be sent; the descriptors go along
-    /// with the first byte or not at all.
+    /// Never raises SIGPIPE. On a stream socket fewer bytes than given may be sent. The descriptors are sent with the
+    /// first byte or not at all.
     ///
     /// - Parameters:
     ///   - descriptors: raw numbers, valid for the time of the call; at most `maximumDescriptors`.
-    ///   - dontWait: fail with `Errno.wouldBlock` rather than wait, whatever O_NONBLOCK says.
+    ///   - dontWait: fail with `Errno.wouldBlock` instead of waiting, whether O_NONBLOCK is set or not.
     /// - Returns: the number of bytes sent.
     /// - Throws: `Errno.brokenPipe` where the peer is gone, `Errno.wouldBlock`, `Errno.tooManyReferences`.
     public static func send(
@@ -78,7 +78,7 @@ public enum SocketMessage {
         }
     }
 
-    /// Whether the peer of a stream socket has received all that was sent to it so far (`unix(7)`, SIOCOUTQ).
+    /// Whether the peer of a stream socket has received everything that was sent to it so far (`unix(7)`, SIOCOUTQ).
     ///
     /// - Throws: `Errno.notSocket` and the like.
     public static func isReceivedByPeer(_ socket: borrowing OwnedDescriptor) throws(Errno) -> Bool {
@@ -87,17 +87,19 @@ public enum SocketMessage {
 
     /// What `receiveBytes` found.
     public enum Bytes: Sendable, Equatable {
-        /// So many were received; 0 means that the peer has closed.
+        /// This number of bytes was received; 0 means that the peer has closed.
         case received(Int)
-        /// Next is something with descriptors, which stays where it is.
+        /// The next bytes carry descriptors. They stay in the socket.
         case descriptorsWait
     }
 
-    /// Receives bytes of a stream, or a packet, and never a descriptor. (A packet that is too long is not received either.)
+    /// Receives bytes of a stream, or a packet, and never a descriptor. (A packet that is too long is not received
+    /// either.)
     ///
-    /// To receive a descriptor is to have to close it, and close(2) waits for as long as its sender likes: of a TCP socket with
-    /// SO_LINGER and unsent data, of a file on a FUSE that does not answer. Nor may such bytes be dropped by whoever must not
-    /// wait, since the kernel closes what came with them.
+    /// A process that receives a descriptor has to close it, and close(2) can wait for as long as the sender likes:
+    /// for a TCP socket with SO_LINGER and unsent data, or for a file on a FUSE file system that does not answer. A
+    /// process that must not wait cannot drop such bytes either, since the kernel closes the descriptors that came
+    /// with them.
     ///
     /// - Throws: `Errno.connectionReset`, `Errno.wouldBlock`.
     public static func receiveBytes(
@@ -113,22 +115,23 @@ public enum SocketMessage {
         }
     }
 
-    /// Whether a stream socket has bytes that were not received: descriptors may be among them.
+    /// Whether a stream socket has bytes that were not received. They may carry descriptors.
     public static func hasUnread(_ socket: borrowing OwnedDescriptor) -> Bool {
         cunix_has_unread(socket.rawValue)
     }
 
-    /// Limits what the kernel keeps of what a socket has sent and its peer has not received (`socket(7)`, SO_SNDBUF).
+    /// Limits the bytes that the kernel keeps for a socket's peer that does not receive them (`socket(7)`,
+    /// SO_SNDBUF).
     ///
-    /// - Parameter bytes: the kernel takes twice as much, for what it needs beside them.
+    /// - Parameter bytes: the kernel doubles this number, to allow for its own overhead.
     public static func limitUnreceived(_ bytes: Int, of socket: borrowing OwnedDescriptor) {
-        // Fails for what is no socket alone.
+        // Fails only for a descriptor that is no socket.
         _ = cunix_set_send_buffer(socket.rawValue, CInt(clamping: bytes))
     }
 
-    /// Receives what is there: part of a stream, or one packet.
+    /// Receives what is there: a part of the stream, or one packet.
     ///
-    /// - Parameter dontWait: fail with `Errno.wouldBlock` rather than wait, whatever O_NONBLOCK says.
+    /// - Parameter dontWait: fail with `Errno.wouldBlock` instead of waiting, whether O_NONBLOCK is set or not.
     /// - Throws: `Errno.connectionReset`, `Errno.wouldBlock`.
     public static func receive(
         into buffer: UnsafeMutableRawBufferPointer, from socket: borrowing OwnedDescriptor,

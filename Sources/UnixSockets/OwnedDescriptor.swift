@@ -2,21 +2,21 @@ internal import CUnix
 internal import Glibc
 public import SystemPackage
 
-/// A file descriptor with exactly one owner, closed when the owner lets go of it.
+/// A file descriptor with exactly one owner. It is closed when the owner releases it.
 ///
-/// The type is noncopyable: a descriptor cannot be closed twice or used after its close without the compiler
-/// saying so. Every descriptor made here is close-on-exec.
+/// The type is noncopyable: the compiler rejects code that closes a descriptor twice or uses it after its close.
+/// Every descriptor made here is close-on-exec.
 public struct OwnedDescriptor: ~Copyable, Sendable {
-    /// The number. Valid for as long as this value lives; never close it by hand.
+    /// The number, valid as long as this value exists. Never close it directly.
     public let rawValue: CInt
 
-    /// Takes over `rawValue`, which nobody else may close from now on.
+    /// Takes over `rawValue`, which no other code may close from now on.
     public init(adopting rawValue: CInt) {
         self.rawValue = rawValue
     }
 
     deinit {
-        // The only error that matters here, EBADF, would be a bug in the ownership this type exists for.
+        // The only error that matters here, EBADF, would be a bug in the ownership that this type exists for.
         close(rawValue)
     }
 
@@ -29,19 +29,19 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
 
     /// A second descriptor of the same open file description (`fcntl(2)` F_DUPFD_CLOEXEC).
     ///
-    /// - Throws: `Errno.tooManyOpenFiles` where the process or the system has none left.
+    /// - Throws: `Errno.tooManyOpenFiles` where the process or the system has no descriptors left.
     public borrowing func duplicate() throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(adopting: try valueOrErrno(cunix_dup_cloexec(rawValue, 0)))
     }
 }
 
-/// The value of a system call that returns -1 for failure, else what `errno` says.
+/// Returns the value of a system call. Throws `errno` where the value is -1.
 public func valueOrErrno<Value: SignedInteger>(_ value: Value) throws(Errno) -> Value {
     guard value >= 0 else { throw Errno(rawValue: errno) }
     return value
 }
 
-/// Closes a descriptor on `exec`, or not.
+/// Sets or clears close-on-exec.
 ///
 /// - Throws: `Errno.badFileDescriptor`.
 public func setCloseOnExec(_ descriptor: CInt, _ on: Bool = true) throws(Errno) {

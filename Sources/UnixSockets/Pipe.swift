@@ -2,9 +2,9 @@ internal import CUnix
 internal import Glibc
 public import SystemPackage
 
-/// A pipe whose two ends are owned apart (`pipe(7)`).
+/// A pipe whose two ends have separate owners (`pipe(7)`).
 ///
-/// The write end is non-blocking, the read end is not: a consumer's `fread` has to wait for bytes.
+/// The write end is non-blocking. The read end is blocking, since a consumer's `fread` has to wait for bytes.
 @frozen
 public struct Pipe: ~Copyable, Sendable {
     /// Where bytes come out. Blocking.
@@ -15,8 +15,8 @@ public struct Pipe: ~Copyable, Sendable {
     /// Makes a pipe of the kernel's default capacity: 64 KiB, or 8 KiB for a user past
     /// `/proc/sys/fs/pipe-user-pages-soft`.
     ///
-    /// - Throws: `Errno.tooManyOpenFiles`, `Errno.tooManyOpenFilesInSystem` (which is also what a user past
-    ///   `pipe-user-pages-hard` gets).
+    /// - Throws: `Errno.tooManyOpenFiles`; `Errno.tooManyOpenFilesInSystem`, also for a user past
+    ///   `pipe-user-pages-hard`.
     public init() throws(Errno) {
         var ends: [CInt] = [-1, -1]
         _ = try valueOrErrno(cunix_pipe2(&ends, true))
@@ -35,7 +35,7 @@ extension OwnedDescriptor {
     ///
     /// - Returns: the capacity that it has now.
     /// - Throws: `Errno.notPermitted` past the user's share (`pipe-user-pages-soft`) or past `pipe-max-size`;
-    ///   `Errno.resourceBusy` where what is in the pipe would not fit.
+    ///   `Errno.resourceBusy` where the bytes in the pipe would not fit.
     public borrowing func setPipeCapacity(_ bytes: Int) throws(Errno) -> Int {
         Int(try valueOrErrno(cunix_set_pipe_size(rawValue, CInt(clamping: bytes))))
     }
@@ -45,35 +45,39 @@ extension OwnedDescriptor {
         Int(try valueOrErrno(cunix_bytes_readable(rawValue)))
     }
 
-    /// Opens the same pipe once more, for reading and writing and non-blocking, through `/proc/self/fd`.
+    /// Opens the same pipe once more through `/proc/self/fd`, for reading and writing, non-blocking.
     ///
-    /// Such a descriptor has no hang-up: its holder is reader and writer at once.
+    /// Such a descriptor reports no hang-up, since its holder is reader and writer at once.
     public borrowing func reopenedForReadingAndWriting() throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(adopting: try valueOrErrno(cunix_reopen_read_write(rawValue)))
     }
 
-    /// Lets whoever has the pipe's read end open the pipe again for reading, as `/dev/stdin` or `/dev/fd/N`, and lets no
-    /// process open it for writing: the pipe's mode becomes 0444 (`fchmod(2)`).
+    /// Allows every process that has the pipe's read end to open the pipe again for reading, as `/dev/stdin` or
+    /// `/dev/fd/N`, and no process to open it for writing: the pipe's mode becomes 0444 (`fchmod(2)`).
     ///
-    /// A new pipe has mode 0600 and belongs to the user who made it, so a consumer that runs as another user could not.
-    /// Which process reaches `/proc/PID/fd/N` at all is decided by ptrace access (`proc(5)`), not by the mode. A process
-    /// with CAP_DAC_OVERRIDE is bound by neither.
+    /// A new pipe has mode 0600 and belongs to the user who made it, so a consumer that runs as another user could
+    /// not reopen it. Ptrace access (`proc(5)`), and not the mode, decides which process can reach `/proc/PID/fd/N`
+    /// at all. Neither restricts a process with CAP_DAC_OVERRIDE.
     ///
     /// - Throws: `Errno.notPermitted` where the pipe belongs to another user.
     public borrowing func letReadersReopen() throws(Errno) {
         _ = try valueOrErrno(fchmod(rawValue, 0o444))
     }
 
-    /// Opens the pipe's place (O_PATH, `open(2)`): a descriptor that names the pipe, and is neither a reader nor a writer.
+    /// Opens the pipe with O_PATH (`open(2)`): the descriptor names the pipe, and counts neither as a reader nor as a
+    /// writer.
     ///
-    /// The kernel frees the pipe's buffers when its last reader and writer close, whatever places are open.
+    /// The kernel frees the pipe's buffers when its last reader and writer close, even while such descriptors are
+    /// open.
     public borrowing func pipePlace() throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(adopting: try valueOrErrno(cunix_open_place(rawValue)))
     }
 
-    /// Opens a pipe for reading and non-blocking, through `/proc/self/fd`; the descriptor may be the pipe's place.
+    /// Opens a pipe through `/proc/self/fd`, for reading, non-blocking. The descriptor may be one that `pipePlace`
+    /// returned.
     ///
-    /// A pipe that has no reader and no writer any more is made anew by this: empty, and of the kernel's default capacity.
+    /// A pipe that has no reader and no writer any more becomes usable again by this: it is empty and has the
+    /// kernel's default capacity.
     public borrowing func reopenedForReading() throws(Errno) -> OwnedDescriptor {
         OwnedDescriptor(adopting: try valueOrErrno(cunix_reopen_read(rawValue)))
     }

@@ -3,30 +3,33 @@ internal import Glibc
 internal import Synchronization
 public import SystemPackage
 
-/// 64-bit counters, and room for a note, that several processes share through a memory file (`memfd_create(2)`).
+/// 64-bit counters, and a note (a string of bytes), that several processes share through a memory file
+/// (`memfd_create(2)`).
 ///
-/// The file is sealed against shrinking before anybody maps it, so that no other holder can make an access here
+/// The file is sealed against shrinking before any process maps it, so that no other holder can make an access here
 /// fault (SIGBUS).
 ///
 /// ## Concurrency model
-/// Each counter is atomic on its own; several are never read at one moment. A load acquires, a store releases. The note
-/// is bytes: a counter that is stored after it says that it is whole, and a reader checks what it has copied.
+/// Each counter is atomic on its own; several counters are never read as of one moment. A load acquires, a store
+/// releases. The note is not atomic: the writer stores a counter after it has written the note, and a reader that has
+/// loaded that counter checks the bytes that it has copied.
 public final class SharedCounters: @unchecked Sendable {
-    // @unchecked: `base` never changes, and what it points at is only touched through atomics.
+    // @unchecked: `base` never changes. The counters behind it are atomic, and the protocol above orders accesses to
+    // the note.
 
     /// How many counters there are.
     public static let count = 64
     /// The longest note, in bytes. A short one is in the counters' own page, and costs no memory beyond it.
     public static let noteCapacity = fileSize - noteOffset
-    /// Of the file, in bytes: four pages, which exist once something is in them.
+    /// Size of the file, in bytes: four pages. A page takes memory only once it was written.
     static let fileSize = 16 << 10
     private static let noteOffset = count * MemoryLayout<UInt64>.stride
 
     private let base: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// Makes a memory file for them, all zero and sealed in size.
+    /// Makes a memory file for the counters, all zero and sealed in size.
     ///
-    /// - Parameter name: for people who look into `/proc/PID/fd`.
+    /// - Parameter name: for users who look into `/proc/PID/fd`.
     /// - Throws: `Errno.tooManyOpenFiles`, `Errno.noMemory`.
     public static func makeFile(name: String) throws(Errno) -> OwnedDescriptor {
         let file = OwnedDescriptor(adopting: try valueOrErrno(cunix_memfd(name)))
@@ -35,7 +38,7 @@ public final class SharedCounters: @unchecked Sendable {
         return file
     }
 
-    /// Maps such a file, wherever it came from.
+    /// Maps such a file, which may come from another process.
     ///
     /// - Throws: `Errno.invalidArgument` for a file of another size, or one whose size is not sealed.
     public init(mapping file: borrowing OwnedDescriptor) throws(Errno) {
@@ -67,9 +70,9 @@ public final class SharedCounters: @unchecked Sendable {
         base[index].store(value, ordering: .releasing)
     }
 
-    /// Writes a note; nobody may rely on it before a counter says that it is there.
+    /// Writes a note. A reader must not rely on it before a counter says that it is there.
     ///
-    /// - Returns: false where it is longer than `noteCapacity`; nothing is written then.
+    /// - Returns: false where the note is longer than `noteCapacity`; nothing is written then.
     public func storeNote(_ bytes: [UInt8]) -> Bool {
         guard bytes.count <= Self.noteCapacity else { return false }
         bytes.withUnsafeBytes { source in
@@ -79,7 +82,7 @@ public final class SharedCounters: @unchecked Sendable {
         return true
     }
 
-    /// A copy of the first `length` bytes of the note, whatever they are; nil for more than fit.
+    /// A copy of the first `length` bytes of the note, whatever they are; nil where `length` is out of range.
     public func loadNote(_ length: Int) -> [UInt8]? {
         guard (0...Self.noteCapacity).contains(length) else { return nil }
         return [UInt8](

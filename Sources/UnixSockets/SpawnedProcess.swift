@@ -9,7 +9,7 @@ public enum ProcessExit: Sendable, Equatable, CustomStringConvertible {
     /// A signal ended it.
     case signalled(Int32)
 
-    /// For the log: `exit status 1`, `signal 9`.
+    /// A text for the log: `exit status 1`, `signal 9`.
     public var description: String {
         switch self {
         case .exited(let status): "exit status \(status)"
@@ -18,11 +18,12 @@ public enum ProcessExit: Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// A child process, known by a pidfd (`pidfd_open(2)`): its number cannot be mistaken for a later process's.
+/// A child process, identified by a pidfd (`pidfd_open(2)`), which never refers to a later process with the same
+/// number.
 ///
-/// The owner has to reap it. Ends with the value only the descriptor, not the process.
+/// The owner has to reap the process. The end of this value closes only the descriptor; the process goes on.
 public struct SpawnedProcess: ~Copyable, Sendable {
-    /// For the log and for people; never signal by it.
+    /// For the log and for users. Never send a signal to this number.
     public let processID: Int32
     /// Readable (EPOLLIN) once the process has ended.
     public let pidfd: OwnedDescriptor
@@ -30,12 +31,12 @@ public struct SpawnedProcess: ~Copyable, Sendable {
     /// Starts a program that inherits the given descriptors and no others.
     ///
     /// - Parameters:
-    ///   - path: of the executable; there is no search in PATH.
+    ///   - path: the path of the executable; PATH is not searched.
     ///   - arguments: without the program's own name, which is made from `path`.
-    ///   - environment: `NAME=value` each; all of it.
+    ///   - environment: all of it, each entry as `NAME=value`.
     ///   - control: becomes descriptor 3.
-    ///   - newSession: `setsid(2)`: signals from a terminal do not reach it.
-    /// - Throws: what `fork` or `execve` said: `Errno.noSuchFileOrDirectory`, `Errno.permissionDenied`, …
+    ///   - newSession: whether the process calls `setsid(2)`: signals from a terminal then do not reach it.
+    /// - Throws: the error of `fork` or `execve`: `Errno.noSuchFileOrDirectory`, `Errno.permissionDenied`, …
     public init(
         path: String, arguments: [String] = [], environment: [String], standardInput: CInt = -1,
         standardOutput: CInt = -1, standardError: CInt = -1, control: CInt = -1, newSession: Bool = false
@@ -48,11 +49,11 @@ public struct SpawnedProcess: ~Copyable, Sendable {
         let pid = try valueOrErrno(
             cunix_spawn(
                 path, &argv, &envp, standardInput, standardOutput, standardError, control, newSession))
-        // The child is not reaped yet, so the number is still its own.
+        // The child is not reaped yet, so no other process has its number.
         let descriptor = cunix_pidfd_open(pid)
         guard descriptor >= 0 else {
             let error = Errno(rawValue: errno)
-            // Nobody else could ever end it or collect it.
+            // Without a pidfd, no other code could end the child or reap it.
             kill(pid, SIGKILL)
             waitpid(pid, nil, 0)
             throw error
@@ -61,15 +62,15 @@ public struct SpawnedProcess: ~Copyable, Sendable {
         pidfd = OwnedDescriptor(adopting: descriptor)
     }
 
-    /// Sends a signal; a process that has already ended is no error.
+    /// Sends a signal. Does nothing where the process has already ended.
     public borrowing func signal(_ number: Int32) {
         _ = cunix_pidfd_send_signal(pidfd.rawValue, number)
     }
 
-    /// Collects the exit, without waiting.
+    /// Reaps the process, without waiting.
     ///
     /// - Returns: nil while it runs.
-    /// - Throws: `Errno.noChildProcess` where it has been reaped before.
+    /// - Throws: `Errno.noChildProcess` where it was reaped before.
     public borrowing func reap() throws(Errno) -> ProcessExit? {
         var code: CInt = 0
         var status: CInt = 0
@@ -77,7 +78,7 @@ public struct SpawnedProcess: ~Copyable, Sendable {
         return code == CLD_EXITED ? .exited(status) : .signalled(status)
     }
 
-    /// Waits for the end, up to `milliseconds` (-1: for ever), and collects it.
+    /// Waits for the process to end, at most `milliseconds` (-1: without a limit), and reaps it.
     ///
     /// - Returns: nil where it still runs.
     public borrowing func wait(milliseconds: Int32 = -1) throws(Errno) -> ProcessExit? {

@@ -4,11 +4,11 @@ public import SystemPackage
 
 /// Moving pages between descriptors without passing them through this process (`splice(2)`).
 public enum Splice {
-    /// Moves what can be moved at once.
+    /// Moves the bytes that can be moved without waiting.
     ///
     /// - Returns: the number of bytes; 0 at the end of the input.
-    /// - Throws: `Errno.wouldBlock` where the input is empty or the output full, `Errno.brokenPipe` where nobody reads
-    ///   any more, `Errno.invalidArgument` where neither is a pipe or one cannot be spliced.
+    /// - Throws: `Errno.wouldBlock` where the input is empty or the output full, `Errno.brokenPipe` where the output
+    ///   has no reader any more, `Errno.invalidArgument` where neither is a pipe or one of them cannot be spliced.
     public static func move(
         from source: borrowing OwnedDescriptor, to sink: borrowing OwnedDescriptor, count: Int
     ) throws(Errno) -> Int {
@@ -19,10 +19,10 @@ public enum Splice {
         }
     }
 
-    /// Moves some, and waits where there is nothing to move or no room.
+    /// Moves some bytes. Waits while there is nothing to move or no room.
     ///
     /// - Returns: the number of bytes; 0 at the end of the input.
-    /// - Throws: as `move`, but for `Errno.wouldBlock`; `Errno.interrupted` where a signal came first.
+    /// - Throws: as `move`, without `Errno.wouldBlock`; `Errno.interrupted` where a signal came first.
     public static func waitAndMove(from source: CInt, to sink: CInt, count: Int) throws(Errno) -> Int {
         Int(try valueOrErrno(cunix_splice_blocking(source, sink, count)))
     }

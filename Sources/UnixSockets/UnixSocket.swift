@@ -3,15 +3,15 @@ internal import Glibc
 internal import Synchronization
 public import SystemPackage
 
-/// What goes wrong before a socket listens.
+/// Why a socket cannot listen.
 public enum ListenError: Error, Equatable, CustomStringConvertible {
-    /// Somebody answers at this path.
+    /// Another process serves at this path.
     case alreadyServed(path: String)
-    /// A file that is no socket is in the way; it is not ours to remove.
+    /// A file that is no socket has this path. Sluice does not remove such a file.
     case notASocket(path: String)
-    /// Somebody else has locked the socket's directory, and keeps it so.
+    /// Another process has locked the socket's directory, and does not release it.
     case directoryLocked(path: String)
-    /// A system call refused.
+    /// A system call failed.
     case system(path: String, call: String, errno: Errno)
 
     /// The sentence for the log, with the remedy where there is one.
@@ -38,12 +38,12 @@ public struct SocketPair: ~Copyable, Sendable {
     public var second: OwnedDescriptor
 }
 
-/// Making, finding and accepting Unix-domain sockets (`unix(7)`). A path that begins with `@` is an abstract name.
+/// Makes, connects and accepts Unix-domain sockets (`unix(7)`). A path that begins with `@` is an abstract name.
 public enum UnixSocket {
     /// Connects a blocking stream socket.
     ///
-    /// - Throws: `Errno.noSuchFileOrDirectory` and `Errno.connectionRefused` where nobody listens,
-    ///   `Errno.permissionDenied` where the caller may not, `Errno.fileNameTooLong` past 107 bytes.
+    /// - Throws: `Errno.noSuchFileOrDirectory` and `Errno.connectionRefused` where no process listens,
+    ///   `Errno.permissionDenied` where the caller may not connect, `Errno.fileNameTooLong` past 107 bytes.
     public static func connect(path: String) throws(Errno) -> OwnedDescriptor {
         let socket = try stream()
         while true {
@@ -54,17 +54,19 @@ public enum UnixSocket {
         }
     }
 
-    /// Listens on a path of its own: makes the socket, with `mode` from the first moment on.
+    /// Makes a socket that listens at a path. The file has `mode` from the first moment.
     ///
-    /// A socket file that nobody serves any more is removed first; anything else in the way is left alone.
+    /// A socket file that no process serves any more is removed first. Any other file at the path is left alone.
     ///
     /// - Parameters:
     ///   - mode: the permission bits of the socket file; no effect on an abstract name.
-    ///   - backlog: connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+    ///   - backlog: the maximum number of connections that wait to be accepted; the kernel caps it at
+    ///     `net.core.somaxconn`.
     public static func listen(path: String, mode: UInt32 = 0o660, backlog: Int32 = 4096)
         throws(ListenError) -> OwnedDescriptor
     {
-        // Of two who find a stale file at once, the second must not remove what the first has made in its place.
+        // Where two processes find a stale file at once, the second must not remove the file that the first has made
+        // instead.
         let turn = path.hasPrefix("@") ? nil : try lockDirectory(of: path)
         if !path.hasPrefix("@") { try removeStale(path: path) }
         let socket: OwnedDescriptor
@@ -74,7 +76,7 @@ public enum UnixSocket {
             throw .system(path: path, call: "socket", errno: error)
         }
         try check(path, "fcntl", cunix_set_nonblocking(socket.rawValue, true))
-        // bind(2) takes the mode from the umask, and a chmod afterwards would leave a moment with another one.
+        // bind(2) takes the mode from the umask. A chmod after it would leave a moment with another mode.
         let (bound, bindErrno) = bind(socket.rawValue, to: path, mode)
         if bound < 0 {
             if bindErrno == .addressInUse { throw .alreadyServed(path: path) }
@@ -85,10 +87,10 @@ public enum UnixSocket {
         return socket
     }
 
-    /// Takes one waiting connection, non-blocking and close-on-exec.
+    /// Accepts one waiting connection, non-blocking and close-on-exec.
     ///
-    /// - Returns: nil when none waits (or the one that did has gone again).
-    /// - Throws: `Errno.tooManyOpenFiles` and its like: the caller has to pause, or it will spin.
+    /// - Returns: nil where no connection waits (or the one that did has gone again).
+    /// - Throws: `Errno.tooManyOpenFiles` and similar errors: the caller has to pause, or it will spin.
     public static func accept(from listener: borrowing OwnedDescriptor) throws(Errno) -> OwnedDescriptor? {
         while true {
             let accepted = cunix_accept(listener.rawValue)
@@ -101,7 +103,7 @@ public enum UnixSocket {
         }
     }
 
-    /// Two connected sockets of the seqpacket kind: message boundaries kept, descriptors passed, an end seen.
+    /// Two connected seqpacket sockets: they keep message boundaries, pass descriptors and report the end.
     public static func seqpacketPair() throws(Errno) -> SocketPair {
         try pair(SOCK_SEQPACKET)
     }
@@ -113,7 +115,7 @@ public enum UnixSocket {
 
     /// Ends a connection in both directions without closing the descriptor: the peer sees the end (`shutdown(2)`).
     public static func shutDown(_ socket: borrowing OwnedDescriptor) {
-        // Fails only where the peer has gone already.
+        // Fails only where the peer has already gone.
         _ = shutdown(socket.rawValue, CInt(SHUT_RDWR))
     }
 
@@ -130,7 +132,8 @@ public enum UnixSocket {
         return OwnedDescriptor(adopting: try valueOrErrno(socket(AF_UNIX, flags, 0)))
     }
 
-    /// The umask is the whole process's: of two threads that changed it at once, one would keep the other's.
+    /// The umask belongs to the whole process. If two threads changed it at once, one would restore the other's
+    /// value.
     private static let umaskLock = Mutex(())
 
     private static func bind(_ socket: CInt, to path: String, _ mode: UInt32) -> (CInt, Errno) {
@@ -142,24 +145,24 @@ public enum UnixSocket {
         }
     }
 
-    /// How long others may take to listen in the same directory, in steps of 5 ms.
+    /// How long other processes may take to listen in the same directory, in steps of 5 ms.
     private static let lockAttempts = 400
 
-    /// Takes the directory's lock (`flock(2)`), which goes with the descriptor; nil where it cannot be opened, of which
-    /// bind(2) has more to say.
+    /// Takes the directory's lock (`flock(2)`), which is released with the descriptor. Returns nil where the
+    /// directory cannot be opened; bind(2) then reports the reason.
     private static func lockDirectory(of path: String) throws(ListenError) -> OwnedDescriptor? {
         let directory =
             path.lastIndex(of: "/").map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let number = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard number >= 0 else { return nil }
         let lock = OwnedDescriptor(adopting: number)
-        // Not without end: everybody who may read the directory may hold its lock.
+        // The wait has a limit, since any process that may read the directory may hold its lock.
         for _ in 0..<lockAttempts {
             if flock(lock.rawValue, LOCK_EX | LOCK_NB) == 0 { return lock }
             guard errno == EWOULDBLOCK || errno == EINTR else {
                 throw .system(path: path, call: "flock", errno: Errno(rawValue: errno))
             }
-            // flock(2) can wait, but not with an end.
+            // flock(2) can wait, but not with a time limit.
             usleep(5000)
         }
         throw .directoryLocked(path: path)
@@ -175,7 +178,7 @@ public enum UnixSocket {
         do {
             _ = try connect(path: path)
         } catch .connectionRefused {
-            // Nobody serves it.
+            // No process serves the file.
             try check(path, "unlink", unlink(path))
             return
         } catch .noSuchFileOrDirectory {

@@ -41,12 +41,12 @@ public enum JSONValue: Sendable, Equatable {
     ///
     /// - Throws: `DecodingError`.
     public func decode<Value: Decodable>(as type: Value.Type) throws -> Value {
-        // In an array, since a bare string or number is no JSON text to every coder.
+        // Wrapped in an array, since some coders refuse a bare string or number as a JSON text.
         let data = try JSONEncoder().encode([self])
         return try JSONDecoder().decode(One<Value>.self, from: data).value
     }
 
-    /// For messages to people.
+    /// For messages that users read.
     var text: String {
         (try? MessageCoding.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
@@ -61,9 +61,9 @@ public enum JSONValue: Sendable, Equatable {
 }
 
 extension JSONValue: Codable {
-    /// Reads whatever is there.
+    /// Decodes any JSON value.
     public init(from decoder: any Decoder) throws {
-        // What is frequent comes first: each wrong guess costs an error that is made and dropped.
+        // Frequent types come first: each wrong guess costs an error that is made and dropped.
         let scalar = try decoder.singleValueContainer()
         if let string = try? scalar.decode(String.self) {
             self = .string(string)
@@ -119,7 +119,7 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
     public init(nilLiteral: ()) { self = .null }
     /// `[1, "two"]`
     public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-    /// `["field": 1]`; of a field that is named twice the last stands.
+    /// `["field": 1]`; where a field is named twice, the last one counts.
     public init(dictionaryLiteral elements: (String, JSONValue)...) {
         self = .object(Dictionary(elements, uniquingKeysWith: { $1 }))
     }

@@ -11,7 +11,7 @@ extension VarlinkErrorProtocol {
     public var errorParameters: [String: JSONValue] { [:] }
 }
 
-/// An error that is put together by hand.
+/// An error made of a name and fields.
 public struct VarlinkErrorReply: VarlinkErrorProtocol, Equatable {
     /// The full name.
     public var errorName: String
@@ -25,19 +25,19 @@ public struct VarlinkErrorReply: VarlinkErrorProtocol, Equatable {
     }
 }
 
-/// The errors of `org.varlink.service`, which every service may answer with.
+/// The errors of `org.varlink.service`. Every service may answer with them.
 public enum VarlinkServiceError: VarlinkErrorProtocol, Equatable {
     /// The service has no interface of this name.
     case interfaceNotFound(String)
     /// The interface declares no method of this (full) name.
     case methodNotFound(String)
-    /// The method is declared, and the service does not have it.
+    /// The interface declares the method, and the service does not implement it.
     case methodNotImplemented(String)
-    /// A parameter is unknown, missing or of the wrong type; named by its dotted path, as in `request.headers.2`.
+    /// A parameter is unknown, missing or of the wrong type. The value is its dotted path, as in `request.headers.2`.
     case invalidParameter(String)
     /// The peer may not do this.
     case permissionDenied
-    /// The method answers more than once, so it has to be called with `more`.
+    /// The method gives more than one reply, so the call needs `more`.
     case expectedMore
 
     /// The full name.
@@ -54,7 +54,7 @@ public enum VarlinkServiceError: VarlinkErrorProtocol, Equatable {
         return "org.varlink.service.\(name)"
     }
 
-    /// The one field that the first four have.
+    /// The one field of the first four errors.
     public var errorParameters: [String: JSONValue] {
         switch self {
         case .interfaceNotFound(let interface): ["interface": .string(interface)]

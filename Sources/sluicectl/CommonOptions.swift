@@ -2,7 +2,7 @@ import ArgumentParser
 import FoundationEssentials
 import SluiceClient
 
-/// Where the service is: for every subcommand.
+/// The service's socket, an option of every subcommand.
 struct ServiceOptions: ParsableArguments {
     @Option(
         name: .long,
@@ -21,7 +21,7 @@ struct ServiceOptions: ParsableArguments {
     }
 }
 
-/// `--json`, for what prints data.
+/// `--json`, for subcommands that print data.
 struct OutputOptions: ParsableArguments {
     @Flag(name: .long, help: "Print JSON, with the fields of io.sluice.Ingest.")
     var json = false

@@ -4,11 +4,11 @@ import SluiceClient
 import SluiceInterface
 import SystemPackage
 
-/// What is said to people and programs: data on standard output, everything else on standard error.
+/// Output for users and programs: data on standard output, everything else on standard error.
 enum Console {
     /// Writes data.
     ///
-    /// - Throws: the exit with `.consumerGone`, in silence, where nobody reads any more; `.local`.
+    /// - Throws: an exit with `.consumerGone`, without a message, where the output has no reader any more; `.local`.
     static func write(_ text: String) throws {
         do {
             _ = try FileDescriptor.standardOutput.writeAll(text.utf8)
@@ -24,29 +24,29 @@ enum Console {
         try write(try JSONText.encode(value) + "\n")
     }
 
-    /// Says what went wrong, and what to do.
+    /// Reports an error, with its remedy.
     static func report(_ error: SluiceError) {
         note(error.description)
     }
 
-    /// Says how a job ended.
+    /// Reports how a job ended.
     static func report(_ outcome: Outcome, remedy: String? = nil) {
         let text = (remedy ?? outcome.remedy).map { "\(outcome.message); \($0)" } ?? outcome.message
         note(text)
     }
 
-    /// A line on standard error, under our name.
+    /// Writes a line on standard error, with the program's name.
     static func note(_ text: String) {
         line("sluicectl: \(Terminal.printable(text))")
     }
 
-    /// A line on standard error, in one piece.
+    /// Writes a line on standard error, in one piece.
     static func line(_ text: String) {
-        // Where even this cannot be written, there is nobody to tell.
+        // Where even this cannot be written, there is nowhere to report it.
         _ = try? FileDescriptor.standardError.writeAll("\(text)\n".utf8)
     }
 
-    /// Now, as the jobs tell their times.
+    /// The time in µs since 1970, on the clock of the jobs' times.
     static var nowUsec: Int {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)

@@ -4,26 +4,26 @@ import Glibc
 import SluiceClient
 import SluiceInterface
 
-/// What a shell offers in place of a job's id when somebody presses the tab key.
+/// The job ids that a shell offers when the user presses the tab key.
 ///
-/// The completion script runs this program for it. Whatever goes wrong there is nothing to offer, and nothing to say:
-/// a message would be written into the middle of somebody's command line.
+/// The completion script runs this program to get them. Where anything fails, it offers nothing and prints nothing: a
+/// message would appear in the middle of the user's command line.
 enum JobCompletion {
     /// Which jobs are worth offering.
     enum Choice {
-        /// Running ones, and those that the service remembers.
+        /// Running jobs, and ended jobs that the service remembers.
         case all
-        /// Those that have not ended.
+        /// Jobs that have not ended.
         case running
     }
 
-    /// How long a person may be kept waiting for a service that does not answer, in seconds.
+    /// Maximum time that a user waits for a service that does not answer, in seconds.
     private static let limit: UInt32 = 2
 
     /// The ids of jobs, the latest first.
     static func ids(_ choice: Choice) -> CompletionKind {
         .custom { words, _, _ in
-            // Ends the program: connecting waits where the service's queue is full, and nothing interrupts it.
+            // Ends the program: connecting waits while the service's queue is full, and nothing else interrupts it.
             signal(SIGALRM) { _ in _exit(0) }
             alarm(limit)
             let finder = ServiceFinder(
@@ -33,7 +33,7 @@ enum JobCompletion {
         }
     }
 
-    /// The value of `--socket` in a command line that is being written. bash takes words apart at `=`.
+    /// The value of `--socket` in an incomplete command line. bash splits words at `=`.
     static func socket(in words: [String]) -> String? {
         guard let index = words.firstIndex(where: { $0 == "--socket" || $0.hasPrefix("--socket=") }) else {
             return nil

@@ -3,7 +3,7 @@ import Glibc
 import SluiceClient
 import SluiceInterface
 
-/// `sluicectl(1)`: takes the command line apart, runs a subcommand and reports how it went.
+/// `sluicectl(1)`: parses the command line, runs a subcommand and reports its result.
 @main
 struct Sluicectl: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -52,7 +52,7 @@ struct Sluicectl: ParsableCommand {
             Console.report(error)
             Glibc.exit(error.exitStatus.rawValue)
         } catch  where exitCode(for: error).rawValue == ExitStatus.usage.rawValue {
-            // The library's own prefix says nothing about who is speaking.
+            // The library's own prefix does not name the program.
             let text = fullMessage(for: error)
             Console.line(text.hasPrefix("Error: ") ? "sluicectl: \(text.dropFirst(7))" : text)
             Glibc.exit(ExitStatus.usage.rawValue)

@@ -6,11 +6,11 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// The daemon's one thread. Each test runs the loop on its own thread and stops it from a handler, so no test
-/// waits for more than the timers it sets.
+/// The daemon's one thread. Each test runs the loop on its own thread and stops it from a handler, so a test waits
+/// only for the timers that it sets.
 @Suite("The event loop", .withoutForks)
 struct EventLoopTests {
-    /// What handlers did, in order; only the loop's thread and, after `run`, the test touch it.
+    /// What the handlers did, in order. Only the loop's thread uses it, and the test after `run`.
     private final class Journal {
         var entries: [String] = []
         var watches: [String: Watch] = [:]
@@ -42,7 +42,7 @@ struct EventLoopTests {
         let journal = Journal()
         let late = loop.after(.milliseconds(2)) { journal.entries.append("late") }
         loop.after(.milliseconds(1)) {
-            // So that the other one is certainly due when it is cancelled.
+            // Sleeps so that the other timer is certainly due when it is cancelled.
             usleep(3000)
             journal.entries.append("first")
             late.cancel()
@@ -115,8 +115,8 @@ struct EventLoopTests {
         let two = try Pipe()
         _ = write(one.writeEnd.rawValue, "x", 1)
         _ = write(two.writeEnd.rawValue, "x", 1)
-        // Both are ready in the same turn. Whichever comes first cancels the other and watches its number
-        // anew, for nothing: the event that the kernel has already handed out must not reach the new watch.
+        // Both are ready in the same turn. The first handler cancels the other watch and watches its number anew, for
+        // no event: the event that the kernel has already returned must not reach the new watch.
         func meet(_ other: String, _ descriptor: borrowing OwnedDescriptor) {
             journal.entries.append("handled")
             for watch in journal.watches.values { watch.cancel() }

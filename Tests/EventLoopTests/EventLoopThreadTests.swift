@@ -51,7 +51,7 @@ struct EventLoopThreadTests {
         #expect(elsewhere.read { $0 } == 0)
     }
 
-    /// Lives on a loop's thread.
+    /// An actor that runs on a loop's thread.
     private actor Resident {
         private let loop: EventLoop
         private var count = 0
@@ -64,7 +64,7 @@ struct EventLoopThreadTests {
             return loop.isCurrent
         }
 
-        /// A handler made inside the actor touches the actor's state without a hop.
+        /// A handler made inside the actor accesses the actor's state without a hop.
         func incrementLater() async {
             await withCheckedContinuation { continuation in
                 loop.after(.milliseconds(1)) {
@@ -121,7 +121,7 @@ struct EventLoopThreadTests {
             return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
         }
         let before = used()
-        // The statement is about a stretch of time, so time has to pass.
+        // The statement is about a period, so time must pass.
         letPass(.milliseconds(200))
         #expect(used() - before < .milliseconds(5))
         running.stop()

@@ -2,8 +2,7 @@ import CTestKit
 import CUnix
 import Glibc
 
-/// Makes pipes, asks each for a capacity, and reports what the kernel gave; keeps them all until the input
-/// ends.
+/// Makes pipes, asks each for a capacity, and reports what the kernel gave. Keeps all of them until the input ends.
 func makePipes(_ numbers: [Int]) {
     guard numbers.count == 2 else { exit(64) }
     for index in 0..<numbers[0] {

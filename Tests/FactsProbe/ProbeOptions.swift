@@ -1,12 +1,12 @@
-/// How the session behaves; each is one fact's condition.
+/// The behaviour of the session. Each option is the condition of one fact.
 struct ProbeOptions: Sendable {
-    /// An ordinary OperationQueue in place of the inline one.
+    /// An ordinary OperationQueue instead of the inline one.
     var ordinaryQueue = false
-    /// Sleep so long in each data callback.
+    /// The time to sleep in each data callback.
     var slowMicroseconds: UInt32 = 0
-    /// Block in the data callback once so many bytes have come, until `open`.
+    /// The number of bytes after which the data callback blocks until `open`.
     var gateAt: Int?
-    /// Cookies as `.ephemeral` has them.
+    /// Whether cookies are kept as with `.ephemeral`.
     var keepsCookies = false
     /// `timeoutIntervalForRequest`.
     var timeout: Double = 60
@@ -15,13 +15,13 @@ struct ProbeOptions: Sendable {
     var challenge = "outside"
     /// Whether redirects are followed.
     var followsRedirects = true
-    /// What `didReceive response` answers: `allow` or `cancel`.
+    /// The answer of `didReceive response`: `allow` or `cancel`.
     var disposition = "allow"
-    /// Call `cancel` in the first data callback.
+    /// Whether to call `cancel` in the first data callback.
     var cancelsInCallback = false
-    /// The CA file that libcurl is told to trust by an interposed `curl_easy_init`.
+    /// The CA file that an interposed `curl_easy_init` makes libcurl trust.
     var authority: String?
-    /// The seed of the pattern that bodies are compared with.
+    /// The seed of the pattern with which bodies are compared.
     var seed: UInt64 = 1
 
     init(_ arguments: ArraySlice<String>) {

@@ -7,13 +7,13 @@ import FoundationNetworking
 import Glibc
 import Synchronization
 
-/// F3: runs each delegate callback at once, on the thread that libcurl called.
+/// A delegate queue that runs each callback at once, on the thread on which libcurl called.
 final class InlineQueue: OperationQueue, @unchecked Sendable {
-    // @unchecked: no state of its own.
+    // @unchecked: it has no state of its own.
     override func addOperation(_ block: @escaping @Sendable () -> Void) { block() }
 }
 
-/// Callbacks and nothing else: each is reported; some obey an option.
+/// A delegate with callbacks only. Each is reported; some follow an option.
 final class ProbeDelegate: NSObject, URLSessionDataDelegate, Sendable {
     private struct Transfer {
         var received = 0
@@ -72,7 +72,7 @@ final class ProbeDelegate: NSObject, URLSessionDataDelegate, Sendable {
             dataTask.cancel()
             report("cancelled", ["task": task])
         }
-        // The delegate that takes its time is what is measured.
+        // The test measures a slow delegate, so the sleep is the delay itself.
         if options.slowMicroseconds > 0 { usleep(options.slowMicroseconds) }
         if let mark = options.gateAt, received >= mark, !isOpen.withLock({ $0 }) {
             report("gate", ["task": task, "received": received])
@@ -120,10 +120,10 @@ final class ProbeDelegate: NSObject, URLSessionDataDelegate, Sendable {
     }
 }
 
-/// Obeys commands until the end of the input. Each runs on a thread of its own, as some never return.
+/// Carries out commands until the end of the input. Each runs on a thread of its own, since some never return.
 func runSession(_ options: ProbeOptions) {
     let delegate = ProbeDelegate(options)
-    // The text lives as long as the process.
+    // The text exists as long as the process.
     if let authority = options.authority { cfactsprobe_set_ca_file(strdup(authority)) }
     let makeSession = { @Sendable in
         let configuration = URLSessionConfiguration.ephemeral
@@ -153,8 +153,7 @@ func runSession(_ options: ProbeOptions) {
                 var request = URLRequest(url: url)
                 for header in rest.dropFirst() {
                     let parts = header.split(separator: ":", maxSplits: 1).map(String.init)
-                    // Commands are lines, so \u{1} stands for a line break with a header of its own behind
-                    // it.
+                    // Commands are lines, so \u{1} stands for a line break that is followed by another header.
                     let value = (parts.count > 1 ? parts[1] : "").replacingOccurrences(
                         of: "\u{1}", with: "\r\nX-Evil: ")
                     request.setValue(value, forHTTPHeaderField: parts[0])
@@ -177,7 +176,7 @@ func runSession(_ options: ProbeOptions) {
     exit(0)
 }
 
-/// F5: ends what the session is transferring, without asking the session.
+/// Ends the session's transfers through their sockets, without a call of the session.
 private func shutDownInternetSockets() -> Int {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
     return names.compactMap { CInt($0) }.filter { descriptor in

@@ -3,7 +3,8 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// F21 to F26, F31: what URLSession does worse than curl, and what the lane's shim corrects. The probe has no shim.
+/// Facts about what URLSession does worse than curl, and what the lane's shim corrects (docs/foundation.md). The
+/// probe has no shim.
 @Suite("Facts: URLSession as an HTTP client", .serialized)
 struct ClientFacts {
     @Test("F21: a session spins while the origin of a new connection is silent")

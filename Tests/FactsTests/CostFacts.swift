@@ -1,7 +1,7 @@
 import TestKit
 import Testing
 
-/// F7: what a lane costs. The bounds are loose: they notice another order of magnitude, not a busy machine.
+/// Facts about what a lane costs. The bounds are loose: they detect another order of magnitude, not a busy machine.
 @Suite("Facts: what a process with a session costs", .serialized)
 struct CostFacts {
     @Test(
@@ -19,7 +19,7 @@ struct CostFacts {
         }
         let year = try Probe("timeout=31536000")
         let never = try Probe("timeout=10000000000")
-        // Timers are armed behind the transfer's back: those of the first are by the time of the last.
+        // Timers are armed later than the transfer: those of the first transfer are armed by the time of the last.
         for _ in 0..<3 {
             _ = try year.outcome(origin.url())
             _ = try never.outcome(origin.url())

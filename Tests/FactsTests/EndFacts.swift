@@ -1,7 +1,7 @@
 import TestKit
 import Testing
 
-/// F5 and F20: how a transfer is ended, and the gate over every transport.
+/// Facts about how a transfer is ended, and about the gate over every transport.
 @Suite("Facts: ending a transfer, over HTTP, TLS and h2", .serialized)
 struct EndFacts {
     enum Transport: String, CaseIterable, Sendable {
@@ -52,9 +52,9 @@ struct EndFacts {
             let took = start.duration(to: .now)
             #expect(outcome.number("code") != 0)
             #expect(outcome["mismatch"] == "-1")
-            // What the kernel had already received still comes: a few MB at most.
+            // Bytes that the kernel had already received still come: a few MB at most.
             #expect(outcome.number("received") < 32 << 20)
-            // The process is good for another transfer.
+            // The process can make another transfer.
             #expect(try probe.outcome(transport.url(nginx, path)).number("received") == Self.size)
             return took
         }

@@ -1,7 +1,7 @@
 import TestKit
 import Testing
 
-/// Which code and words a failure has: the retry rules read them.
+/// The code and the message of each failure, which the retry rules read.
 @Suite("Facts: how failures are told", .serialized)
 struct FailureFacts {
     @Test(

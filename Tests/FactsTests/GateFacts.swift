@@ -2,7 +2,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// F1 to F5, F16, F20: what holds a transfer back, what ends it, and what must not be called.
+/// Facts about what delays a transfer, what ends it, and which functions must not be called.
 @Suite("Facts: the gate", .serialized)
 struct GateFacts {
     static let pattern = Pattern(seed: 1)
@@ -24,7 +24,7 @@ struct GateFacts {
         _ = try probe.next("data")
         try probe.send("suspend")
         _ = try probe.next("done") { $0["command"] == "suspend" }
-        // The first connection is dropped at once: that is half of the fact.
+        // The session drops the first connection at once: that is one half of the fact.
         try origin.waitUntilIdle()
         try probe.send("resume")
         let outcome = try probe.next("complete")
@@ -54,7 +54,7 @@ struct GateFacts {
     func inlineQueueHoldsBack() throws {
         let count = 64 * Self.mebibyte
         let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: count) }
-        // A request timeout of 1 s shows that it does not run behind the closed gate.
+        // A request timeout of 1 s shows that its time does not run while the gate is closed.
         let probe = try Probe("gate=1000000", "timeout=1")
         try probe.fetch(origin.url())
         let gate = try probe.next("gate")
@@ -127,7 +127,7 @@ struct GateFacts {
             let returned = probe.sees("cancelled", within: .milliseconds(500))
             #expect(!returned, "\(revisit("F5", "cancel may be called in a callback"))")
         } catch {
-            // libdispatch may notice the deadlock and end the process instead.
+            // libdispatch may notice the deadlock, and end the process instead.
             #expect(try probe.exit().exit != .exited(0))
         }
     }
@@ -152,7 +152,7 @@ struct GateFacts {
         try probe.send("idle")
         #expect(!probe.sees("idle", within: .milliseconds(300)))
         try probe.send("open")
-        // The transfer is not over, only nothing is there to read: that is when gathered bytes are flushed.
+        // The transfer is not over, but there is nothing to read now: gathered bytes are flushed at this moment.
         _ = try probe.next("idle")
     }
 }

@@ -4,8 +4,7 @@ import SystemPackage
 import TestKit
 import UnixSockets
 
-/// A running `facts-probe session`: URLSession in a child, which may block, grow and die without harm to the
-/// tests.
+/// A running `facts-probe session`: URLSession in a child, which may block, grow and die without harm to the tests.
 final class Probe: Sendable {
     /// One line of what the child saw.
     struct Event: Sendable, CustomStringConvertible {
@@ -33,9 +32,9 @@ final class Probe: Sendable {
     private let missed = Mutex<[Event]>([])
 
     /// - Parameters:
-    ///   - options: as `ProbeOptions` of the probe names them, such as `gate=1000`.
-    ///   - authority: the CA file that it trusts instead of the system's.
-    ///   - environment: added to the child's, proxies taken out.
+    ///   - options: the names in the probe's `ProbeOptions`, such as `gate=1000`.
+    ///   - authority: the CA file that it trusts instead of the system's file.
+    ///   - environment: added to the child's environment, from which proxies are removed.
     init(_ options: String..., authority: String? = nil, environment: [String: String] = [:]) throws {
         var variables = Program.inheritedEnvironment().filter { !$0.key.lowercased().hasSuffix("_proxy") }
         variables.merge(environment) { _, new in new }
@@ -64,7 +63,7 @@ final class Probe: Sendable {
             .writeAll(((["fetch", url] + headers).joined(separator: "\t") + "\n").utf8)
     }
 
-    /// The next event of a name that satisfies the condition; others on the way are kept for later calls.
+    /// The next event of this name that satisfies the condition. Earlier events are kept for later calls.
     func next(
         _ name: String, within duration: Duration = Deadline.usual,
         where condition: (Event) -> Bool = { _ in true }
@@ -87,8 +86,7 @@ final class Probe: Sendable {
         throw TestFailure("the probe ended before '\(name)': \(try program.wait())")
     }
 
-    /// Whether an event of a name comes within the time. False is a statement about a duration: keep it
-    /// short.
+    /// Whether an event of this name comes within the time. False is a statement about a period: keep it short.
     func sees(
         _ name: String, within duration: Duration, where condition: (Event) -> Bool = { _ in true }
     ) -> Bool {
@@ -103,22 +101,22 @@ final class Probe: Sendable {
         return try next("complete", within: duration)
     }
 
-    /// How the probe ends when a command has killed it.
+    /// How the probe ends after a command has killed it.
     func exit(within duration: Duration = Deadline.usual) throws -> ProgramResult {
         try program.wait(within: duration)
     }
 
     /// Resident bytes now.
     func resident() throws -> Int { try MemoryProbe(processID: processID).resident }
-    /// What its threads have used so far.
+    /// The processor time of its threads so far.
     func processorTime() throws -> Duration { try ProcessorTime.of(processID: processID) }
     /// Private bytes now.
     func privateBytes() throws -> Int { try MemoryProbe(processID: processID).privatePages }
-    /// Those of them that it has written.
+    /// The private bytes that it has written.
     func writtenBytes() throws -> Int { try MemoryProbe(processID: processID).privateDirty }
 }
 
-/// What to say where a fact no longer holds.
+/// The message where a fact no longer holds.
 func revisit(_ fact: String, _ what: String) -> String {
     "\(fact) of the design no longer holds: \(what)"
 }

@@ -2,7 +2,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// F9, F11, F14, F15, F17, F18: what is sent, to whom, and what is kept.
+/// Facts about what is sent, to which server, and what is kept.
 @Suite("Facts: what is sent and kept", .serialized)
 struct RequestFacts {
     @Test("F9: on a redirect to another origin Authorization, Cookie and custom headers go along")
@@ -21,7 +21,7 @@ struct RequestFacts {
             #expect(
                 request[name] == value, "\(revisit("F9", "\(name) stays with its origin: \(request.raw)"))")
         }
-        // F18: the lane's own headers have to survive.
+        // The lane's own headers must survive.
         #expect(request["Range"] == "bytes=5-")
         #expect(request["If-Range"] == "\"e\"")
     }
@@ -37,7 +37,7 @@ struct RequestFacts {
         #expect(target == fetched, "\(revisit("F18", "\(location) is fetched as \(target ?? "nothing")"))")
     }
 
-    // Each chunk is appended to a copy of all before it, so the cost grows with the square: 25 MB took 10 s.
+    // Each chunk is appended to a copy of all earlier ones, so the cost grows with the square: 25 MB took 10 s.
     @Test("the body of a followed redirect sits in memory, and no data callback tells")
     func redirectBodyIsBuffered() throws {
         let count = 8 << 20
@@ -110,7 +110,7 @@ struct RequestFacts {
     func headerWithNewline() throws {
         let origin = try BadOrigin { try $0.respond(body: [1]) }
         let probe = try Probe()
-        // The probe's protocol is lines, so the newline is asked for by name.
+        // The probe's commands are lines, so the line break is named by another character.
         let outcome = try probe.outcome(origin.url(), headers: ["X-Bad:a\u{1}b", "X-Good:c"])
         let request = try #require(origin.requests.first)
         #expect(outcome.number("code") == 0)

@@ -2,7 +2,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// F6, F8, F10, F12, F13, F19: what a server can send, and what Foundation makes of it.
+/// Facts about what a server can send, and what Foundation makes of it.
 @Suite("Facts: what servers send", .serialized)
 struct ServerFacts {
     static let pattern = Pattern(seed: 1)
@@ -16,7 +16,7 @@ struct ServerFacts {
         return try Probe().outcome(origin.url())
     }
 
-    /// How a probe ends that is sent these bytes.
+    /// How a probe ends that receives these bytes.
     private func death(by raw: String) throws -> ProgramResult {
         let origin = try BadOrigin { connection in
             try connection.send(raw)

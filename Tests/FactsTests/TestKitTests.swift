@@ -3,7 +3,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// The tools that all other tests trust.
+/// The tools on which all other tests rely.
 @Suite("The test kit")
 struct TestKitTests {
     @Test("a pattern's ranges agree with its whole, and a changed byte is found")
@@ -111,7 +111,7 @@ struct TestKitTests {
     func written() throws {
         let probe = try Probe()
         var alone = 0
-        // It may still be on its way to rest.
+        // The probe may still be stopping.
         try eventually("the probe writes no more", every: .milliseconds(100)) {
             let before = alone
             alone = try probe.writtenBytes()

@@ -4,7 +4,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// What the tests rest on when the machine is busy, and when programs start beside them.
+/// What the tests rely on when the machine is busy, and when other programs start.
 @Suite("The test kit: time and forks", .serialized)
 struct TestKitTimeTests {
     private func isHungUp(_ readEnd: CInt) -> Bool {

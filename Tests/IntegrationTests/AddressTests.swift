@@ -4,7 +4,7 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// Which addresses are reached, and what becomes of those that are not.
+    /// Which addresses are connected to, and what happens with the others.
     @Suite("Addresses")
     struct Addresses {
         static let pattern = Pattern(seed: 6)
@@ -24,7 +24,7 @@ extension Integration {
             #expect(Set(origin.requests.compactMap { $0["Host"] }) == ["[::1]:\(origin.port)"])
         }
 
-        /// A service that finds names in a file of the test's.
+        /// A service that looks names up in a file of the test.
         private func service(_ hosts: String, retries: Int = 0) throws -> (TestService, TemporaryDirectory) {
             let directory = try TemporaryDirectory("sluice-hosts")
             var options = TestService.Options()
@@ -35,7 +35,7 @@ extension Integration {
 
         @Test("a dead first address costs no attempt", .enabled(if: Trust.isAvailable))
         func deadAddress() throws {
-            // A listener whose queue is full answers no connect(2), as a host does that is not there.
+            // A listener whose queue is full answers no connect(2), as with a host that does not exist.
             let dead = try SilentListener(host: "127.0.0.2")
             let origin = try BadOrigin(host: "127.0.0.3", port: dead.port)
             origin.onOther { try $0.respond(pattern: Self.pattern, count: 1000) }
@@ -51,11 +51,11 @@ extension Integration {
         func asksAgain() throws {
             let origin = try BadOrigin(host: "127.0.0.3")
             origin.onOther { try $0.respond(pattern: Self.pattern, count: 1000) }
-            // Nothing listens on this port there.
+            // No server listens on this port there.
             let (service, directory) = try service("127.0.0.2 moves.test\n", retries: 50)
             let job = try service.fetch("http://moves.test:\(origin.port)/", expecting: Self.pattern)
             try eventually("an attempt has failed") { try job.now().attempts > 1 }
-            // In place: the service has the file, and not its name.
+            // Writes to the same file: it is mounted over the service's /etc/hosts, so a new file would not be seen.
             let file = try #require(fopen(directory.file("hosts"), "w"))
             fputs("127.0.0.3 moves.test\n", file)
             fclose(file)
@@ -67,7 +67,7 @@ extension Integration {
             "a job can be ended while its name is looked up, and keeps its lane",
             .enabled(if: Trust.isAvailable && geteuid() == 0))
         func endsLookUp() throws {
-            // Name servers have port 53 and no other; this one never answers.
+            // Name servers have port 53; this one never answers.
             let server = try SilentNameServer(host: "127.0.0.5")
             let directory = try TemporaryDirectory("sluice-resolver")
             var options = TestService.Options()

@@ -21,7 +21,7 @@ extension Integration {
             let service = try TestService()
             let size = 1 << 30
             let path = try nginx.serve("large", Self.pattern, count: size)
-            // What a lane and a daemon need to run at all is not what is asked here.
+            // The memory that a lane and a daemon need to run at all is not measured here.
             let warm = try service.fetch(nginx.httpURL(path), expecting: Self.pattern) {
                 $0.maximumSize = 2 << 30
             }
@@ -134,14 +134,15 @@ extension Integration {
                 $0.lowWatermark = low
             }
             try job.reader.waitForCount(Self.mebibyte)
-            // A job is called stalled as soon as nothing moves, which may be before so much has come.
+            // A job counts as stalled as soon as no byte moves, which may be before this number of bytes have come.
             try eventually("the gate closes") { try job.now().gateClosures >= 1 }
             let stalled = try job.waitFor(.stalled)
             #expect(stalled.highWatermark == high)
             #expect(stalled.lowWatermark == low)
-            // One receive buffer of libcurl's comes when the gate has just not closed yet.
+            // One receive buffer of libcurl comes when the gate is still just open.
             #expect(stalled.bytesBuffered <= high + 64 * 1024, "\(stalled)")
-            // The consumer may have taken some since the gate closed; with no more than the low mark it would be open.
+            // The consumer may have taken some bytes since the gate closed. At the low mark the gate would be open
+            // again.
             #expect(stalled.bytesBuffered > low, "\(stalled)")
             job.reader.release()
             try job.finishComplete(size)

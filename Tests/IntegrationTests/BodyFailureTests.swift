@@ -85,7 +85,7 @@ extension Integration.Failures {
                 $0.stallTimeoutSeconds = 0.3
             }
             try job.waitFor(.stalled)
-            // Three times the stall timeout, told by the job's own clock.
+            // Three times the stall timeout, measured by the job's own clock.
             try eventually("the gate has been closed for a second") { try job.now().stalledUsec > 1_000_000 }
             job.reader.release()
             try job.finishComplete(size)

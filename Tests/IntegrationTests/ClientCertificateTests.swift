@@ -6,7 +6,7 @@ import Testing
 extension Integration {
     @Suite("Client certificates")
     struct ClientCertificates {
-        /// nginx that says whom it sees, and a service that has a certificate for localhost.
+        /// An nginx that reports the client's certificate, and a service that has a certificate for localhost.
         private struct Scene {
             let authority: TestCA
             let nginx: Nginx
@@ -49,7 +49,7 @@ extension Integration {
             let others = own.map { $0.replacing("localhost", with: "127.0.0.1") }
             for url in others { #expect(try scene.body(url) == "NONE ", "\(url)") }
             #expect(try scene.body(scene.nginx.tlsURL("/away")) == "NONE ")
-            // And on connections that were kept.
+            // The same on kept connections.
             for url in own { #expect(try scene.body(url) == "SUCCESS CN=good", "\(url)") }
         }
 

@@ -6,7 +6,7 @@ import Testing
 import UnixSockets
 
 extension Integration {
-    /// `sluicectl`, the service and nginx together, as a user has them.
+    /// `sluicectl`, the service and nginx together, as users have them.
     @Suite("sluicectl")
     struct Client {
         static let pattern = Pattern(seed: 61)
@@ -69,7 +69,7 @@ extension Integration {
             #expect(try service.status().jobs.complete == 3)
         }
 
-        /// An old program: it knows `FILE *` and nothing of the network.
+        /// An old program: it knows `FILE *`, but no network.
         static let reader = """
             #include <stdio.h>
             int main(void) {
@@ -183,7 +183,7 @@ extension Integration {
             let path = try nginx.serve("large", Self.pattern, count: 1 << 30)
             let pipe = try Pipe()
             try setNonblocking(pipe.writeEnd.rawValue, false)
-            // Nobody reads: the client is in mid-copy when the signal comes.
+            // No process reads the output, so the client is in the middle of the copy when the signal comes.
             let program = try start(
                 service, ["fetch", nginx.httpURL(path)], standardOutput: pipe.writeEnd.rawValue)
             try eventually("bytes have come") { try service.status().bytesDelivered > 0 }

@@ -9,7 +9,7 @@ extension Integration.Door {
     /// Many clients at once.
     @Suite("Many connections")
     struct ManyConnections {
-        /// As many as this process may have, up to 10,000.
+        /// The maximum number that this process may have, up to 10,000.
         private func wanted() -> Int {
             var limit = rlimit()
             getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
@@ -32,7 +32,7 @@ extension Integration.Door {
             for _ in 0..<count {
                 sockets.append(try UnixSocket.connect(path: service.socket).release())
             }
-            // The last ones have their refusal, and it says which limit.
+            // The last connections were refused, and the refusal names the limit.
             let last = VarlinkClient(adopting: OwnedDescriptor(adopting: sockets.removeLast()))
             do throws(VarlinkClientError) {
                 _ = try last.next(deadline: Deadline.ofCall)
@@ -52,7 +52,7 @@ extension Integration.Door {
                 "figure: \(count) connections in \(start.duration(to: .now)), \(status.connections) open, daemon "
                     + "grew by \(growth >> 10) KiB")
             #expect(status.connections >= 2000)
-            // A client that is there already gets its bodies.
+            // A client that is already connected gets its bodies.
             let reply = try old.callWithDescriptors(
                 "io.sluice.Ingest.Fetch", Ingest.FetchParameters(url: origin.url()), deadline: Deadline.ofCall
             )
@@ -64,7 +64,7 @@ extension Integration.Door {
             #expect(try reader.waitForEnd().count == 1000)
             for socket in sockets { close(socket) }
             sockets = []
-            // On the old connection: a new one would be refused until then.
+            // Asked on the old connection: a new one would be refused until then.
             try eventually("the connections are forgotten") {
                 try old.call(
                     "io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: Deadline.ofCall
@@ -104,7 +104,7 @@ extension Integration.Door {
             jobs += try (0..<2).map { _ in try second.fetch(origin.url(), expecting: Pattern()) }
             #expect(throws: tooMany(5)) { try second.fetch(origin.url(), expecting: Pattern()) }
             for job in jobs { _ = try service.cancel(job.id) }
-            // Two of each user are remembered, the last that ended.
+            // Two jobs of each user are remembered, those that ended last.
             let remembered = try service.call("List", as: Ingest.ListReply.self).jobs.map(\.id)
             #expect(remembered == jobs[1...].map(\.id))
             _ = try first.fetch(origin.url(), expecting: Pattern())

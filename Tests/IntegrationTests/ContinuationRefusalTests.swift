@@ -2,9 +2,9 @@ import SluiceInterface
 import TestKit
 import Testing
 
-// What is not the rest of the same body does not reach its consumer.
+// Bytes that are not the rest of the same body do not reach its consumer.
 extension Integration.Continuation {
-    /// How an origin answers the request for the rest, and what that means.
+    /// How an origin answers the request for the rest, and the expected outcome.
     struct Refusal: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let code: OutcomeCode
@@ -57,7 +57,7 @@ extension Integration.Continuation {
             let count = refusal.status.hasPrefix("200") ? 1_000_000 : 700_000
             try connection.sendHead(
                 refusal.status, headers: ["Content-Length: \(count)"] + refusal.headers)
-            // Bytes that must not get anywhere.
+            // These bytes must not reach the consumer.
             try connection.send(Pattern(seed: 73), 0..<count)
         }
         let service = try TestService(Self.retries)
@@ -94,7 +94,7 @@ extension Integration.Continuation {
         #expect(job.bytesDelivered <= 1_000_000)
     }
 
-    /// What a first response says of its version, and why that is not enough.
+    /// What a first response says about its version, and why that is not enough.
     static let obstacles: [([String], OutcomeCode)] = [
         ([], .noValidator),
         (["ETag: W/\"v1\""], .weakValidator),
@@ -119,7 +119,7 @@ extension Integration.Continuation {
             .finish(failing: code, delivered: 300_000)
         #expect(job.attempts == 1)
         #expect(origin.requests.count == 1)
-        // Why it broke off, and why it does not go on.
+        // The message says why the body broke off, and why it does not continue.
         #expect(job.outcome?.message.contains("300000 of 1000000") == true, "\(job)")
     }
 
@@ -129,7 +129,7 @@ extension Integration.Continuation {
         let origin = try BadOrigin.numbered { connection, _ in
             try connection.sendHead(headers: [Self.etag, "Connection: close"])
             try connection.send(Self.pattern, 0..<300_000)
-            // By RST: a FIN would be the end of the body.
+            // The cut is an RST: a FIN would be the end of the body.
             try connection.wait(for: isDelivered)
             connection.reset()
         }

@@ -5,14 +5,14 @@ import Testing
 import UnixSockets
 
 extension Integration {
-    /// A body that broke off goes on with its exact next byte, or not at all.
+    /// A body that broke off continues with its exact next byte, or not at all.
     @Suite("Continuation")
     struct Continuation {
         static let pattern = Pattern(seed: 71)
         static let retries =
             "retries.retries = 200\nretries.base_seconds = 0.002\nretries.longest_seconds = 0.01\n"
 
-        /// Where the lanes have asked nginx to begin, in the order in which the requests were over.
+        /// The positions at which the lanes have asked nginx to begin, in the order in which the requests ended.
         static func ranges(_ nginx: Nginx) throws -> [Int] {
             try nginx.accessLog().compactMap { line in
                 let quoted = line.split(separator: "\"")
@@ -21,7 +21,7 @@ extension Integration {
             }
         }
 
-        /// What the attempts tell has to fit together.
+        /// Checks that the reports of the attempts are consistent.
         static func check(_ job: Job, sourceLocation: SourceLocation = #_sourceLocation) {
             let log = job.attemptLog
             #expect(
@@ -42,11 +42,11 @@ extension Integration {
             arguments: Wire.available, [false, true])
         func cut(_ wire: Wire, _ resets: Bool) throws {
             let wires = try Wires("lanes.minimum = 4\n" + Self.retries)
-            // A reset takes with it what the lane has not read yet: there will be many.
+            // A reset discards what the lane has not read yet, so there will be many.
             let size = resets ? 1_500_000 : 5_000_000
             let path = try wires.nginx.serve("file", Self.pattern, count: size)
             var dice = Dice()
-            // Some of a head or a handshake, most of them in mid-body.
+            // Some cuts are in a head or a handshake, most of them in the middle of the body.
             let places = (0..<200).map { number in
                 number % 5 == 0
                     ? Int.random(in: 1...3000, using: &dice) : .random(in: 1...size / 3, using: &dice)
@@ -58,7 +58,7 @@ extension Integration {
                 wire == .http
                 ? "http://127.0.0.1:\(relay.port)\(path)" : "https://localhost:\(relay.port)\(path)"
             var positions: Set<Int> = []
-            // Of many attempts the latest are told.
+            // Of many attempts only the latest are reported.
             var allAreTold = true
             for _ in 0..<3 {
                 let job = try wires.service.fetch(url, expecting: Self.pattern).finishComplete(size)
@@ -98,11 +98,11 @@ extension Integration {
             #expect(ended.attempts == 2)
             #expect(ended.bytesDelivered >= 1 << 20 && ended.bytesDelivered <= 20 << 20)
             Self.check(ended)
-            // Who asks again gets the new one, whole.
+            // A new job gets the new version as a whole.
             try wires.service.fetch(url, expecting: Pattern(seed: 72)).finishComplete(size)
         }
 
-        /// An hour older: nginx makes entity-tags of seconds and sizes.
+        /// Makes the file an hour older: nginx makes entity-tags of seconds and sizes.
         static func age(_ file: String) throws {
             _ = try Program.run("/usr/bin/touch", ["-d", "-1 hour", file]).successful()
         }
@@ -132,7 +132,7 @@ extension Integration {
             #expect(try SHA256Sum.of(file: file) == Self.pattern.sha256(count: size))
         }
 
-        // MARK: What goes on
+        // MARK: Bodies that continue
 
         @Test("the rest is asked for by Range and If-Range, and the caller's fields go along")
         func request() throws {
@@ -177,7 +177,7 @@ extension Integration {
         func ignoresRange() throws {
             let origin = try BadOrigin.breaking(Self.pattern) { connection, number in
                 if number == 2 {
-                    // And breaks off once more, before anything new has come.
+                    // The connection breaks once more, before any new byte has come.
                     try connection.sendHead(headers: ["Content-Length: 1000000", "ETag: \"v1\""])
                     try connection.send(Self.pattern, 0..<200_000)
                     connection.close()

@@ -19,7 +19,7 @@ extension Integration {
                 within: duration)
         }
 
-        /// A daemon that is not private, once it listens.
+        /// Starts a daemon that is not private, and waits until it listens.
         private func start(_ arguments: [String], socket: String) throws -> Program {
             let command = try TestService.command(arguments + ["--socket", socket])
             let program = try Program(
@@ -125,7 +125,7 @@ extension Integration {
         @Test("a lane of another version is not used, and the log says what to do")
         func otherVersion() throws {
             let directory = try TemporaryDirectory()
-            // `ready`, with a version that will be long in coming.
+            // `ready`, with the number of a version far in the future.
             let ready = #"\013\0\0\0\0\0\0\0\347\003\0\0\0\0\0\0"#
             let lane = try directory.write("#!/bin/sh\nprintf '\(ready)' >&3\nexec sleep 20\n", to: "lane")
             chmod(lane, 0o755)
@@ -186,7 +186,7 @@ extension Integration {
             try rewrite("lanes.maximum = 4\nlimits.connections = 5000", until: "limits.connections")
             #expect(try service.status().lanes.limit == 4)
             #expect(service.log.contains("only at a restart"))
-            // It is still so when the same file is read again.
+            // The log says so again when the same file is read again.
             try rewrite("lanes.maximum = 4\nlimits.connections = 5000", until: "limits.connections")
             unlink(service.configuration)
             let before = service.log.count
@@ -257,7 +257,7 @@ extension Integration {
             let missing = try run(["--check-config", directory.file("missing.toml")])
             #expect(missing.exit != .exited(0))
             #expect(missing.errors.contains("no such file"), "\(missing)")
-            // The daemon itself does not start with it.
+            // The daemon itself does not start with such a file.
             let refused = try run(["--config", bad, "--socket", directory.file("socket")])
             #expect(refused.exit != .exited(0))
             #expect(refused.errors.contains("lanes.maximum"), "\(refused)")

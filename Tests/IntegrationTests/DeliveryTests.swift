@@ -6,7 +6,8 @@ extension Integration {
     @Suite("Delivery")
     struct Delivery {
         static let pattern = Pattern(seed: 42)
-        /// Around every size that anything on the way has: pages, pipes, receive buffers, gathers, watermarks.
+        /// Sizes around those of everything between origin and consumer: pages, pipes, receive buffers, gathers,
+        /// watermarks.
         static let sizes = [
             0, 1, 4095, 4096, 4097, 16384, 65535, 65536, 65537, 262_143, 262_144, 262_145, (1 << 20) - 1,
             1 << 20,
@@ -89,7 +90,7 @@ extension Integration {
             }
             let service = try TestService()
             let job = try service.fetch(origin.url(), expecting: Self.pattern)
-            // The origin goes on only when the consumer has the first part.
+            // The origin continues only when the consumer has the first part.
             try job.reader.waitForCount(3)
             #expect(try job.now().bytesDelivered == 3)
             next.open()

@@ -6,7 +6,7 @@ import Testing
 import UnixSockets
 
 extension Integration {
-    /// Digests that are asked for, told and announced; versions that the caller has already.
+    /// Digests that are requested, reported and announced; versions that the caller already has.
     @Suite("Digests and versions")
     struct Digests {
         static let pattern = Pattern(seed: 101)
@@ -18,7 +18,7 @@ extension Integration {
                 environment: TestService.environment().merging(["SLUICE_SOCKET": service.socket]) { $1 })
         }
 
-        /// By coreutils, for the lanes compute theirs with another library.
+        /// Computed by coreutils, since the lanes compute theirs with another library.
         private func sum(_ program: String, of file: String) throws -> String {
             let output = try Program.run("/usr/bin/\(program)", [file]).successful().output
             return String(output.prefix { $0 != " " })
@@ -45,7 +45,7 @@ extension Integration {
             #expect(try sum("\(algorithm)sum", of: file) == right)
             unlink(file)
 
-            // Upper case is the same number.
+            // The same number in upper case.
             let upper = try run(
                 service,
                 ["fetch", "-q", nginx.httpURL(path), "-o", file]
@@ -59,7 +59,7 @@ extension Integration {
             #expect(bad.errors.contains(right) && bad.errors.contains(wrong), "\(bad)")
             #expect(access(file, F_OK) != 0, "a body that is not the right one was left")
 
-            // Through a pipe the bytes have gone by then; what they were is in the outcome.
+            // Through a pipe the bytes have gone by then. The outcome says that they were wrong.
             let job = try service.fetch(nginx.httpURL(path), expecting: Self.pattern) {
                 $0.digest = "\(algorithm):\(wrong)"
             }.finish(failing: .digestMismatch, delivered: Self.size)
@@ -162,7 +162,7 @@ extension Integration {
                 $0.digest = "sha256:\(right)"
             }.finishComplete(Self.size)
             #expect(job.digest == "sha256:\(right)")
-            // Cut short it is found out, which nothing else could have done.
+            // The digest shows that the body was cut short, which nothing else could have shown.
             try service.fetch(origin.url(), expecting: Self.pattern) {
                 $0.digest = "sha256:\(String(right.reversed()))"
             }.finish(failing: .digestMismatch, delivered: Self.size)
@@ -223,7 +223,7 @@ extension Integration {
             #expect(try readText(tag) == first)
             #expect(try SHA256Sum.of(file: body) == Self.pattern.sha256(count: Self.size))
 
-            // Another file at the origin, of another age: nginx makes entity-tags of seconds and sizes.
+            // Another file at the origin, with another age: nginx makes entity-tags of seconds and sizes.
             try wires.nginx.serve("file", Pattern(seed: 102), count: Self.size + 1)
             #expect(try run(wires.service, command).exit == .exited(0))
             #expect(try readText(tag) != first)

@@ -5,7 +5,7 @@ import Testing
 import Varlink
 
 extension Integration {
-    /// What the interface turns away, and how it says so.
+    /// What the interface refuses, and how it reports that.
     @Suite("The door")
     struct Door {
         /// The name and fields of the error that a call ends with.
@@ -21,7 +21,7 @@ extension Integration {
             }
         }
 
-        /// Fetch is refused because of this parameter, with a reason and a remedy.
+        /// Expects that Fetch is refused because of this parameter, with a reason and a remedy.
         private func refuses(
             _ client: VarlinkClient, _ parameter: String, _ parameters: Ingest.FetchParameters,
             sourceLocation: SourceLocation = #_sourceLocation
@@ -158,7 +158,7 @@ extension Integration {
                 #expect(
                     reply.contains("org.varlink.service.\(parts[0])"), "\(method) \(parameters): \(reply)")
                 if parts.count > 1 { #expect(reply.contains("\"\(parts[1])\""), "\(parameters): \(reply)") }
-                // The connection is as good as before.
+                // The connection still works.
                 try connection.send(#"{"method":"io.sluice.Ingest.List"}"#)
                 #expect(try connection.receive()?.contains("\"jobs\"") == true)
             }

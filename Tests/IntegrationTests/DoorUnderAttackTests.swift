@@ -8,13 +8,13 @@ import UnixSockets
 import Varlink
 
 extension Integration.Door {
-    /// One user does what it can; the others notice nothing.
+    /// One user attacks the service; other users must not notice.
     @Suite("The door under attack")
     struct UnderAttack {
         private static let attacker: UInt32 = 4001
         private static let bystander: UInt32 = 4002
 
-        /// A connection of the attacker's, on which anything can be sent.
+        /// A connection of the attacker, on which it can send any bytes.
         private final class Socket {
             let descriptor: OwnedDescriptor
 
@@ -24,19 +24,19 @@ extension Integration.Door {
                 )
             }
 
-            /// Sends as much as the kernel takes at once, and one descriptor with the first byte.
+            /// Sends as much as the kernel takes at once, with one descriptor on the first byte.
             func send(_ text: String) {
                 let (bytes, number) = (Array(text.utf8), descriptor.rawValue)
                 _ = Glibc.send(number, bytes, bytes.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
             }
 
-            /// Sends a short text, and with it a descriptor, which is nobody else's then.
+            /// Sends a short text and a descriptor. After that no process but the service owns the descriptor.
             func send(_ text: String, passing passed: consuming OwnedDescriptor) throws {
                 let (bytes, number) = (Array(text.utf8), passed.rawValue)
                 _ = try bytes.withUnsafeBytes { bytes throws(Errno) in
                     try SocketMessage.send(bytes, descriptors: [number], to: descriptor, dontWait: true)
                 }
-                // It is on its way, so this close(2) is not the last one, and does not wait.
+                // The descriptor is in flight, so this close(2) is not the last one, and does not wait.
                 _ = consume passed
             }
 
@@ -56,7 +56,8 @@ extension Integration.Door {
             }
         }
 
-        /// The bystander's question is answered. What is found wrong here takes 10 s or more, or for ever.
+        /// Checks that the bystander's question is answered. The defects that these tests look for take 10 s or more,
+        /// or have no end.
         private func isServed(_ service: TestService, _ what: String) throws {
             let time = try elapsed {
                 _ = try OtherUser(Self.bystander, service).call("Status", as: Ingest.StatusReply.self)
@@ -68,7 +69,7 @@ extension Integration.Door {
             #"{"method":"io.sluice.Ingest.\#(method)","parameters":\#(parameters)}"# + "\0"
         }
 
-        /// A TCP connection with bytes that its peer does not take, whose last close(2) waits for a minute.
+        /// A TCP connection with bytes that its peer does not take. Its last close(2) waits for a minute.
         private func lingering(_ listener: borrowing SilentPeer) throws -> OwnedDescriptor {
             let number = try valueOrErrno(socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0))
             let descriptor = OwnedDescriptor(adopting: number)
@@ -81,7 +82,7 @@ extension Integration.Door {
             return descriptor
         }
 
-        /// Accepts by its backlog alone, and reads nothing.
+        /// A peer whose backlog accepts connections, and which reads nothing.
         private struct SilentPeer: ~Copyable {
             let listener: OwnedDescriptor
 
@@ -134,7 +135,7 @@ extension Integration.Door {
             try isServed(service, "before")
             let before = try openDescriptors(service)
             do {
-                // With a call; behind calls that are not answered; on connections that are refused.
+                // With a call; after calls that are not answered; on connections that are refused.
                 let status = call("Status", "{}")
                 let first = try Socket(service)
                 try first.send(status, passing: lingering(peer))
@@ -203,7 +204,7 @@ extension Integration.Door {
             #expect(service.program.isRunning)
         }
 
-        /// Sends all of it.
+        /// Sends the whole text.
         private func feed(_ text: String, to connection: Socket) throws {
             var bytes = Array(text.utf8)[...]
             let deadline = Deadline()
@@ -217,7 +218,7 @@ extension Integration.Door {
                         CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
                 }
                 if sent < 0, errno == EAGAIN || errno == EINTR { continue }
-                // It may have heard enough.
+                // The service may have closed the connection.
                 guard sent > 0 else { return }
                 bytes = bytes.dropFirst(sent)
             }
@@ -236,9 +237,9 @@ extension Integration.Door {
                 socket.send(half)
                 sockets.append(try socket.descriptor.duplicate().release())
             }
-            // What there is room for has been taken.
+            // The service has taken the bytes for which it has room.
             try isServed(service, "with half calls")
-            // A small call of the same user gets through.
+            // A small call of the same user is still answered.
             _ = try OtherUser(Self.attacker, service).call("Status", as: Ingest.StatusReply.self)
             let growth = try MemoryProbe(processID: service.processID).privateDirty - before
             print("figure: 1,000 half calls of 250 KB: the daemon grew by \(growth >> 10) KiB")
@@ -307,7 +308,7 @@ extension Integration.Door {
             #expect(throws: VarlinkClientError.self) {
                 try attacker.call("Status", as: Ingest.StatusReply.self)
             }
-            // Root looks, fetches and cancels.
+            // Root lists, fetches and cancels.
             #expect(try service.call("List", as: Ingest.ListReply.self).jobs.count == 2)
             try service.fetch(origin.url("/root"), expecting: Pattern()).finishComplete(100)
             for job in jobs { #expect(try service.cancel(job.id).state == .cancelled) }

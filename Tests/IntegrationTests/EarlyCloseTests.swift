@@ -4,7 +4,8 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// Transfers that are ended while they run: URLSession must not be asked to (F36).
+    /// Transfers that are ended while they run. The lane must not ask URLSession to do that (docs/foundation.md,
+    /// F36).
     @Suite("Consumers that close early")
     struct EarlyClose {
         static let pattern = Pattern(seed: 36)
@@ -24,7 +25,7 @@ extension Integration {
                         try await offPool {
                             for number in stride(from: worker, to: count, by: 4) {
                                 let job = try service.open(url)
-                                // Some close at once, some within the body, some about at its end.
+                                // Some close at once, some within the body, some near its end.
                                 let wanted = [0, 1, 30_000, 150_000, length - 1, length][number % 6]
                                 var (left, buffer) = (wanted, [UInt8](repeating: 0, count: 65536))
                                 while left > 0, case let got = read(job.body, &buffer, min(left, 65536)),

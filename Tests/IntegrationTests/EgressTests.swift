@@ -5,7 +5,7 @@ import Testing
 import UnixSockets
 
 extension Integration {
-    /// Where jobs may connect to. Addresses of 127.0.0.0/8 stand for the networks of the world.
+    /// The addresses to which jobs may connect. Addresses of 127.0.0.0/8 stand for other networks.
     @Suite("Egress")
     struct Egress {
         static let pattern = Pattern(seed: 16)
@@ -37,7 +37,7 @@ extension Integration {
 
             func url(_ host: String) -> String { "http://\(host):\(allowed.port)/" }
 
-            /// In place: the service has the file, and not its name.
+            /// Writes to the same file: it is mounted over the service's /etc/hosts, so a new file would not be seen.
             func write(hosts: String) throws {
                 let file = try #require(fopen(directory.file("hosts"), "w"))
                 fputs(hosts, file)
@@ -66,13 +66,13 @@ extension Integration {
         func literals() throws {
             let scene = try Scene()
             try scene.succeeds(scene.allowed.url())
-            // Forms that are not canonical are refused at the door.
+            // The service refuses forms that are not canonical before a lane sees them.
             for host in ["127.0.0.3", "[::ffff:127.0.0.3]", "[64:ff9b::7f00:3]", "[::1]", "[::]"] {
                 try scene.fails(scene.url(host), naming: "in egress.deny_networks")
             }
             #expect(scene.denied.connections == 0)
             #expect(try scene.service.status().lanes.died == 0)
-            // The literal is the user's own; it stands in the journal as an address, too.
+            // The address comes from the user's own URL. It is in the journal as an address, too.
             #expect(scene.service.log.contains("connection denied by the egress rules"))
             #expect(scene.service.log.contains("127.0.0.3"))
         }
@@ -132,7 +132,7 @@ extension Integration {
             .enabled(if: Trust.isAvailable))
         func rebinding() throws {
             let scene = try Scene(hosts: "127.0.0.2 turns.test\n", retries: 50)
-            // In a redirect that closes its connection: the lookup for the next request finds the other address.
+            // The lookup changes in a redirect that closes its connection: the next request finds the other address.
             let path = scene.directory.file("hosts")
             scene.allowed.on("/turn") { connection in
                 guard let file = fopen(path, "w") else { return }
@@ -144,7 +144,7 @@ extension Integration {
             }
             let job = try scene.fails(scene.url("turns.test") + "turn", naming: "egress.deny_networks")
             #expect(job.httpStatus == 302)
-            // Between two attempts: nothing listens at first.
+            // The lookup changes between two attempts: at first no server listens there.
             try scene.write(hosts: "127.0.0.4 turns.test\n")
             let retried = try scene.service.fetch(scene.url("turns.test"), expecting: nil)
             try eventually("an attempt has failed") { try retried.now().attempts > 1 }
@@ -262,7 +262,7 @@ extension Integration {
         }
     }
 
-    /// Behind a proxy its address is judged, and the target by its name.
+    /// Behind a proxy the proxy's address is checked, and the target by its name.
     @Suite("Egress by way of a proxy", .enabled(if: Trust.isAvailable))
     struct EgressProxy {
         private func job(
@@ -310,7 +310,7 @@ extension Integration {
 
         @Test("what the target's name stands for is the proxy's business")
         func onlyTheName() throws {
-            // The machine would find ::1 and 127.0.0.1; rules on ports of addresses are on the proxy's.
+            // The machine would find ::1 and 127.0.0.1. Rules about ports of addresses apply to the proxy's address.
             try job("egress.deny_networks = [\"::1\", \"any port 1-79\"]\n") { job, proxy, nginx in
                 try job.finishComplete(1000)
                 #expect(proxy.targets == ["localhost:\(nginx.tlsPort)"])

@@ -3,12 +3,12 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// Every way in which an origin can fail a job. After each the service runs, and the next job does.
+    /// Every way in which an origin can fail a job. After each the service still runs, and the next job succeeds.
     @Suite("Failures")
     struct Failures {
         static let pattern = Pattern(seed: 3)
 
-        /// A service with short limits, and an origin that behaves to prove afterwards that all is well.
+        /// A service with short limits, and a correct origin that shows afterwards that the service still works.
         struct Scene {
             let service: TestService
             let good: BadOrigin
@@ -18,7 +18,7 @@ extension Integration {
                 good = try BadOrigin { try $0.respond(pattern: Failures.pattern, count: 10_000) }
             }
 
-            /// Fetches, expects a failure, and that nothing else suffers.
+            /// Fetches, expects a failure, and checks that nothing else is affected.
             @discardableResult
             func fails(
                 _ url: String, _ code: OutcomeCode, delivered: Int? = 0,
@@ -33,7 +33,7 @@ extension Integration {
                 return job
             }
 
-            /// The next job runs, and there are no more processes than lanes.
+            /// Checks that the next job succeeds, and that there are no more processes than lanes.
             func isWell(sourceLocation: SourceLocation = #_sourceLocation) throws {
                 try service.fetch(good.url(), expecting: Failures.pattern)
                     .finishComplete(10_000, sourceLocation: sourceLocation)
@@ -92,7 +92,7 @@ extension Integration {
         func cutHandshake(_ wire: Wire, _ resets: Bool) throws {
             let wires = try Wires()
             try wires.nginx.serve("file", Self.pattern, count: 100_000)
-            // The smallest that lets a body begin is somewhere above 1,000: the certificate alone is some 500 bytes.
+            // A body can begin at some place above 1,000: the certificate alone has about 500 bytes.
             for place in [1, 5, 100, 300, 700, 1000, 1200, 1400, 1600, 1800, 2000] {
                 let relay = try CuttingRelay(to: wires.port(wire)) { _ in
                     CuttingRelay.Cut(after: place, resets: resets)
@@ -155,7 +155,7 @@ extension Integration {
             try scene.fails("https://127.0.0.1:\(nginx.httpPort)/", .tlsFailed)
         }
 
-        // MARK: A response that is not taken
+        // MARK: Responses that are not accepted
 
         @Test(
             "a status that is not 2xx delivers nothing",
@@ -179,7 +179,7 @@ extension Integration {
         @Test("304 is no answer to a request that asked for no comparison")
         func notModified() throws {
             let scene = try Scene()
-            // It never has a body (RFC 9110 §15.4.5): bytes behind it would belong to the next response.
+            // It never has a body (RFC 9110 §15.4.5): bytes after it would belong to the next response.
             let origin = try BadOrigin { try $0.sendHead("304 Not Modified", headers: ["ETag: \"a\""]) }
             for _ in 0..<20 {
                 let job = try scene.fails(origin.url(), .httpStatus)
@@ -235,7 +235,7 @@ extension Integration {
             arguments: ["gzip, chunked", "gzip"])
         func transferCoded(_ coding: String) throws {
             let scene = try Scene()
-            // A gzip stream's beginning, and no more.
+            // The beginning of a gzip stream, and nothing after it.
             let stream: [UInt8] = [31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72]
             let origin = try BadOrigin { connection in
                 try connection.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: \(coding)\r\n\r\n")
@@ -269,12 +269,12 @@ extension Integration {
                 connection.close()
             }
             let job = try scene.service.fetch(origin.url(), expecting: nil).finish()
-            // What libcurl makes of it may change; that it is not called complete may not.
+            // How libcurl reports it may change, but it must not count as complete.
             #expect(job.outcome?.code != .complete, "\(job)")
             try scene.isWell()
         }
 
-        // MARK: What would stop Foundation
+        // MARK: Responses that would stop Foundation
 
         @Test("a Content-Length of 2⁶³-1 is refused, and costs no lane")
         func absurdLength() throws {

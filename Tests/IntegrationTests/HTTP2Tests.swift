@@ -3,7 +3,7 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// What only HTTP/2 has.
+    /// Behaviour that exists only with HTTP/2.
     @Suite("HTTP/2", .enabled(if: Trust.isAvailable))
     struct HTTP2 {
         static let pattern = Pattern(seed: 2)

@@ -26,7 +26,7 @@ extension Integration {
             return try #require(Ledger(existing: page)).pulse.answered
         }
 
-        /// Waits until the lane has answered so many questions more.
+        /// Waits until the lane has answered this number of further questions.
         private func waitForAnswers(_ count: UInt64, _ service: TestService) throws {
             let before = try answered(service)
             try eventually("\(count) answers") { try answered(service) >= before + count }
@@ -107,7 +107,7 @@ extension Integration {
             try waitForAnswers(1, service)
             for processes in [[service.processID], [service.processID, lane]] {
                 for process in processes { kill(process, SIGSTOP) }
-                // What is tested is that so much time passes.
+                // The test is about this time: the stop must last longer than `lanes.hang_seconds`.
                 usleep(2_500_000)
                 for process in processes { kill(process, SIGCONT) }
                 try waitForAnswers(6, service)
@@ -134,7 +134,7 @@ extension Integration {
             }
             try set(0)
             kill(try job.lane(), SIGSTOP)
-            // What is tested is that nothing happens in this time.
+            // The test is that nothing happens in this time.
             usleep(3_000_000)
             #expect(try service.status().lanes.died == 0)
             try set(1)

@@ -2,9 +2,9 @@ import SluiceInterface
 import TestKit
 import Testing
 
-// Jobs that cannot be parked, or only at the price of the whole body.
+// Jobs that cannot be parked, or only at the cost of the whole body.
 extension Integration.Parking {
-    /// An origin whose bodies cannot go on, and one whose can.
+    /// An origin whose bodies cannot be continued, unless `head` makes that possible.
     private func stubborn(_ head: [String] = []) throws -> BadOrigin {
         try BadOrigin { try $0.respond(headers: head, pattern: Self.pattern, count: Self.size) }
     }
@@ -22,7 +22,7 @@ extension Integration.Parking {
             try consumer.waitFor(.stalled)
             consumers.append(consumer)
         }
-        // Much longer than it takes to park: they hold on.
+        // This is much longer than parking takes: the jobs keep their lanes.
         letPass(.milliseconds(500))
         for consumer in consumers { #expect(try consumer.now().state == .stalled) }
         let third = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
@@ -33,7 +33,7 @@ extension Integration.Parking {
         #expect(consumers[0].count == ended.bytesDelivered)
         #expect(try consumers[1].now().state == .stalled && third.now().state == .stalled)
         try scene.others()
-        // One that reads again holds nothing any more: the next in line has room.
+        // A job whose consumer reads again does not count any more, so there is room for the next one.
         try consumers[1].read(4 << 20)
         #expect(try consumers[1].readToEnd().outcome?.code == .complete)
         #expect(try third.readToEnd().outcome?.code == .complete)
@@ -90,7 +90,7 @@ extension Integration.Parking {
         letPass(.milliseconds(400))
         #expect(try first.now().state == .stalled && first.now().attempts == 1)
         let second = try begin()
-        // The share is one lane: the older one goes.
+        // The share is one lane, so the older job is parked.
         try first.waitFor(.parked)
         try second.waitFor(.stalled)
         try scene.others()

@@ -7,7 +7,7 @@ import UnixSockets
 import Varlink
 
 extension Integration {
-    /// What a hostile reading of the code has found, each as the promise that it broke.
+    /// Defects that a hostile reading of the code has found, each as the promise that it broke.
     @Suite("Hostile")
     struct Hostile {
         static let pattern = Pattern(seed: 23)
@@ -89,7 +89,7 @@ extension Integration {
         @Test("a daemon that stops leaves its successor's socket alone")
         func successor() throws {
             let service = try TestService()
-            // Holds the old one in its stop: a client that does not read.
+            // A client that does not read delays the end of the old service.
             let idle = try service.client()
             try idle.send("\(Ingest.interfaceName).Watch", mode: .more)
             unlink(service.socket)

@@ -6,7 +6,8 @@ extension Integration {
     /// What the service does while there is nothing to do.
     @Suite("The idle service")
     struct Idle {
-        /// How often the threads of these processes have begun to wait (`proc_pid_status(5)`): once for each wake-up.
+        /// How many times the threads of these processes have begun to wait (`proc_pid_status(5)`): once for each
+        /// wake-up.
         private func waits(_ processes: [pid_t]) throws -> Int {
             var sum = 0
             for process in processes {
@@ -27,8 +28,8 @@ extension Integration {
                 "lanes.minimum = 2\nlanes.idle_seconds = 3600\nlanes.hang_seconds = 1\n")
             for isUsed in [false, true] {
                 if isUsed { try service.fetch(url).finishComplete(100_000) }
-                // What a start or a job leaves behind, such as threads that wait for more work, goes within seconds.
-                // Whatever wakes once a second never leaves such a gap.
+                // What a start or a job leaves behind, such as threads that wait for more work, ends within seconds.
+                // A thread that wakes up once a second never leaves such a gap.
                 try eventually("three seconds without a wake-up", within: Deadline.long) {
                     let processes = [service.processID] + (try Processes.children(of: service.processID))
                     guard let before = try? waits(processes) else { return false }

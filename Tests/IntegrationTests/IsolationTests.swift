@@ -4,7 +4,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// Whether a test can run the service as nobody: root can, if nobody can reach the programs.
+/// Whether a test can run the service as nobody: root can, if the user nobody can reach the programs.
 enum Unprivileged {
     static let isAvailable: Bool = {
         guard geteuid() == 0, let path = try? Products.path("sluiced") else { return false }
@@ -18,7 +18,7 @@ extension Integration {
     struct Isolation {
         static let pattern = Pattern(seed: 11)
 
-        /// The best of three, in bytes per second: other programs share the machine.
+        /// The best of three, in bytes per second, since other programs share the machine.
         private func speed(_ service: TestService, _ url: String, size: Int) throws -> Double {
             try (0..<3).map { _ in
                 let start = ContinuousClock.now
@@ -33,7 +33,8 @@ extension Integration {
         func sixtyFive(unprivileged: Bool) throws {
             let nginx = try Nginx()
             let service = try TestService(
-                // On a slow machine the measuring takes longer than consumers are waited for.
+                // On a slow machine the measurement takes longer than the service waits for consumers before it parks
+                // jobs.
                 "gate.stalled_after_seconds = 0.2\nparking.after_seconds = 3600", unprivileged: unprivileged)
             let size = 256 << 20
             let path = try nginx.serve("file", Self.pattern, count: size)
@@ -44,8 +45,8 @@ extension Integration {
             try eventually("64 jobs are stalled", every: .milliseconds(50)) {
                 try service.status().jobs.stalled == 64
             }
-            // Other programs share the machine: a service beside this one, with nothing else to do, tells what there is to
-            // be had just now, where it is less than at first.
+            // Other programs share the machine. Where the speed is lower than at first, an idle service beside this
+            // one shows what speed is possible now.
             var reference: Double? = first
             let (alone, beside) = try judge("the speed beside 64 stalled jobs", attempts: 4) {
                 let beside = try speed(service, nginx.httpURL(path), size: size)
@@ -64,7 +65,7 @@ extension Integration {
             print(
                 "figure: \(unprivileged ? "as nobody" : "as root"): alone \(Int(alone / 1e6)) MB/s, beside 64 "
                     + "stalled jobs \(Int(beside / 1e6)) MB/s, ratio \((ratio * 100).rounded() / 100)")
-            // Nobody's body has suffered: one of them is read to its end.
+            // The bodies of the stalled jobs are intact: one of them is read to its end.
             others[0].reader.release()
             try others[0].finishComplete(size)
             for job in others.dropFirst() { job.reader.cancel() }
@@ -72,7 +73,7 @@ extension Integration {
                 let jobs = try service.status().jobs
                 return jobs.stalled + jobs.streaming + jobs.connecting + jobs.queued == 0
             }
-            // Those of ended jobs count for as long as their consumers have them.
+            // The pipes of ended jobs count as long as their consumers have them.
             try eventually("their pipes are gone") { try service.status().pipeBytes == 0 }
         }
 
@@ -124,7 +125,7 @@ extension Integration {
             #expect(origin.requests.allSatisfy { $0["Cookie"] == nil })
         }
 
-        /// Of a job that may have ended already: the log knows.
+        /// The lane of a job, from the log, since the job may have ended already.
         private func eventualLane(of job: TestJob, _ service: TestService) throws -> Int {
             _ = try service.wait(job.id)
             let line = service.log.split(separator: "\n").first { line in

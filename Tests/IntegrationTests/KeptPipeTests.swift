@@ -33,7 +33,7 @@ extension Integration {
                 #expect(try service.wait(job.id).state == .complete)
             }
             #expect(try service.status().pipeBytes == 8 * (64 << 10))
-            // A consumer that grows its pipe is found out, and the pipe is what it was.
+            // The service notices that a consumer has grown its pipe, and resets the pipe.
             if let first = held.descriptors.first {
                 let pipe = OwnedDescriptor(adopting: first)
                 _ = try pipe.setPipeCapacity(1 << 20)
@@ -93,7 +93,7 @@ extension Integration {
             try #require(getuid() == 0, "this test needs root to become other users: run the tests as root")
             let nginx = try Nginx()
             let url = nginx.httpURL(try nginx.serve("body", Pattern(), count: Self.size))
-            // The service is nobody, and the consumer somebody else.
+            // The service runs as nobody, and the consumer as another user.
             let service = try TestService(unprivileged: true)
             func run(_ script: String) throws -> ProgramResult {
                 let body = OwnedDescriptor(adopting: try OtherUser(1000, service).open(url).body)

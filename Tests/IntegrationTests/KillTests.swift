@@ -4,12 +4,12 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// Lanes that are killed, and what their jobs and the consumers say of it.
+    /// Lanes that are killed, and what their jobs and consumers report then.
     @Suite("Exactness")
     struct Exactness {
         static let pattern = Pattern(seed: 5)
 
-        /// As many lanes are killed as SLUICE_TEST_KILLS says, else a few.
+        /// Number of lanes to kill: SLUICE_TEST_KILLS, or else a few.
         static func kills(unlessTold few: Int) -> Int {
             getenv("SLUICE_TEST_KILLS").flatMap { Int(String(cString: $0)) } ?? few
         }
@@ -29,7 +29,7 @@ extension Integration {
             for round in 0..<kills {
                 let job = try service.fetch(nginx.httpURL(path), expecting: Self.pattern)
                 let lane = try job.lane()
-                // In most rounds while bytes flow at full speed, in some while the job is young.
+                // In most rounds the lane is killed while bytes flow at full speed, in some while the job is young.
                 if round % 8 != 0 {
                     try job.reader.waitForCount(.random(in: 1...(24 << 20), using: &dice))
                 }
@@ -38,7 +38,8 @@ extension Integration {
                 let ended = try service.wait(job.id)
                 let report = try job.reader.waitForEnd()
                 if ended.outcome?.code == .complete, round % 8 == 0 {
-                    // Killed before it had the order: another lane has done it all, and it was the first attempt.
+                    // The lane was killed before it had the order: another lane has done all the work, and that was
+                    // the first attempt.
                     lost += 1
                     #expect(report.count == size && ended.attempts == 1, "\(ended)")
                 } else if report.count != ended.bytesDelivered || ended.outcome?.code != .laneDied {
@@ -72,9 +73,9 @@ extension Integration {
                 var killsOfJob = 0
                 while done < kills {
                     mark += Int.random(in: 1...(32 << 20), using: &dice)
-                    // Near the end the lane may be done with the job when the signal comes.
+                    // Near the end the lane may have finished the job when the signal arrives.
                     guard mark < size - (48 << 20) else { break }
-                    // Bytes flow again, or else the same lane would be killed twice.
+                    // This waits until bytes flow again, so that the same lane is not killed twice.
                     let lane = try Self.lane(of: job, after: killed)
                     try job.reader.waitForCount(mark)
                     Self.spin(nanoseconds: .random(in: 0..<2_000_000, using: &dice))
@@ -105,7 +106,7 @@ extension Integration {
             #expect(try service.status().lanes.died == kills)
         }
 
-        /// The job's lane, once it is another one.
+        /// The job's lane, once it is another lane than the killed one.
         private static func lane(of job: TestJob, after killed: Int32) throws -> Int32 {
             var lane = killed
             try eventually("the job has a new lane", every: .milliseconds(1)) {
@@ -136,7 +137,7 @@ extension Integration {
             job.reader.release()
             let ended = try job.finishComplete(size)
             #expect(ended.attempts == 7)
-            // The consumer got what its pipe takes, and nothing after that.
+            // The consumer got what its pipe could take, and nothing after that.
             #expect(Set(ended.attemptLog.dropFirst().map(\.position)).count <= 2, "\(ended.attemptLog)")
         }
 
@@ -180,7 +181,7 @@ extension Integration {
             let bad = try service.fetch(origin.url("/kills"), expecting: Self.pattern)
             var good = 0
             while case let job = try bad.now(), !job.state.isFinal {
-                // The test does what servers could do once.
+                // The test does what servers could do in earlier versions.
                 if job.state == .streaming, let lane = job.laneProcessID, lane > 1 {
                     kill(Int32(lane), SIGKILL)
                 }

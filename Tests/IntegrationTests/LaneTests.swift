@@ -5,7 +5,7 @@ import Testing
 import UnixSockets
 
 extension Integration {
-    /// The pool, as seen from outside.
+    /// The pool as seen from outside.
     @Suite("Lanes")
     struct Lanes {
         static let pattern = Pattern(seed: 21)
@@ -136,16 +136,17 @@ extension Integration {
                 after = try Processes.descriptors(of: lane)
                 if first.isEmpty { first = after }
             }
-            // Dispatch and libcurl make some of theirs only when they first need them; one kept for each job would be 20.
+            // libdispatch and libcurl make some descriptors only when they first need them. One kept for each job
+            // would be 20.
             #expect(after.count <= first.count + 5, "\(after) after \(first)")
             print("figure: an idle lane's descriptors: \(after)")
             #expect(!after.contains { $0.contains("/run/socket") }, "\(after)")
-            // Standard error is the daemon's, which is this test's memory file; control; one pair of pipes of libcurl's
-            // own at most, and a staging pipe.
+            // Standard error is that of the daemon, which is this test's memory file. The others are the control
+            // socket, at most one pair of pipes of libcurl, and a staging pipe.
             let ledgers = after.count { $0.contains("memfd:sluice") }
             #expect(ledgers <= 1, "\(after)")
             #expect(after.count { $0.contains("pipe:") } <= 2 + ledgers, "\(after)")
-            // What was not delivered whole leaves nothing.
+            // A body that was not delivered completely leaves nothing.
             try wires.service.fetch(wires.nginx.httpURL("/nothing"), expecting: Self.pattern)
                 .finish(failing: .httpStatus)
             try idle(wires.service, 1)
@@ -183,7 +184,7 @@ extension Integration {
             }
             var kept: Set<UInt> = []
             for round in 0..<4 {
-                // The first consumer holds the origin up: closures are of its job alone.
+                // The first consumer makes its origin wait: the closures belong to its job only.
                 let job = try service.fetch(
                     origin.url(), expecting: Self.pattern, pace: round == 0 ? .stopAt(1000) : .full
                 ) {
@@ -206,7 +207,7 @@ extension Integration {
             try service.fetch(origin.url("/404"), expecting: Self.pattern).finish(failing: .httpStatus)
             try idle(service, 1)
             #expect(try ledgers().isEmpty)
-            // The lane of an earlier attempt may still write to the account of a later one.
+            // The lane of an earlier attempt could still write to the account of a later one.
             let twice = try service.fetch(origin.url("/twice"), expecting: Self.pattern) { $0.retries = 1 }
             #expect(try twice.finishComplete(300_000).attempts == 2)
             try idle(service, 1)

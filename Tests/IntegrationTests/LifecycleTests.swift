@@ -6,7 +6,7 @@ import UnixSockets
 import Varlink
 
 extension Integration {
-    /// Ends that the consumer, the owner and the service bring about, in every state of a job.
+    /// Ends that the consumer, the owner and the service cause, in every state of a job.
     @Suite("Endings")
     struct Endings {
         static let pattern = Pattern(seed: 9)
@@ -20,7 +20,7 @@ extension Integration {
             case silent
         }
 
-        /// An origin for every moment, behind a service with two lanes.
+        /// An origin for every state, behind a service with two lanes.
         final class Scene {
             let wires: Wires
             let slow: BadOrigin
@@ -38,7 +38,7 @@ extension Integration {
                 }
             }
 
-            /// A job that is at this moment of its life.
+            /// A job in this state.
             func job(at moment: Moment, over wire: Wire) throws -> TestJob {
                 let large = wires.url("/large", over: wire)
                 switch moment {
@@ -71,7 +71,7 @@ extension Integration {
                 }
             }
 
-            /// Both lanes are free again, and fast.
+            /// Checks that both lanes are free again, and soon.
             func isFree(sourceLocation: SourceLocation = #_sourceLocation) throws {
                 for blocker in blockers { blocker.reader.cancel() }
                 blockers = []

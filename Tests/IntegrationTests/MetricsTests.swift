@@ -5,7 +5,7 @@ import Testing
 import UnixSockets
 
 extension Integration {
-    /// What the service says about itself in numbers, and whether those who collect them understand it.
+    /// The metrics of the service, and whether programs that collect them understand them.
     @Suite("Metrics") struct MetricsTests {
         private func sluicectl(_ service: TestService, _ arguments: [String]) throws -> String {
             try Program.run(
@@ -49,7 +49,7 @@ extension Integration {
             #expect(now["sluice_time_to_first_byte_seconds_count"] == 1)
             #expect(now["sluice_attempts_total"] == 1)
 
-            // Two that nobody reads, and a third that is refused.
+            // Two jobs whose consumers do not read, and a third one that is refused.
             let first = try service.open(url)
             let second = try service.open(url)
             defer { for body in [first.body, second.body] { close(body) } }
@@ -62,10 +62,10 @@ extension Integration {
             #expect(now["sluice_jobs_parked_total"] == 2)
             #expect(now["sluice_clients_refused_total{reason=\"tooManyJobs\"}"] == 1)
             #expect((now["sluice_gate_closures_total"] ?? 0) >= 2)
-            // Twice 0.2 s, but parking counts from the full pipe, and the gate closes somewhat later.
+            // Twice 0.2 s; but parking counts from the moment the pipe is full, and the gate closes somewhat later.
             #expect((now["sluice_stalled_seconds_total"] ?? 0) >= 0.3)
             #expect((now["sluice_pipe_bytes"] ?? 0) > 0)
-            // What waited in the lanes was dropped, and is received for all that.
+            // The bytes that waited in the lanes were dropped, but count as received.
             let received = now["sluice_received_bytes_total"] ?? 0
             #expect(received > 5_000_000 + 2 * 1_000_000, "\(received)")
 
@@ -78,7 +78,7 @@ extension Integration {
             }
             #expect((now["sluice_lanes_started_total"] ?? 0) >= 3)
 
-            // Nothing that only grows has fallen, whatever became of the jobs.
+            // No number that only grows has fallen, whatever happened to the jobs.
             for id in [first.id, second.id] { _ = try service.cancel(id) }
             before = now
             now = try numbers(service)
@@ -122,7 +122,7 @@ extension Integration {
             let families = try Program.run("/usr/bin/python3", ["-c", parse, file]).successful().output
             let declared = text.split(separator: "\n").count { $0.hasPrefix("# TYPE") }
             #expect(families == "\(declared)\n")
-            // promtool imports only what has a time.
+            // promtool imports only samples with a time.
             let timed = try directory.write(
                 text.split(separator: "\n").map { $0.hasPrefix("#") ? "\($0)\n" : "\($0) 1700000000\n" }
                     .joined(), to: "timed")

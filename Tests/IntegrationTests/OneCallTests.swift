@@ -90,7 +90,7 @@ extension Integration {
             }
             let service = try TestService()
             let (id, body) = try begin(origin.url("/"), on: try service.client())
-            // The service has seen the end of that connection before it tells of the connections that are left.
+            // The service has noticed the end of that connection once it reports that only one connection is left.
             try eventually("the connection is gone") { try service.status().connections == 1 }
             gate.open()
             #expect(try reader(body).waitForEnd().count == 10)

@@ -6,7 +6,7 @@ import UnixSockets
 import Varlink
 
 extension Integration {
-    /// Jobs whose consumers do not read give up their lanes and connections, and go on where they were.
+    /// Jobs whose consumers do not read give up their lanes and connections, and continue later where they were.
     @Suite("Parking")
     struct Parking {
         static let pattern = Pattern(seed: 91)
@@ -28,7 +28,7 @@ extension Integration {
 
             var url: String { nginx.httpURL("/file") }
 
-            /// A consumer of the large file that has read a little and no more.
+            /// A consumer of the large file that has read a little, and then stopped.
             func parked(
                 _ url: String? = nil, reading count: Int = 1000,
                 _ change: (inout Ingest.FetchParameters) -> Void = { _ in }
@@ -40,7 +40,7 @@ extension Integration {
                 return consumer
             }
 
-            /// Another job gets a lane and runs through.
+            /// Checks that another job gets a lane and completes.
             func others() throws {
                 try service.fetch(nginx.httpURL("/small"), expecting: Parking.pattern).finishComplete(1000)
             }
@@ -79,7 +79,7 @@ extension Integration {
             try eventually("nginx has written its log") {
                 try Continuation.ranges(scene.nginx) == Array(positions.dropFirst())
             }
-            // Not one of them was a failure.
+            // None of them counted as a failure.
             #expect(!scene.service.log.contains("attempt failed"))
         }
 
@@ -89,11 +89,11 @@ extension Integration {
             let consumer = try scene.parked()
             let mark = try consumer.capacity() / 4
             let attempts = try consumer.now().attempts
-            // One page, half of the pipe, and all but a little more than the mark.
+            // One page, half of the pipe, and everything except a little more than the mark.
             let full = try consumer.waiting()
             for left in [full - 4096, full / 2, mark + 1] {
                 try consumer.read(try consumer.waiting() - left)
-                // Long enough for ten looks of the service's.
+                // This is long enough for ten checks by the service.
                 letPass(.milliseconds(120))
                 let now = try consumer.now()
                 #expect(now.state == .parked && now.attempts == attempts, "\(left) left of \(full): \(now)")
@@ -110,7 +110,7 @@ extension Integration {
             let consumer = try scene.parked()
             let ended = try scene.service.cancel(consumer.id)
             #expect(ended.state == .cancelled && ended.outcome?.code == .cancelled)
-            // What was delivered is there, and then the end.
+            // The delivered bytes arrive, and then the end.
             _ = try consumer.readToEnd()
             #expect(consumer.count == ended.bytesDelivered)
         }
@@ -244,7 +244,7 @@ extension Integration {
                         scene.wires.url("/file", over: Wire.available[number % Wire.available.count]),
                         expecting: Self.pattern, pace: pace))
             }
-            // Those that stop, and no others, wait for their consumers in the end: unless what is left fits into a pipe.
+            // In the end only jobs whose consumers stop wait for them, unless the rest fits into a pipe.
             var counts = Ingest.JobCounts()
             try eventually(
                 "all others are done, seed \(dice.seed): \(counts)",
@@ -272,7 +272,7 @@ extension Integration {
                     "\(Ingest.interfaceName).Wait", Ingest.JobParameters(id: consumer.id), mode: .single)
                 clients.append(client)
             }
-            // Who comes later is answered later: the calls above have been heard by then.
+            // The service answers calls in order, so it has received the calls above by then.
             _ = try scene.service.status()
             scene.service.program.signal(SIGTERM)
             for client in clients {
@@ -322,7 +322,7 @@ extension Integration {
                 try scene.service.status().jobs.parked == 50
             }
             let daemon = scene.service.processID
-            // A lane or two may have been ended just now.
+            // One or two lanes may just have been ended.
             try eventually("it is quiet") {
                 let before = try Self.wakeUps(daemon)
                 letPass(.milliseconds(300))
@@ -330,14 +330,14 @@ extension Integration {
             }
             try judge("wake-ups and ticks in 2 s of 50 parked jobs") {
                 let before = (wakeUps: try Self.wakeUps(daemon), ticks: try Self.ticks(daemon))
-                // The time is what is measured.
+                // This time is what is measured.
                 letPass(.seconds(2))
                 let wakeUps = try Self.wakeUps(daemon) - before.wakeUps
                 let ticks = try Self.ticks(daemon) - before.ticks
                 print("figure: \(wakeUps) wake-ups and \(ticks) ticks in 2 s of 50 parked jobs")
                 return (wakeUps, ticks)
             } by: { wakeUps, ticks in
-                // One a second is libdispatch's own.
+                // libdispatch itself wakes up once a second.
                 wakeUps <= 8 && ticks <= 1
             }
             for consumer in consumers.prefix(5) {
@@ -346,7 +346,7 @@ extension Integration {
             }
         }
 
-        /// Times that any thread of a process began to run again after it had waited.
+        /// Number of times that any thread of a process has run again after a wait.
         private static func wakeUps(_ process: Int32) throws -> Int {
             let tasks = try Program.run("/bin/ls", ["/proc/\(process)/task"]).successful().output
             return try tasks.split(separator: "\n").reduce(0) { sum, task in
@@ -356,7 +356,7 @@ extension Integration {
             }
         }
 
-        /// Its time on a processor, in ticks of 10 ms.
+        /// The processor time of the process, in ticks of 10 ms.
         private static func ticks(_ process: Int32) throws -> Int {
             let text = try readText("/proc/\(process)/stat")
             let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")

@@ -6,7 +6,7 @@ import UnixSockets
 import Varlink
 
 extension Integration {
-    /// Who may see and do what.
+    /// Which users may see and do what.
     @Suite("Owners")
     struct Owners {
         static let pattern = Pattern(seed: 17)

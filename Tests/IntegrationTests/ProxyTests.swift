@@ -4,13 +4,13 @@ import Testing
 import UnixSockets
 
 extension Integration {
-    /// Behind `https_proxy` all is as without it, and what the proxy does wrong is told as the proxy's.
+    /// Behind `https_proxy` everything works as without it, and errors of the proxy are reported as the proxy's.
     @Suite("Proxy", .enabled(if: Trust.isAvailable))
     struct Proxy {
         static let pattern = Pattern(seed: 61)
         static let soon = "retries.base_seconds = 0.05\nretries.longest_seconds = 0.1\n"
 
-        /// An nginx with TLS, a proxy, and a service that goes through it.
+        /// An nginx with TLS, a proxy, and a service that uses the proxy.
         private struct Scene {
             let authority: TestCA
             let nginx: Nginx
@@ -38,12 +38,13 @@ extension Integration {
                         settings: settings, authority: authority, environment: ["https_proxy": proxy]))
             }
 
-            /// Behind the proxy, over HTTP/1.1 or HTTP/2.
+            /// The URL behind the proxy, over HTTP/1.1 or HTTP/2.
             func url(_ path: String, _ wire: Wire) -> String {
                 wire == .http2 ? nginx.http2URL(path) : nginx.tlsURL(path)
             }
 
-            /// A job fails with one of these codes, after so many attempts, and its message names the proxy.
+            /// Expects that a job fails with one of these codes, after this number of attempts, and that its message
+            /// names the proxy.
             @discardableResult
             func fails(
                 _ codes: [String], attempts: Int, retries: Int = 2,

@@ -3,7 +3,7 @@ import TestKit
 import Testing
 
 extension Integration.Failures {
-    /// Where a redirect may lead, and what goes along.
+    /// Where a redirect may lead, and which fields the next request has.
     @Suite("Redirects")
     struct Redirects {
         static let pattern = Integration.Failures.pattern
@@ -17,7 +17,7 @@ extension Integration.Failures {
             try connection.respond("\(status) Elsewhere", headers: ["Location: \(location)"], body: [0])
         }
 
-        /// `/n` redirects to `/n-1`, and `/0` is a body.
+        /// `/n` redirects to `/n-1`, and `/0` has a body.
         private func stairs() throws -> BadOrigin {
             try BadOrigin { connection in
                 let left = Int(connection.request.path.dropFirst()) ?? 0
@@ -77,7 +77,7 @@ extension Integration.Failures {
                     .finish(failing: .redirectRefused, delivered: 0)
             }
             #expect(target.requests.isEmpty)
-            // Without credentials, and only for a job that says so, or that knows what the body has to be.
+            // Without credentials, and only for a job that allows it, or that gives the digest of the body.
             try wires.service.fetch(wires.nginx.tlsURL("/down"), expecting: Self.pattern) {
                 $0.allowDowngrade = true
                 $0.headers = [HeaderField(name: "Authorization", value: "Bearer s3cret")]
@@ -178,7 +178,8 @@ extension Integration.Failures {
             #expect(cookies("/login") == ["own=old; mine=2", "own=old; mine=2"])
             #expect(cookies("/in/a") == ["mine=2; id=1; own=new", "mine=2; id=1; own=new"])
             #expect(cookies("/out") == ["mine=2; own=new", "mine=2; own=new"])
-            // The same host at another port: cookies do not tell ports apart (RFC 6265 §8.5), the caller's do.
+            // The same host at another port: cookies do not distinguish ports (RFC 6265 §8.5), the caller's fields
+            // do.
             #expect(other.requests.map { $0["Cookie"] } == ["own=new", "own=new"])
         }
 

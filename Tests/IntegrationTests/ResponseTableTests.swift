@@ -4,7 +4,7 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// Raw responses, right and wrong, and what must come of each; curl stands beside as the oracle.
+    /// Raw responses, valid and invalid, and the expected result of each, with curl as the oracle.
     @Suite("Responses")
     struct Responses {
         @Test(
@@ -57,7 +57,7 @@ extension Integration {
             #expect(status.jobs.complete + status.jobs.failed == entries.count, "\(status)")
         }
 
-        /// Writes the mismatches to a file of their own too: the log of a test run is long.
+        /// Writes the mismatches to a separate file, too, since the log of a test run is long.
         private static func report(_ lines: [String], _ wire: Wire) throws {
             let file = try FileDescriptor.open(
                 Sources.path(".build/responses-\(wire).txt"), .writeOnly, options: [.create, .truncate],

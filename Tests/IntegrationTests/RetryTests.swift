@@ -5,22 +5,22 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// Attempts that fail and are repeated, and those that are not.
+    /// Attempts that fail and are repeated, and attempts that are not.
     @Suite("Retries")
     struct Retries {
         static let pattern = Pattern(seed: 81)
         static let quick = "retries.retries = 5\nretries.base_seconds = 0.005\n"
 
-        /// µs since 1970.
+        /// The time in µs since 1970.
         static func now() -> Int {
             var now = timespec()
             clock_gettime(CLOCK_REALTIME, &now)
             return now.tv_sec * 1_000_000 + now.tv_nsec / 1000
         }
 
-        // MARK: What is retried
+        // MARK: Failures that are retried
 
-        /// A way to fail that may pass.
+        /// A temporary failure.
         struct Trouble: Sendable, CustomTestStringConvertible {
             let testDescription: String
             let code: OutcomeCode
@@ -65,13 +65,14 @@ extension Integration {
                 if number <= 2 {
                     try trouble.script(&connection)
                 } else {
-                    // Another version and another length: nothing had been delivered.
+                    // Another version with another length is accepted: nothing had been delivered.
                     try connection.respond(headers: ["ETag: \"b\""], pattern: Self.pattern, count: 50_000)
                 }
             }
             let service = try TestService(Self.quick)
             let job = try service.fetch(origin.url(), expecting: Self.pattern) {
-                // Only where it is waited for: an answer may take longer than that on a busy machine.
+                // The short timeout applies only where the test expects it: on a busy machine an answer may take
+                // longer.
                 $0.headTimeoutSeconds = trouble.code == .headTimeout ? 0.3 : 60
                 $0.stallTimeoutSeconds = trouble.code == .stallTimeout ? 0.3 : 60
             }.finishComplete(50_000)
@@ -144,7 +145,7 @@ extension Integration {
             #expect(job.attempts == 1)
         }
 
-        // MARK: How often
+        // MARK: Number of attempts
 
         @Test("as many failures are borne as the settings say, or the job")
         func count() throws {
@@ -155,7 +156,7 @@ extension Integration {
                     .finish(failing: .httpStatus, delivered: 0)
                 #expect(job.attempts == attempts)
                 #expect(job.httpStatus == 503)
-                // The latest are remembered, with their own numbers.
+                // The latest attempts are remembered, with their own numbers.
                 #expect(
                     job.attemptLog.map(\.number) == Array((max(0, attempts - 20) + 1)...attempts), "\(job)")
             }
@@ -179,7 +180,7 @@ extension Integration {
             #expect(job.attempts == 8)
         }
 
-        // MARK: How long
+        // MARK: Pauses
 
         /// A job that waits for its second attempt.
         private func waiting(
@@ -220,7 +221,7 @@ extension Integration {
             }
         }
 
-        /// As HTTP writes it.
+        /// A date in HTTP's format.
         static func date(_ seconds: Int, format: String = "EEE, dd MMM yyyy HH:mm:ss 'GMT'") -> String {
             let formatter = DateFormatter()
             formatter.locale = Locale(identifier: "en_US_POSIX")
@@ -236,7 +237,7 @@ extension Integration {
             var pauses: [Double] = []
             for _ in 0..<40 { pauses.append(try waiting(service, origin.url()).pause) }
             #expect(pauses.allSatisfy { (0...60.5).contains($0) }, "\(pauses)")
-            // Less than one in a million for each third to stay empty, or to be called so.
+            // The probability that a third stays empty is less than one in a million.
             for third in 0..<3 {
                 #expect(
                     pauses.contains { (20 * Double(third)...20 * Double(third + 1)).contains($0) },
@@ -263,13 +264,13 @@ extension Integration {
             let service = try TestService("retries.retries = 1000\nretries.base_seconds = 0.02\n")
             let port = try Loopback.freePort()
             let job = try service.fetch("http://127.0.0.1:\(port)/") { $0.deadlineSeconds = 0.5 }.finish()
-            // Either it comes in the middle of a pause, or the pause does not fit any more.
+            // The deadline comes in the middle of a pause, or the pause does not fit any more.
             #expect(
                 [.deadlineExceeded, .connectionRefused].contains(job.outcome?.code), "\(job)")
             #expect(job.attempts > 1)
         }
 
-        // MARK: While it waits
+        // MARK: Waiting jobs
 
         @Test("a job that waits has no lane, can be cancelled, and ends when its consumer goes")
         func whileWaiting() throws {
@@ -284,7 +285,7 @@ extension Integration {
                 try first.now().retryUsec.map { $0 - Self.now() > 30_000_000 } == true
             }
             #expect(try first.now().bytesDelivered == 300_000)
-            // The only lane is free for others.
+            // The only lane is free for other jobs.
             try service.fetch(origin.url("/good"), expecting: Self.pattern).finishComplete(10)
             #expect(try first.now().laneProcessID == nil)
             #expect(try service.status().jobs.waiting == 1)
@@ -300,7 +301,7 @@ extension Integration {
             #expect(ended.outcome?.code == .consumerGone, "\(ended)")
         }
 
-        // MARK: What is told
+        // MARK: Reports
 
         @Test("every attempt is in show and in the log")
         func told() throws {
@@ -308,7 +309,8 @@ extension Integration {
                 switch number {
                 case 1:
                     try connection.respond("502 Bad")
-                    // Or else libcurl takes the end of a used connection for a reason to ask again by itself.
+                    // Otherwise libcurl would take the end of a used connection as a reason to repeat the request by
+                    // itself.
                     connection.close()
                 case 2: connection.close()
                 case 3:

@@ -6,13 +6,13 @@ import UnixSockets
 import Varlink
 
 extension Integration {
-    /// What the settings give to users and hosts: bytes a second, lanes, connections, access.
+    /// What the settings allow users and hosts: bytes per second, lanes, connections, access.
     @Suite("Shares")
     struct Shares {
         private static let pattern = Pattern(seed: 11)
         private static let users: (UInt32, UInt32) = (4101, 4102)
 
-        /// Serves bodies without end, and short ones at /short.
+        /// An origin with endless bodies, and short ones at /short.
         private func origin() throws -> BadOrigin {
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: \(1 << 40)", "ETag: \"v\""])
@@ -27,7 +27,7 @@ extension Integration {
             for job in jobs { try job.reader.waitForCount(1) }
         }
 
-        /// How many bytes a second each gets.
+        /// The bytes per second that each job gets.
         private func speeds(_ jobs: [TestJob], over duration: Duration) -> [Double] {
             let start = ContinuousClock.now
             let before = jobs.map(\.reader.count)
@@ -45,12 +45,12 @@ extension Integration {
             }
         }
 
-        // MARK: Bytes a second
+        // MARK: Rates
 
         @Test("a user's rate is exact to a twentieth over ten seconds, for one job and for several")
         func rate() throws {
             let origin = try origin()
-            // All at a time, each with a service of its own.
+            // All scenes run at the same time, each with a service of its own.
             let scenes = try [(64 << 10, 1), (4 << 20, 1), (4 << 20, 5)].map { rate, count in
                 let service = try TestService("limits.rate_per_user = \(rate)")
                 let jobs = try (0..<count).map { _ in
@@ -60,7 +60,7 @@ extension Integration {
             }
             try begin(scenes.flatMap(\.jobs))
             try judge("speeds, as parts of the limits") {
-                // The shares settle, and buffers fill.
+                // The shares become stable, and buffers fill.
                 letPass(.seconds(1))
                 var speeds = speeds(scenes.flatMap(\.jobs), over: .seconds(10))[...]
                 return scenes.map { scene in
@@ -96,7 +96,7 @@ extension Integration {
                 return Double(bytes) / (start.duration(to: .now) / .seconds(1)) / Double(rate)
             } by: {
                 print("figure: small jobs have \($0) of a limit of \(rate) bytes a second")
-                // They may be slower: a client that waits for its jobs asks for nothing meanwhile.
+                // They may be slower: a client that waits for its jobs asks for nothing in that time.
                 return $0 < 1.1 && $0 > 0.5
             }
         }
@@ -190,7 +190,7 @@ extension Integration {
             let origin = try origin()
             let service = try TestService("limits.rate_per_user = \"1K\"\ntimeouts.stall_seconds = 0.5")
             let job = try service.fetch(origin.url(), expecting: Self.pattern)
-            // A second's worth comes at a time.
+            // The bytes of one second arrive at a time.
             try job.reader.waitForCount(4 * 1024)
             #expect(try job.now().state == .streaming)
         }
@@ -232,7 +232,7 @@ extension Integration {
                     count.most = max(count.most, count.now)
                 }
                 try connection.wait(for: gate)
-                // Before the lane can ask for the next one.
+                // The number falls before the lane can ask for the next one.
                 count.update { $0.now -= 1 }
                 try connection.respond(pattern: Self.pattern, count: 10_000)
             }
@@ -260,13 +260,13 @@ extension Integration {
                 try connection.respond(pattern: Self.pattern, count: 100)
             }
             let service = try TestService("lanes.minimum = 2\nlanes.maximum = 2\nlimits.jobs = 3000")
-            // Small enough for their pipes: nobody has to read them.
+            // The bodies are small enough for their pipes: no consumer has to read them.
             var bodies: [Body] = []
             for user in [Self.users.0, Self.users.1].map({ OtherUser($0, service) }) {
                 bodies += try (0..<1000).map { _ in Body(try user.open(origin.url())) }
             }
             try origin.waitForRequests(2)
-            // Not root: that has a lane of its own.
+            // This user is not root, which has a lane of its own.
             let single = try OtherUser(4103, service).fetch(origin.url(), expecting: Self.pattern)
             gate.open()
             let done = try single.finishComplete(100)
@@ -280,7 +280,7 @@ extension Integration {
             for body in bodies { _ = try service.cancel(body.id) }
         }
 
-        /// A pipe that nobody reads.
+        /// A pipe that no consumer reads.
         private final class Body {
             let id: String
             private let descriptor: OwnedDescriptor

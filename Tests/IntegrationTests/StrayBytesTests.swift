@@ -3,16 +3,16 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// What waits on an idle connection is never an answer (curl issue 10690), and costs no attempt.
+    /// Bytes that wait on an idle connection are never taken for an answer (curl issue 10690), and cost no attempt.
     @Suite("Stray bytes")
     struct StrayBytes {
-        /// What an origin does on a connection behind a response that was all that was asked for.
+        /// What an origin does on a connection after a complete response.
         enum Stray: String, CaseIterable, Sendable, CustomTestStringConvertible {
             case response, chunkedResponse, fewBytes, requestTimeout, garbage, halfHead, close, reset
 
             var testDescription: String { rawValue }
 
-            /// Sent behind the response.
+            /// The bytes sent after the response.
             var bytes: String {
                 switch self {
                 case .response: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong"
@@ -36,17 +36,17 @@ extension Integration {
             }
         }
 
-        /// When it comes.
+        /// When the bytes come.
         enum Moment: String, CaseIterable, Sendable, CustomTestStringConvertible {
-            /// In one write with the response.
+            /// In one write together with the response.
             case atOnce
-            /// When the job has ended.
+            /// After the job has ended.
             case idle
 
             var testDescription: String { rawValue }
         }
 
-        /// An origin whose first answer has something behind it; each answer names its request.
+        /// An origin whose first answer is followed by stray bytes. Each answer contains its request.
         private struct Scene {
             let origin: BadOrigin
             let service: TestService
@@ -85,7 +85,7 @@ extension Integration {
 
             static func body(_ target: String) -> String { "the answer to \(target)" }
 
-            /// A job gets its own answer at the first attempt.
+            /// Expects that a job gets its own answer at the first attempt.
             func getsItsOwn(_ target: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
                 let (job, body) = try service.fetchWhole(base + target)
                 #expect(job.outcome?.code == .complete, "\(job)", sourceLocation: sourceLocation)
@@ -95,7 +95,7 @@ extension Integration {
                 #expect(job.attempts == 1, "\(job)", sourceLocation: sourceLocation)
             }
 
-            /// The origin has done it, and the kernel shows it at the lane's end.
+            /// Waits until the origin has done it, and the kernel shows it on the lane's side.
             func comes() throws {
                 ended.open()
                 guard sent.wait() else { throw TestFailure("the origin has not sent what nobody asked for") }
@@ -126,7 +126,7 @@ extension Integration {
             try scene.getsItsOwn("/1")
             try scene.comes()
             for target in ["/2", "/3", "/4"] { try scene.getsItsOwn(target) }
-            // No request was repeated, none was left out.
+            // No request was repeated, and none was left out.
             #expect(scene.origin.requests.map(\.target) == ["/1", "/2", "/3", "/4"])
             #expect(try scene.service.status().lanes.died == 0)
         }

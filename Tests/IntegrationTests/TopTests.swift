@@ -5,7 +5,7 @@ import Testing
 import UnixSockets
 
 extension Integration {
-    /// `sluicectl top` in a terminal that somebody uses.
+    /// `sluicectl top` in a terminal with a user.
     @Suite("top") final class TopTests {
         private let nginx: Nginx
         private let service: TestService
@@ -21,7 +21,7 @@ extension Integration {
             program = try Products.path("sluicectl")
         }
 
-        /// Two whose consumers do not read and one that flows, slowly.
+        /// Two jobs whose consumers do not read, and one that flows slowly.
         private func jobs() throws -> (stalled: [String], streaming: TestJob) {
             let path = try nginx.serve("body", Pattern(), count: 64 << 20)
             var stalled: [String] = []
@@ -45,13 +45,13 @@ extension Integration {
             try terminal.see("the table") { lines in lines.contains { $0.hasPrefix("ID ") } }
         }
 
-        /// The ids in the table, from above.
+        /// The ids in the table, from top to bottom.
         private func ids(_ lines: [String]) -> [String] {
             lines.drop { !$0.hasPrefix("ID ") }.dropFirst()
                 .compactMap { $0.split(separator: " ").first.map(String.init) }.filter { $0.count == 12 }
         }
 
-        /// The program has ended, and the terminal is as it was.
+        /// Checks that the program has ended, and that the terminal is as before.
         private func expectClean(_ before: [String], _ said: String = "", status: Int) throws {
             try terminal.see("the shell") { lines in lines.last { !$0.isEmpty }?.hasPrefix("ready>") == true }
             #expect(try terminal.modes() == before)
@@ -68,7 +68,7 @@ extension Integration {
             let before = try terminal.modes()
             try start("-d 0.2")
             try terminal.see("three jobs and a rate") { lines in
-                // nginx sends in bursts: between two of them the rate is 0.
+                // nginx sends in bursts: between two bursts the rate is 0.
                 ids(lines).count == 3 && ids(lines).first == jobs.streaming.id
                     && lines.contains { $0.hasPrefix(jobs.streaming.id) && !$0.contains(" 0 B/s") }
             }
@@ -176,7 +176,7 @@ extension Integration {
             try terminal.see("the shell") { lines in !lines.contains { $0.hasPrefix("ID ") } }
         }
 
-        /// Stops the service until its silence is told, and lets it go on.
+        /// Stops the service until the view reports its silence, and lets it continue.
         private func silence() throws {
             kill(service.processID, SIGSTOP)
             defer { kill(service.processID, SIGCONT) }
@@ -228,7 +228,7 @@ extension Integration {
                 #expect(table.contains("B/s"))
             }
             #expect(!result.output.contains("\u{1B}") && !result.output.contains("…"))
-            // The same on a terminal, if it is wanted.
+            // `-b` gives the same on a terminal.
             try terminal.type("\(program) --socket \(service.socket) top -b -n 1 | head -n 1")
             try terminal.see("a line") { lines in lines.contains { $0.hasPrefix("sluiced ") } }
             #expect(try terminal.value("alternate_on") == "0")

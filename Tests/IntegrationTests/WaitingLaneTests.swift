@@ -4,7 +4,7 @@ import TestKit
 import Testing
 
 extension Integration {
-    /// What lanes cost while their origins are silent (F21).
+    /// The processor time of lanes while their origins are silent (docs/foundation.md, F21).
     @Suite("Waiting lanes")
     struct WaitingLanes {
         @Test(
@@ -27,6 +27,7 @@ extension Integration {
                 let lane = try job.lane()
                 try eventually("two seconds with less than 20 ms of work") {
                     let before = try ProcessorTime.of(processID: lane)
+                    // The sleep is the time over which the lane's processor time is measured.
                     usleep(2_000_000)
                     return try ProcessorTime.of(processID: lane) - before < .milliseconds(20)
                 }

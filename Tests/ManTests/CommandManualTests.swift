@@ -2,7 +2,7 @@ import Foundation
 import TestKit
 import Testing
 
-/// The pages of the programs have the options that the programs have.
+/// The manual pages of the programs describe exactly the options that the programs have.
 @Suite("The programs' pages") struct CommandManualTests {
     /// What `--experimental-dump-help` of swift-argument-parser prints.
     private struct Dump: Decodable {
@@ -14,7 +14,7 @@ import Testing
         var subcommands: [Command]?
         var arguments: [Argument]?
 
-        /// What `--help` shows, without the arguments that have no names.
+        /// The options that `--help` shows, without arguments that have no names.
         var options: [Argument] { (arguments ?? []).filter { $0.shouldDisplay && $0.kind != .positional } }
         var positionals: [Argument] { (arguments ?? []).filter { $0.kind == .positional } }
     }
@@ -45,7 +45,7 @@ import Testing
         return try JSONDecoder().decode(Dump.self, from: Data(result.successful().output.utf8)).command
     }
 
-    /// Those of sluicectl, without `help`, which the library adds.
+    /// The subcommands of sluicectl, without `help`, which the library adds.
     private func subcommands() throws -> [Command] {
         let found = try #require(try command("sluicectl").subcommands).filter { $0.commandName != "help" }
         try #require(found.count >= 7)
@@ -168,7 +168,7 @@ import Testing
 }
 
 extension ManPage {
-    /// What refers to it at the end of a sentence, without the full stop.
+    /// A reference to it at the end of a sentence, without the full stop.
     fileprivate var reference: String {
         let parts = name.split(separator: ".")
         return ".Xr \(parts.dropLast().joined(separator: ".")) \(parts.last ?? "") "

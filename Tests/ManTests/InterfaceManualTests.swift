@@ -3,7 +3,7 @@ import SluiceInterface
 import Testing
 import Varlink
 
-/// io.sluice.Ingest(7) and the description that the service gives of itself are one contract written twice.
+/// io.sluice.Ingest(7) and the service's own description are the same contract, written twice.
 @Suite("io.sluice.Ingest(7)") struct InterfaceManualTests {
     private let page: ManPage
     private let interface: InterfaceDescription

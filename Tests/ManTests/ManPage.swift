@@ -1,17 +1,17 @@
 import TestKit
 
-/// A page of the manual, as far as the tests look into it: the items of its lists, each with where it stands.
+/// The parts of a manual page that the tests need: the items of its lists, each with its place.
 ///
-/// It reads the mdoc(7) source, and knows what the pages here use. A list inside of a list it does not.
+/// It reads the mdoc(7) source, and knows the macros that these pages use. It does not support a list inside a list.
 struct ManPage {
-    /// An `.It` and all up to the next one.
+    /// An `.It` and all lines up to the next one.
     struct Item {
-        /// The titles of the section and the subsection it is in; the latter may be empty.
+        /// The titles of its section and subsection; the latter may be empty.
         var section: String
         var subsection: String
         /// The line of text before its list.
         var label: String
-        /// What stands in the line of the `.It`, macros and all.
+        /// The text of the `.It` line, with its macros.
         var head: [String]
         /// The lines after it.
         var body: [String]
@@ -20,14 +20,14 @@ struct ManPage {
         var text: String { ManPage.plain(body) }
     }
 
-    /// Without the directory.
+    /// The file name, without the directory.
     let name: String
-    /// Of the whole page, comments left out.
+    /// The lines of the whole page, without comments.
     let lines: [String]
-    /// In their order.
+    /// The items, in order.
     let items: [Item]
 
-    /// - Parameter name: with its section, `sluicectl.1`.
+    /// - Parameter name: the name with its section, such as `sluicectl.1`.
     init(_ name: String) throws {
         let source = try readText("\(Repository.path)/man/\(name)")
         self.name = name
@@ -60,7 +60,7 @@ struct ManPage {
         }
     }
 
-    // MARK: Inside
+    // MARK: Parsing
 
     private static func items(_ lines: [String]) -> [Item] {
         var items: [Item] = []
@@ -95,7 +95,7 @@ struct ManPage {
         return unescape(String(line.dropFirst(macro.count + 2)))
     }
 
-    /// Words; those in double quotes may have spaces.
+    /// Splits a line into words. Words in double quotes may contain spaces.
     static func tokens(_ text: String) -> [String] {
         var tokens: [String] = []
         var current = ""
@@ -116,7 +116,7 @@ struct ManPage {
         return tokens
     }
 
-    /// What the pages write for characters that roff would take for something else.
+    /// Replaces the escapes that the pages use for characters that roff would treat specially.
     static func unescape(_ text: String) -> String {
         var result = ""
         var rest = text[...]
@@ -143,7 +143,7 @@ struct ManPage {
     }
 }
 
-/// Where the sources are.
+/// The location of the sources.
 enum Repository {
     static let path = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
 }

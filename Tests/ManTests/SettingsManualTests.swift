@@ -4,27 +4,27 @@ import SluiceInterface
 import TestKit
 import Testing
 
-/// sluiced.toml(5) says of each key what the program does with it.
+/// sluiced.toml(5) describes what the program does with each key.
 @Suite("sluiced.toml(5)") struct SettingsManualTests {
-    /// A setting, as the manual has it.
+    /// A setting, as the manual describes it.
     private struct Entry {
         var section: String
         var key: String
         /// The word for its type.
         var type: String
         var defaultValue: String
-        /// The text behind "Range: ".
+        /// The text after "Range: ".
         var range: String?
         var needsStart: Bool
-        /// The text of the sentence about when a change takes effect.
+        /// The text of the sentence that says when a change takes effect.
         var effect: String
 
         var name: String { "\(section).\(key)" }
 
-        /// A value in brackets.
+        /// Whether its value is a list in brackets.
         var isList: Bool { ["statuses", "names", "networks", "hosts", "tables"].contains(type) }
 
-        /// A value, as TOML has it.
+        /// A value in TOML's notation.
         func toml(_ value: String) -> String {
             if type == "networks" || type == "hosts", value.hasPrefix("[") {
                 let entries = value.dropFirst().dropLast().split(separator: ",")
@@ -94,7 +94,7 @@ import Testing
         #expect(try SettingsFile.parse(text, path: "manual") == Settings())
     }
 
-    /// Whether the program says something against this value of this key, or something that begins so.
+    /// Whether the program refuses this value of this key, with an error that begins with `complaint`.
     private func refuses(_ entry: Entry, _ value: String, as complaint: String = "") -> Bool {
         do {
             _ = try SettingsFile.parse("[\(entry.section)]\n\(entry.key) = \(value)\n", path: "manual")
@@ -124,7 +124,7 @@ import Testing
         }
     }
 
-    /// A bound: a number, or another setting, whose default counts.
+    /// A bound: a number, or the default of another setting.
     private func bound(_ text: Substring, of entry: Entry) throws -> Double {
         var text = text
         var below = 0.0
@@ -186,7 +186,7 @@ import Testing
         }
     }
 
-    /// The words of the comment above a key; several keys in a row share one.
+    /// The words of the comment above a key. Adjacent keys share one comment.
     private func comment(on entry: Entry) throws -> [String] {
         let line = try #require(
             shipped.indices.first { index in
@@ -194,7 +194,7 @@ import Testing
                     && shipped[..<index].last { $0.hasPrefix("[") } == "[\(entry.section)]"
             })
         let section = try #require(shipped[..<line].lastIndex { $0.hasPrefix("[") })
-        // A section's own comment may speak for all of its keys.
+        // The comment of a section may apply to all of its keys.
         return shipped[section..<line].flatMap { text in
             text.split { " ,:;()".contains($0) }.map { String($0.hasSuffix(".") ? $0.dropLast() : $0) }
         }

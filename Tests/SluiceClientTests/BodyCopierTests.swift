@@ -154,7 +154,7 @@ import UnixSockets
 
     @Test("that cannot be written says why", arguments: ["/dev/full", "/dev/null"])
     func broken(path: String) throws {
-        // The second is opened for reading.
+        // The second descriptor is open only for reading.
         let file = try FileDescriptor.open(path, path == "/dev/full" ? .writeOnly : .readOnly)
         defer { try? file.close() }
         let error = #expect(throws: SluiceError.self) { try copy(to: file.rawValue) }

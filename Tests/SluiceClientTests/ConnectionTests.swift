@@ -78,7 +78,7 @@ import Varlink
                 VarlinkErrorReply("io.systemd.System", parameters: ["errno": 5]), .serviceTrouble,
                 "io.systemd.System"
             ),
-            // What is missing or of a wrong type does no harm.
+            // Fields that are missing or of a wrong type do no harm.
             (
                 VarlinkErrorReply("\(interface).TooManyJobs", parameters: ["limit": "x"]), .busy,
                 "as many jobs"
@@ -121,13 +121,13 @@ import Varlink
         let path = directory.file("s")
         let listener = try UnixSocket.listen(path: path)
         let connection = try SluiceConnection(connectedTo: path)
-        // The first service goes with its connection; another one is there at the second look.
+        // The first service ends with its connection. Another one answers the second attempt.
         let accepted = Locked<CInt>(-1)
         let thread = TestThread { [raw = listener.rawValue] in
             guard waitFor(CInt(POLLIN), on: raw, until: Deadline()) else { return }
             accepted.set(accept(raw, nil, nil))
             guard waitFor(CInt(POLLIN), on: accepted.get(), until: Deadline()) else { return }
-            // In this order: whoever sees the end of the connection finds no socket any more.
+            // The order matters: a client that sees the end of the connection must find no socket any more.
             unlink(path)
             close(accepted.get())
         }

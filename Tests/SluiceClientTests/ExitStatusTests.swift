@@ -39,7 +39,7 @@ private typealias ExitStatus = SluiceClient.ExitStatus
     func manual() throws {
         var parts = #filePath.split(separator: "/").dropLast(3)
         parts.append(contentsOf: ["man", "sluicectl.1"])
-        // A hyphen that is to stay one is written with a backslash.
+        // A literal hyphen is written with a backslash.
         let manual = try readText("/" + parts.joined(separator: "/")).filter { $0 != "\\" }
         for status in ExitStatus.allCases {
             #expect(manual.contains(".It \(status.rawValue)\n\(status.meaning)\n"), "\(status)")
@@ -72,7 +72,7 @@ extension Substring {
 }
 
 extension StringProtocol {
-    /// Where a text stands; Foundation has it, and is not loaded for so little.
+    /// The range of a text. Foundation has such a function, but is not linked for this alone.
     fileprivate func range(of text: String) -> Range<Index>? {
         var start = startIndex
         while start < endIndex {

@@ -7,19 +7,19 @@ import TestKit
 import UnixSockets
 import Varlink
 
-/// A service that does what a test wants: one script for every job it is asked for.
+/// A service that does what a test wants, with one script for every job.
 ///
 /// ## Concurrency model
-/// The service and the jobs' calls belong to the loop's thread; each body is written by a thread of its own; what tests
-/// look at is behind a lock.
+/// The service and the jobs' calls belong to the loop's thread. A separate thread writes each body. Locks guard the
+/// values that tests read.
 final class FakeService: Sendable {
     /// What follows the bytes of the body.
     enum Ending: Sendable {
-        /// The pipe ends, and the job with this outcome.
+        /// The pipe ends, and the job ends with this outcome.
         case outcome(OutcomeCode)
-        /// Nothing, until the job is cancelled or its reader goes.
+        /// Nothing, until the job is cancelled or its reader has gone.
         case silence
-        /// The pipe ends and the service is gone, socket and all.
+        /// The pipe ends, and the service and its socket are gone.
         case vanish
     }
 
@@ -27,18 +27,18 @@ final class FakeService: Sendable {
         var body: [UInt8] = []
         var ending = Ending.outcome(.complete)
         var failure: VarlinkErrorReply?
-        /// So many calls of Fetch fail; all of them by default.
+        /// The number of calls of Fetch that fail; all by default.
         var failures = Int.max
-        /// What is said to have been delivered, if not the truth.
+        /// The number of bytes that the service claims to have delivered, if not the real one.
         var claimedBytes: Int?
-        /// Bytes after which the body waits for `proceed`; it does not if nil.
+        /// The number of bytes after which the body waits for `proceed`; nil for no wait.
         var holdsAfter: Int?
         /// The first call of Fetch is never answered.
         var ignoresFirstFetch = false
-        /// The version of the body, and its digest.
+        /// The version of the body. The next field is its digest.
         var etag: String?
         var digest: String?
-        /// What the job says beside, from its beginning.
+        /// Further fields that the job has from its beginning.
         var attempts: [Attempt] = []
         var state = JobState.streaming
         var retryUsec: Int?
@@ -53,7 +53,7 @@ final class FakeService: Sendable {
     private let seen = Mutex<[Ingest.FetchParameters]>([])
     private let sent = Mutex(0)
     private let cancelled = Mutex<[String]>([])
-    /// Touched on the loop's thread alone.
+    /// Only the loop's thread uses it.
     private let jobs: LoopConfined
 
     /// The requests that came.
@@ -62,7 +62,7 @@ final class FakeService: Sendable {
     var cancellations: [String] { cancelled.withLock { $0 } }
 
     init(_ script: Script = Script()) throws {
-        // Readers go in the middle here.
+        // In these tests readers close their pipes early.
         signal(SIGPIPE, SIG_IGN)
         directory = try TemporaryDirectory("fake")
         path = directory.file("socket")
@@ -76,7 +76,7 @@ final class FakeService: Sendable {
         loop.execute { [self] in serve(listener) }
     }
 
-    /// Stops; the socket file goes, too.
+    /// Stops the service and removes the socket file.
     func stop() {
         loop.stop()
         thread.join()
@@ -104,19 +104,19 @@ final class FakeService: Sendable {
         guard done.wait() else { throw TestFailure("the loop does not come to it") }
     }
 
-    /// Lets every body that is held go on.
+    /// Lets every waiting body continue.
     func proceed() { gate.open() }
 
-    /// Goes away as a service does that is killed: its socket and its connections close. Returns when that is done.
+    /// Goes away like a service that is killed: its socket and its connections close. Returns when that is done.
     ///
     /// - Parameters:
-    ///   - forgetting: the jobs' pipes end, too; else they are kept, as in a store, and nothing else happens.
+    ///   - forgetting: whether the jobs' pipes end, too. Otherwise they are kept, as in a store.
     ///   - error: the answer to all calls that wait.
     func goDown(forgetting: Bool = false, saying error: String? = nil) throws {
         unlink(path)
         let done = try Gate()
         loop.execute { [self] in
-            // Calls that wait are not answered: they may be let go of once their connections are closed.
+            // Waiting calls get no answer. They may be released once their connections are closed.
             let orphans = jobs.all.flatMap(\.waiting)
             if let error { for call in orphans { call.fail(VarlinkErrorReply(error)) } }
             for job in jobs.all {
@@ -134,7 +134,7 @@ final class FakeService: Sendable {
         guard done.wait() else { throw TestFailure("the service does not go down") }
     }
 
-    /// Listens again, at the same place.
+    /// Listens again, at the same path.
     func comeBack() throws {
         let listener = try UnixSocket.listen(path: path).release()
         try onLoop { [self] in serve(listener) }
@@ -157,7 +157,7 @@ final class FakeService: Sendable {
             try service.handle(name("List")) { [unowned self] call in
                 let asked = try call.parameters(as: Ingest.ListParameters.self)
                 let all = jobs.all.map(\.job).filter { asked.active != true || $0.outcome == nil }
-                // Pages of two, so that whoever asks has to ask for the next.
+                // Pages have two jobs, so that a client has to ask for the next page.
                 let first = min(asked.after ?? 0, all.count)
                 let last = min(first + min(asked.limit ?? 2, 2), all.count)
                 call.reply(
@@ -173,7 +173,7 @@ final class FakeService: Sendable {
             try service.listen(on: OwnedDescriptor(adopting: listener))
             jobs.service = service
         } catch {
-            // Nobody listens then, and the test says so.
+            // No service listens then, and the test announces that.
             close(listener)
         }
     }
@@ -218,7 +218,7 @@ final class FakeService: Sendable {
             var isHeld = script.holdsAfter != nil
             while sent < script.body.count, !isReaderGone {
                 if isHeld, sent == script.holdsAfter {
-                    // Also where the gate is open: the job may be over, which comes first.
+                    // This wait is needed even where the gate is open: the job may be over, which comes first.
                     isReaderGone = wait(writeEnd, for: 0, or: wake, or: gate.descriptor)
                     isHeld = false
                     continue
@@ -244,7 +244,7 @@ final class FakeService: Sendable {
         }
     }
 
-    /// - Returns: whether it is over: the reader has gone or the job was cancelled.
+    /// - Returns: whether the job is over: the reader has gone or the job was cancelled.
     private func wait(
         _ writeEnd: CInt, for events: CInt, or wake: FakeSignal, or third: CInt = -1
     ) -> Bool {
@@ -269,7 +269,7 @@ final class FakeService: Sendable {
         case .outcome(let wanted): code = wanted
         case .silence: code = .stallTimeout
         case .vanish:
-            // Calls that wait are never answered: their connections close under them.
+            // Waiting calls are never answered: their connections close.
             unlink(path)
             jobs.service?.close()
             return
@@ -305,9 +305,9 @@ final class FakeService: Sendable {
     }
 }
 
-/// What only the loop's thread touches.
+/// State that only the loop's thread uses.
 private final class LoopConfined: @unchecked Sendable {
-    // @unchecked: see above; the class exists to say so.
+    // @unchecked: only the loop's thread uses these variables; the class exists to mark them.
     var service: VarlinkService?
     var all: [FakeJob] = []
     var made = 0

@@ -6,7 +6,7 @@ import Testing
 import UnixSockets
 import Varlink
 
-/// `sluicectl` itself, against a service that is made for the test.
+/// `sluicectl` itself, against a fake service.
 @Suite("sluicectl fetch") struct FetchProgramTests {
     private static let body: [UInt8] = (0..<200_003).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }
 
@@ -63,7 +63,7 @@ import Varlink
         request.http1 = true
         #expect(service.requests == [request])
 
-        // The older name of an option, and a variable of a script that is empty.
+        // The older name of an option, and an empty variable of a script.
         _ = try run(service, ["--timeout", "9.5", "--if-none-match", ""]).successful()
         request = Ingest.FetchParameters(url: "http://h/x")
         request.deadlineSeconds = 9.5
@@ -114,7 +114,7 @@ import Varlink
         defer { service.stop() }
         _ = try run(service, ["-o", path]).successful()
         #expect(try readBytes(path) == Self.body)
-        // rmdir takes an empty directory only: nothing else is left in it.
+        // rmdir removes only an empty directory: nothing else is left in it.
         #expect(unlink(path) == 0 && rmdir(directory.path) == 0)
     }
 
@@ -196,11 +196,11 @@ import Varlink
         let program = try Program(
             try Products.path("sluicectl"), ["fetch", "http://h/x", "-o", directory.file("f")],
             environment: environment(service))
-        // Once the body is in the file, the job is surely covered.
+        // Once the body is in the file, a signal certainly finds the job covered.
         try eventually("the body arrives") {
             try fileSizes(in: directory).contains(Self.body.count)
         }
-        // timeout(1) signals what it has started, and then the process group.
+        // timeout(1) signals the process that it has started, and then the process group.
         program.signal(signal)
         program.signal(signal)
         let result = try program.wait()

@@ -4,7 +4,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// The other subcommands, against a service that is made for the test.
+/// The other subcommands, against a fake service.
 @Suite("sluicectl") struct OtherCommandTests {
     private func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> ProgramResult {
         try Program.run(try Products.path("sluicectl"), arguments, environment: environment)

@@ -38,7 +38,7 @@ import UnixSockets
         #expect(try names(in: directory) == ["f"])
         var status = stat()
         stat(directory.file("f"), &status)
-        // Less the umask, which other tests change for a moment when they open sockets.
+        // Reduced by the umask, which other tests change for a moment when they open sockets.
         #expect(status.st_mode & 0o777 & ~0o666 == 0)
         #expect(status.st_mode & 0o600 == 0o600)
     }
@@ -67,7 +67,7 @@ import UnixSockets
         #expect(try readText(directory.file("target")) == "new")
         #expect(try names(in: directory) == ["link", "target"])
 
-        // The file that a link points to may be still to come; where it cannot, nothing is made elsewhere.
+        // The target of a link need not exist yet. Where it cannot exist, no file is made elsewhere.
         #expect(symlink("coming", directory.file("early")) == 0)
         let early = try OutputFile(path: directory.file("early"))
         put("new", into: early)
@@ -91,13 +91,14 @@ import UnixSockets
     func permissions(_ mode: mode_t) throws {
         let directory = try TemporaryDirectory()
         let path = try directory.write("old", to: "f")
-        // Only root can give files away.
+        // Only root can give files to other users.
         let (user, group): (uid_t, gid_t) = geteuid() == 0 ? (65534, 65534) : (geteuid(), getegid())
         #expect(chown(path, user, group) == 0 && chmod(path, mode) == 0)
         let file = try OutputFile(path: path)
         var status = stat()
         #expect(fstat(file.descriptor.rawValue, &status) == 0)
-        // Nobody reads meanwhile who may not afterwards. A program's own rights are not for what is in it now.
+        // A user who may not read the file afterwards must not read it meanwhile. The set-user-ID bit is not for the
+        // new content.
         #expect(status.st_mode & 0o7777 == mode & 0o777)
         try file.commit()
         #expect(stat(path, &status) == 0)

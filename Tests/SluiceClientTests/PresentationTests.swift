@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    /// After one attempt that failed and one that was parked, before the third.
+    /// A job after one attempt that failed and one that was parked, before the third.
     private func retrying() -> Job {
         var job = job()
         job.state = .waiting

@@ -6,7 +6,7 @@ import UnixSockets
 @testable import SluiceClient
 
 @Suite("A private service") struct PrivateServiceTests {
-    /// Keeps the promise of descriptor 3: says when it is ready, and ends with the other end.
+    /// Keeps the promise about descriptor 3: reports when it is ready, and ends when the other end closes.
     private static let wellBehaved = """
         #!/bin/sh
         echo "$@" > "$0.arguments"
@@ -16,7 +16,7 @@ import UnixSockets
 
     private func script(_ text: String, in directory: TemporaryDirectory) throws -> String {
         let path = try directory.write(text, to: "sluiced")
-        // Whatever the umask is: other tests open sockets, which changes it for a moment.
+        // This does not depend on the umask, which other tests change for a moment when they open sockets.
         #expect(chmod(path, 0o755) == 0)
         return path
     }
@@ -66,7 +66,7 @@ import UnixSockets
     @Test("is found to be missing by sluicectl in words")
     func named() throws {
         let directory = try TemporaryDirectory()
-        // The system's own service may run on this machine; then this says nothing.
+        // The system's own service may run on this machine. The test then shows nothing.
         guard access("/run/sluice/io.sluice.Ingest", F_OK) != 0 else { return }
         let environment = ["SLUICED": directory.file("none"), "XDG_RUNTIME_DIR": directory.path]
         let result = try Program.run(

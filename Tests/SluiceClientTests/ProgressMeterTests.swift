@@ -105,7 +105,7 @@ import Testing
         #expect(!meter.isConsumerSlow(at: 10))
         meter.update(job(.streaming, 30, of: 100, stalled: 4.3), at: 10)
         #expect(meter.line(at: 10, on: wide).hasSuffix("consumer is slow: gate closed 43 % of the time"))
-        // While it is stalled no report comes, and the time goes on.
+        // While the job is stalled no report comes, and time passes.
         meter.update(job(.stalled, 30, of: 100, stalled: 4.3), at: 10)
         #expect(meter.stalledShare(at: 20) == (4.3 + 10) / 20)
         let ended = meter.summary(of: job(.complete, 100, of: 100, stalled: 10), at: 20)

@@ -6,7 +6,7 @@ import Testing
 import UnixSockets
 import Varlink
 
-/// What a client sees of a service that is restarted, against a service that is made for the test.
+/// What a client sees of a service that is restarted, against a fake service.
 @Suite("A restart of the service") struct RestartTests {
     private static let body: [UInt8] = (0..<200_003).map { UInt8(truncatingIfNeeded: $0 &* 5 &+ $0 >> 7) }
     private static let half = 70_001
@@ -34,7 +34,7 @@ import Varlink
         try eventually("the client waits for its job") { try service.waitingCalls == 1 }
         try service.goDown()
         try service.comeBack()
-        // Twice, since the second finds a client that was never asked in between.
+        // Two restarts, since the client has made no call between them.
         try service.goDown()
         try service.comeBack()
         service.proceed()
@@ -47,7 +47,7 @@ import Varlink
         #expect(service.requests.count == 1)
     }
 
-    /// What a program's output becomes when it is taken for text.
+    /// The output of a program, decoded as text.
     private static let text = Array(String(decoding: body, as: UTF8.self).utf8)
 
     @Test("is waited out when the body ends while nobody serves")
@@ -59,7 +59,7 @@ import Varlink
         try service.goDown()
         service.proceed()
         #expect(try program.line() == "whole")
-        // The pipe is at its end, and nobody is there who could say that this was all.
+        // The pipe has ended, and no service is there that could say whether the body is complete.
         #expect(program.isRunning)
         try service.comeBack()
         let result = try program.wait().successful()
@@ -90,7 +90,7 @@ import Varlink
                         + "fetching again\n"))
         let requests = service.requests
         #expect(requests.count == 2)
-        // All of it has one deadline.
+        // One deadline covers all attempts.
         #expect(requests[1].deadlineSeconds.map { $0 < 100 && $0 > 50 } == true)
         #expect(requests[1].retries == 2)
     }
@@ -293,7 +293,7 @@ import Varlink
             patience: .milliseconds(50)
         ) { _ in
             pauses += 1
-            // In the place of the program's own pause between two tries.
+            // This replaces the program's own pause between two attempts.
             letPass(.milliseconds(1))
         } onLoss: {
             losses += 1

@@ -4,7 +4,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// Versions and digests, as `sluicectl fetch` asks for them, against a service that is made for the test.
+/// Versions and digests, as `sluicectl fetch` asks for them, against a fake service.
 @Suite("sluicectl fetch, of a version") struct RevalidationTests {
     private let directory: TemporaryDirectory
     private let etagFile: String
@@ -103,7 +103,7 @@ import UnixSockets
             _ = try run(service, ["--etag-file", etagFile] + arguments).successful()
             #expect(service.requests.last?.ifNoneMatch == "\"b\"")
         }
-        // What is named by hand is sent in any case.
+        // A tag that the user names is sent in any case.
         _ = try run(service, ["-o", directory.file("g"), "--if-none-match", "\"c\""]).successful()
         #expect(service.requests.last?.ifNoneMatch == "\"c\"")
     }
@@ -225,7 +225,7 @@ import UnixSockets
         #expect(result.exit == .exited(18))
         #expect(
             result.errors.hasPrefix("sluicectl: it ended as digestMismatch; do not use what was delivered"))
-        // A service that does not know the parameter must not be believed.
+        // The client must not believe a service that does not know the parameter.
         for digest in [nil, "sha256:\(Self.digits.reversed())", "sha512:\(Self.digits)"] {
             let other = try fake(.init(body: Array("body".utf8), digest: digest))
             defer { other.stop() }

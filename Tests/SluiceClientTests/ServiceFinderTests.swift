@@ -60,7 +60,7 @@ import UnixSockets
         chmod(directory.path, 0o755)
         let listener = try UnixSocket.listen(path: directory.file("system"), mode: 0)
         let finder = ServiceFinder(environment: [:], system: directory.file("system"))
-        // Root may use every socket, so this thread is somebody else for the time of the question.
+        // Root may use every socket, so this thread becomes another user for the time of the call.
         let isRoot = geteuid() == 0
         if isRoot { try #require(ctestkit_thread_becomes_user(65534) == 0) }
         let error = #expect(throws: SluiceError.self) { try finder.find() }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Digests")
 struct BodyDigestTests {
-    /// Of no bytes.
+    /// The digest of an empty body.
     static let empty256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     static let empty512 =
         "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81"
@@ -83,7 +83,7 @@ struct BodyDigestTests {
             // The last one of two counts (RFC 9651 §3.2).
             ("sha-256=:AAAA:, sha-256=:\(field256):", ["sha256:\(empty256)"]),
             ("sha-256=:\(field256):, sha-256=:AAAA:", []),
-            // Senders leave the padding out, and are to be understood (RFC 9651 §4.2.7).
+            // Some senders leave out the padding, and the reader has to accept that (RFC 9651 §4.2.7).
             ("sha-256=:\(field256.dropLast()):", ["sha256:\(empty256)"]),
             ("sha-512=:\(field512.dropLast(2)):", ["sha512:\(empty512)"]),
         ])
@@ -100,7 +100,7 @@ struct BodyDigestTests {
             "SHA-256=:\(field256):",
             "sha256=:\(field256):", "sha-256=:\(field512):", "sha-512=:\(field256):", "sha-256=:\(field256)",
             "sha-256=:\(field256):,", "sha-256=:\(field256): x", "sha-256 = :\(field256):",
-            // A dictionary with one mistake is none (RFC 9651 §4.2).
+            // A dictionary with one mistake is invalid as a whole (RFC 9651 §4.2).
             "sha-256=:\(field256):, sha-512=(", "x=1.2345, sha-256=:\(field256):",
             "sha-256=:\(field256):, é=1",
             "sha-256=:\(field256):\0", "id-sha-256=:\(field256):", "sha-256=:====:",

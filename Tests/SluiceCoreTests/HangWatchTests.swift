@@ -5,12 +5,12 @@ import Testing
 
 @Suite("The watch for lanes that hang")
 struct HangWatchTests {
-    /// A lane with an order, and what becomes of the questions that it is asked.
+    /// A lane with an order, and its answers to the questions that it is asked.
     private struct Lane {
         var serial = 1
         var pulse = LedgerPulse()
         var isStalled = false
-        /// It answers its questions.
+        /// Whether it answers its questions.
         var lives = true
 
         var found: HangWatch.Lane { HangWatch.Lane(serial: serial, pulse: pulse, isStalled: isStalled) }
@@ -18,7 +18,7 @@ struct HangWatchTests {
         mutating func move() { pulse.counters.received += 1 }
     }
 
-    /// One look at one lane, which then does what it was asked to do.
+    /// Makes the watch look at one lane once, and carries out its decision.
     private func look(
         _ watch: inout HangWatch, _ lane: inout Lane, isLate: Bool = false
     ) -> HangWatch.Action? {
@@ -120,7 +120,7 @@ struct HangWatchTests {
         lane.lives = false
         _ = look(&watch, &lane)
         #expect(watch.isCalm)
-        // One look that is a long time after its question is no proof yet. From now on it looks often.
+        // A look that comes long after its question proves nothing. From then on the watch looks often.
         for _ in 0..<2 {
             #expect(look(&watch, &lane) == nil)
             #expect(!watch.isCalm)
@@ -143,7 +143,7 @@ struct HangWatchTests {
         #expect(both() == [.ask(serial: 7, number: 1), .ask(serial: 8, number: 2)])
         #expect(both() == [.ask(serial: 8, number: 3)])
         #expect(both() == [.ask(serial: 8, number: 4)])
-        // The order has gone to another lane, so the question to the last one does not count.
+        // The order has gone to another lane, so the question to the earlier lane does not count.
         dead.serial = 9
         #expect(both() == [.ask(serial: 8, number: 5)])
         #expect(both() == [.ask(serial: 9, number: 6), .ask(serial: 8, number: 7)])

@@ -79,7 +79,7 @@ struct JobRequestTests {
         let error = #expect(throws: RequestError.self) { try JobRequest(parameters, settings: settings) }
         #expect(error?.parameter == "deadlineSeconds" && error?.reason.contains("60.5 s") == true)
         #expect(error?.remedy.contains("timeouts.maximum_deadline_seconds") == true)
-        // A job that was accepted is one whatever the settings are now.
+        // A job that was accepted stays valid, whatever the settings are now.
         settings.longest.deadline = nil
         settings.longest.connect = absurd
         parameters.connectTimeoutSeconds = absurd
@@ -166,7 +166,7 @@ struct JobRequestTests {
         let start = "http://h?"
         for length in [RequestURL.maximumLength - 1, RequestURL.maximumLength] {
             let text = start + String(repeating: "a", count: length - start.utf8.count)
-            // A slash is added to it.
+            // `RequestURL` adds a slash to it.
             guard let url = try? RequestURL(text) else {
                 #expect(length == RequestURL.maximumLength)
                 continue
@@ -200,7 +200,7 @@ struct JobRequestTests {
         #expect(throws: RequestError.self) { try JobRequest(restoring: parameters) }
     }
 
-    /// A request that is good, with any of its fields given or left out, and settings for it.
+    /// A valid request, with each of its fields given or left out at random, and settings for it.
     private static func valid(using generator: inout SeededGenerator) throws -> (
         Ingest.FetchParameters, Settings
     ) {

@@ -46,7 +46,8 @@ struct JobStateMachineTests {
             + [("parked", Machine.restoredParked()), ("waiting", waiting), ("finished", finished)]
     }
 
-    /// What an event does to a job that runs, one that is being ended, and one that is being parked, in every phase.
+    /// The effect of an event on a job that runs, one that is being ended, and one that is being parked, in every
+    /// phase.
     private func expect(
         running: (Machine.Action, JobState), ending: (Machine.Action, JobState),
         parking: (Machine.Action, JobState), of event: (inout Machine) -> Machine.Action,

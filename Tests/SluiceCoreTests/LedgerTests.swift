@@ -49,7 +49,7 @@ struct LedgerTests {
         #expect(try reader.read() == LedgerEntry())
         #expect(reader.representation == nil && !reader.isTaken)
         #expect(try reader.delivered(staged: 0) == 0)
-        // Damage is the last job's, too.
+        // Damage belongs to the last job, too: it is gone after `renew`.
         lane.endFill(filled: 1)
         #expect(throws: LedgerReader.Damage.self) { try reader.read() }
         reader.renew()
@@ -77,7 +77,7 @@ struct LedgerTests {
     @Test("a ledger of a service that did not know of answers is taken as it is")
     func withoutAnswers() throws {
         let page = try page()
-        // The format and the eight counters that there were, each with a number of its own.
+        // The format and the eight counters of the earlier version, each with a value of its own.
         page.store(0x0001_7375_6c69_6365, at: 0)
         for (slot, value) in [(1, 900), (2, 700 << 1), (3, 200), (4, 4), (5, 5), (6, 0), (7, 1), (8, 0)] {
             page.store(UInt64(value), at: slot)
@@ -106,7 +106,7 @@ struct LedgerTests {
         #expect(try reader.delivered(staged: 0) == 0)
         ledger.setReceived(100)
         ledger.beginFill(filled: 0)
-        // Killed here: part of the fill is in the staging pipe and counts for nothing.
+        // A lane that is killed here leaves a part of the fill in the staging pipe, which counts for nothing.
         #expect(try reader.delivered(staged: 60) == 0)
         ledger.endFill(filled: 100)
         #expect(try reader.delivered(staged: 60) == 40)
@@ -195,7 +195,7 @@ struct LedgerTests {
             entry.stalledMicroseconds(now: 9_000_000) == 3000, "the gate is open, and was closed for 3 ms")
         #expect(!reader.isTaken)
 
-        // The next lane goes on from there.
+        // The next lane continues from there.
         ledger.setReceived(740)
         ledger.beginFill(filled: 640)
         #expect(try reader.delivered(staged: 100) == 640)
@@ -307,7 +307,7 @@ struct LedgerTests {
             url: "http://h/a", sendsHeaders: true, version: .strong(Validator(kind: .etag, text: "\"a\"")),
             length: 5, framing: .length,
             digests: [BodyDigest(algorithm: .sha256, bytes: [UInt8](repeating: 7, count: 32))])
-        // The coding, which is absent here, and whether there were cookies are the last two bytes.
+        // The last two bytes are the coding, which is absent here, and whether there were cookies.
         for (format, body) in [(UInt8(1), known.packet.dropLast(2)), (2, known.packet[...])] {
             let note = [format] + body
             #expect(page.storeNote(note))

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SluiceCore
 
-/// The messages between daemon and lane. A lane may be in the hands of whoever sent it something: nothing that it says may
+/// The messages between daemon and lane. A server may have taken the lane over, so nothing that the lane sends may
 /// stop the daemon.
 @Suite("Packets")
 struct PacketTests {
@@ -67,19 +67,21 @@ struct PacketTests {
         ]
     }
 
-    /// Whoever has to change these bytes has changed the wire: it needs another number, and this test the new ones.
+    /// A change of these bytes is a change of the wire format: it needs a new version number, and new bytes in this
+    /// test.
     @Test("have the bytes of their version")
     func version() {
         let ended = LaneReport.ended(
             serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
         #expect(LaneReport.wire == 5)
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
-        // Kind, serial; the code and the sentence, each behind its length; five fields that are absent; two that are true.
+        // Kind, serial; the code and the sentence, each after its length; five fields that are absent; two that are
+        // true.
         let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
         #expect(ended.packet == head + [0, 0, 0, 0, 0, 1, 1])
         #expect(LaneCommand.probe(serial: 1, number: 2).packet == word(4) + word(1) + word(2))
         #expect(LaneReport.ready(wire: 5, confinement: .full).packet == word(11) + word(5) + word(3))
-        // An older lane says less, and has to be recognised all the same.
+        // An older lane sends less. The daemon must recognise its report, too.
         #expect(LaneReport(packet: word(11) + word(3)) == .ready(wire: 3, confinement: []))
     }
 
@@ -97,12 +99,13 @@ struct PacketTests {
         order.dropsConnections = true
         let packet = LaneCommand.order(order).packet
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
-        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is taken; HTTP/1.1 only; rules; a rate; no connections of before; no certificate.
+        // No version, digest and tags; 20 redirects, one name, downgrade; a coded body is accepted; HTTP/1.1 only;
+        // rules; a rate; no earlier connections; no certificate.
         let end =
             [0, 0, 0] + word(20) + word(1) + word(1) + Array("x".utf8) + [1] + [0] + [1] + word(1)
             + Array("e".utf8) + [1] + word(9) + [1] + [0]
         #expect(Array(packet.suffix(end.count)) == end)
-        // No deadline, the least speed; no largest body.
+        // No deadline, a minimum speed; no maximum size.
         let limits = [0] + [1] + word(7) + [0]
         #expect(packet.indices.contains { Array(packet[$0...].prefix(limits.count)) == limits })
     }
@@ -148,7 +151,7 @@ struct PacketTests {
                 #expect(LaneCommand(packet: command.packet) == command)
             }
         }
-        // Otherwise this would not look behind the first field.
+        // Fewer would mean that damaged packets are not read beyond their first field.
         #expect(read > 1000)
     }
 

@@ -32,7 +32,8 @@ struct ResponseRulesTests {
     @Test("no content is no body")
     func special() {
         #expect(judge(204, ["content-length": "5"]) == accepted(0, .none))
-        // 205 must not have a body either, but is framed as if it could (RFC 9112 §6.3): what it says is checked.
+        // 205 must not have a body either, but its framing allows one (RFC 9112 §6.3): the announced length is
+        // checked.
         #expect(judge(205, ["content-length": "0"]) == accepted(0, .length))
         for status in [200, 201, 202, 203, 226, 299] {
             #expect(judge(status, ["content-length": "5"]) == accepted(5, .length))

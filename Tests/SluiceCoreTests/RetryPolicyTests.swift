@@ -8,7 +8,7 @@ import Testing
 struct RetryPolicyTests {
     private let pauses = RetryPolicy.Pauses()
 
-    /// What an attempt that brought nothing means.
+    /// The decision after an attempt that delivered nothing.
     private func fail(
         _ policy: inout RetryPolicy, progress: Int = 0, isDeath: Bool = false, retryAfter: Double? = nil,
         random: Double = 1
@@ -22,7 +22,7 @@ struct RetryPolicyTests {
         var policy = RetryPolicy(retries: 1000)
         let limits = (0..<9).map { _ in fail(&policy) }
         #expect(limits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30])
-        // Far beyond what a shift can do.
+        // The number of failures goes far beyond the width of a shift.
         for _ in 0..<900 { #expect(fail(&policy) == 30) }
     }
 
@@ -67,7 +67,7 @@ struct RetryPolicyTests {
     @Test("the deaths of lanes are never forgiven: a server could kill them for ever")
     func deaths() {
         var policy = RetryPolicy(retries: 3)
-        // Nor are their pauses.
+        // Progress does not shorten the pauses either.
         for pause in [0.5, 1, 2] { #expect(fail(&policy, progress: 1 << 30, isDeath: true) == pause) }
         #expect(fail(&policy, progress: 1 << 30, isDeath: true) == nil)
         #expect(policy.deaths == 4)
@@ -87,7 +87,7 @@ struct RetryPolicyTests {
         #expect(pause(0.1, random: 1) == 0.5)
         #expect(pause(119) == 119)
         #expect(pause(121) == 120)
-        // What comes from a lane is a claim.
+        // A lane may send any value.
         #expect(pause(.infinity) == 120)
         #expect(pause(1e300) == 120)
         #expect(pause(-5, random: 1) == 0.5)
@@ -111,7 +111,7 @@ struct RetryPolicyTests {
         }
     }
 
-    // MARK: The field
+    // MARK: Retry-After
 
     private static let now = 784_111_777
 
@@ -120,7 +120,7 @@ struct RetryPolicyTests {
         arguments: [
             ("0", 0), ("120", 120), (" 5\t", 5), ("0007", 7), ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
             ("Sunday, 06-Nov-94 08:49:47 GMT", 10), ("Sun Nov  6 08:49:47 1994", 10),
-            // Passed, long or just now: at once.
+            // The date has passed long ago, or just now: no pause.
             ("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("Sun, 06 Nov 1994 08:49:36 GMT", 0),
             ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
         ])
@@ -155,7 +155,7 @@ struct RetryPolicyTests {
         #expect(RetryPolicy.retryAfter("Sun, 06 Nov 1994 08:49:37 GMT", now: .max) == 0)
     }
 
-    // MARK: What may be repeated
+    // MARK: Requests that may be repeated
 
     @Test("what passes by itself is repeated, and nothing else")
     func retryable() {

@@ -23,7 +23,7 @@ struct JobPageTests {
         table.ended(job, as: job.snapshot(), remember: remember)
     }
 
-    /// All pages, one behind the other.
+    /// All pages, one after the other.
     private func all(_ table: JobTable, _ selection: JobSelection) -> [String] {
         var (selection, ids) = (selection, [String]())
         while true {

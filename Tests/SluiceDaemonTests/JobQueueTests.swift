@@ -7,7 +7,7 @@ import UnixSockets
 
 @Suite("The queue for lanes")
 struct JobQueueTests {
-    /// With a clock of its own; a class, so that it can change within an expectation.
+    /// A queue with a clock of its own. It is a class so that it can change within an expectation.
     private final class Queue {
         private final class Clock { var now: UInt64 = 1_000_000_000 }
 
@@ -35,7 +35,7 @@ struct JobQueueTests {
         func hostIsOpen(_ host: String) { queue.hostIsOpen(host) }
         func removeAll(running: [JobRecord]) -> [JobRecord] { queue.removeAll(running: running) }
 
-        /// Begins all that may.
+        /// Begins all jobs that may begin.
         func beginAll() -> [JobRecord] {
             var begun: [JobRecord] = []
             while let job = next() {
@@ -71,7 +71,7 @@ struct JobQueueTests {
             }
         }
         #expect(queue.runnable == 305)
-        // Most of those of the first user end while they wait.
+        // Most jobs of the first user end while they wait.
         for job in all[7]?.dropFirst(3) ?? [] { cancel(job, in: queue) }
         #expect(queue.runnable == 8)
         let begun = queue.beginAll()
@@ -122,7 +122,7 @@ struct JobQueueTests {
         queue.rules.slots = { $0 == "busy.test" ? 2 : nil }
         for _ in 0..<4 { queue.enter(try job(7, at: "busy.test")) }
         queue.enter(try job(7))
-        // A dot at the end is the same host.
+        // A name with a dot at the end is the same host.
         queue.enter(try job(8, at: "busy.test."))
         #expect(queue.runnable == 3)
         var begun = queue.beginAll()
@@ -172,7 +172,7 @@ struct JobQueueTests {
         let first = queue.beginAll()
         #expect(first.count == 1)
         queue.isOver(first[0])
-        // The next one is in the queue again, and has no lane yet.
+        // The next job is in the queue again, and has no lane yet.
         cancel(jobs[1], in: queue)
         #expect(queue.beginAll().map(\.id) == [jobs[2].id])
     }
@@ -228,7 +228,7 @@ struct JobQueueTests {
         #expect(queue.next() == nil)
         queue.enter(try job(7))
         #expect(queue.next()?.request.url.origin.host == "origin.test")
-        // One that ends while it waits is passed over; one that comes later stays behind.
+        // A job that ends while it waits is skipped; a job that comes later stays behind the others.
         cancel(jobs[1], in: queue)
         let late = try job(7, at: "slow.test")
         queue.enter(late)

@@ -6,14 +6,14 @@ import UnixSockets
 
 @testable import SluiceDaemon
 
-/// In a fork of another test a pipe would have one more holder.
+/// A program that another test starts would hold one more copy of the pipe until its execve(2).
 @Suite("Pipes of ended jobs", .withoutForks)
 struct KeptPipesTests {
     private static let user: UInt32 = 1000
 
-    /// What is left of a job whose consumer has not read to the end: the pipe's read end.
+    /// The rest of a job whose consumer has not read to the end: the pipe's read end.
     ///
-    /// - Parameter capacity: nil for the kernel's own.
+    /// - Parameter capacity: the capacity of the pipe; nil for the kernel's default.
     private func endJob(
         _ kept: KeptPipes, bytes: Int, capacity: Int? = nil, user: UInt32 = user
     ) throws -> OwnedDescriptor {
@@ -56,7 +56,7 @@ struct KeptPipesTests {
         #expect(read(90_000, from: consumer.rawValue) == 90_000)
         kept.look()
         #expect(kept.all.bytes <= 32 << 10)
-        // What the service does is nothing to the consumer: all bytes, and then the end.
+        // The service does not affect the consumer, which reads all bytes, and then the end.
         #expect(read(20_000, from: consumer.rawValue) == 10_000)
         #expect(read(1, from: consumer.rawValue) == 0)
         for _ in 0..<3 {
@@ -64,7 +64,7 @@ struct KeptPipesTests {
             #expect(kept.all == KeptPipes.Sum(pipes: 1, bytes: try consumer.pipeCapacity()))
         }
         #expect(try consumer.pipeCapacity() == 4096)
-        // Grown by its consumer, who may: it is found out and taken back.
+        // The consumer has grown the pipe, which it may do. The service notices that and takes the memory back.
         _ = try consumer.setPipeCapacity(1 << 20)
         kept.look()
         #expect(try consumer.pipeCapacity() == 4096)

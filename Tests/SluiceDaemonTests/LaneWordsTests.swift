@@ -5,10 +5,10 @@ import UnixSockets
 
 @testable import SluiceDaemon
 
-/// What becomes of a lane's standard error.
+/// What the daemon does with a lane's standard error.
 @Suite("What lanes say")
 struct LaneWordsTests {
-    /// The lines that are passed on of what a lane writes before it ends.
+    /// The lines that the daemon passes on, from the text that a lane writes before it ends.
     private func lines(of text: [UInt8]) throws -> [String] {
         let pipe = try Pipe()
         let loop = try EventLoop()

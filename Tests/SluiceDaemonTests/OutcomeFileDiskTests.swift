@@ -4,7 +4,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// A disk of our own: a small tmpfs that only the probe sees, and we through its root.
+/// A separate disk: a small tmpfs that only the probe sees. The test reaches it through the probe's root.
 @Suite("The outcomes on a disk that is full or read-only")
 struct OutcomeFileDiskTests {
     private struct Disk {
@@ -12,12 +12,12 @@ struct OutcomeFileDiskTests {
         let probe: Program
         private let input: FileDescriptor
 
-        /// - Parameter options: of the mount.
+        /// - Parameter options: mount options.
         init(_ options: String, limit: Int) throws {
             directory = try TemporaryDirectory()
             let pipe = try Pipe()
             let mount = "mount -t tmpfs -o mode=700,\(options) test \"$1\" && exec \"$2\" \"$1\" \"$3\""
-            // Without the right to mount, a name space in which one has it.
+            // A process that may not mount gets a name space in which it may.
             let names = geteuid() == 0 ? ["--mount"] : ["--map-root-user", "--mount"]
             probe = try Program(
                 "/usr/bin/unshare",
@@ -33,7 +33,7 @@ struct OutcomeFileDiskTests {
             return try probe.line() ?? "gone: \(probe.errors)"
         }
 
-        /// The path of a file there, for us.
+        /// The path of a file there, as seen from the test.
         func path(_ name: String) -> String { "/proc/\(probe.processID)/root\(directory.path)/\(name)" }
 
         func mount(_ options: String) throws {
@@ -56,7 +56,7 @@ struct OutcomeFileDiskTests {
         let filler = try FileDescriptor.open(
             disk.path("filler"), .writeOnly, options: .create, permissions: .ownerReadWrite)
         #expect(try disk.ask("append 0 20") == "")
-        // All that is left, save what is left of the outcome file's last page.
+        // Fills all space, except the rest of the outcome file's last page.
         let chunk = [UInt8](repeating: 0, count: 4096)
         #expect(throws: Errno.noSpace) { while true { _ = try filler.writeAll(chunk) } }
         try filler.close()
@@ -81,7 +81,7 @@ struct OutcomeFileDiskTests {
             disk.path("filler"), .writeOnly, options: .create, permissions: .ownerReadWrite)
         let chunk = [UInt8](repeating: 0, count: 4096)
         #expect(throws: Errno.noSpace) { while true { _ = try filler.writeAll(chunk) } }
-        // Room for some lines, and not for a copy of a hundred.
+        // Makes room for some lines, but not for a copy of a hundred lines.
         try filler.resize(to: Int64(lseek(filler.rawValue, 0, SEEK_END)) - 8192)
         try filler.close()
         let name = disk.directory.path + "/outcomes.jsonl"
@@ -89,7 +89,7 @@ struct OutcomeFileDiskTests {
         #expect(access(disk.path("outcomes.jsonl.new"), F_OK) != 0)
         #expect(try disk.ask("load").hasPrefix("\(Array(105..<205)) skipped 0 wrong: /"))
         #expect(unlink(disk.path("filler")) == 0)
-        // It is tried again only when there are as many more lines as are needed: it would cost that much each time.
+        // The next try comes only after as many new lines as the file must keep, since each try costs that much.
         #expect(try disk.ask("append 205 300") == "")
         #expect(try disk.ask("append 300 310") == "recovered(lost: 0)")
         #expect(try disk.ask("load") == "\(Array(210..<310)) skipped 0 wrong: nothing")

@@ -66,7 +66,7 @@ struct OutcomeFileTests {
                 #expect(file.append(EndedJob(job(number, user: number % 10 == 0 ? 5 : 1000))) == nil)
                 if number % 37 == 0 { #expect(try lineCount() <= 400) }
             }
-            // The compacted file is the one that is written to.
+            // The service now writes to the compacted file.
             #expect(file.append(EndedJob(job(1000))) == nil)
         }
         let expected = (0...1000).filter { $0 == 1000 || $0 % 10 == 0 || $0 >= 890 }
@@ -105,7 +105,7 @@ struct OutcomeFileTests {
             }
             let (_, contents) = open()
             #expect(contents.jobs.map(\.id).last == "job3")
-            // Without its newline alone, the line is whole again now.
+            // A line that lacks only its newline is complete again now.
             #expect(contents.jobs.count == (cut == 1 ? 4 : 3))
         }
     }
@@ -181,7 +181,7 @@ struct OutcomeFileTests {
             #expect(contents.jobs.map(\.createdUsec) == Array(1_099_000..<1_100_000))
             #expect(contents.skipped == 0)
         }
-        // Five times that would be the debug build; a decoder at each line takes thirty times.
+        // The bound allows for a debug build. With a decoder for each line it takes thirty times as long.
         #expect(took < .seconds(5), "\(took)")
         #expect(try lineCount() == 1000)
     }

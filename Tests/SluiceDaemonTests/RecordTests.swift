@@ -113,7 +113,7 @@ struct RecordTests {
         var other = own
         other.userID += 1
         #expect(ClientProgram.find(other) == nil)
-        // The service manager of a container, say, has no number in this one's name space.
+        // The service manager of a container, for example, has no number in this PID namespace.
         other.processID = 0
         #expect(ClientProgram.find(other) == nil)
         other.processID = .max

@@ -202,7 +202,7 @@ struct SettingsFileTests {
     @Test("the file that is shipped names every setting, and each with its default")
     func shipped() throws {
         let lines = try Self.shippedFile().split(separator: "\n")
-        // A setting that is commented out has no space behind the #; words have one.
+        // A setting that is commented out has no space after the #; text has one.
         let uncommented = lines.map { $0.hasPrefix("#") && !$0.hasPrefix("# ") ? $0.dropFirst() : $0 }
         let text = uncommented.joined(separator: "\n")
         #expect(try SettingsFile.parse(text, path: "sluiced.toml") == Settings())
@@ -210,7 +210,7 @@ struct SettingsFileTests {
         let keys = uncommented.compactMap { line in
             line.hasPrefix("#") ? nil : line.split(separator: " = ").first.map(String.init)
         }
-        // A wrong key in each section makes the reader tell what it knows.
+        // A wrong key in each section makes the reader list the keys that it knows.
         for section in keys.filter({ $0.hasPrefix("[") }).map({ String($0.dropFirst().dropLast()) }) {
             let told = try problems("\(section).nonsense = 1").first { $0.contains("there are ") }
             let known = told?.split(separator: "there are ").last?.split(separator: ", ").map(String.init)

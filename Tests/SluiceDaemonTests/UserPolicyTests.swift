@@ -9,7 +9,7 @@ import Testing
 
 @Suite("What the settings come to for each user")
 struct UserPolicyTests {
-    /// A directory of users that answers when it is told to.
+    /// A user database that answers when the test says so.
     private final class Directory: Sendable {
         let questions = Monitor<[UInt32]>([])
         private let answers = Monitor<[UInt32: UserIdentity?]>([:])
@@ -25,7 +25,7 @@ struct UserPolicyTests {
         }
     }
 
-    /// A policy on a loop of its own, which runs while a test waits for something.
+    /// A policy on a loop of its own. The loop runs while the test waits for something.
     private struct Scene {
         let loop: EventLoop
         let directory = Directory()
@@ -41,7 +41,7 @@ struct UserPolicyTests {
                 lookUp: { directory.lookUp($0, $1) })
         }
 
-        /// Runs the loop: as soon as a step's condition holds, what it does is done, and the next one's turn comes.
+        /// Runs the loop. As soon as the condition of a step holds, its action runs, and the next step follows.
         func play(_ steps: [(until: () -> Bool, does: () -> Void)]) {
             var rest = steps[...]
             let deadline = Deadline(.seconds(30))
@@ -122,7 +122,7 @@ struct UserPolicyTests {
                         #expect(
                             scene.policy.egress(for: user) == Self.settings().egress.strictestRules().compact)
                     }
-                    // Late, and good for the next job.
+                    // A late answer still counts for the next job.
                     scene.directory.answer(2, UserIdentity(names: ["2"], memberships: []))
                 }
             ), (until: { !scene.policy.egress(for: 2).contains("guests.test") }, does: {}),
@@ -193,9 +193,9 @@ struct UserPolicyTests {
             ), (until: { known }, does: {}),
         ])
         #expect(scene.policy.share(for: 7).isAllowed && scene.policy.share(for: 7).jobs == 5)
-        // Of this one nothing is known: it is not let in, and not shown out.
+        // Nothing is known about this user: it is not admitted, and not expelled.
         #expect(!scene.policy.share(for: 8).isAllowed && !scene.policy.isDenied(8))
-        // Those who look after the service come in whatever is known.
+        // Root and the service's own user are admitted, whatever is known.
         #expect(scene.policy.share(for: 0).isAllowed && scene.policy.share(for: geteuid()).isAllowed)
     }
 
@@ -220,7 +220,7 @@ struct UserPolicyTests {
                 does: {
                     let share = scene.policy.share(for: 1000)
                     #expect(share.lanes == nil && share.weight == 5)
-                    // What is said for all is another thing now, and the user is looked up again for that.
+                    // The setting for all users changes, and so the user is looked up again.
                     settings.limits.jobsPerUser = 7
                     #expect(scene.policy.apply(settings))
                 }

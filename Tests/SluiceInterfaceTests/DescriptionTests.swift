@@ -3,7 +3,7 @@ import SluiceInterface
 import Testing
 import Varlink
 
-/// The description that clients are shown, and the types that are sent, are one contract written twice.
+/// The description that clients see and the types that are sent are the same contract, written twice.
 @Suite("The interface description")
 struct DescriptionTests {
     let interface: InterfaceDescription
@@ -16,7 +16,7 @@ struct DescriptionTests {
         try JSONDecoder().decode(JSONValue.self, from: JSONEncoder().encode(value))
     }
 
-    /// What is wrong with a value, by the path of each field.
+    /// The errors of a value, each with the path of its field.
     private func mistakes(_ value: JSONValue, _ type: VarlinkType, _ path: String) -> [String] {
         switch (type, value) {
         case (.bool, .bool), (.int, .integer), (.float, .integer), (.float, .double), (.string, .string),
@@ -56,7 +56,7 @@ struct DescriptionTests {
             return
         }
         #expect(mistakes(object, fields, "") == [], sourceLocation: sourceLocation)
-        // A full value shows every field, so that none is declared and never sent.
+        // A full value has every field: this finds fields that are declared and never sent.
         if isFull { #expect(Set(object.keys) == Set(fields.map(\.name)), sourceLocation: sourceLocation) }
     }
 

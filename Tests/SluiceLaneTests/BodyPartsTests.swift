@@ -19,7 +19,7 @@ struct BodyPartsTests {
         var wanted: [UInt8] = []
         var all: [UInt8] = []
         for start in stride(from: 0, to: length, by: chunk) {
-            // A slice with an index of its own, as Foundation's chunks may be.
+            // A slice whose index does not begin at 0, as Foundation's chunks may be.
             let bytes = [0] + Self.pattern.bytes(start..<min(start + chunk, length))
             let parts = window.take(Data(bytes).dropFirst())
             wanted += parts.wanted
@@ -84,7 +84,7 @@ struct BodyPartsTests {
         let other = "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
         #expect(try hasher(nil, right)?.judge(complete).digest?.hexadecimal == digest)
         #expect(try hasher(nil, other)?.judge(complete).outcome.code == .digestMismatch)
-        // The job asks for another algorithm: it is told that, and the origin's is checked all the same.
+        // The job asks for another algorithm: it gets that digest, and the origin's digest is checked all the same.
         #expect(try hasher("sha512", other)?.judge(complete).outcome.code == .digestMismatch)
         #expect(try hasher("sha512", right)?.judge(complete).digest?.algorithm == .sha512)
     }

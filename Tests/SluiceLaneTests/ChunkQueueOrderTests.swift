@@ -40,7 +40,7 @@ import UnixSockets
         for _ in 0..<100_000 { queue.append(Data([65])) }
         #expect(queue.count == 100_000)
         let pipe = try UnixSockets.Pipe()
-        // 16 KiB a piece: a handful of pieces fill the pipe in one call.
+        // With pieces of 16 KiB, a few pieces fill the pipe in one call.
         #expect(try queue.write(to: pipe.writeEnd, atMost: 65_536) == 65_536)
     }
 }

@@ -7,7 +7,7 @@ import UnixSockets
 @testable import SluiceLane
 
 extension ChunkQueue {
-    /// Writes from the front, as the pump does: what is written leaves the queue.
+    /// Writes from the front, as the pump does: written bytes leave the queue.
     mutating func write(to descriptor: borrowing OwnedDescriptor, atMost limit: Int) throws(Errno)
         -> Int
     {
@@ -21,7 +21,7 @@ extension ChunkQueue {
 struct ChunkQueueTests {
     static let pattern = Pattern(seed: 77)
 
-    /// A pipe of 64 KiB that is not read by anybody yet.
+    /// A pipe of 64 KiB that no thread reads yet.
     private func pipe() throws -> Pipe {
         let pipe = try Pipe()
         try setNonblocking(pipe.readEnd.rawValue)
@@ -75,7 +75,7 @@ struct ChunkQueueTests {
         let pipe = try pipe()
         var queue = ChunkQueue()
         for index in 0..<50_000 { queue.append(Data(Self.pattern.bytes(index..<(index + 1)))) }
-        // 64 pieces a write: joined into 16 KiB each, four pieces are enough.
+        // One write takes 64 pieces. Joined into pieces of 16 KiB, four are enough.
         #expect(try queue.write(to: pipe.writeEnd, atMost: 1 << 20) == 50_000)
         #expect(Self.pattern.mismatch(drain(pipe.readEnd.rawValue)) == nil)
     }

@@ -4,28 +4,28 @@ import SluiceInterface
 import TestKit
 import Testing
 
-/// What a lane makes of every kind of answer to a request for the rest of a body.
+/// How a lane treats every kind of answer to a request for the rest of a body.
 @Suite("Continuing a body")
 struct ContinuationTests {
     static let pattern = Pattern(seed: 91)
     static let length = 300_007
-    /// The consumer has so many bytes.
+    /// The consumer already has this number of bytes.
     static let position = 100_003
 
-    /// An answer, and what becomes of it.
+    /// An answer, and its expected effect.
     struct Answer: Sendable, CustomTestStringConvertible {
         var name: String
         var status = "206 Partial Content"
-        /// Beside Content-Length.
+        /// Header fields beside Content-Length.
         var headers: [String]
-        /// What of the pattern is sent.
+        /// The range of the pattern that is sent.
         var body = ContinuationTests.position..<ContinuationTests.length
-        /// Instead of a Content-Length.
+        /// Chunked, without a Content-Length.
         var isChunked = false
         var outcome: OutcomeCode
-        /// Bytes of the body that the consumer has in the end.
+        /// The bytes of the body that the consumer has at the end.
         var delivered = ContinuationTests.position
-        /// Known of the body's length before.
+        /// The length of the body that was known before.
         var knownLength: Int? = ContinuationTests.length
 
         var testDescription: String { name }
@@ -158,7 +158,7 @@ struct ContinuationTests {
         if answer.outcome == .complete || answer.outcome == .truncated {
             #expect(delivered == answer.delivered)
         } else {
-            // What is right of an answer that turns out wrong may have been passed on.
+            // The lane may have passed on the right bytes of an answer that turns out wrong later.
             #expect(delivered >= Self.position)
             if !answer.isChunked { #expect(delivered == Self.position) }
         }
@@ -177,7 +177,7 @@ struct ContinuationTests {
 
     @Test("a lane that is used again continues exactly what it began, in bits and pieces")
     func pieces() throws {
-        // Each answer breaks off after some bytes, in both of the ways in which a server can give the rest.
+        // Each answer breaks off after some bytes, in both of the ways in which a server can send the rest.
         let origin = try BadOrigin { connection in
             let start = connection.number.isMultiple(of: 3) ? 0 : connection.request.rangeStart ?? 0
             let had = connection.request.rangeStart ?? 0

@@ -4,13 +4,13 @@ import SluiceInterface
 import TestKit
 import Testing
 
-/// Odd heads through a real URLSession: whatever the shim lets through, Foundation takes.
+/// Odd heads through a real URLSession: Foundation must accept every head that the shim lets through.
 ///
-/// `make test-heads` sends 100,000 of them; SLUICE_TEST_HEADS_SEED repeats a run. The collector of heads is fuzzed by
-/// itself, with millions of lines, by `make fuzz-head`.
+/// `make test-heads` sends 100,000 of them; SLUICE_TEST_HEADS_SEED repeats a run. `make fuzz-head` fuzzes the
+/// collector of heads alone, with millions of lines.
 @Suite("Odd heads", .serialized)
 struct HeadFuzzTests {
-    /// Parts of which heads are made, the good ones more often than the bad.
+    /// Parts from which heads are made. The valid ones are more frequent than the invalid ones.
     private struct HeadMaker {
         private var generator: SeededGenerator
 

@@ -7,7 +7,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// A lane's manners towards its daemon: locks, accounts, digests, conditions.
+/// The duties of a lane towards its daemon: locks, accounts, digests, conditions.
 @Suite("A lane process")
 struct LaneProcessTests {
     static let pattern = Pattern(seed: 92)
@@ -26,10 +26,10 @@ struct LaneProcessTests {
         let facts = try lane.run(.test(origin.url()), of: LaneTestJob(Self.pattern))
         #expect(facts.outcome.code == .complete)
         let tasks = try Program.run("/bin/ls", ["/proc/\(lane.program.processID)/task"]).successful().output
-        // SCHED_BATCH of sched.h, which hides it.
+        // SCHED_BATCH of sched.h; Glibc does not show the constant.
         for task in tasks.split(separator: "\n") {
             let policy = sched_getscheduler(try #require(Int32(task)))
-            // A thread of Dispatch's may have ended meanwhile.
+            // A thread of libdispatch may have ended meanwhile.
             #expect(policy == 3 || policy < 0)
         }
         #expect(sched_getscheduler(lane.program.processID) == 3)
@@ -47,7 +47,7 @@ struct LaneProcessTests {
         #expect(facts.outcome.code == .laneUnavailable)
         #expect(facts.outcome.message.contains("\(getpid())"), "\(facts.outcome.message)")
         #expect(origin.requests.isEmpty)
-        // The lock goes with any descriptor of the file that this process closes.
+        // The kernel releases the lock when this process closes any descriptor of the file.
         _ = try job.ledgerFile.duplicate()
         facts = try lane.run(.test(origin.url()), of: job)
         #expect(facts.outcome.code == .complete)
@@ -159,14 +159,14 @@ struct LaneProcessTests {
         let same = try LaneTestJob(Self.pattern, with: first)
         try lane.begin(.test(origin.url("/slow")), of: same)
         try eventually("the lane writes") { try same.delivered() > 0 }
-        // Closing what it had kept would have taken the lock along.
+        // If the lane had closed the copy that it kept, the lock would be gone.
         #expect(cunix_lock_holder(same.ledgerFile.rawValue) == lane.program.processID)
         gate.open()
         #expect(try lane.end().outcome.code == .complete)
         let other = try LaneTestJob(Self.pattern)
         #expect(try lane.run(.test(origin.url()), of: other).outcome.code == .complete)
         #expect(try other.check() == Self.length)
-        // The first one's is gone: what it says is nothing to the lane.
+        // The account of the first job is gone: the lane ignores it.
         first.restart(at: 5)
         let next = try LaneTestJob(Self.pattern, with: other)
         try lane.begin(.test(origin.url()), of: next, bringsAccount: false)
@@ -189,7 +189,7 @@ struct LaneProcessTests {
         try lane.begin(.test(origin.url()), of: job, bringsAccount: false)
         #expect(try lane.end().outcome.code == .laneUnavailable)
         for path in ["/404", "/cut"] {
-            // One that was kept does not outlive it.
+            // The lane gives up the account that it kept of the job before, too.
             #expect(
                 try lane.run(.test(origin.url()), of: LaneTestJob(Self.pattern)).outcome.code == .complete)
             #expect(lane.keepsAccount)
@@ -222,7 +222,7 @@ struct LaneProcessTests {
         let path = try nginx.serve("file", Self.pattern, count: size)
         var random: UInt64 = 20_241
         var killed = 0
-        // On a busy machine a lane gets far before it is killed, and a body takes few of them.
+        // On a busy machine a lane gets far before it is killed, and a body can take only a few kills.
         repeat {
             let job = try LaneTestJob(Self.pattern, pace: .pieces(7777))
             var known: Representation?
@@ -281,7 +281,7 @@ struct LaneProcessTests {
     func digestOfRest(_ isRight: Bool) throws {
         let digest = try Self.pattern.sha256(count: Self.length)
         let origin = try BadOrigin { connection in
-            // Chunked, and in chunks that line up with nothing.
+            // Chunked, with chunks whose boundaries match no other boundary.
             try connection.sendHead(headers: ["ETag: \"v1\"", "Transfer-Encoding: chunked"])
             for start in stride(from: 0, to: Self.length, by: 7919) {
                 try connection.sendChunk(
@@ -300,7 +300,7 @@ struct LaneProcessTests {
         #expect(facts.outcome.code == (isRight ? .complete : .digestMismatch))
         #expect(facts.digest?.hexadecimal == digest)
         #expect(try job.check() == Self.length)
-        // It was not asked for a range, so it has not refused one.
+        // The origin was not asked for a range, so it has not refused one.
         #expect(lane.response?.representation.refusesRanges == false)
     }
 
@@ -363,7 +363,7 @@ struct LaneProcessTests {
         }
         let lane = try LaneBench()
         let job = try LaneTestJob(Self.pattern, pace: .stopAt(1000))
-        // From a low mark that is near the high one on the gate opens soon, however slow a busy machine reads.
+        // With a low mark near the high mark the gate opens soon, however slowly a busy machine reads.
         let order = try LaneOrder.test(origin.url(), parkAfter: 1.5) {
             $0.highWatermark = 65_536
             $0.lowWatermark = 16_384
@@ -399,7 +399,7 @@ struct LaneProcessTests {
         let job = try LaneTestJob(Self.pattern, pace: .stopAt(1000))
         try lane.begin(.test(origin.url()), of: job)
         try eventually("the gate has closed") { job.ledger.read().closedSinceNanoseconds > 0 }
-        // The wait itself is what is tested.
+        // The wait itself is what this test is about.
         try eventually("the gate has been closed for 5 s", every: .milliseconds(50)) {
             let since = job.ledger.read().closedSinceNanoseconds
             return since > 0 && Monotonic.nanoseconds() - since > 5_100_000_000

@@ -12,10 +12,10 @@ import UnixSockets
 @Suite("A lane that is asked")
 struct ProbeTests {
     private static let pattern = Pattern(seed: 94)
-    /// Of `LaneOrder.test`.
+    /// The serial number of `LaneOrder.test`.
     private static let serial = 7
 
-    /// A session's queue that does what it was given when the test says so.
+    /// A session's queue that does its work when the test says so.
     private final class FakeQueue: SessionQueue {
         private let waiting = Mutex<[@Sendable () -> Void]>([])
 
@@ -79,14 +79,14 @@ struct ProbeTests {
         for number in [1, 2, 9] { try expectAnswer(lane, job, number) }
         head.open()
         try job.reader.waitForCount(1000)
-        // A question about another job is none, and an old one changes nothing.
+        // A question about another job does not count, and an old question changes nothing.
         try lane.send(.probe(serial: Self.serial + 1, number: 50))
         try lane.send(.probe(serial: Self.serial, number: 4))
         try expectAnswer(lane, job, 10)
         end.open()
         #expect(try lane.end().outcome.code == .complete)
         #expect(try job.check() == 2000)
-        // The account is closed: nothing is written into the ledger any more.
+        // The account is closed: the lane writes nothing into the ledger any more.
         try lane.send(.probe(serial: Self.serial, number: 60))
         let next = try LaneTestJob(Self.pattern)
         #expect(try lane.run(.test(origin.url()), of: next).outcome.code == .complete)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import SluiceLane
 
-/// A pump that does not begin at the beginning, and one whose consumer holds it up.
+/// A pump that begins in the middle of a body, and one whose consumer stops reading.
 @Suite("The pump, in the middle of a body")
 struct PumpPositionTests {
     static let start = 1_234_567
@@ -53,7 +53,7 @@ struct PumpPositionTests {
         let bench = try PumpTests.Bench(high: 1000, low: 0)
         bench.ledger.gateClosed(closures: 5, at: 1)
         bench.ledger.gateOpened(stalledNanoseconds: 7_000_000)
-        // A second pump on the same ledger, as a second lane has.
+        // A second pump on the same ledger, as in a second lane.
         let before = bench.ledger.read()
         let marks = try Watermarks(high: 1000, low: 0)
         var state = PumpState(
@@ -67,7 +67,7 @@ struct PumpPositionTests {
 
     // MARK: Held and released
 
-    /// Plays the loop's thread until the pump has said so.
+    /// Plays the loop's thread until the pump reports the wanted event.
     private func tickUntil(
         _ what: String, _ bench: PumpTests.Bench, _ wanted: @escaping (Pump.Event) -> Bool
     ) throws {
@@ -90,7 +90,7 @@ struct PumpPositionTests {
         let bench = try PumpTests.Bench(high: 1 << 20, low: 0, parkAfter: 0.3)
         let began = ContinuousClock.now
         bench.pump.deliver(Data(PumpTests.pattern.bytes(0..<200_000)))
-        // It counts also when the origin has nothing more to say.
+        // This counts even when the origin has no more bytes.
         bench.pump.originEnded()
         try tickUntil("that it is held", bench, held)
         #expect(began.duration(to: .now) >= .milliseconds(300))
@@ -110,7 +110,7 @@ struct PumpPositionTests {
         let bench = try PumpTests.Bench(high: 500_000, low: 100_000, parkAfter: 0.3)
         let session = bench.deliver(0..<700_000, chunk: 16_384)
         try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
-        // A page at a time, and so slowly that the gate stays closed for longer than that.
+        // The consumer reads one page at a time, so slowly that the gate stays closed for longer than that.
         let reader = try bench.reader(.slow(piece: 4096, pause: .milliseconds(10)))
         try eventually("the pump says that it is held") {
             _ = bench.pump.tick()

@@ -9,7 +9,7 @@ import UnixSockets
 
 @testable import SluiceLane
 
-/// The pump with real pipes and a real ledger; the test plays the session's thread and the loop's.
+/// The pump with real pipes and a real ledger. The test plays the session's thread and the loop's thread.
 @Suite("The pump")
 struct PumpTests {
     static let pattern = Pattern(seed: 55)
@@ -21,14 +21,14 @@ struct PumpTests {
         let events = Monitor<[Pump.Event]>([])
         let read: Monitor<CInt>
         private let staging: OwnedDescriptor
-        /// The place of the first byte that is delivered.
+        /// The position of the first byte that is delivered.
         private let start: Int
 
         init(
             high: Int, low: Int, maximumSize: Int? = nil, position: Int = 0, parkAfter: Double = 20,
             isGrown: Bool = false, rate: Int? = nil
         ) throws {
-            // As a lane does.
+            // A lane ignores it, too.
             signal(SIGPIPE, SIG_IGN)
             var parameters = Ingest.FetchParameters(url: "http://h/")
             parameters.highWatermark = high
@@ -68,7 +68,7 @@ struct PumpTests {
             }
         }
 
-        /// The consumer, from now on.
+        /// Starts the consumer.
         func reader(_ pace: ThreadedReader.Pace = .full) throws -> ThreadedReader {
             let descriptor = read.update { descriptor in
                 defer { descriptor = -1 }
@@ -89,7 +89,7 @@ struct PumpTests {
             }
         }
 
-        /// By the ledger, as the daemon reckons.
+        /// Delivered bytes according to the ledger, computed as the daemon does.
         func delivered() throws -> Int {
             var reader = LedgerReader(ledger)
             return try reader.delivered(staged: staging.readableBytes())
@@ -116,7 +116,7 @@ struct PumpTests {
         let session = bench.deliver(0..<size, chunk: chunk)
         session.join()
         bench.pump.originEnded()
-        // The loop's part: what is left goes when there is room.
+        // The loop writes the rest when there is room.
         try eventually("everything is passed on") {
             _ = bench.pump.pushAll()
             return bench.saw { if case .drained = $0 { true } else { false } }
@@ -133,7 +133,7 @@ struct PumpTests {
         let session = bench.deliver(0..<10_000_000, chunk: 16_384)
         try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
         let entry = bench.ledger.read()
-        // The pipe, the staging pipe, the high watermark and one chunk.
+        // The maximum is the pipe, the staging pipe, the high watermark and one chunk.
         #expect(entry.received <= 65536 + 100_000 + 16_384)
         #expect(entry.buffered >= 100_000 && entry.buffered < 100_000 + 16_384)
         let reader = try bench.reader()
@@ -244,7 +244,8 @@ struct PumpTests {
         reader.release()
         session.join()
         try bench.waitFor { if case .keepsUp = $0 { true } else { false } }
-        // The daemon grows its staging pipe, whether this end has heard of it or not: it is no account for another job.
+        // The daemon has grown the staging pipe, whether it is known here or not, so the lane must not keep this
+        // account for another job.
         #expect(!bench.pump.stagingIsOrdinary)
         _ = reader
     }
@@ -286,7 +287,7 @@ struct PumpTests {
     func rateAndEnd() throws {
         let bench = try Bench(high: 1 << 20, low: 0, rate: TokenBucket.leastRate)
         let reader = try bench.reader()
-        // An hour's worth.
+        // At this rate the delivery would take about an hour.
         let session = bench.deliver(0..<(64 << 10), chunk: 32 << 10)
         try reader.waitForCount(32 << 10)
         bench.pump.setRate(nil)

@@ -6,12 +6,13 @@ import UnixSockets
 
 @testable import SluiceLane
 
-/// Both threads of a lane write: the loop's writes a large body while the session's receives more of it.
+/// Both threads of a lane write: the loop's thread writes a large body while the session's thread receives more of
+/// it.
 @Suite("The pump's two threads")
 struct PumpThreadsTests {
     private typealias Bench = PumpTests.Bench
 
-    /// Plays the loop until it is told to stop: does what events ask for, and ticks in each turn.
+    /// Plays the loop until it is told to stop: carries out what events ask for, and ticks in each turn.
     private final class Loop: Sendable {
         private let isOver = Monitor(false)
         private let thread: Monitor<TestThread?> = Monitor(nil)
@@ -21,7 +22,7 @@ struct PumpThreadsTests {
                 var handled = 0
                 var turn = 0
                 while !isOver.read({ $0 }) {
-                    // Ticks and hand-overs by turns, as they come: the pump has to bear any order.
+                    // Ticks and hand-overs alternate as they come: the pump must accept any order.
                     _ = bench.events.wait(until: Deadline(exactly: .milliseconds(1))) { $0.count > handled }
                     let events = bench.events.read { $0 }
                     for case .gathered in events[handled...] { bench.pump.pushGathered() }

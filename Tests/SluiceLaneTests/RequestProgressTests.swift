@@ -3,7 +3,7 @@ import Testing
 
 @testable import SluiceLane
 
-/// What the shim tells of requests.
+/// What the shim reports about requests.
 @Suite("The progress of a request", .serialized)
 struct RequestProgressTests {
     @Test("The connection of a lane's 100,000th request costs no more to tell than its first")

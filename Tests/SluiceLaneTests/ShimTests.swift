@@ -5,13 +5,14 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// What stands between Foundation and libcurl. FactsTests show each defect without it; Tests/Responses has the heads.
+/// The functions between Foundation and libcurl. FactsTests show each defect without them; Tests/Responses has the
+/// heads.
 @Suite("The shim in front of libcurl", .serialized)
 struct ShimTests {
     static let pattern = Pattern(seed: 77)
 
-    /// The same is asked of a statically linked lane by `make build-static`, and of the installed one by the test of the
-    /// package.
+    /// `make build-static` checks the same in a statically linked lane, and the test of the package in the installed
+    /// one.
     @Test("Foundation calls all of it, and libcurl gets 256 KiB where Foundation asks for 16")
     func takesEffect() throws {
         let result = try Program.run(Products.path("sluice-lane"), ["--check-shim"])
@@ -68,9 +69,10 @@ struct ShimTests {
         try expectSleep(lane)
     }
 
-    /// Less than one percent of a processor.
+    /// Expects that the lane uses less than one percent of a processor.
     private func expectSleep(_ lane: LaneBench) throws {
-        // What a start or a request leaves behind goes soon; what spins never leaves such a gap.
+        // The work after a start or a request ends soon, while a lane that spins never has such a gap. The sleep is
+        // the time over which the lane's processor time is measured.
         try eventually("two seconds with less than 20 ms of work") {
             let before = try ProcessorTime.of(processID: lane.program.processID)
             usleep(2_000_000)
@@ -84,7 +86,7 @@ struct ShimTests {
         func written(_ script: @escaping BadOrigin.Script) throws -> Int {
             let origin = try BadOrigin(script)
             let lane = try LaneBench()
-            // The first job brings what every job costs.
+            // The first job has the costs that every job has.
             let warm = try BadOrigin { try $0.respond(body: [1]) }
             _ = try lane.run(.test(warm.url()), of: LaneTestJob(Self.pattern))
             let before = try MemoryProbe(processID: lane.program.processID).privateDirty

@@ -7,14 +7,15 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// What a lane can do that a server has taken over: a replica of one locks itself in as lanes do, then tries.
+/// What a lane can do that a server has taken over: a replica of a lane confines itself as lanes do, and then tries
+/// to escape.
 @Suite("A lane that was taken over")
 struct TakenOverLaneTests {
     /// Kernels, as versions of Landlock: the newest here, Debian 12's (Linux 6.1: no scopes for signals and sockets, no
     /// rules for the network), and one without Landlock.
     static let kernels = ["any", "2", "0"]
 
-    /// What fetching needs.
+    /// What a lane needs to fetch.
     static let needed: Set<String> = [
         "read /etc/hosts", "start a thread", "look a name up", "have a socket", "have a pair",
     ]
@@ -26,7 +27,7 @@ struct TakenOverLaneTests {
         let bench = try EscapeBench(user: user)
         for victim in [try bench.victim("free"), try bench.victim(kernel)] {
             let report = try bench.attempts(kernel, on: victim)
-            // Nothing but Landlock says which files of its user a process may read.
+            // Only Landlock restricts which files of its user a process can read.
             let files: Set<String> = kernel == "0" ? ["read a file", "list a directory"] : []
             #expect(report.can == Self.needed.union(files))
             #expect(report.cannot.count > 90)
@@ -54,7 +55,7 @@ struct TakenOverLaneTests {
         let probe = try Products.path("escape-probe")
         #expect(try Program.run(probe, ["abort", "any"]).exit == .signalled(SIGABRT))
         #if arch(x86_64)
-        // Where the kernel knows nothing of i386, the instruction is a fault.
+        // Where the kernel does not support i386, the instruction is a fault.
         let exit = try Program.run(probe, ["i386", "any"]).exit
         #expect(exit == .signalled(SIGSYS) || exit == .signalled(SIGSEGV), "\(exit)")
         #endif
@@ -71,7 +72,7 @@ struct TakenOverLaneTests {
         let process = lane.program.processID
         let tasks = try Program.run("/bin/ls", ["/proc/\(process)/task"]).successful().output
         let threads = tasks.split(separator: "\n").compactMap { task in
-            // A thread of Dispatch's may have ended meanwhile.
+            // A thread of libdispatch may have ended meanwhile.
             try? readText("/proc/\(process)/task/\(task)/status")
         }
         #expect(threads.count > 1)
@@ -83,19 +84,19 @@ struct TakenOverLaneTests {
     }
 }
 
-/// What the replica needs around it.
+/// The processes and files that the replica needs around it.
 final class EscapeBench {
     struct Report {
         var can: Set<String> = []
         var cannot: Set<String> = []
     }
 
-    /// Itself, and another one where it may become that.
+    /// Its own user, and another user where the test may become that user.
     static let users: [UInt32?] = {
         let nobody: UInt32 = 65534
         guard geteuid() == 0, let probe = try? Products.path("escape-probe") else { return [nil] }
         let started = try? Program.run("/usr/bin/setpriv", privileges(of: nobody) + [probe])
-        // EX_USAGE: it runs.
+        // EX_USAGE shows that the program runs.
         return started?.exit == .exited(64) ? [nil, nobody] : [nil]
     }()
 
@@ -107,7 +108,7 @@ final class EscapeBench {
     private let directory: TemporaryDirectory
     private let listener: OwnedDescriptor
     private let journal: OwnedDescriptor
-    /// Their ends of it are the victims' standard input: they go with this value.
+    /// The victims' standard input is the other end of this pipe: they end with this value.
     private let lifeline: Pipe
     private var victims: [Program] = []
 

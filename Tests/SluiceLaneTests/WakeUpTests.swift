@@ -5,7 +5,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// What a lane is woken for.
+/// What wakes a lane up.
 @Suite("A lane's wake-ups")
 struct WakeUpTests {
     private static let count = 32 << 20
@@ -40,11 +40,11 @@ struct WakeUpTests {
         let wakeUps = try Self.wakeUps(lane.program.processID)
         let milliseconds = Int((Monotonic.nanoseconds() - start) / 1_000_000)
         print("figure: \(wakeUps) wake-ups of a lane's loop in \(milliseconds) ms and \(splices) splices")
-        // What is left is a tick in each millisecond, and a few for the job's beginning and end.
+        // What remains is a tick in each millisecond, and a few wake-ups for the beginning and the end of the job.
         #expect(wakeUps < 2 * milliseconds + 50)
     }
 
-    /// How often the main thread has waited for something, and got it.
+    /// How many times the main thread has waited for an event and got it.
     private static func wakeUps(_ processID: Int32) throws -> Int {
         let status = try readText("/proc/\(processID)/task/\(processID)/status")
         let line = status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches:") }

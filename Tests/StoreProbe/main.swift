@@ -1,5 +1,5 @@
-// Does with the daemon's outcome file what a test says, from within a world of the test's making, such as a disk that
-// is full: `store-probe DIRECTORY LIMIT` reads commands from its standard input, and answers each with a line.
+// Carries out commands on the daemon's outcome file, in an environment that the test has made, such as a disk that is
+// full: `store-probe DIRECTORY LIMIT` reads commands from its standard input, and answers each with a line.
 //
 //     load          begins anew, as a daemon that starts; says how many jobs, how many lines skipped, what is wrong
 //     append N M    jobs with the numbers from N up to M

@@ -1,9 +1,9 @@
 internal import Glibc
 internal import Systemd
 
-/// Says what job the service manager has for this process.
+/// Reports the job that the service manager has for this process.
 enum ProbeJob {
-    /// Asks at once, and says how long it took.
+    /// Asks at once, and reports how long that took.
     static func run() {
         let began = ContinuousClock.now
         print(UnitJob.current())

@@ -4,10 +4,10 @@ internal import SystemPackage
 internal import Systemd
 internal import UnixSockets
 
-/// A service that keeps things in the service manager's store, as it is told.
+/// A service that keeps descriptors in the service manager's store, as it is told.
 ///
-/// `systemd-probe keeper FOLDER` says in FOLDER/report what it found when it started, reads commands from the FIFO
-/// FOLDER/control, a line each, and puts its answer to each into FOLDER/answer.
+/// `systemd-probe keeper FOLDER` writes what it found at its start to FOLDER/report. It reads commands from the FIFO
+/// FOLDER/control, one per line, and writes its answer to each to FOLDER/answer.
 enum ProbeKeeper {
     static func run(folder: String) {
         do {
@@ -29,7 +29,7 @@ enum ProbeKeeper {
         }
     }
 
-    /// As a whole, so that who sees the file sees all of it.
+    /// Writes the file as a whole, so that a process that sees the file sees all of it.
     private static func write(_ text: String, to path: String) {
         guard let file = fopen(path + ".new", "w") else { exit(2) }
         fputs(text + "\n", file)
@@ -38,7 +38,7 @@ enum ProbeKeeper {
     }
 }
 
-/// What was passed, before anybody has touched it.
+/// What was passed to the process, before any other code has used it.
 private struct Found {
     private var count = 0
     private var inherited = 0
@@ -72,11 +72,11 @@ private struct Found {
 
 private struct Keeper: ~Copyable {
     private let notifier = Notifier()
-    /// Read ends of the pipes, by the name under which the write ends are stored.
+    /// Read ends of the pipes, by the names under which the write ends are stored.
     private var readers: [String: CInt] = [:]
     private var held: [CInt] = []
 
-    /// What came from the store; it stays open.
+    /// Takes what came from the store. It stays open.
     mutating func take() throws -> [String] {
         var passed = try ListenDescriptors.take()
         var stored = passed.takeStored()
@@ -115,7 +115,7 @@ private struct Keeper: ~Copyable {
         }
     }
 
-    /// One message with one of each kind; a word that is none is the text of a record.
+    /// Stores one descriptor of each kind in one message. A word that is not a kind is the text of a record.
     private mutating func store(_ name: String, _ kinds: some Sequence<String>) throws -> Notifier.Outcome {
         var descriptors: [CInt] = []
         defer { for descriptor in descriptors { close(descriptor) } }
@@ -144,7 +144,7 @@ private struct Keeper: ~Copyable {
         return notifier.store(name: name, descriptors: descriptors)
     }
 
-    /// As many messages with one memory file each; their names are numbers with leading zeros.
+    /// Sends this number of messages with one memory file each. Their names are numbers with leading zeros.
     private func fill(_ count: Int, width: Int) throws -> String {
         let began = ContinuousClock.now
         for number in 0..<count {
@@ -162,7 +162,7 @@ private struct Keeper: ~Copyable {
         return "filled in \(ContinuousClock.now - began)"
     }
 
-    /// As many jobs of four descriptors.
+    /// Stores this number of jobs with four descriptors each.
     private mutating func groups(_ count: Int) throws -> String {
         for number in 0..<count {
             let name = Self.name(number, width: StoredName.longest)
@@ -177,7 +177,7 @@ private struct Keeper: ~Copyable {
         return String(repeating: "0", count: max(0, width - digits.count)) + digits
     }
 
-    /// What `Notifier` refuses to say.
+    /// Sends a message that `Notifier` refuses.
     private static func storeRaw(_ name: String, _ descriptor: borrowing OwnedDescriptor) throws {
         let path = getenv("NOTIFY_SOCKET").map { String(cString: $0) } ?? ""
         let type = CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue)

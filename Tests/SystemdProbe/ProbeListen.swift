@@ -2,7 +2,7 @@ internal import Glibc
 internal import Systemd
 internal import UnixSockets
 
-/// Says what was passed to it.
+/// Reports what was passed to it.
 enum ProbeListen {
     static func run() {
         do {

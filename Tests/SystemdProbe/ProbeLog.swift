@@ -2,7 +2,7 @@ internal import Glibc
 internal import Logging
 internal import Systemd
 
-/// Logs what is hard to log.
+/// Logs entries that are difficult to log.
 enum ProbeLog {
     static func run() {
         var logger = Logger(label: "probe") { _ in JournalLogHandler(identifier: "systemd-probe") }
@@ -32,7 +32,7 @@ enum ProbeLog {
         close(open(gates[1], O_RDONLY))
         for _ in 0..<100 {
             logger.info("after the flood")
-            // The pace at which a service has something to say while journald comes back.
+            // The pause between two messages of a service while journald comes back.
             usleep(20_000)
         }
     }

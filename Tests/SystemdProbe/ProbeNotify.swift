@@ -3,7 +3,7 @@ internal import SystemPackage
 internal import Systemd
 internal import UnixSockets
 
-/// Says everything a notifier can say, once.
+/// Sends every message that a notifier can send, once.
 enum ProbeNotify {
     static func run() {
         let notifier = Notifier()
@@ -22,7 +22,7 @@ enum ProbeNotify {
         print(Notifier(isEnabled: false).ready())
     }
 
-    /// Puts things into the store, and says what became of each message.
+    /// Stores descriptors, and reports the outcome of each message.
     static func store() {
         let notifier = Notifier()
         do {
@@ -50,7 +50,7 @@ enum ProbeNotify {
         }
     }
 
-    /// At once, so that a test can wait for it.
+    /// Prints at once, so that a test can wait for it.
     private static func say(_ what: Any) {
         _ = try? FileDescriptor.standardOutput.writeAll("\(what)\n".utf8)
     }

@@ -1,7 +1,8 @@
 internal import Glibc
 internal import UnixSockets
 
-/// Rewrites the record in descriptor 0 without an end, and counts in the page that is descriptor 3 what is safely there.
+/// Rewrites the record in descriptor 0 in an endless loop. Stores the number of the last record that is safely
+/// written in the page that is descriptor 3.
 enum ProbeRecord {
     static func run() {
         do {
@@ -22,7 +23,7 @@ enum ProbeRecord {
     }
 }
 
-/// Records whose every byte follows from their number: small ones and large ones by turns.
+/// Records in which every byte follows from their number. Small and large ones alternate.
 enum RecordPattern {
     static func record(_ number: UInt64) -> [UInt8] {
         let length = [9, 1500, 2016, 2017, 5000, 20_000][Int(number % 6)]
@@ -31,7 +32,7 @@ enum RecordPattern {
         return bytes
     }
 
-    /// The number, if all the rest follows from it.
+    /// The number of a record; nil where the other bytes do not follow from it.
     static func number(of record: [UInt8]) -> UInt64? {
         guard record.count >= 8 else { return nil }
         let number = record.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }

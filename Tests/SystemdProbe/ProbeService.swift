@@ -7,7 +7,7 @@ internal import UnixSockets
 /// A service in one thread: ready when its gate opens, feeds the watchdog, answers on a passed socket, reloads on
 /// SIGHUP, stops on SIGTERM.
 enum ProbeService {
-    /// The write end of a pipe for signal handlers. Set before they are, and never again.
+    /// The write end of a pipe for signal handlers. Only `run` writes it, once, before it installs the handlers.
     nonisolated(unsafe) private static var signalled: CInt = -1
 
     /// - Parameter gate: a FIFO; the service is ready once something has opened it for writing.
@@ -32,7 +32,7 @@ enum ProbeService {
                 try serve(pipe.readEnd, listener.descriptor, notifier)
             } else {
                 logger.notice("probe ready")
-                // A pipe that nobody writes to in the place of the socket.
+                // A pipe without a writer takes the place of the socket.
                 let silent = try Pipe()
                 try serve(pipe.readEnd, silent.readEnd, notifier)
             }

@@ -1,4 +1,4 @@
-// A small program that does with the Systemd module what a service does, for tests to look at from outside: some
+// A small program that uses the Systemd module as a service does, for tests that observe it from outside. Some tests
 // start it as a plain child with an environment of their own, others as a unit under a real systemd.
 internal import Glibc
 internal import Logging

@@ -107,14 +107,14 @@ struct JournalTests {
         #expect(result.errors.contains("detail=\"first\\nsecond\\u{0}third\""))
     }
 
-    /// Sends an entry with nothing but a message, and a report with the numbers where some were dropped.
+    /// Sends an entry with only a message, and a report with the numbers where entries were dropped.
     private func send(_ text: String, isRecord: Bool = false, to socket: JournalSocket) {
         socket.send([JournalField("M", text)], isRecord: isRecord) { losses in
             [JournalField("M", "dropped \(losses.entries), records \(losses.records)")]
         }
     }
 
-    /// Collects messages until the last of them has come.
+    /// Collects messages until the last of them has arrived.
     private func messages(of journal: DatagramSocket, upTo last: String) throws -> [String] {
         var all: [String] = []
         try eventually("the journal has got \(last)") {
@@ -137,7 +137,7 @@ struct JournalTests {
         let expected = (0..<1000).map { "M=\($0)\n" } + ["M=end\n"]
         #expect(try messages(of: journal, upTo: "end") == expected)
         #expect(socket.lostInAll == JournalLosses())
-        // The thread that has sent them has gone: the next entry is sent by whoever logs it.
+        // The thread that has sent them has ended: the thread that logs the next entry sends it.
         socket.flush(within: .seconds(10))
         send("z", to: socket)
         #expect(journal.messages() == ["M=z\n"])
@@ -149,17 +149,17 @@ struct JournalTests {
         let filler = try DatagramSocket()
         let socket = JournalSocket(path: journal.path, limit: 8000)
         try filler.fill(journal)
-        // 6 bytes each: an eighth of the room is full with 166 of them.
+        // 6 bytes each: 166 of them fill an eighth of the room.
         for _ in 0..<1000 { send("bbb", to: socket) }
         let noise = socket.lostInAll
         #expect(noise.records == 0 && noise.entries > 800 && noise.entries < 1000)
         for number in 100..<900 { send("\(number)", isRecord: true, to: socket) }
         #expect(socket.lostInAll == noise)
-        // Now that is full, too.
+        // Now the rest of the room is full, too.
         for _ in 0..<1000 { send("ccc", isRecord: true, to: socket) }
         let losses = socket.lostInAll
         #expect(losses.records > 600 && losses.entries == noise.entries + losses.records)
-        // The losses of records are told by the first entry for which there is room again.
+        // The first entry for which there is room again reports the losses of records.
         var all: [String] = []
         try eventually("the journal has got what was not lost") {
             all += journal.messages()
@@ -178,7 +178,7 @@ struct JournalTests {
         var backlog = JournalBacklog(limit: 100)
         let entry = JournalEntry(bytes: [UInt8](repeating: 0, count: 20), isRecord: true)
         let now = ContinuousClock.now
-        // The first starts the thread, which the others find there.
+        // The first call must start the thread, which the others find running.
         let starts = (0..<4).map { _ in backlog.append(entry) }
         #expect(starts == [true, false, false, false])
         #expect(backlog.bytes == 80 && !backlog.isBehind(at: now))
@@ -196,7 +196,7 @@ struct JournalTests {
         let socket = JournalSocket(path: journal.path)
         send("a", to: socket)
         try journal.unbind()
-        // Nobody listens.
+        // No process listens.
         send("b", to: socket)
         let new = try journal.remade()
         send("c", to: socket)

@@ -6,7 +6,7 @@ import UnixSockets
 
 /// The program under Tests/SystemdProbe, run as a child with an environment of its own.
 enum Probe {
-    /// Beside the test bundle, where SwiftPM puts every executable.
+    /// The program is beside the test bundle, where SwiftPM puts every executable.
     static let path: String = {
         let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         return URL(filePath: own).deletingLastPathComponent().appending(path: "systemd-probe").path()
@@ -22,7 +22,7 @@ enum Probe {
 
     /// Runs the probe to its end, with `passed` as descriptor 3, and `second` as 4 where there is one.
     ///
-    /// `listen` makes the shell between us say LISTEN_PID, which only the child knows.
+    /// `listen` makes a shell in between set LISTEN_PID, which only the child knows.
     static func run(
         _ arguments: [String], environment: [String] = [], passed: CInt = -1, second: CInt = -1,
         listen: Bool = false
@@ -36,11 +36,11 @@ enum Probe {
             standardInput: second, standardOutput: output.writeEnd.rawValue,
             standardError: errors.writeEnd.rawValue,
             control: passed)
-        // Ends our copies of the write ends, so that reading meets an end of file.
+        // Replaces this process's copies of the write ends, so that reading reaches an end of file.
         let idle = try UnixSocket.streamPair()
         output.writeEnd = try idle.first.duplicate()
         errors.writeEnd = try idle.first.duplicate()
-        // What the probe says fits into a pipe, so one may be read after the other.
+        // The probe's output fits into a pipe, so the pipes may be read one after the other.
         let exit = try child.wait(milliseconds: Int32(Deadline.ofCall))
         if exit == nil { child.signal(SIGKILL) }
         return Result(
@@ -53,7 +53,7 @@ enum Probe {
     }
 }
 
-/// A datagram socket in a folder of its own, as the service manager and journald have them.
+/// A datagram socket in a directory of its own, such as the service manager and journald have.
 final class DatagramSocket {
     let folder: String
     private(set) var descriptor: OwnedDescriptor
@@ -89,32 +89,32 @@ final class DatagramSocket {
 }
 
 extension DatagramSocket {
-    /// Removes its file, and closes it.
+    /// Removes the socket's file, and closes the socket.
     func unbind() throws {
         try FileManager.default.removeItem(atPath: path)
         descriptor = OwnedDescriptor(adopting: -1)
     }
 
-    /// Another one at the same place.
+    /// Another socket at the same path.
     func remade() throws -> DatagramSocket {
         descriptor = try Self.bound(to: path)
         return self
     }
 
-    /// What is in the sealed file that came with the first message that waits.
+    /// The content of the sealed file that came with the first waiting message.
     func receiveFile() throws -> [UInt8] {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
         defer { buffer.deallocate() }
         var message = try SocketMessage.receive(into: buffer, from: descriptor, dontWait: true)
         guard let file = message.descriptors.take(0) else { throw Errno.badFileDescriptor }
-        // The file position is shared, and at the end.
+        // The file position is shared, and is at the end.
         var bytes = [UInt8](repeating: 0, count: 4 << 20)
         let count = try valueOrErrno(CInt(clamping: pread(file.rawValue, &bytes, bytes.count, 0)))
         guard write(file.rawValue, "x", 1) < 0, errno == EPERM else { throw Errno.permissionDenied }
         return Array(bytes.prefix(Int(count)))
     }
 
-    /// The first message that waits, and what the descriptors were that came along: they are closed by now.
+    /// The first waiting message, and the kinds of the descriptors that came with it. They are closed by then.
     func receive() throws -> (text: String, kinds: [DescriptorKind]) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 1)
         defer { buffer.deallocate() }

@@ -6,7 +6,7 @@ import UnixSockets
 
 @testable import Systemd
 
-/// The rest needs a service manager: Tests/System/job.sh.
+/// Other cases need a service manager: Tests/System/job.sh.
 @Suite("The job that a SIGTERM is a part of")
 struct UnitJobTests {
     @Test(
@@ -35,7 +35,7 @@ struct UnitJobTests {
             "\($0)=unix:path=/nowhere"
         }
         let lines = try Probe.run(["job"], environment: variables).lines
-        // Where the tests run under systemd as root, it is asked directly.
+        // Where the tests run under systemd as root, the manager answers directly.
         #expect(["unknown", "noJob"].contains(lines.first))
         #expect(lines.last == "in time")
     }

@@ -1,18 +1,18 @@
-/// An HTTP/1.1 server made of raw sockets that does what its scripts say, right or wrong.
+/// An HTTP/1.1 server made of raw sockets. It does what its scripts say, right or wrong.
 ///
-/// A connection's first request chooses the script by its path; when the script returns, the next request on
-/// the same connection chooses again, unless the script has closed or reset it. Gone, threads and all, with
-/// this value.
+/// The path of a connection's first request chooses the script. When the script returns, the next request on the same
+/// connection chooses again, unless the script has closed or reset it. The server and its threads end with this
+/// value.
 ///
 /// ## Concurrency model
-/// One thread accepts, one more serves each connection. Scripts run on the connections' threads, many at
-/// once. `stop` shuts the sockets down and waits for the threads.
+/// One thread accepts connections, and one more serves each connection. Scripts run on the connections' threads, many
+/// at once. `stop` shuts the sockets down and waits for the threads.
 public final class BadOrigin: Sendable {
-    /// What a connection does with one request. An error that it throws closes the connection; `failures`
-    /// keeps it.
+    /// What a connection does with one request. An error that a script throws closes the connection and is added to
+    /// `failures`.
     public typealias Script = @Sendable (inout OriginConnection) throws -> Void
 
-    /// More connections than this at once are a mistake of the test: they are closed.
+    /// Maximum number of connections at once. More are a mistake of the test: they are closed.
     public static let connectionLimit = 512
 
     private let core: OriginCore
@@ -21,7 +21,7 @@ public final class BadOrigin: Sendable {
     /// The port, chosen by the kernel.
     public let port: UInt16
 
-    /// Listens, and serves what `on` says; another path gets a 404.
+    /// Listens, and answers as `on` says. Any other path gets a 404.
     ///
     /// - Parameters:
     ///   - host: `127.0.0.1`, `127.0.0.2` for another origin, or `::1`.
@@ -33,7 +33,7 @@ public final class BadOrigin: Sendable {
         core.start()
     }
 
-    /// Listens, and plays one script for every path.
+    /// Listens, and runs one script for every path.
     public convenience init(host: String = "127.0.0.1", _ script: @escaping Script) throws {
         try self.init(host: host)
         onOther(script)
@@ -41,12 +41,12 @@ public final class BadOrigin: Sendable {
 
     deinit { stop() }
 
-    /// Sets the script of a path (without a query). Takes effect for requests that come later.
+    /// Sets the script of a path (without a query), for requests that come later.
     public func on(_ path: String, _ script: @escaping Script) {
         core.state.update { $0.scripts[path] = script }
     }
 
-    /// Sets the script of all paths that have none.
+    /// Sets the script of all paths that have no script.
     public func onOther(_ script: @escaping Script) {
         core.state.update { $0.fallback = script }
     }
@@ -68,10 +68,10 @@ public final class BadOrigin: Sendable {
     /// Bytes that the kernel accepted from all scripts so far.
     public var bytesSent: Int { core.state.read { $0.bytesSent } }
 
-    /// What scripts threw, but for the peer having gone.
+    /// The errors that scripts have thrown, without those about a peer that has gone.
     public var failures: [String] { core.state.read { $0.failures } }
 
-    /// Waits until so many requests have come.
+    /// Waits until this number of requests have come.
     ///
     /// - Throws: `TestFailure` past the deadline.
     public func waitForRequests(_ count: Int, within duration: Duration = Deadline.usual) throws {
@@ -91,7 +91,7 @@ public final class BadOrigin: Sendable {
         }
     }
 
-    /// Waits until at least so many bytes have been accepted by the kernel.
+    /// Waits until the kernel has accepted at least this number of bytes.
     ///
     /// - Throws: `TestFailure` past the deadline.
     public func waitForBytes(_ count: Int, within duration: Duration = Deadline.usual) throws {
@@ -101,7 +101,7 @@ public final class BadOrigin: Sendable {
         }
     }
 
-    /// Waits until the scripts are held back: no byte more was accepted for `calm`.
+    /// Waits until the scripts are blocked: the kernel accepts no more bytes for `calm`.
     ///
     /// - Returns: how many bytes have been accepted.
     /// - Throws: `TestFailure` where bytes still flow past the deadline.
@@ -116,6 +116,6 @@ public final class BadOrigin: Sendable {
         throw TestFailure("the origin still sends after \(deadline.waited)")
     }
 
-    /// Closes all connections and the listener, and waits for the threads. Safe to call twice.
+    /// Closes all connections and the listener, and waits for the threads. May be called twice.
     public func stop() { core.stop() }
 }

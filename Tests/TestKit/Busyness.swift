@@ -2,20 +2,21 @@ internal import CTestKit
 internal import Glibc
 internal import Synchronization
 
-/// How busy the machine is: how much longer than on a calm one a known piece of work takes now.
+/// How busy the machine is: how much longer a known piece of work takes now than on a calm machine.
 ///
-/// The piece is some computing and the start and end of a small program, some 20 ms of them. All that waits in the tests
-/// reckons with it (`Deadline`), and what judges a duration or a ratio asks it first (`judge`).
+/// The piece is some computing and the start and end of a small program, about 20 ms of work. All waits in the tests
+/// take this factor into account (`Deadline`), and code that judges a duration or a ratio asks for it first
+/// (`judge`).
 ///
 /// ## Concurrency model
-/// One thread measures at a time; the others wait for what it finds. The history is behind a lock of its own.
+/// One thread measures at a time; the others wait for its result. A separate lock guards the history.
 public enum Busyness {
-    /// A busier machine counts as this busy: a wait has to end some time.
+    /// The maximum factor, since every wait must end.
     public static let limit = 20.0
-    /// From here on a duration says more about the machine than about what took it.
+    /// From this factor on a duration says more about the machine than about the measured work.
     static let tooBusyToJudge = 1.6
 
-    /// What the piece takes on a calm machine, in nanoseconds.
+    /// The duration of the piece on a calm machine, in nanoseconds.
     private static let nominal = 21e6
 
     private struct Measurement {
@@ -35,7 +36,7 @@ public enum Busyness {
         return factor
     }()
 
-    /// The factor now, from 1 to `limit`. Takes some 20 ms of work where nobody has asked within `age`.
+    /// The factor now, from 1 to `limit`. Takes about 20 ms of work where it was not measured within `age`.
     public static func now(age: Duration = .seconds(1)) -> Double {
         measuring.withLock { _ in
             if let last = history.withLock(\.last), last.instant.duration(to: .now) < age {
@@ -59,14 +60,14 @@ public enum Busyness {
         }
     }
 
-    /// How long the piece takes, against a calm machine.
+    /// The duration of the piece, divided by its duration on a calm machine.
     static func measured() -> Double {
         var nanoseconds: Int64 = 0
         for _ in 0..<3 { nanoseconds += ctestkit_time_computing() + max(0, ctestkit_time_starting()) }
         return Double(nanoseconds) / nominal
     }
 
-    /// The last minute's load by processor: what has just ended may have held a test up, too.
+    /// The load of the last minute per processor: work that has just ended may have delayed a test, too.
     private static func loadPerProcessor() -> Double {
         var load = 0.0
         guard getloadavg(&load, 1) == 1 else { return 1 }
@@ -74,7 +75,7 @@ public enum Busyness {
     }
 }
 
-/// For how long tasks had to wait for a processor, as the kernel counts it (`/proc/pressure/cpu`).
+/// How long tasks had to wait for a processor, as the kernel counts it (`/proc/pressure/cpu`).
 struct ProcessorPressure {
     private let microseconds: Double?
     private let instant = ContinuousClock.now
@@ -82,11 +83,12 @@ struct ProcessorPressure {
     /// Begins to count.
     init() { microseconds = Self.total() }
 
-    /// The part of the time since, from 0 to 1, in which some task waited; nil where the kernel does not tell.
+    /// The part of the time since `init`, from 0 to 1, in which some task waited; nil where the kernel does not
+    /// report it.
     var sinceThen: Double? {
         guard let microseconds, let now = Self.total() else { return nil }
         let passed = instant.duration(to: .now).asSeconds * 1e6
-        // The kernel brings its figure up to date every two seconds, and when it is read.
+        // The kernel updates its number every two seconds, and when it is read.
         return passed > 0 ? min(1, max(0, (now - microseconds) / passed)) : nil
     }
 

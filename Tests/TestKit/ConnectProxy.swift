@@ -2,26 +2,26 @@ internal import CTestKit
 internal import Glibc
 internal import UnixSockets
 
-/// A proxy for https that makes tunnels (CONNECT, RFC 9110 §9.3.6), or does what else its script says.
+/// A proxy for https that makes tunnels (CONNECT, RFC 9110 §9.3.6), or does what its script says instead.
 ///
 /// ## Concurrency model
-/// That of `BadOrigin`: each connection has a thread.
+/// As in `BadOrigin`: each connection has a thread.
 public final class ConnectProxy: Sendable {
-    /// What it does with one CONNECT.
+    /// What the proxy does with one CONNECT.
     public enum Answer: Sendable {
         /// Makes the tunnel.
         case forward
-        /// Makes the tunnel, and closes it after so many bytes of the server's.
+        /// Makes the tunnel, and closes it after this number of bytes from the server.
         case cut(after: Int)
-        /// Says no: `403 Forbidden`, and these fields.
+        /// Refuses: `403 Forbidden`, and these fields.
         case refuse(String, headers: [String] = [])
         /// Sends these bytes and closes.
         case say(String)
-        /// Says nothing until the client closes.
+        /// Sends nothing until the client closes.
         case beSilent
-        /// Closes without a word.
+        /// Closes without an answer.
         case close
-        /// Makes the tunnel, and passes nothing on.
+        /// Makes the tunnel, and passes no bytes on.
         case forwardNothing
     }
 
@@ -44,18 +44,18 @@ public final class ConnectProxy: Sendable {
         }
     }
 
-    /// As `https_proxy` has it.
+    /// The URL for `https_proxy`.
     public var url: String { origin.url("") }
-    /// On 127.0.0.1.
+    /// The port on 127.0.0.1.
     public var port: UInt16 { origin.port }
-    /// `host:port` of each CONNECT so far.
+    /// The target `host:port` of each CONNECT so far.
     public var targets: [String] { origin.requests.map(\.target) }
     /// All requests so far.
     public var requests: [HTTPHead] { origin.requests }
     /// Connections to it that are open now.
     public var openConnections: Int { origin.openConnections }
 
-    /// Closes all connections and the listener. Safe to call twice.
+    /// Closes all connections and the listener. May be called twice.
     public func stop() { origin.stop() }
 
     private static func play(_ answer: Answer, on connection: inout OriginConnection) throws {
@@ -86,7 +86,7 @@ public final class ConnectProxy: Sendable {
         connection.close()
     }
 
-    /// Passes bytes on in both directions until one side ends, or so many have come from the server.
+    /// Passes bytes on in both directions until one side ends, or the server has sent this number of bytes.
     private static func relay(_ client: CInt, _ server: CInt, _ limit: Int) {
         var buffer = [UInt8](repeating: 0, count: 65536)
         var left = limit
@@ -103,7 +103,7 @@ public final class ConnectProxy: Sendable {
         }
     }
 
-    /// - Returns: how many bytes were passed on; nil where one side is over.
+    /// - Returns: the number of bytes passed on; nil where one side has ended.
     private static func move(_ from: CInt, _ to: CInt, _ buffer: inout [UInt8], _ most: Int) -> Int? {
         let count = recv(from, &buffer, most, 0)
         if count < 0, errno == EINTR { return 0 }
@@ -126,9 +126,9 @@ public final class ConnectProxy: Sendable {
         return count
     }
 
-    /// - Returns: false where the peer has said that it sends no more: it wants no more either, and may never read.
+    /// - Returns: false where the peer has ended its sending half: it may never read again.
     private static func waitForRoom(_ socket: CInt) -> Bool {
-        // POLLRDHUP, which Glibc shows to _GNU_SOURCE alone.
+        // POLLRDHUP, which Glibc declares only for _GNU_SOURCE.
         let ended: Int16 = 0x2000
         var entry = pollfd(fd: socket, events: Int16(POLLOUT) | ended, revents: 0)
         while poll(&entry, 1, -1) < 0 {}

@@ -3,17 +3,17 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// A TCP relay in front of a server that cuts connections where the test says. It understands nothing of what it
-/// passes on, so it does the same to TLS and HTTP/2.
+/// A TCP relay in front of a server that cuts connections where the test says. It does not interpret the bytes that
+/// it passes on, so it treats TLS and HTTP/2 alike.
 ///
 /// ## Concurrency model
 /// One thread accepts, one more relays each connection. `stop` shuts the sockets down and waits for the threads.
 public final class CuttingRelay: Sendable {
-    /// Where a connection ends.
+    /// Where a connection is cut.
     public struct Cut: Sendable {
-        /// After so many bytes of the server's have been passed on.
+        /// The number of bytes of the server that are passed on before the cut.
         public var after: Int
-        /// With RST, not FIN.
+        /// Whether to cut with RST instead of FIN.
         public var resets: Bool
 
         /// A cut.
@@ -31,7 +31,7 @@ public final class CuttingRelay: Sendable {
     ///
     /// - Parameters:
     ///   - target: the server's port on 127.0.0.1.
-    ///   - cut: where a connection is cut, by its number from 0 on; nil for: never.
+    ///   - cut: where to cut a connection, by its number from 0 on; nil for no cut.
     public init(to target: UInt16, cut: @escaping @Sendable (Int) -> Cut?) throws {
         core = try Core(target: target, cut: cut)
         port = try core.port()
@@ -40,13 +40,13 @@ public final class CuttingRelay: Sendable {
 
     deinit { stop() }
 
-    /// Connections that were cut so far.
+    /// Number of connections that were cut so far.
     public var cuts: Int { core.state.read { $0.cuts } }
 
     /// Connections accepted so far.
     public var connections: Int { core.state.read { $0.connections } }
 
-    /// Ends everything, and waits for the threads. Safe to call twice.
+    /// Ends all connections and waits for the threads. May be called twice.
     public func stop() { core.stop() }
 
     private struct State {
@@ -54,7 +54,7 @@ public final class CuttingRelay: Sendable {
         var cuts = 0
         var threads = 0
         var isStopped = false
-        /// By the connections' numbers; out of here before they are closed.
+        /// The sockets by the numbers of the connections. They are removed before they are closed.
         var sockets: [Int: [CInt]] = [:]
     }
 
@@ -163,7 +163,7 @@ public final class CuttingRelay: Sendable {
             return true
         }
 
-        /// What can be read at once; nil where one side is over.
+        /// Moves what can be read at once; nil where one side has ended.
         private func move(from: CInt, to: CInt, _ buffer: inout [UInt8], atMost: Int) -> Int? {
             let count = recv(from, &buffer, atMost, 0)
             if count < 0, errno == EINTR { return 0 }

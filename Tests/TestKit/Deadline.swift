@@ -1,24 +1,26 @@
 internal import Glibc
 
-/// A moment after which waiting is failure.
+/// A moment after which a wait has failed.
 ///
-/// It costs nothing where the event comes, and must not depend on how busy the machine is. So the time that is asked for
-/// is one on a calm machine: it is multiplied by what a known piece of work takes now (`Busyness`), as measured at the
-/// start of the run and once more when the deadline would be missed: a machine that has become busier moves it. Tests
-/// name no seconds: `usual` is for an event, `long` for one that takes work, `ofCall` for calls that take milliseconds.
+/// A deadline costs nothing where the event comes, and must not depend on how busy the machine is. The requested time
+/// is therefore the time on a calm machine. It is multiplied by the factor of `Busyness`, measured at the start of
+/// the run and again when the deadline would be missed: where the machine has become busier, the deadline moves.
+/// Tests name no seconds: `usual` is for an event, `long` for an event that takes work, `ofCall` for calls that take
+/// milliseconds.
 ///
-/// A statement about a stretch of time ("nothing comes for 300 ms") is no wait for an event: `init(exactly:)`, `letPass`.
+/// A statement about a period ("nothing comes for 300 ms") is not a wait for an event. It needs `init(exactly:)` or
+/// `letPass`.
 public struct Deadline: Sendable {
-    /// For all that a test waits for, unless it says otherwise.
+    /// The time for every wait of a test, unless the test sets another one.
     public static let usual = Duration.seconds(30)
-    /// For what takes seconds on a calm machine.
+    /// The time for work that takes seconds on a calm machine.
     public static let long = Duration.seconds(90)
 
-    /// Milliseconds, for calls that have a deadline of their own, such as `VarlinkClient`'s. It cannot be moved once it is
-    /// given, and so is four times the usual one.
+    /// Milliseconds for calls that have a deadline of their own, such as those of `VarlinkClient`. This deadline
+    /// cannot be moved once it is given, so it is four times the usual one.
     public static var ofCall: Int { ofCall(usual) }
 
-    /// Milliseconds for a call that takes `duration` at most on a calm machine.
+    /// Milliseconds for a call that takes at most `duration` on a calm machine.
     public static func ofCall(_ duration: Duration) -> Int {
         Int((duration * 4 * Busyness.now(age: .seconds(10))).wholeMilliseconds)
     }
@@ -27,13 +29,13 @@ public struct Deadline: Sendable {
     private let duration: Duration
     private let isExact: Bool
 
-    /// `duration` from now on a calm machine, later on a busy one.
+    /// A deadline `duration` from now on a calm machine, later on a busy one.
     public init(_ duration: Duration = Deadline.usual) {
         self.duration = duration
         isExact = duration <= .zero
     }
 
-    /// `duration` from now, however busy the machine is.
+    /// A deadline `duration` from now, however busy the machine is.
     public init(exactly duration: Duration) {
         self.duration = duration
         isExact = true
@@ -43,8 +45,8 @@ public struct Deadline: Sendable {
         isExact ? start + duration : start + duration * Busyness.highest(since: start)
     }
 
-    /// Whether the moment is over. Where it would be, looks whether the machine is busier than before, which moves it:
-    /// takes some 20 ms then.
+    /// Whether the moment has passed. Where it would have, this checks whether the machine has become busier, which
+    /// moves the deadline. The check takes about 20 ms.
     public var hasPassed: Bool {
         guard ContinuousClock.now >= end else { return false }
         if isExact { return true }
@@ -52,10 +54,10 @@ public struct Deadline: Sendable {
         return ContinuousClock.now >= end
     }
 
-    /// What is left, never negative.
+    /// The time left, never negative.
     public var remaining: Duration { max(.zero, ContinuousClock.now.duration(to: end)) }
 
-    /// How long it has been waited for, in words, and how busy the machine was.
+    /// The time waited so far, in words, and how busy the machine was.
     public var waited: String {
         let factor = (Busyness.highest(since: start) * 10).rounded() / 10
         let seconds = (start.duration(to: .now).asSeconds * 100).rounded() / 100
@@ -63,10 +65,10 @@ public struct Deadline: Sendable {
             + (isExact || factor <= 1 ? "" : " (on a machine \(factor) times as slow as a calm one)")
     }
 
-    /// What is left, for `poll(2)`: whole milliseconds, rounded up.
+    /// The time left, for `poll(2)`: whole milliseconds, rounded up.
     public var milliseconds: Int32 { remaining.wholeMilliseconds }
 
-    /// The same moment for `pthread_cond_clockwait` and its like, on CLOCK_MONOTONIC.
+    /// The same moment for `pthread_cond_clockwait` and similar functions, on CLOCK_MONOTONIC.
     var monotonic: timespec {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
@@ -79,7 +81,7 @@ public struct Deadline: Sendable {
 }
 
 extension Duration {
-    /// Rounded up, capped at what `poll(2)` takes.
+    /// Rounded up, at most what `poll(2)` accepts.
     public var wholeMilliseconds: Int32 {
         let (seconds, attoseconds) = components
         if seconds < 0 || attoseconds < 0 { return 0 }
@@ -94,12 +96,12 @@ extension Duration {
     }
 }
 
-/// Polls a condition until it holds. Only for what has no event to wait for: `/proc`, another process's
-/// state.
+/// Polls a condition until it holds. Only for states without an event to wait for: `/proc`, the state of another
+/// process.
 ///
 /// - Parameters:
 ///   - what: completes the sentence "did not happen in time: …".
-///   - interval: between two looks.
+///   - interval: the time between two checks.
 /// - Throws: `TestFailure` past the deadline, and what the condition throws.
 public func eventually(
     _ what: @autoclosure () -> String, within duration: Duration = Deadline.usual,
@@ -114,7 +116,7 @@ public func eventually(
     }
 }
 
-/// The same without holding a thread of the cooperative pool between two looks.
+/// The same without blocking a thread of the cooperative pool between two checks.
 public func eventually(
     _ what: @autoclosure () -> String, within duration: Duration = Deadline.usual,
     every interval: Duration = .milliseconds(5), isolation: isolated (any Actor)? = #isolation,
@@ -142,14 +144,14 @@ public func waitFor(_ events: CInt, on descriptor: CInt, until deadline: Deadlin
     }
 }
 
-/// Lets a stretch of time pass: where the time itself is what a test is about, such as one in which nothing may happen.
-/// Never to wait for something.
+/// Lets a period of time pass, for tests about the time itself, such as a period in which nothing may happen. Never
+/// use it to wait for something.
 public func letPass(_ duration: Duration) {
     _ = waitFor(0, on: -1, until: Deadline(exactly: duration))
 }
 
-/// Runs a synchronous, waiting closure on a thread of its own, so that an async test does not hold a thread
-/// of the cooperative pool meanwhile.
+/// Runs a synchronous, blocking closure on a thread of its own, so that an async test does not block a thread of the
+/// cooperative pool meanwhile.
 public func offPool<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
         TestThread.detached { continuation.resume(with: Result { try body() }) }

@@ -1,4 +1,4 @@
-/// Bytes as the response table writes them: text in which `\` introduces what text cannot show.
+/// Bytes in the notation of the response table: text in which `\` begins an escape.
 ///
 /// | escape | bytes |
 /// |---|---|
@@ -12,13 +12,13 @@
 public struct EscapedBytes: Sendable {
     private let text: String
 
-    /// - Throws: `TestFailure` for an escape that there is not.
+    /// - Throws: `TestFailure` for an unknown escape.
     public init(_ text: some StringProtocol) throws {
         self.text = String(text)
         _ = try bytes(scheme: "", authority: "")
     }
 
-    /// The bytes, once it is known where the server is.
+    /// The bytes, once the server's address is known.
     public func bytes(scheme: String, authority: String) throws -> [UInt8] {
         var reader = Reader(text: Array(text.utf8)[...], scheme: scheme, authority: authority)
         return try reader.read(until: nil)
@@ -69,7 +69,7 @@ public struct EscapedBytes: Sendable {
             }
         }
 
-        /// By doubling: a debug build takes seconds for a megabyte that is joined.
+        /// Repeats by doubling: in a debug build joining a megabyte takes seconds.
         private static func repeated(_ unit: [UInt8], _ count: Int) -> [UInt8] {
             var bytes: [UInt8] = []
             bytes.reserveCapacity(unit.count * count)

@@ -3,14 +3,13 @@ internal import Glibc
 public import SystemPackage
 internal import UnixSockets
 
-/// A door that is shut until a test opens it; once open it stays open.
+/// A gate that is closed until a test opens it. It then stays open.
 ///
-/// It is an eventfd, so threads can wait for it together with sockets (`descriptor` is readable when it is
-/// open).
+/// It is an eventfd, so threads can wait for it together with sockets (`descriptor` is readable when it is open).
 public final class Gate: Sendable {
     private let event: OwnedDescriptor
 
-    /// Shut.
+    /// Creates a closed gate.
     public init() throws(Errno) {
         event = OwnedDescriptor(adopting: try valueOrErrno(cunix_eventfd()))
     }
@@ -18,7 +17,7 @@ public final class Gate: Sendable {
     /// For `poll(2)`.
     public var descriptor: CInt { event.rawValue }
 
-    /// Lets everybody through, now and later. Safe to call twice.
+    /// Lets all threads through, now and later. May be called twice.
     public func open() {
         var one: UInt64 = 1
         _ = write(event.rawValue, &one, MemoryLayout<UInt64>.size)
@@ -27,7 +26,7 @@ public final class Gate: Sendable {
     /// Whether it has been opened.
     public var isOpen: Bool { waitFor(CInt(POLLIN), on: event.rawValue, until: Deadline(exactly: .zero)) }
 
-    /// Waits to be let through.
+    /// Waits until the gate is open.
     ///
     /// - Returns: false past the deadline.
     public func wait(within duration: Duration = Deadline.usual) -> Bool {

@@ -1,17 +1,17 @@
 /// The head of a request as it came over the wire.
 public struct HTTPHead: Sendable {
-    /// `GET` and the like.
+    /// `GET` and similar.
     public let method: String
     /// The request target, as sent.
     public let target: String
     /// Names as sent, values trimmed, in order.
     public let headers: [(name: String, value: String)]
-    /// All of it, the empty line included.
+    /// The whole head, with the empty line.
     public let raw: String
 
-    /// From the bytes up to and including the empty line.
+    /// Parses the bytes up to and including the empty line.
     ///
-    /// - Throws: `TestFailure` for what is no request line.
+    /// - Throws: `TestFailure` where there is no valid request line.
     public init(raw: String) throws {
         self.raw = raw
         let lines = raw.split(separator: "\r\n", omittingEmptySubsequences: true)

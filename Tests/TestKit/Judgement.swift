@@ -2,23 +2,24 @@ internal import Glibc
 internal import Synchronization
 public import Testing
 
-/// Judges something measured by a bound that holds on a calm machine: a duration, a rate, a ratio of two.
+/// Judges a measured value by a bound that holds on a calm machine: a duration, a rate, a ratio of two.
 ///
-/// A bound that is kept is kept, however busy the machine was. One that is not says something about what was measured
-/// only where the machine had processors to spare meanwhile. So the machine is looked at then: how long a known piece of
-/// work takes (`Busyness`), and for how long tasks had to wait for a processor in the meantime. On a calm machine the
-/// test fails. On a busy one it says "too busy to judge", waits for calm for a while, and measures again; where it could
-/// never be judged it does not fail, but says so in a warning, which the run repeats at its end.
+/// A value within the bound is accepted, however busy the machine was. A value beyond it says something about what
+/// was measured only where the machine had free processors meanwhile. In this case the function examines the machine:
+/// how long a known piece of work takes (`Busyness`), and how long tasks have waited for a processor in the meantime.
+/// On a calm machine the test fails. On a busy machine the function says "too busy to judge", waits a while for the
+/// machine to become calm, and measures again. If it can never judge, the test does not fail, but records a warning,
+/// which the run repeats at its end.
 ///
-/// Prefer what does not depend on the machine: `ProcessorTime` for what something costs, an event for an order of things.
+/// Prefer measures that do not depend on the machine: `ProcessorTime` for a cost, an event for an order of actions.
 ///
 /// - Parameters:
 ///   - what: what is measured, for messages.
-///   - attempts: how often it is measured at most.
+///   - attempts: the maximum number of measurements.
 ///   - measure: measures, from the beginning; may be called `attempts` times.
-///   - isKept: the bound.
-/// - Returns: what was measured last.
-/// - Throws: `TestFailure` where the bound was broken on a calm machine; what `measure` throws.
+///   - isKept: whether a value is within the bound.
+/// - Returns: the last measured value.
+/// - Throws: `TestFailure` where the bound was broken on a calm machine; any error of `measure`.
 @discardableResult
 public func judge<Measured>(
     _ what: String, attempts: Int = 3, sourceLocation: SourceLocation = #_sourceLocation,
@@ -43,10 +44,10 @@ public func judge<Measured>(
     }
 }
 
-/// Judges how long something takes that can be done again.
+/// Judges the duration of something that can be repeated.
 ///
 /// - Parameters:
-///   - bound: on a calm machine.
+///   - bound: the maximum duration on a calm machine.
 ///   - body: returns how long it took.
 @discardableResult
 public func judge(
@@ -60,14 +61,14 @@ public func judge(
     ) { $0 < bound }
 }
 
-/// How long something takes.
+/// Measures the duration of `body`.
 public func elapsed(_ body: () throws -> Void) throws -> Duration {
     let start = ContinuousClock.now
     try body()
     return start.duration(to: .now)
 }
 
-/// How busy the machine is, and was while something was measured.
+/// How busy the machine is now, and was during a measurement.
 private struct MachineState: CustomStringConvertible {
     let factor: Double
     let pressure: Double?
@@ -77,8 +78,8 @@ private struct MachineState: CustomStringConvertible {
         factor = Busyness.measured()
     }
 
-    /// Our own tasks wait for each other, too: a third of the time is more than they do on a calm machine of two
-    /// processors.
+    /// Tasks of the test process wait for each other, too: a third of the time is more than they do on a calm machine
+    /// with two processors.
     var isTooBusy: Bool { factor >= Busyness.tooBusyToJudge || (pressure ?? 0) >= 1.0 / 3 }
 
     var description: String {
@@ -88,7 +89,8 @@ private struct MachineState: CustomStringConvertible {
 }
 
 private enum Calm {
-    /// What one judgement may wait, and all of a process: a machine that never calms must not hold the run up.
+    /// Maximum wait of one judgement, and of all judgements of a process: a machine that never becomes calm must not
+    /// delay the run without end.
     private static let longest = Duration.seconds(20)
     private static let left = Mutex(Duration.seconds(120))
 
@@ -104,9 +106,9 @@ private enum Calm {
     }
 }
 
-/// What could not be judged.
+/// Values that could not be judged.
 private enum Unjudged {
-    /// Says it in the test's own words, and in the file that the run shows at its end.
+    /// Records it in the test's own messages, and in the file that the run shows at its end.
     static func record(_ what: String, at place: SourceLocation) {
         Issue.record(
             "never judged, the machine was too busy: \(what)", severity: .warning, sourceLocation: place)

@@ -1,16 +1,16 @@
-/// How much memory a process holds, as `/proc` tells (`proc(5)`).
+/// The memory of a process, as `/proc` reports it (`proc(5)`).
 public struct MemoryProbe: Sendable {
-    /// Resident, shared pages included (VmRSS), in bytes.
+    /// Resident memory with shared pages (VmRSS), in bytes.
     public let resident: Int
     /// Pages that only this process has (Private_Clean + Private_Dirty of smaps_rollup), in bytes.
     public let privatePages: Int
-    /// Those of them that it has written (Private_Dirty of smaps_rollup), and what was swapped out, in bytes.
+    /// Private pages that the process has written (Private_Dirty of smaps_rollup) and what was swapped out, in bytes.
     ///
-    /// This is what a process's own growth is measured by: the clean ones are its programs' and libraries' pages, which
-    /// are private while no other process has them, and so come and go by megabytes with other processes.
+    /// Use this number to measure a process's own growth. The clean pages are those of its programs and libraries.
+    /// They are private while no other process has them, so their number changes by megabytes with other processes.
     public let privateDirty: Int
 
-    /// Looks now.
+    /// Reads the present numbers.
     ///
     /// - Throws: `Errno.noSuchFileOrDirectory` where the process has ended.
     public init(processID: Int32) throws {
@@ -32,9 +32,9 @@ public struct MemoryProbe: Sendable {
     }
 }
 
-/// The descriptors of a process, as `/proc/PID/fd` names them; for "nothing leaked" checks.
+/// The number of descriptors of a process in `/proc/PID/fd`, to check that nothing leaked.
 ///
-/// - Throws: what `readlink(2)` says for a process that has ended or is another user's.
+/// - Throws: the error of `readlink(2)` for a process that has ended or belongs to another user.
 public func openDescriptorCount(processID: Int32) throws -> Int {
     let names = try Program.run("/bin/ls", ["/proc/\(processID)/fd"]).successful().output
     return names.split(separator: "\n").count

@@ -3,15 +3,15 @@ internal import Glibc
 /// A value that threads change and wait for: a lock and a condition variable in one.
 ///
 /// ## Concurrency model
-/// `value` is only touched between lock and unlock. Waiters are woken after each change, look, and wait
-/// again.
+/// `value` is only used between lock and unlock. After each change all waiting threads wake up, check their
+/// conditions, and wait again.
 public final class Monitor<Value>: @unchecked Sendable {
-    // @unchecked: `value` is guarded by `mutex`; the two pthread objects are made for sharing and never move.
+    // @unchecked: `mutex` guards `value`; the two pthread objects may be shared and never move.
     private var value: Value
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-    /// With its first value.
+    /// Creates a monitor with its first value.
     public init(_ value: sending Value) {
         self.value = value
         pthread_mutex_init(mutex, nil)
@@ -29,7 +29,7 @@ public final class Monitor<Value>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Reads or changes the value, and wakes who waits.
+    /// Reads or changes the value, and wakes the waiting threads.
     public func update<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer {
@@ -39,7 +39,7 @@ public final class Monitor<Value>: @unchecked Sendable {
         return try body(&value)
     }
 
-    /// Looks at the value.
+    /// Reads the value.
     public func read<Result>(_ body: (Value) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
@@ -58,7 +58,7 @@ public final class Monitor<Value>: @unchecked Sendable {
                 if pthread_cond_timedwait(changed, mutex, &end) == ETIMEDOUT { break }
             }
             if try condition(value) { return true }
-            // This may take a moment, and move the deadline.
+            // This may take a moment, and may move the deadline.
             pthread_mutex_unlock(mutex)
             let isOver = deadline.hasPassed
             end = deadline.monotonic

@@ -1,45 +1,45 @@
 internal import Glibc
 
-/// What a test asks of nginx beyond serving files.
+/// Options of an nginx for a test, beyond serving files.
 public struct NginxOptions: Sendable {
     /// Lines for each server block: `limit_rate`, `location /x { return 302 …; }`, …
     public var serverConfiguration = ""
     /// Lines for the http block.
     public var httpConfiguration = ""
-    /// The certificate of the two TLS ports; they exist only where there is one.
+    /// The certificate of the two TLS ports, which exist only where this is set.
     public var certificate: TestCA.Certificate?
     /// The address it listens on.
     public var host = "127.0.0.1"
 
-    /// Files over plain HTTP, nothing more.
+    /// Serves files over plain HTTP and nothing else.
     public init() {}
 }
 
-/// A real nginx with its files, ports and configuration of its own, gone with this value.
+/// A real nginx with files, ports and configuration of its own. It ends with this value.
 ///
-/// One process (`master_process off`), so `processID` is the one that serves.
+/// It is one process (`master_process off`), so `processID` is the process that serves.
 public final class Nginx: Sendable {
     private let directory: TemporaryDirectory
     private let program: Program
     private let host: String
-    /// Where the served files are.
+    /// The directory of the served files.
     public let root: String
     /// Plain HTTP/1.1.
     public let httpPort: UInt16
-    /// TLS without HTTP/2; nobody listens there without a certificate.
+    /// TLS without HTTP/2. No process listens there without a certificate.
     public let tlsPort: UInt16
-    /// TLS with HTTP/2 by ALPN; nobody listens there without a certificate.
+    /// TLS with HTTP/2 by ALPN. No process listens there without a certificate.
     public let http2Port: UInt16
 
     /// Starts it and waits until it accepts connections.
     ///
-    /// - Throws: `TestFailure` with nginx's own words.
+    /// - Throws: `TestFailure` with nginx's own message.
     public init(_ options: NginxOptions = NginxOptions()) throws {
         let directory = try TemporaryDirectory("sluice-nginx")
         try directory.makeDirectory("files")
         try directory.makeDirectory("temp")
         var failure = ""
-        // Somebody may take a port between its choice and nginx's bind(2): then choose again.
+        // Another process may take a port between its choice and nginx's bind(2). The test then chooses again.
         for _ in 0..<5 {
             let ports = try (0..<3).map { _ in try Loopback.freePort(host: options.host) }
             try directory.write(Self.configuration(options, ports, directory.path), to: "nginx.conf")
@@ -72,10 +72,10 @@ public final class Nginx: Sendable {
     public func httpURL(_ path: String) -> String { "http://\(host):\(httpPort)\(path)" }
     /// `https://localhost…`, HTTP/1.1 only.
     public func tlsURL(_ path: String) -> String { "https://localhost:\(tlsPort)\(path)" }
-    /// `https://localhost…`, HTTP/2 for who offers it.
+    /// `https://localhost…`, with HTTP/2 for clients that offer it.
     public func http2URL(_ path: String) -> String { "https://localhost:\(http2Port)\(path)" }
 
-    /// Makes a served file of patterned bytes.
+    /// Makes a file of patterned bytes in the served directory.
     ///
     /// - Returns: its path in URLs, with the slash.
     @discardableResult
@@ -84,24 +84,24 @@ public final class Nginx: Sendable {
         return "/\(name)"
     }
 
-    /// The access log's lines: status, bytes of the body sent, protocol, method, URI, Range, connection
-    /// number. A line is there once its request is over.
+    /// The access log's lines: status, bytes of the body sent, protocol, method, URI, Range, connection number. nginx
+    /// writes a line when the request is over.
     public func accessLog() throws -> [String] {
         try readText(directory.file("access.log")).split(separator: "\n").map(String.init)
     }
 
-    /// Waits until nginx is held back on the plain port: its send queue is full and nothing moves.
+    /// Waits until nginx is blocked on the plain port: its send queue is full and no byte moves.
     public func waitUntilBlocked(
         port: UInt16? = nil, calm: Duration = .milliseconds(300), within duration: Duration = Deadline.usual
     ) throws {
         try TCPTable.waitUntilBlocked(localPort: port ?? httpPort, calm: calm, within: duration)
     }
 
-    /// Sends SIGQUIT, for a graceful end, and SIGKILL where that is not over soon. Safe to call twice.
+    /// Sends SIGQUIT for a graceful end, and SIGKILL where that takes too long. May be called twice.
     public func stop(gracefully: Bool = false) {
         guard program.isRunning else { return }
         program.signal(gracefully ? SIGQUIT : SIGTERM)
-        // It drops what it has at a SIGTERM, and waits for its clients at a SIGQUIT.
+        // At a SIGTERM nginx drops its connections, and at a SIGQUIT it waits for its clients.
         _ = try? program.wait(within: .seconds(3))
         program.kill()
     }

@@ -3,8 +3,7 @@ internal import Glibc
 public import SystemPackage
 internal import UnixSockets
 
-/// One connection of a `BadOrigin`, in the hands of a script. Blocking; every wait ends when the origin is
-/// stopped.
+/// One connection of a `BadOrigin`, used by a script. Calls block; every wait ends when the origin is stopped.
 public struct OriginConnection: ~Copyable {
     /// The request that chose the script; `readRequest` replaces it.
     public private(set) var request: HTTPHead
@@ -24,7 +23,7 @@ public struct OriginConnection: ~Copyable {
         request = try HTTPHead(raw: "NONE / HTTP/1.1\r\n\r\n")
     }
 
-    /// The raw socket, for what the methods do not offer.
+    /// The raw socket, for operations that the methods do not offer.
     public var descriptor: CInt { socket.rawValue }
 
     /// Waits for the next request's head and records it with the origin.
@@ -70,7 +69,7 @@ public struct OriginConnection: ~Copyable {
         }
     }
 
-    /// Sends a part of a pattern, 64 KiB at a time; blocks while the peer does not read.
+    /// Sends a part of a pattern, 64 KiB at a time. Blocks while the peer does not read.
     public mutating func send(_ pattern: Pattern, _ range: Range<Int>) throws(Errno) {
         var offset = range.lowerBound
         while offset < range.upperBound {
@@ -80,8 +79,8 @@ public struct OriginConnection: ~Copyable {
         }
     }
 
-    /// Sends a pattern until the peer closes or the origin is stopped; `bytesSent` tells how much the kernel
-    /// took.
+    /// Sends a pattern until the peer closes or the origin is stopped. `bytesSent` is the number of bytes that the
+    /// kernel took.
     public mutating func sendForever(_ pattern: Pattern = Pattern(), from start: Int = 0) {
         var offset = start
         while true {
@@ -90,7 +89,7 @@ public struct OriginConnection: ~Copyable {
         }
     }
 
-    /// Sends bytes in pieces with a pause after each. The pause is what is tested: an origin that dribbles.
+    /// Sends bytes in pieces with a pause after each. The pause is what is tested: an origin that sends slowly.
     public mutating func sendSlowly(_ bytes: [UInt8], piece: Int, pause: Duration) throws {
         for start in stride(from: 0, to: bytes.count, by: piece) {
             try send(Array(bytes[start..<min(start + piece, bytes.count)]))
@@ -98,7 +97,7 @@ public struct OriginConnection: ~Copyable {
         }
     }
 
-    /// Sends a whole response with a Content-Length.
+    /// Sends a complete response with a Content-Length.
     public mutating func respond(
         _ status: String = "200 OK", headers: [String] = [], body: [UInt8] = []
     ) throws(Errno) {
@@ -106,7 +105,7 @@ public struct OriginConnection: ~Copyable {
         try send(body)
     }
 
-    /// Sends a whole response with a patterned body.
+    /// Sends a complete response with a patterned body.
     public mutating func respond(
         _ status: String = "200 OK", headers: [String] = [], pattern: Pattern, count: Int, from start: Int = 0
     ) throws(Errno) {
@@ -119,7 +118,7 @@ public struct OriginConnection: ~Copyable {
         try send((["HTTP/1.1 \(status)"] + headers).joined(separator: "\r\n") + "\r\n\r\n")
     }
 
-    /// Sends one chunk of a chunked body; an empty one is the last, without trailers.
+    /// Sends one chunk of a chunked body. An empty chunk is the last one, without trailers.
     public mutating func sendChunk(_ bytes: [UInt8]) throws(Errno) {
         try send(Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + Array("\r\n".utf8))
     }
@@ -129,7 +128,7 @@ public struct OriginConnection: ~Copyable {
     /// - Throws: `TestFailure` where the origin is stopped first.
     public func wait(for gate: Gate) throws { try wait(readable: gate.descriptor) }
 
-    /// Waits until the peer has closed its side, or reset; throws away what it still sends.
+    /// Waits until the peer has closed or reset its side. Discards what the peer still sends.
     public mutating func waitForClose() {
         var chunk = [UInt8](repeating: 0, count: 4096)
         while true {
@@ -139,7 +138,7 @@ public struct OriginConnection: ~Copyable {
         }
     }
 
-    /// Does nothing for a while.
+    /// Waits for a while.
     ///
     /// - Throws: `TestFailure` where the origin is stopped meanwhile.
     public func pause(_ duration: Duration) throws {
@@ -155,7 +154,7 @@ public struct OriginConnection: ~Copyable {
         shutdown(socket.rawValue, CInt(SHUT_RDWR))
     }
 
-    /// Sends FIN and still listens.
+    /// Sends FIN and continues to receive.
     public func finishSending() { shutdown(socket.rawValue, CInt(SHUT_WR)) }
 
     /// Ends the connection with RST, once the script returns.

@@ -3,14 +3,15 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// What the threads of a `BadOrigin` share; apart from it, so that they do not keep it alive.
+/// The state that the threads of a `BadOrigin` share. It is a separate object so that the threads do not keep the
+/// origin alive.
 final class OriginCore: Sendable {
     struct State {
         var scripts: [String: BadOrigin.Script] = [:]
         var fallback: BadOrigin.Script?
         var requests: [HTTPHead] = []
         var failures: [String] = []
-        /// The open connections; a socket is taken out before it is closed.
+        /// The open connections. A socket is removed before it is closed.
         var sockets: [Int: CInt] = [:]
         var threads = 0
         var connections = 0
@@ -62,9 +63,9 @@ final class OriginCore: Sendable {
             if poll(&entries, 2, -1) < 0 { continue }
             if entries[1].revents != 0 { return }
             guard let socket = try? UnixSocket.accept(from: listener) else { continue }
-            // The scripts are written for blocking sockets.
+            // The scripts expect blocking sockets.
             try? setNonblocking(socket.rawValue, false)
-            // A head and a body are two writes; without this the second waits for a delayed ACK.
+            // A head and a body are two writes. Without this option the second one waits for a delayed ACK.
             _ = ctestkit_set_no_delay(socket.rawValue)
             serve(socket)
         }
@@ -97,13 +98,13 @@ final class OriginCore: Sendable {
                     if let script { try script(&connection) } else { try connection.respond("404 Not Found") }
                 }
             } catch let error as Errno where error == .brokenPipe || error == .connectionReset {
-                // The peer has gone, as it may.
+                // The peer has gone, which is allowed.
             } catch {
                 state.update { state in
                     if !state.isStopped { state.failures.append("\(error)") }
                 }
             }
-            // Out of the table before the close, or `stop` could shut down the number's next owner.
+            // The socket is removed before the close. Otherwise `stop` could shut down the next owner of its number.
             state.update { $0.sockets[number] = nil }
             _ = consume connection
         } catch {

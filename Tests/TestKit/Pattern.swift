@@ -3,10 +3,10 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// Endless bytes that look random and are known: each depends on the seed and on its own place alone, so any
-/// range of a body can be made, and compared, by itself. Several GB/s, also in a debug build.
+/// Endless bytes that look random but are known: each depends only on the seed and on its own position, so any range
+/// of a body can be made, and compared, by itself. Several GB/s, also in a debug build.
 public struct Pattern: Sendable, Hashable {
-    /// What makes this pattern differ from others.
+    /// The number by which this pattern differs from others.
     public let seed: UInt64
 
     /// A pattern of its own for each seed.
@@ -14,7 +14,7 @@ public struct Pattern: Sendable, Hashable {
         self.seed = seed
     }
 
-    /// Writes the bytes from `offset` on into a buffer.
+    /// Writes the bytes from `offset` on to a buffer.
     public func fill(_ buffer: UnsafeMutableRawBufferPointer, at offset: Int) {
         guard let base = buffer.baseAddress else { return }
         ctestkit_pattern_fill(seed, UInt64(offset), base, buffer.count)
@@ -28,22 +28,21 @@ public struct Pattern: Sendable, Hashable {
         }
     }
 
-    /// Where the buffer first differs from the pattern at `offset`, counted from the buffer's start; nil
-    /// where all is right.
+    /// The index in the buffer of the first byte that differs from the pattern at `offset`; nil where none does.
     public func mismatch(_ buffer: UnsafeRawBufferPointer, at offset: Int) -> Int? {
         guard let base = buffer.baseAddress else { return nil }
         let agreeing = ctestkit_pattern_agreement(seed, UInt64(offset), base, buffer.count)
         return agreeing == buffer.count ? nil : agreeing
     }
 
-    /// Where the bytes first differ from the pattern at `offset`.
+    /// The index of the first byte that differs from the pattern at `offset`.
     public func mismatch(_ bytes: [UInt8], at offset: Int = 0) -> Int? {
         bytes.withUnsafeBytes { mismatch($0, at: offset) }
     }
 
     /// Writes a range to a blocking descriptor.
     ///
-    /// - Throws: what `write(2)` says.
+    /// - Throws: the error of `write(2)`.
     public func write(_ range: Range<Int>, to descriptor: CInt) throws {
         var block = [UInt8](repeating: 0, count: min(range.count, 1 << 20))
         var offset = range.lowerBound
@@ -58,7 +57,7 @@ public struct Pattern: Sendable, Hashable {
         }
     }
 
-    /// Makes a file of the first `count` bytes; a GiB takes about a second.
+    /// Makes a file of the first `count` bytes. A GiB takes about a second.
     public func makeFile(_ path: String, count: Int) throws {
         let file = try FileDescriptor.open(
             path, .writeOnly, options: [.create, .truncate, .closeOnExec],

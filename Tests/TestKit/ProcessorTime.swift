@@ -1,8 +1,8 @@
 internal import Glibc
 
-/// What something has cost: unlike the time that passes it does not depend on what else the machine does.
+/// The processor time of some work. Unlike elapsed time it does not depend on other work of the machine.
 public enum ProcessorTime {
-    /// Of all threads of a process so far (`clock_getcpuclockid(3)`).
+    /// The processor time of all threads of a process so far (`clock_getcpuclockid(3)`).
     ///
     /// - Throws: `TestFailure` where there is no such process.
     public static func of(processID: Int32) throws -> Duration {
@@ -13,7 +13,7 @@ public enum ProcessorTime {
         return read(clock)
     }
 
-    /// Of `body`, on the calling thread.
+    /// The processor time of `body`, on the calling thread.
     public static func of(_ body: () throws -> Void) rethrows -> Duration {
         let before = read(CLOCK_THREAD_CPUTIME_ID)
         try body()

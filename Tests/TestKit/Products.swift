@@ -1,9 +1,9 @@
 internal import Glibc
 
-/// Where the programs under test are.
+/// The locations of the programs under test.
 public enum Products {
-    /// The directory of the built executables: SLUICE_BIN_DIR, else the one of the test runner, which the
-    /// package manager puts beside them.
+    /// The directory of the built executables: SLUICE_BIN_DIR, else the directory of the test runner, where the
+    /// package manager puts them.
     public static var directory: String {
         if let chosen = getenv("SLUICE_BIN_DIR") { return String(cString: chosen) }
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))

@@ -4,36 +4,36 @@ internal import Synchronization
 public import SystemPackage
 public import UnixSockets
 
-/// How a program ended and what it said.
+/// How a program ended, and its output.
 public struct ProgramResult: Sendable, CustomStringConvertible {
     /// How it ended.
     public let exit: ProcessExit
-    /// What it wrote to its standard output and nobody had read as lines before.
+    /// What it wrote to its standard output and was not read as lines before.
     public let output: String
     /// What it wrote to its standard error.
     public let errors: String
 
-    /// For a failing test.
+    /// A text for a failing test.
     public var description: String { "\(exit)\noutput: \(output)\nerrors: \(errors)" }
 
-    /// Itself, if the exit status is 0.
+    /// This value, if the exit status is 0.
     ///
-    /// - Throws: `TestFailure` with all that the program said.
+    /// - Throws: `TestFailure` with all output of the program.
     public func successful() throws -> ProgramResult {
         guard exit == .exited(0) else { throw TestFailure("the program failed: \(description)") }
         return self
     }
 }
 
-/// A running program whose output is collected, and which is gone, with its whole process group, when this
-/// value is.
+/// A running program whose output is collected. It is killed, with its whole process group, when this value is
+/// released.
 ///
-/// It runs in a session of its own; descriptors 0 to 3 are all it inherits. Its standard error goes to a
-/// memory file, its standard output to a pipe that is read while somebody waits (`line`, `wait`), unless a
-/// descriptor is given.
+/// It runs in a session of its own and inherits only descriptors 0 to 3. Its standard error goes to a memory file.
+/// Its standard output goes to a pipe, which is read while a test waits (`line`, `wait`), unless a descriptor is
+/// given.
 ///
 /// ## Concurrency model
-/// The pipe's rest and the exit are behind a lock that is held while reading; two threads may wait at once.
+/// A lock guards the rest of the pipe's data and the exit, and is held while reading. Two threads may wait at once.
 public final class Program: Sendable {
     private struct State {
         var pending: [UInt8] = []
@@ -51,11 +51,11 @@ public final class Program: Sendable {
     /// Starts it.
     ///
     /// - Parameters:
-    ///   - path: absolute; `environment`: all of it, the test's own by default.
-    ///   - standardOutput: a descriptor to write to; -1 collects.
-    ///   - standardError: a descriptor to write to; -1 collects.
+    ///   - path: absolute. `environment`: all of it; the test's own by default.
+    ///   - standardOutput: a descriptor to write to; -1 to collect the output.
+    ///   - standardError: a descriptor to write to; -1 to collect the output.
     ///   - control: becomes descriptor 3.
-    /// - Throws: `Errno.noSuchFileOrDirectory` and what else `execve(2)` says.
+    /// - Throws: `Errno.noSuchFileOrDirectory` and other errors of `execve(2)`.
     public init(
         _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil,
         standardInput: CInt = -1,
@@ -66,7 +66,7 @@ public final class Program: Sendable {
         try setNonblocking(pipe.writeEnd.rawValue, false)
         try setNonblocking(pipe.readEnd.rawValue, true)
         errorFile = OwnedDescriptor(adopting: try valueOrErrno(cunix_memfd("stderr")))
-        // Appending, so that a grandchild's words do not overwrite the child's.
+        // The file is opened for appending, so that the output of a grandchild does not overwrite that of the child.
         _ = fcntlSetAppend(errorFile.rawValue)
         process = try SpawnedProcess(
             path: path, arguments: arguments,
@@ -80,7 +80,7 @@ public final class Program: Sendable {
 
     deinit { kill() }
 
-    /// Starts a program, waits for its end and returns what it said.
+    /// Starts a program, waits for its end and returns its output.
     public static func run(
         _ path: String, _ arguments: [String] = [], environment: [String: String]? = nil,
         standardInput: CInt = -1,
@@ -90,7 +90,7 @@ public final class Program: Sendable {
         return try program.wait(within: duration)
     }
 
-    /// The environment of the test process, to be changed and passed on.
+    /// The environment of the test process, which the caller may change and pass on.
     public static func inheritedEnvironment() -> [String: String] {
         var result: [String: String] = [:]
         var entry = environ
@@ -115,7 +115,7 @@ public final class Program: Sendable {
         (try? readText("/proc/self/fd/\(errorFile.rawValue)")) ?? ""
     }
 
-    /// Sends a signal; none where it has ended.
+    /// Sends a signal. Does nothing where the program has ended.
     public func signal(_ number: Int32) { process.signal(number) }
 
     /// The next line of the standard output, without its newline; nil at the end of the output.
@@ -160,7 +160,7 @@ public final class Program: Sendable {
         throw TestFailure("\(path) ended its output early; errors: \(errors)")
     }
 
-    /// Waits for its end. A program that outlives the deadline is killed.
+    /// Waits for the end of the program. A program that outlives the deadline is killed.
     ///
     /// - Throws: `TestFailure` past the deadline.
     public func wait(within duration: Duration = Deadline.usual) throws -> ProgramResult {
@@ -189,11 +189,11 @@ public final class Program: Sendable {
         }
     }
 
-    /// Ends it and its process group with SIGKILL, and collects it. Safe to call twice.
+    /// Ends the program and its process group with SIGKILL, and reaps it. May be called twice.
     public func kill() {
         state.withLock { state in
             guard state.exit == nil else { return }
-            // Not reaped yet, so the number is still this process's, and its group's.
+            // The program is not reaped yet, so no other process or group has its number.
             _ = Glibc.kill(-process.processID, SIGKILL)
             process.signal(SIGKILL)
             state.exit = (try? process.wait()) ?? .signalled(SIGKILL)
@@ -221,7 +221,7 @@ public final class Program: Sendable {
     }
 }
 
-/// O_APPEND on the open file description behind a descriptor.
+/// Sets O_APPEND on the open file description of a descriptor.
 private func fcntlSetAppend(_ descriptor: CInt) -> CInt {
     fcntl(descriptor, F_SETFL, O_APPEND)
 }

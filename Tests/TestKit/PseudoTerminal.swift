@@ -3,16 +3,16 @@ internal import Glibc
 public import SystemPackage
 public import UnixSockets
 
-/// A terminal for a program to write to, and the other end of it to see what it wrote.
+/// A terminal for a program to write to, and its other end, where the test reads what was written.
 public final class PseudoTerminal: Sendable {
-    /// For the test.
+    /// The end of the test.
     public let leader: OwnedDescriptor
-    /// For the program; in raw mode, and nobody's controlling terminal.
+    /// The end of the program: in raw mode, and no process's controlling terminal.
     public let terminal: OwnedDescriptor
 
-    /// Opens one that is so many columns wide.
+    /// Opens a terminal with this number of columns.
     ///
-    /// - Throws: what `posix_openpt(3)` says.
+    /// - Throws: the error of `posix_openpt(3)`.
     public init(columns: Int = 80) throws(Errno) {
         var ends: [CInt] = [-1, -1]
         _ = try valueOrErrno(ctestkit_open_terminal(&ends, CInt(columns)))
@@ -20,7 +20,7 @@ public final class PseudoTerminal: Sendable {
         terminal = OwnedDescriptor(adopting: ends[1])
     }
 
-    /// What has been written to it and not yet been taken.
+    /// The text that was written to it and not taken yet.
     public func takeText() -> String {
         var bytes: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4096)

@@ -1,18 +1,18 @@
-/// Raw responses, and what must come of each: `Tests/Responses/responses.txt`, whose head explains the notation.
+/// Raw responses, and the expected result of each: `Tests/Responses/responses.txt`, whose head explains the notation.
 public struct ResponseTable: Sendable {
     /// What a server does with one request.
     public struct Answer: Sendable {
-        /// The request targets that are right, `*` for any. Case does not count: `%c3` is `%C3`.
+        /// The request targets that are accepted, `*` for any. Case does not count: `%c3` equals `%C3`.
         public var targets: [String]
-        /// What it does, one after the other.
+        /// What the server does, in order.
         public var steps: [Step] = []
     }
 
     /// One thing that a server does.
     public enum Step: Sendable {
-        /// Sends bytes; those of steps that follow each other are one write.
+        /// Sends bytes. The bytes of consecutive steps are one write.
         case send(EscapedBytes)
-        /// Waits a little, so that what follows comes in another segment.
+        /// Waits a little, so that the next bytes arrive in another segment.
         case pause
         /// Closes the connection; under TLS with close_notify.
         case close
@@ -20,51 +20,51 @@ public struct ResponseTable: Sendable {
         case reset
     }
 
-    /// What curl must make of the same bytes.
+    /// The expected result of curl for the same bytes.
     public enum Oracle: Sendable {
         /// Success, and the same body.
         case same
-        /// A failure, as here.
+        /// A failure, as with Sluice.
         case fails
         /// Another result, for this reason.
         case differs(String)
     }
 
-    /// What the consumer must have got.
+    /// What the consumer must have received.
     public enum Body: Sendable {
         /// Exactly these bytes.
         case exactly([UInt8])
-        /// These, or fewer: how much arrives before the failure is the network's business.
+        /// These bytes, or a prefix of them: how much arrives before the failure depends on the network.
         case prefix([UInt8])
     }
 
     /// One response, or several that belong together.
     public struct Entry: Sendable {
-        /// Names it in the results; no two are equal.
+        /// Its unique name in the results.
         public var name: String
-        /// By the order of requests.
+        /// The answers, in the order of the requests.
         public var answers: [Answer] = []
-        /// The last answer is given again and again.
+        /// Whether the last answer is repeated.
         public var repeats = false
-        /// The outcome codes that are right: one, but where the network decides.
+        /// The accepted outcome codes: one, except where the network decides.
         public var outcomes: [String] = []
         /// The job's HTTP status; nil for none.
         public var status: Int?
-        /// False where the entry leaves the status open.
+        /// Whether the status is checked; false where the entry leaves it open.
         public var checksStatus = true
-        /// What the consumer must have.
+        /// What the consumer must have received.
         public var body = Body.exactly([])
         /// Parts of the outcome's message.
         public var says: [String] = []
         /// The job's `contentEncoding`; `*` for any.
         public var coding: String?
-        /// What curl must do.
+        /// The expected result of curl.
         public var oracle = Oracle.same
-        /// `http`, `tls`: how it is sent.
+        /// How it is sent: `http`, `tls`.
         public var wires: [String] = ["http"]
     }
 
-    /// In the order of the file.
+    /// The entries, in the order of the file.
     public let entries: [Entry]
 
     /// Reads the table of the project.

@@ -4,8 +4,7 @@ internal import Synchronization
 internal import SystemPackage
 internal import UnixSockets
 
-/// SHA-256 by coreutils' `sha256sum`, a child that is fed through a pipe: no crypto library among the tests'
-/// dependencies.
+/// SHA-256 by coreutils' `sha256sum`, a child that reads a pipe, so that the tests depend on no crypto library.
 public final class SHA256Sum: Sendable {
     private let program: Program
     private let writeEnd: Mutex<CInt>
@@ -20,7 +19,7 @@ public final class SHA256Sum: Sendable {
 
     deinit { closeInput() }
 
-    /// Where to write the bytes: blocking, valid until `finish`.
+    /// The descriptor to write the bytes to: blocking, valid until `finish`.
     public var input: CInt { writeEnd.withLock { $0 } }
 
     /// Closes the input and returns the sum, in hexadecimal.
@@ -37,7 +36,7 @@ public final class SHA256Sum: Sendable {
         }
     }
 
-    /// The sum of all that can be read from a descriptor (a file from its position on, a pipe to its end).
+    /// The sum of all bytes that can be read from a descriptor (a file from its position on, a pipe to its end).
     public static func of(descriptor: CInt, within duration: Duration = Deadline.long) throws -> String {
         let program = try Program("/usr/bin/sha256sum", standardInput: descriptor)
         return String(try program.wait(within: duration).successful().output.prefix(64))

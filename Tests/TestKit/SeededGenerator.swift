@@ -1,4 +1,4 @@
-/// Random numbers that come again with the same seed, so that what a fuzz test found is found again.
+/// Random numbers that repeat with the same seed, so that a failure of a fuzz test can be repeated.
 ///
 /// (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014.)
 public struct SeededGenerator: RandomNumberGenerator, Sendable {

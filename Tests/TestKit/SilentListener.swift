@@ -3,8 +3,8 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// A port at which no connection comes about: its queue is full, so the kernel answers no further SYN, as a host does not
-/// that is not there.
+/// A port at which no connection can be made: its queue is full, so the kernel answers no further SYN, as with a host
+/// that does not exist.
 public final class SilentListener: Sendable {
     private let listener: OwnedDescriptor
     private let queued: [CInt]
@@ -22,7 +22,7 @@ public final class SilentListener: Sendable {
             throw TestFailure("\(host) is no address")
         }
         var queued: [CInt] = []
-        // A queue of 0 takes one; what is under way counts, too.
+        // A queue of 0 takes one connection. Connections that are not established yet count, too.
         for _ in 0..<8 {
             let socket = socket(
                 AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)

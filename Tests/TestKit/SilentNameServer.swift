@@ -2,7 +2,7 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// A name server that is asked and never answers. Port 53 needs a privilege.
+/// A name server that receives questions and never answers. Port 53 needs a privilege.
 public final class SilentNameServer: Sendable {
     private let socket: OwnedDescriptor
 
@@ -25,7 +25,7 @@ public final class SilentNameServer: Sendable {
             })
     }
 
-    /// Waits until it is asked.
+    /// Waits until a question arrives.
     public func waitForQuestion() throws {
         guard waitFor(CInt(POLLIN), on: socket.rawValue, until: Deadline()) else {
             throw TestFailure("nobody asked for a name")

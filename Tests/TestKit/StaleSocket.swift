@@ -1,10 +1,10 @@
 public import SystemPackage
 internal import UnixSockets
 
-/// Whether somebody answers at a Unix socket.
+/// Whether a process answers at a Unix socket.
 ///
-/// - Returns: false where the file is there and nobody listens.
-/// - Throws: what else keeps one from connecting.
+/// - Returns: false where the file exists and no process listens.
+/// - Throws: any other error of the connection.
 public func isServed(_ path: String) throws(Errno) -> Bool {
     do {
         _ = try UnixSocket.connect(path: path)
@@ -14,10 +14,10 @@ public func isServed(_ path: String) throws(Errno) -> Bool {
     }
 }
 
-/// Makes a socket file whose listener has gone, as a daemon that was killed leaves one.
+/// Makes a socket file whose listener has gone, as a daemon leaves it when it is killed.
 ///
-/// A listener does not go with its descriptor alone: other tests of this process start programs, and a child has a copy
-/// of every descriptor until its execve(2). So this waits until nobody answers any more.
+/// Closing the descriptor is not enough to end a listener: other tests of this process start programs, and a child
+/// has a copy of every descriptor until its execve(2). So this function waits until no process answers any more.
 public func makeStaleSocket(_ path: String) throws {
     _ = try UnixSocket.listen(path: path)
     try eventually("\(path) is served by nobody") { try !isServed(path) }

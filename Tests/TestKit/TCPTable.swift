@@ -1,22 +1,22 @@
 /// One line of `/proc/net/tcp`.
 public struct TCPConnection: Sendable, Hashable {
-    /// The port at this side.
+    /// The port on this side.
     public let localPort: UInt16
-    /// The port at the other side.
+    /// The port on the other side.
     public let remotePort: UInt16
-    /// As in the kernel: 1 is ESTABLISHED, 10 is LISTEN.
+    /// The kernel's number of the state: 1 is ESTABLISHED, 10 is LISTEN.
     public let state: UInt8
     /// Bytes written but not yet acknowledged.
     public let sendQueue: Int
     /// Bytes received but not yet read.
     public let receiveQueue: Int
-    /// The timer that runs: 2 is that of keep-alive probes (proc(5)).
+    /// The running timer: 2 is that of keep-alive probes (proc(5)).
     public let timer: UInt8
 }
 
 /// The kernel's view of TCP connections over IPv4 of this network namespace.
 public enum TCPTable {
-    /// All of them.
+    /// All connections.
     public static func all() throws -> [TCPConnection] {
         try readText("/proc/net/tcp").split(separator: "\n").dropFirst().compactMap { line in
             let fields = line.split(separator: " ")
@@ -39,13 +39,13 @@ public enum TCPTable {
         try all().filter { $0.localPort == port && $0.state == 1 }
     }
 
-    /// Waits until a server on `port` is held back: bytes wait in its send queue, and their number stays the
-    /// same for `calm`. Polls, since the kernel has no event for "nothing moves any more".
+    /// Waits until a server on `port` is blocked: bytes wait in its send queue, and their number stays the same for
+    /// `calm`. Polls, since the kernel has no event for "nothing moves any more".
     public static func waitUntilBlocked(
         localPort port: UInt16, calm: Duration = .milliseconds(300),
         within duration: Duration = Deadline.usual
     ) throws {
-        // Which timer runs is no movement.
+        // A change of the timer is no movement of bytes.
         var last: [[Int]] = []
         var since = ContinuousClock.now
         try eventually("the server on port \(port) is held back", within: duration, every: .milliseconds(20))

@@ -3,13 +3,13 @@ internal import Synchronization
 internal import SystemPackage
 internal import UnixSockets
 
-/// TLS in front of raw servers, by `Tests/Responses/tls-relay.py`; gone with this value.
+/// TLS in front of raw servers, by `Tests/Responses/tls-relay.py`. It ends with this value.
 ///
-/// A server that closes its connection ends the TLS session with close_notify; one that resets it has the TCP
-/// connection closed without a word.
+/// When a server closes its connection, the relay ends the TLS session with close_notify. When a server resets it,
+/// the relay closes the TCP connection without close_notify.
 ///
 /// ## Concurrency model
-/// `port(for:)` may be called from any thread; a lock keeps question and answer together.
+/// `port(for:)` may be called from any thread; a lock keeps each question and its answer together.
 public final class TLSRelay: Sendable {
     private let program: Program
     private let questions: OwnedDescriptor
@@ -17,7 +17,7 @@ public final class TLSRelay: Sendable {
 
     /// Starts the relay.
     ///
-    /// - Parameter certificate: that it shows to clients.
+    /// - Parameter certificate: the certificate that it shows to clients.
     public init(_ certificate: TestCA.Certificate) throws {
         let pipe = try Pipe()
         try setNonblocking(pipe.readEnd.rawValue, false)
@@ -28,9 +28,9 @@ public final class TLSRelay: Sendable {
         questions = try pipe.writeEnd.duplicate()
     }
 
-    /// The port on which TLS for a server is offered, on 127.0.0.1.
+    /// The port on 127.0.0.1 at which the relay offers TLS for a server.
     ///
-    /// - Parameter server: its port on 127.0.0.1.
+    /// - Parameter server: the server's port on 127.0.0.1.
     /// - Throws: `TestFailure` where the relay does not answer.
     public func port(for server: UInt16) throws -> UInt16 {
         try turn.withLock { _ in

@@ -2,14 +2,14 @@ internal import CTestKit
 internal import Glibc
 public import SystemPackage
 
-/// A fresh directory under TMPDIR (else `/tmp`), removed with all that is in it when the value goes away.
+/// A new directory under TMPDIR (else `/tmp`), removed with its contents when this value is released.
 public final class TemporaryDirectory: Sendable {
-    /// Absolute, without a slash at its end, and short enough for the path of a Unix socket.
+    /// The absolute path, without a slash at its end, and short enough for the path of a Unix socket.
     public let path: String
 
-    /// Makes it, with mode 0755 so that other users' processes can be tested in it.
+    /// Makes the directory, with mode 0755 so that processes of other users can be tested in it.
     ///
-    /// - Throws: what `mkdtemp(3)` says.
+    /// - Throws: the error of `mkdtemp(3)`.
     public init(_ name: String = "sluice") throws(Errno) {
         let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(parent)/\(name)-XXXXXX".utf8CString)
@@ -22,18 +22,18 @@ public final class TemporaryDirectory: Sendable {
 
     deinit { remove() }
 
-    /// The path of something inside.
+    /// The path of a file in the directory.
     public func file(_ name: String) -> String { "\(path)/\(name)" }
 
-    /// Makes a directory inside and returns its path.
+    /// Makes a directory in it and returns its path.
     @discardableResult
     public func makeDirectory(_ name: String, mode: UInt32 = 0o755) throws(Errno) -> String {
         guard mkdir(file(name), mode) == 0 else { throw Errno(rawValue: errno) }
         return file(name)
     }
 
-    /// Writes a small file inside and returns its path. It may be a program: no child of another test has it open for
-    /// writing, which would make its execve(2) fail with ETXTBSY.
+    /// Writes a small file in the directory and returns its path. The file may be a program: no child of another test
+    /// has it open for writing, which would make its execve(2) fail with ETXTBSY.
     @discardableResult
     public func write(_ text: String, to name: String, mode: UInt32 = 0o644) throws -> String {
         try withoutForks {
@@ -45,7 +45,7 @@ public final class TemporaryDirectory: Sendable {
         return file(name)
     }
 
-    /// Removes it now. Safe to call twice.
+    /// Removes the directory now. May be called twice.
     public func remove() {
         _ = ctestkit_remove_tree(path)
     }
@@ -53,7 +53,7 @@ public final class TemporaryDirectory: Sendable {
 
 /// The text of a small file; works for `/proc`, whose files have no size.
 ///
-/// - Throws: what `open(2)` or `read(2)` says.
+/// - Throws: the error of `open(2)` or `read(2)`.
 public func readText(_ path: String) throws -> String {
     String(decoding: try readBytes(path), as: UTF8.self)
 }

@@ -1,10 +1,9 @@
 internal import Glibc
 
-/// A certificate authority of its own, and server certificates of all qualities, made with the openssl
-/// program.
+/// A certificate authority for tests, with valid and invalid server certificates, made with the openssl program.
 ///
-/// The files live in a temporary directory for as long as the value does. Keys are P-256, so this takes well
-/// under a second.
+/// The files are in a temporary directory that exists as long as this value. Keys are P-256, so this takes well under
+/// a second.
 public final class TestCA: Sendable {
     /// A certificate and its key, as files in PEM.
     public struct Certificate: Sendable {
@@ -14,20 +13,20 @@ public final class TestCA: Sendable {
         public let key: String
     }
 
-    /// What is wrong with a server certificate, if anything.
+    /// The defect of a server certificate, if any.
     public enum Quality: String, Sendable, CaseIterable {
         /// Valid for localhost, 127.0.0.1, 127.0.0.2 and ::1.
         case good
-        /// The same, until yesterday.
+        /// As `good`, but expired since yesterday.
         case expired
-        /// Valid for elsewhere.invalid alone.
+        /// Valid only for elsewhere.invalid.
         case wrongHost
-        /// Valid for localhost, and signed by itself.
+        /// Valid for localhost, and self-signed.
         case selfSigned
     }
 
     private let directory: TemporaryDirectory
-    /// The authority's certificate: what a client has to trust.
+    /// The authority's certificate, which a client has to trust.
     public let certificate: String
 
     /// Makes the authority and all the certificates.

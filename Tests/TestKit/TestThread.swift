@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Synchronization
 
-/// A thread that can be joined; blocking calls belong here and not on the cooperative pool.
+/// A thread that can be joined. Blocking calls must run on it and not on the cooperative pool.
 public final class TestThread: Sendable {
     private final class Body: Sendable {
         let run: @Sendable () -> Void
@@ -15,12 +15,12 @@ public final class TestThread: Sendable {
         handle = Mutex(Self.start(body))
     }
 
-    /// Starts a thread that nobody joins.
+    /// Starts a thread that no other thread joins.
     public static func detached(_ body: @escaping @Sendable () -> Void) {
         pthread_detach(start(body))
     }
 
-    /// Waits for the end of the body. Safe to call twice, not from two threads at once.
+    /// Waits for the end of the body. May be called twice, but not by two threads at once.
     public func join() {
         let taken = handle.withLock { handle in
             defer { handle = nil }
@@ -35,7 +35,7 @@ public final class TestThread: Sendable {
         let result = pthread_create(
             &thread, nil,
             { argument in
-                // The argument is what was passed below, never nil.
+                // Never nil: it is the argument that is passed below.
                 if let argument { Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run() }
                 return nil
             }, retained)

@@ -2,33 +2,33 @@ internal import Glibc
 internal import SystemPackage
 public import UnixSockets
 
-/// A consumer of a pipe on a thread of its own, at a chosen pace, that checks each byte.
+/// A consumer that reads a pipe on a thread of its own, at a chosen pace, and checks each byte.
 ///
 /// ## Concurrency model
-/// The thread alone reads; its progress is in a monitor. A cancelled or forgotten reader closes the pipe
-/// within milliseconds, also in mid-read.
+/// Only the thread reads; its progress is in a monitor. A reader that is cancelled or released closes the pipe within
+/// milliseconds, even during a read.
 public final class ThreadedReader: Sendable {
     /// How it reads.
     public enum Pace: Sendable {
         /// As fast as it can.
         case full
-        /// As fast as it can up to so many bytes, then not at all until `release`.
+        /// As fast as it can up to this number of bytes, then nothing until `release`.
         case stopAt(Int)
-        /// So many bytes per `read(2)`.
+        /// This number of bytes per `read(2)`.
         case pieces(Int)
-        /// So many bytes, then a pause, again and again.
+        /// This number of bytes, then a pause, repeatedly.
         case slow(piece: Int, pause: Duration)
     }
 
-    /// What it has seen.
+    /// What the reader has seen.
     public struct Report: Sendable {
         /// Bytes read.
         public var count = 0
-        /// The offset in the body of the first byte that was not the expected one; nil where all agreed.
+        /// The offset in the body of the first byte that differs from the expected one; nil where none does.
         public var firstMismatch: Int?
-        /// The end of file was read.
+        /// Whether the end of file was read.
         public var atEnd = false
-        /// `read(2)` failed with this.
+        /// The error with which `read(2)` failed.
         public var failure: CInt?
     }
 
@@ -46,9 +46,9 @@ public final class ThreadedReader: Sendable {
     ///
     /// - Parameters:
     ///   - descriptor: the read end; closed at the end of file, or by `cancel`.
-    ///   - expected: compared with what comes, where given.
-    ///   - offset: the place in the pattern of the first byte.
-    ///   - hashing: also compute the SHA-256 of all bytes (`waitForDigest`).
+    ///   - expected: the pattern with which the bytes are compared, if given.
+    ///   - offset: the position of the first byte in the pattern.
+    ///   - hashing: whether to compute the SHA-256 of all bytes, too (`waitForDigest`).
     public init(
         _ descriptor: consuming OwnedDescriptor, expecting expected: Pattern? = nil, from offset: Int = 0,
         pace: Pace = .full, hashing: Bool = false
@@ -69,13 +69,13 @@ public final class ThreadedReader: Sendable {
 
     deinit { cancel() }
 
-    /// What it has seen so far.
+    /// What the reader has seen so far.
     public var report: Report { state.read { $0.report } }
 
     /// Bytes read so far.
     public var count: Int { state.read { $0.report.count } }
 
-    /// Lets a reader that has stopped at its mark go on, at full speed.
+    /// Lets a reader that has stopped at its mark continue at full speed.
     public func release() { released.open() }
 
     /// Closes the read end and waits until it is closed. Safe to call twice.
@@ -84,7 +84,7 @@ public final class ThreadedReader: Sendable {
         _ = state.wait(until: Deadline()) { $0.isFinished }
     }
 
-    /// Waits until at least so many bytes have been read.
+    /// Waits until at least this number of bytes have been read.
     ///
     /// - Throws: `TestFailure` past the deadline, or where the end comes first.
     public func waitForCount(_ count: Int, within duration: Duration = Deadline.usual) throws {
@@ -98,7 +98,7 @@ public final class ThreadedReader: Sendable {
 
     /// Waits for the end of file.
     ///
-    /// - Throws: `TestFailure` past the deadline, and where a byte was not the expected one.
+    /// - Throws: `TestFailure` past the deadline, and where a byte differs from the expected one.
     @discardableResult
     public func waitForEnd(within duration: Duration = Deadline.long) throws -> Report {
         let deadline = Deadline(duration)
@@ -113,14 +113,14 @@ public final class ThreadedReader: Sendable {
         return report
     }
 
-    /// Waits for the end of file and returns the SHA-256 of what was read; once.
+    /// Waits for the end of file and returns the SHA-256 of the bytes. Call it once.
     public func waitForDigest(within duration: Duration = Deadline.long) throws -> String {
         try waitForEnd(within: duration)
         guard let sum else { throw TestFailure("this reader was not asked to hash") }
         return try sum.finish()
     }
 
-    /// What the thread needs; apart from the reader, so that the thread does not keep it alive.
+    /// The state of the thread. It is separate from the reader so that the thread does not keep the reader alive.
     private struct Work: Sendable {
         let expected: Pattern?
         let offset: Int
@@ -160,7 +160,7 @@ public final class ThreadedReader: Sendable {
             }
         }
 
-        /// How many bytes to ask for; waits as the pace says; nil when cancelled.
+        /// The number of bytes to read next, after a wait where the pace requires one; nil when cancelled.
         private func nextPiece(after count: Int, capacity: Int) -> Int? {
             switch pace {
             case .full: return capacity
@@ -178,7 +178,7 @@ public final class ThreadedReader: Sendable {
             }
         }
 
-        /// Waits until the first is readable (or at its end); false where the second is.
+        /// Waits until the first descriptor is readable (or at its end); false where the second one is.
         private func waitForEither(_ wanted: CInt, _ end: CInt) -> Bool {
             var entries = [
                 pollfd(fd: wanted, events: Int16(POLLIN), revents: 0),

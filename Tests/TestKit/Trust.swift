@@ -1,6 +1,6 @@
 internal import UnixSockets
 
-/// How a program that uses FoundationNetworking can be made to trust a `TestCA`.
+/// How to make a program that uses FoundationNetworking trust a `TestCA`.
 ///
 /// Found by experiment (Swift 6.3.1, Debian's libcurl 7.88.1 with OpenSSL 3.0): Foundation links the system's
 /// libcurl, leaves its built-in CURLOPT_CAINFO (`/etc/ssl/certs/ca-certificates.crt`) and CURLOPT_CAPATH
@@ -19,9 +19,10 @@ internal import UnixSockets
 public enum Trust {
     /// The program and arguments that run a program with a CA file in the place of the system's bundle.
     ///
-    /// The process that is started becomes the program: same pid, descriptors 0 to 3, and signals.
+    /// The process that is started becomes the program: the process number, descriptors 0 to 3 and signals stay the
+    /// same.
     ///
-    /// - Throws: `TestFailure` where namespaces are not to be had.
+    /// - Throws: `TestFailure` where the machine allows no namespaces.
     public static func command(
         _ path: String, _ arguments: [String], authority: String
     ) throws -> (path: String, arguments: [String]) {
@@ -30,7 +31,7 @@ public enum Trust {
 
     /// The program and arguments that run a program with one file in the place of another.
     ///
-    /// - Throws: `TestFailure` where namespaces are not to be had.
+    /// - Throws: `TestFailure` where the machine allows no namespaces.
     public static func command(
         _ path: String, _ arguments: [String], with file: String, over place: String
     ) throws -> (path: String, arguments: [String]) {

@@ -5,7 +5,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// What the design takes for granted about memory files and locks.
+/// What the design expects of memory files and locks.
 @Suite("The kernel's promises about memory files and locks", .withoutForks)
 struct KernelPromisesOfFiles {
     @Test("a sealed memory file neither shrinks nor grows, and can still be written")

@@ -6,12 +6,12 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// What the design takes for granted about `pipe(7)` and `splice(2)`.
+/// What the design expects of `pipe(7)` and `splice(2)`.
 @Suite("The kernel's promises about pipes", .withoutForks)
 struct KernelPromisesOfPipes {
     private static let page = 4096
 
-    /// Writes without waiting until nothing more goes in; returns how much went in.
+    /// Writes without waiting until the pipe is full. Returns the number of bytes written.
     private func fill(_ descriptor: CInt) -> Int {
         let bytes = [UInt8](repeating: 1, count: 4096)
         var total = 0
@@ -57,7 +57,7 @@ struct KernelPromisesOfPipes {
         _ = consume pipe
         #expect(try place.reopenedForReading().readableBytes() == 3)
         #expect(take(10, from: consumer.rawValue) == 3)
-        // The end of file is there, although the place is.
+        // The read reaches the end of file, although the O_PATH descriptor is open.
         #expect(take(10, from: consumer.rawValue) == 0)
         #expect(try place.reopenedForReading().pipeCapacity() == Self.page)
         _ = consume consumer
@@ -95,7 +95,7 @@ struct KernelPromisesOfPipes {
         #expect(poll(&entry, 1, 0) == 1)
         #expect(CInt(entry.revents) & (POLLHUP | POLLERR) == 0)
         #expect(take(10, from: both.rawValue) == 3)
-        // Empty, and nobody else has it: that is EAGAIN and not an end of file.
+        // The pipe is empty and has no other holder: that gives EAGAIN and not an end of file.
         #expect(take(10, from: both.rawValue) == -1 && errno == EAGAIN)
         #expect(write(both.rawValue, "d", 1) == 1)
     }
@@ -178,7 +178,7 @@ struct KernelPromisesOfPipes {
         let softPages = Int(try readText("/proc/sys/fs/pipe-user-pages-soft").filter(\.isNumber)) ?? 0
         try #require(softPages > 0)
         let inFull = softPages * Self.page / (1 << 20)
-        // A copy that any user can reach; a user of its own, whose account no other test touches.
+        // The copy is in a directory that any user can reach. The user is one whose account no other test touches.
         let directory = try TemporaryDirectory()
         let probe = directory.file("facts-probe")
         _ = try Program.run("/bin/cp", [try Products.path("facts-probe"), probe]).successful()

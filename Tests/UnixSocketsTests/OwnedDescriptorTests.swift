@@ -4,8 +4,8 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// One descriptor, one owner. Ends are observed through a pipe, as numbers are reused by tests that run
-/// beside.
+/// One descriptor, one owner. The tests observe a close through a pipe, since concurrent tests reuse descriptor
+/// numbers.
 @Suite("Owned descriptors", .withoutForks)
 struct OwnedDescriptorTests {
     private func isHungUp(_ readEnd: CInt) -> Bool {

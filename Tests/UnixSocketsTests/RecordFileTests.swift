@@ -13,7 +13,7 @@ struct RecordFileTests {
         getenv("SLUICE_TEST_KILLS").flatMap { Int(String(cString: $0)) } ?? 200
     }
 
-    /// What another process would get: a duplicate, and nothing of what this one remembers.
+    /// What another process would find: the file through a duplicate, without anything that this process remembers.
     private func found(_ file: borrowing RecordFile) throws -> [UInt8]? {
         let other = try RecordFile(adopting: file.descriptor.duplicate())
         return try other.read()
@@ -69,7 +69,7 @@ struct RecordFileTests {
         #expect(try memory(file) == 4096 + 196_608)
         try file.write(bytes(10, 1))
         #expect(try memory(file) == 4096)
-        // Also where an earlier process had written the large one.
+        // The same where an earlier process had written the large record.
         try file.write(bytes(100_000, 1))
         var next = try RecordFile(adopting: file.descriptor.duplicate())
         try next.write(bytes(10, 2))
@@ -142,7 +142,8 @@ struct RecordFileTests {
                 path: Products.path("systemd-probe"), arguments: ["record"],
                 environment: Program.inheritedEnvironment().map { "\($0.key)=\($0.value)" },
                 standardInput: file.descriptor.rawValue, control: page.rawValue)
-            // It is at work, not still starting; then after a time that ends anywhere.
+            // Waits until the writer works and does not start any more. The sleep then makes the kill come at a
+            // random moment.
             try eventually("the writer writes", every: .milliseconds(1)) { acknowledged.load(0) > lastRound }
             usleep(UInt32.random(in: 0..<2000))
             writer.signal(SIGKILL)
@@ -150,7 +151,7 @@ struct RecordFileTests {
             let safe = acknowledged.load(0)
             let record = try #require(try found(file), "round \(round)")
             let number = try #require(RecordPattern.number(of: record), "round \(round): not as written")
-            // The last one may be there and not be acknowledged.
+            // The last record may have been written and not acknowledged yet.
             #expect(number == safe || number == safe + 1, "round \(round)")
             newest = number
             lastRound = safe
@@ -159,7 +160,7 @@ struct RecordFileTests {
     }
 }
 
-/// As in the probe.
+/// The same records as in the probe.
 private enum RecordPattern {
     static func number(of record: [UInt8]) -> UInt64? {
         guard record.count >= 8 else { return nil }

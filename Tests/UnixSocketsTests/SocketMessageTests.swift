@@ -26,7 +26,7 @@ struct SocketMessageTests {
         return received
     }
 
-    /// A message where `#expect` can look at it, which takes apart copyable values only.
+    /// Holds a message where `#expect` can examine it, since `#expect` supports only copyable values.
     private final class Received {
         var text = ""
         var count = 0
@@ -85,7 +85,7 @@ struct SocketMessageTests {
         _ = try send("x", [pipe.writeEnd.rawValue], to: pair.first)
         let readEnd = keepReadEnd(of: consume pipe)
         var entry = pollfd(fd: readEnd.rawValue, events: Int16(POLLIN), revents: 0)
-        // In flight it is still open.
+        // In flight the descriptor is still open.
         #expect(poll(&entry, 1, 0) == 0)
         do { _ = try receive(from: pair.second) }
         #expect(poll(&entry, 1, 0) == 1 && CInt(entry.revents) & POLLHUP != 0)

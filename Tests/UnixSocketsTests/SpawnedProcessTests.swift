@@ -16,7 +16,7 @@ struct SpawnedProcessTests {
     @Test("a child inherits descriptors 0 to 3 and no other, whatever is open here")
     func descriptors() throws {
         let pipe = try Pipe()
-        // Descriptors that would be inherited if nobody closed them.
+        // Descriptors that a child would inherit if no code closed them.
         let leaked = fcntl(pipe.readEnd.rawValue, F_DUPFD, 100)
         defer { close(leaked) }
         let with = try Program("/bin/ls", ["/proc/self/fd"], control: pipe.writeEnd.rawValue)
@@ -27,7 +27,7 @@ struct SpawnedProcessTests {
 
     @Test("the standard descriptors can be permuted")
     func permuted() throws {
-        // Numbers 0 to 3 of the child in an order that a naive dup2 would destroy.
+        // Numbers 0 to 3 of the child, in an order that a naive dup2 would break.
         let one = try Pipe()
         let two = try Pipe()
         let process = try SpawnedProcess(
@@ -60,7 +60,7 @@ struct SpawnedProcessTests {
     @Test("signals are at their defaults and unblocked")
     func signals() throws {
         let status = try shell("cat /proc/self/status")
-        // Signals 32 and 33 are glibc's own: sigaction(2) refuses them, so what they were stays.
+        // Signals 32 and 33 belong to glibc: sigaction(2) refuses them, so their actions stay unchanged.
         let internalSignals: UInt64 = 0b11 << 31
         for field in ["SigBlk", "SigIgn"] {
             let line = status.split(separator: "\n").first { $0.hasPrefix("\(field):") }

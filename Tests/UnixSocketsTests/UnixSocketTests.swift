@@ -5,7 +5,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// Where the daemon listens.
+/// The socket at which the daemon listens.
 @Suite("Listening on a Unix socket", .withoutForks)
 struct UnixSocketTests {
     private let directory: TemporaryDirectory
@@ -112,7 +112,7 @@ struct UnixSocketTests {
         #expect(throws: ListenError.alreadyServed(path: name)) { _ = try UnixSocket.listen(path: name) }
         _ = try UnixSocket.connect(path: name)
         _ = consume listener
-        // It is another test's child that may have a copy of the listener, until its execve(2).
+        // A child of another test may have a copy of the listener until its execve(2).
         try eventually("\(name) is free") { try !isServed(name) }
         _ = try UnixSocket.listen(path: name)
     }

@@ -15,7 +15,8 @@ enum CertificationClient {
         for step in Script.steps {
             let reply = try client.call(
                 name(step.method), with(id, parameters), as: JSONValue.self, deadline: deadline)
-            // The last one is for the service to check when it comes back: varlink-go's own differs ("Foo" for "foo").
+            // The service checks the last value when it is sent back, since varlink-go's own value differs ("Foo" for
+            // "foo").
             guard step.method == "Test09" || Script.matches(without(reply), step.reply) else {
                 throw Failure(description: "\(step.method) answered \(reply)")
             }
@@ -51,7 +52,7 @@ enum CertificationClient {
         return .object(fields)
     }
 
-    /// Some services answer Test09 with the client's id beside what is declared.
+    /// Some services answer Test09 with the client's id in addition to the declared fields.
     private static func without(_ reply: JSONValue) -> JSONValue {
         guard case .object(var fields) = reply else { return reply }
         fields["client_id"] = nil

@@ -5,7 +5,7 @@ internal import Varlink
 /// The service's side of the certification.
 final class CertificationService {
     private let service: VarlinkService
-    /// What each client has to call next.
+    /// The next method that each client must call.
     private var nextMethods: [String: String] = [:]
     private var clients = 0
 
@@ -57,7 +57,7 @@ final class CertificationService {
         }
     }
 
-    /// Fails a call that is out of turn or does not carry what it should; gives the client's id.
+    /// Fails a call that is out of order or has wrong parameters. Returns the client's id.
     private func check(_ call: VarlinkCall, _ method: String) throws -> String {
         guard case .object(var parameters) = try call.parameters(as: JSONValue.self),
             let id = parameters.removeValue(forKey: "client_id")?.stringValue, let next = nextMethods[id]

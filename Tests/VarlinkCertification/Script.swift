@@ -1,7 +1,7 @@
 internal import Varlink
 
-/// `org.varlink.certification`: what each call has to carry, and what it is answered with. The reply of one call is
-/// the parameters of the next.
+/// `org.varlink.certification`: the parameters that each call must have, and the answer to it. The reply to one call
+/// contains the parameters of the next.
 enum Script {
     static let interface = "org.varlink.certification"
 
@@ -10,8 +10,8 @@ enum Script {
         let reply: JSONValue
     }
 
-    /// The calls with one reply before `Test10`, which answers `Test09`'s reply with ten, and `Test11`, a oneway
-    /// call that brings these back.
+    /// The calls with one reply before `Test10`, which answers `Test09`'s reply with ten replies, and `Test11`, a
+    /// oneway call that sends these back.
     static let steps: [Step] = [
         Step(method: "Test01", reply: ["bool": true]),
         Step(method: "Test02", reply: ["int": 1]),
@@ -48,7 +48,8 @@ enum Script {
         ],
     ]
 
-    /// What the call of this method has to carry beside the client's id; nil for a method that is not in the script.
+    /// The parameters that the call of this method must have beside the client's id; nil for a method that is not in
+    /// the script.
     static func expected(by method: String) -> JSONValue? {
         switch method {
         case "Test01", "End": return [:]
@@ -60,14 +61,14 @@ enum Script {
         }
     }
 
-    /// The method that has to come after this one; nil after the last.
+    /// The method that must follow this one; nil after the last one.
     static func successor(of method: String) -> String? {
         let order = ["Start"] + steps.map(\.method) + ["Test10", "Test11", "End"]
         guard let index = order.firstIndex(of: method), index + 1 < order.count else { return nil }
         return order[index + 1]
     }
 
-    /// Whether a value is the expected one, as far as JSON can tell: 1 is 1.0, and what is null may be omitted.
+    /// Whether a value equals the expected one in JSON: 1 equals 1.0, and a null field may be omitted.
     static func matches(_ value: JSONValue, _ expected: JSONValue) -> Bool {
         switch (value, expected) {
         case (.integer(let a), .double(let b)), (.double(let b), .integer(let a)):

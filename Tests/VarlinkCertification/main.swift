@@ -18,7 +18,7 @@ do {
         let loop = try EventLoop()
         let service = try CertificationService(loop: loop)
         try service.listen(on: UnixSocket.listen(path: arguments[0], mode: 0o600))
-        // Until a signal ends the process.
+        // Runs until a signal ends the process.
         loop.run()
         withExtendedLifetime(service) {}
     default:

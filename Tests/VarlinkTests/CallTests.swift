@@ -64,7 +64,7 @@ import Varlink
         #expect(throws: invalid(name)) {
             try client.call(Echo.method("Echo"), parameters, as: JSONValue.self, deadline: Deadline.ofCall)
         }
-        // The connection is as good as before.
+        // The connection still works.
         let reply = try client.call(
             Echo.method("Echo"), ["text": "x"], as: Echo.Text.self, deadline: Deadline.ofCall)
         #expect(reply.text == "x")

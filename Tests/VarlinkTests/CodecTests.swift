@@ -58,7 +58,8 @@ import UnixSockets
         let pair = try UnixSocket.streamPair()
         let pipe = try Pipe()
         var decoder = MessageDecoder(maximumMessageSize: 100, maximumDescriptors: 4)
-        // Sent apart and received as the kernel likes: it glues the first two pieces together, and stops there.
+        // The pieces are sent apart and received as the kernel chooses: it joins the first two pieces, and stops
+        // there.
         for (text, descriptors) in [
             ("first\0", []), ("sec", [pipe.readEnd.rawValue]), ("ond\0", [pipe.writeEnd.rawValue]),
             ("third\0", []),

@@ -5,14 +5,14 @@ import Testing
 import UnixSockets
 import Varlink
 
-/// Other people's implementations against ours. What is missing is a failure: a test that does not run proves nothing.
+/// Other implementations against this one. A missing program is a failure: a test that does not run proves nothing.
 @Suite("Conformance") struct ConformanceTests {
     private static let goProgram = "/usr/bin/varlink-go-certification"
 
-    /// The certification program, beside which the tests are built.
+    /// The certification program, in the directory of the test programs.
     private func certification() throws -> String {
         let executable = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        // The tests run as a program of their own, or in a runner that is given the bundle's path.
+        // The tests run as a program of their own, or in a runner that gets the path of the bundle.
         let candidates = ([executable] + CommandLine.arguments).map { path in
             path.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/varlink-certification"
         }
@@ -52,7 +52,7 @@ import Varlink
         ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
     }
 
-    /// Runs a program to its end, at most thirty seconds.
+    /// Runs a program to its end, for at most thirty seconds.
     private func run(_ path: String, _ arguments: [String]) throws -> (status: ProcessExit?, output: String) {
         let directory = try temporaryDirectory()
         defer { removeDirectory(directory) }
@@ -82,7 +82,7 @@ import Varlink
             process.signal(SIGKILL)
             _ = try? process.wait()
         }
-        // Another project's program says nothing when it listens.
+        // The other project's program does not report when it listens.
         try eventually("\(path) listens") { (try? UnixSocket.connect(path: socket)) != nil }
         try body(socket)
     }
@@ -159,7 +159,7 @@ import Varlink
         try withService(
             "/bin/sh", { ["-c", "ulimit -n 12; exec \"$0\" \"$1\"", program, $0] }
         ) { socket in
-            // Stays open, so that the number of descriptors changes with the clients alone.
+            // This connection stays open, so that only the clients change the number of descriptors.
             let first = try UnixSocket.connect(path: socket)
             let processID = try PeerCredentials(of: first).processID
             var served: [VarlinkClient] = []
@@ -175,14 +175,14 @@ import Varlink
             try waiting.send("org.varlink.service.GetInfo", mode: .single)
             let before = try processorTicks(processID)
             #expect(!waitFor(POLLIN, on: waiting.rawDescriptor, until: Deadline(exactly: .seconds(1))))
-            // In hundredths of a second, of which there were a hundred.
+            // The unit is a hundredth of a second; the test took a hundred of them.
             #expect(try processorTicks(processID) - before < 20)
             served = []
             _ = try waiting.next(deadline: Deadline.ofCall)
         }
     }
 
-    /// What the process has used of the processor (`proc_pid_stat(5)`, utime and stime).
+    /// The processor time of the process (`proc_pid_stat(5)`, utime and stime).
     private func processorTicks(_ processID: Int32) throws -> Int {
         let text = try String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8)
         let fields = text.split(separator: ")").last?.split(separator: " ") ?? []

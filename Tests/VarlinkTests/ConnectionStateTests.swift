@@ -8,7 +8,7 @@ import Testing
 
     private let gone: [Readiness] = [.hungUp, .failed, [.readable, .hungUp]]
 
-    /// In each phase that has no reason to end by itself.
+    /// A state in each phase that does not end by itself.
     private func state(_ name: String) -> State {
         var state = State()
         switch name {

@@ -13,9 +13,10 @@ import Varlink
         var size: Int
     }
 
-    /// Swap takes the read end of a pipe, and gives one with as many bytes in it.
+    /// A service whose Swap takes the read end of a pipe, and replies with another one that holds the same number of
+    /// bytes.
     private func server() throws -> TestServer {
-        // A write to what has gone shall fail, not end the tests.
+        // A write to a peer that has gone must fail, and not end the test process.
         signal(SIGPIPE, SIG_IGN)
         return try TestServer { service in
             try Echo.configure(service)
@@ -35,7 +36,7 @@ import Varlink
             try service.handle(Echo.method("Upgrade")) { call in
                 guard call.wantsUpgrade else { throw VarlinkErrorReply(Echo.method("Refused")) }
                 call.upgrade(Echo.Text(text: "go on")) { socket, received in
-                    // All in capitals, and the end.
+                    // Answers in capital letters, and then closes the connection.
                     var bytes = received
                     var buffer = [UInt8](repeating: 0, count: 100)
                     while !bytes.contains(UInt8(ascii: ".")) {
@@ -82,7 +83,7 @@ import Varlink
             #expect(swapped.size == size)
             let output = try take(&reply, swapped.outputFileDescriptor)
             #expect(try output.readableBytes() == size)
-            // The service has let go of its end: the read sees the end of the file.
+            // The service has closed its end, so the read reaches the end of file.
             var buffer = [UInt8](repeating: 0, count: size + 1)
             #expect(read(output.rawValue, &buffer, buffer.count) == size)
             #expect(read(output.rawValue, &buffer, buffer.count) == 0)
@@ -135,8 +136,8 @@ import Varlink
 
     private static let swap = #"{"method":"org.example.echo.Swap"}"# + "\0"
 
-    /// The service has read all that was sent before once it has answered somebody who came later, twice: by then what may
-    /// be sent is.
+    /// Waits until the service has read everything that was sent before this call: it then has answered a client that
+    /// came later, twice, and has sent what it may send.
     private func answeredAll(_ server: TestServer) throws {
         for _ in 0..<2 {
             _ = try server.connect().call(
@@ -144,7 +145,7 @@ import Varlink
         }
     }
 
-    /// What is there now.
+    /// Receives what is there now.
     private func receiveOnce(_ client: RawClient) throws -> (replies: Int, descriptors: Int) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 1)
         defer { buffer.deallocate() }
@@ -165,11 +166,11 @@ import Varlink
             deadline: Deadline.ofCall)
         _ = try client.call("org.varlink.service.GetInfo", as: JSONValue.self, deadline: Deadline.ofCall)
         try closeReaders(copy, pipe.readEnd.rawValue)
-        // With every reader gone a write fails.
+        // A write fails when no reader is left.
         #expect(write(pipe.writeEnd.rawValue, [1], 1) == -1)
     }
 
-    /// Closes the one, and what the number refers to is replaced by /dev/null.
+    /// Closes one descriptor, and replaces the other one, `number`, by /dev/null.
     private func closeReaders(_ copy: consuming OwnedDescriptor, _ number: CInt) throws {
         let null = open("/dev/null", O_RDONLY | O_CLOEXEC)
         dup2(null, number)

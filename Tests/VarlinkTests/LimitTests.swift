@@ -13,7 +13,7 @@ import Varlink
         #"{"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"\#(parameter)"}}"#
     }
 
-    /// A second client finds the service as it should be.
+    /// Checks that the service still answers a second client.
     private func expectService(_ server: TestServer) throws {
         let reply = try server.connect().call(
             Echo.method("Echo"), ["text": "well"], as: Echo.Text.self, deadline: Deadline.ofCall)
@@ -27,7 +27,7 @@ import Varlink
         let server = try TestServer(limits: limits)
         defer { server.stop() }
         let client = try RawClient(server.path)
-        // Much more than a socket takes at once: the client is not cut off while it sends.
+        // This is much more than a socket takes at once: the service does not cut the client off while it sends.
         try client.send(String(repeating: "x", count: 2_000_000) + (isEnded ? "\0" : ""))
         #expect(try client.receive() == invalid("message"))
         #expect(try client.receive() == nil)
@@ -73,7 +73,7 @@ import Varlink
         #expect(try client.receive() == invalid("message"))
         #expect(try client.receive() == nil)
         #expect(try server.dropped.take() == .unfinishedMessage)
-        // One that has begun nothing may stay.
+        // A client that has begun no message may stay.
         try idle.send(ping)
         #expect(try idle.receive() == pong)
     }
@@ -88,7 +88,7 @@ import Varlink
         let deadline = Deadline()
         while server.dropped.isEmpty, !deadline.hasPassed {
             do { try client.send(" ") } catch { break }
-            // The pace of the trickle.
+            // The pace at which the bytes trickle.
             letPass(.milliseconds(5))
         }
         #expect(try server.dropped.take() == .unfinishedMessage)
@@ -155,7 +155,7 @@ import Varlink
             try client.send(
                 Echo.method("Large"), Echo.Size(size: 0), mode: .single, deadline: Deadline.ofCall)
         }
-        // All of them are this test's own user's: the server's loop is asked what it knows.
+        // All connections belong to the user who runs the test, so the test asks the server's loop for its state.
         for _ in 0..<20 { _ = try server.onLoop { $0.connectionCount } }
         #expect(count.value <= 3)
         for client in clients {
@@ -185,7 +185,7 @@ import Varlink
 
     @Test("on descriptors under way: a client that does not read has a few, and then gets them all")
     func descriptorsUnderWay() throws {
-        // Who reads is looked at soon, each of fifty times: not with longer and longer pauses.
+        // The service checks soon whether a client reads, each of fifty times: the pauses begin anew each time.
         try judge("fifty times eight replies with descriptors", takesLessThan: .seconds(2)) {
             let count = Counter()
             let server = try TestServer { service in
@@ -233,7 +233,7 @@ import Varlink
         arguments: [true, false])
     func connections(ofUser: Bool) throws {
         var limits = VarlinkLimits()
-        // The test is root, perhaps.
+        // The user who runs the test may be root.
         limits.reservedConnections = 0
         if ofUser { limits.maximumConnectionsPerUser = 3 } else { limits.maximumConnections = 3 }
         limits.overloadError = VarlinkErrorReply(Echo.method(ofUser ? "Other" : "Overloaded"))
@@ -245,7 +245,7 @@ import Varlink
             _ = try client.call(
                 Echo.method("Echo"), ["text": "in"], as: Echo.Text.self, deadline: Deadline.ofCall)
         }
-        // Many more than are kept waiting for their errors to be read.
+        // Many more than the service keeps until they have read their errors.
         let refused = try (0..<200).map { _ in try RawClient(server.path) }
         for client in refused {
             #expect(try client.receive() == #"{"error":"org.example.echo.Overloaded","parameters":{}}"#)
@@ -256,7 +256,7 @@ import Varlink
             try server.connect().call(
                 Echo.method("Echo"), ["text": "out"], as: Echo.Text.self, deadline: Deadline.ofCall)
         }
-        // A place that is free again is given again.
+        // A place that has become free can be used again.
         clients.removeLast()
         try server.waitForConnections(2)
         try expectService(server)
@@ -279,7 +279,7 @@ import Varlink
         )
         for _ in 0..<3 { try asked.take() }
         for client in [first, second, third] { try client.send(ping) }
-        // One goes before it is known.
+        // This client goes away before the service knows whether it is admitted.
         shutdown(third.socket.rawValue, CInt(SHUT_RDWR))
         try server.waitForConnections(2)
         try server.onLoop { _ in
@@ -333,9 +333,9 @@ import Varlink
     }
 }
 
-/// What a service's owner is to answer, on the loop's thread.
+/// The answers that a service's owner still has to give, on the loop's thread.
 private final class Answers: @unchecked Sendable {
-    // @unchecked: touched on the loop's thread only.
+    // @unchecked: only the loop's thread uses it.
     typealias Answer = (VarlinkErrorReply?) -> Void
 
     private var all: [Answer] = []
@@ -345,7 +345,7 @@ private final class Answers: @unchecked Sendable {
     func take(_ index: Int) -> Answer? { all.indices.contains(index) ? all[index] : nil }
 }
 
-/// How often a handler was called.
+/// The number of calls of a handler.
 private final class Counter: Sendable {
     private let count = Atomic(0)
 

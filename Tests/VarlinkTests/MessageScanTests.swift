@@ -3,7 +3,7 @@ import Testing
 
 @testable import Varlink
 
-/// What is found in a message before anything of it is decoded.
+/// What the scan finds in a message before any part of it is decoded.
 @Suite("A look at a message")
 struct MessageScanTests {
     private func fault(_ text: String, values: Int = .max) -> MessageScan.Fault? {
@@ -39,7 +39,7 @@ struct MessageScanTests {
         #expect(fault("{\"\(String(repeating: "n", count: 129))\" : 1}") == .fieldName)
         #expect(fault(#"{"é": 1}"#) == .fieldName)
         #expect(fault(#"{"a\u0301": 1}"#) == .fieldName)
-        // As a value it is one like any other.
+        // In a value the same text is allowed.
         #expect(fault(#"{"a": "é\u0301"}"#) == nil)
     }
 
@@ -52,7 +52,7 @@ struct MessageScanTests {
         #expect(fault(#"{"id": "a\#(most)b\#(most)"}"#) == nil)
         #expect(fault(#"{"id": "a\#(most)\#(mark)"}"#) == .combiningCharacters(field: "id"))
         #expect(fault(#"["a\#(most)\#(mark)"]"#) == .combiningCharacters(field: nil))
-        // An escaped letter is no mark, nor is what only looks like an escape.
+        // An escaped letter is no combining mark, and neither is text that only looks like an escape.
         #expect(fault(#"{"id": "a\#(most)\u0061\#(most)\\u0301"}"#) == nil)
     }
 
@@ -75,7 +75,7 @@ struct MessageScanTests {
 
     @Test("costs no more than a message's length, and so does all that is compared after it")
     func cost() {
-        // As long as a message to the daemon may be.
+        // The maximum length of a message to the daemon.
         let safe = String(
             repeating: "a" + String(repeating: "\u{323}\u{301}", count: 15), count: (256 << 10) / 61)
         let clock = ContinuousClock()
@@ -85,7 +85,8 @@ struct MessageScanTests {
             isEqual = safe == safe + "b" || Set([safe]).contains(safe + "c")
         }
         #expect(!isEqual)
-        // Some 60 ms on a calm machine, in a debug build; the square of the length was 30 s.
+        // It takes about 60 ms on a calm machine in a debug build. When the time grew with the square of the length,
+        // it took 30 s.
         #expect(time < .seconds(5), "\(time)")
     }
 }

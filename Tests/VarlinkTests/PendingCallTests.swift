@@ -7,9 +7,9 @@ import Varlink
 
 /// Calls that are answered later.
 @Suite("A pending call") struct PendingCallTests {
-    /// A service that keeps the calls of Hold and tells of each. Used on the loop's thread.
+    /// A service that keeps the calls of Hold and reports each. Used on the loop's thread.
     private final class Held: @unchecked Sendable {
-        // @unchecked: `calls` belongs to the loop's thread.
+        // @unchecked: only the loop's thread uses `calls`; both mailboxes are Sendable.
         var calls: [VarlinkCall] = []
         let arrived = Mailbox<Void>()
         let gone = Mailbox<Bool>()
@@ -35,7 +35,7 @@ import Varlink
         try client.send(Echo.method("Hold"), mode: .single)
         try client.send(Echo.method("Echo"), ["text": "fourth"], mode: .single)
         try held.arrived.take()
-        // Somebody else is not held up.
+        // Another client is not affected.
         let other = try server.connect()
         _ = try other.call(
             Echo.method("Echo"), ["text": "other"], as: Echo.Text.self, deadline: Deadline.ofCall)
@@ -69,7 +69,7 @@ import Varlink
         #expect(
             try idle?.receive() == #"{"error":"org.example.echo.Refused","parameters":{"why":"gone"}}"#)
         #expect(try idle?.receive() == nil)
-        // The service lets it see the reason for as long as it likes.
+        // The service waits without a limit until the client has read the reason.
         idle = nil
         try server.onLoop { _ in held.calls.removeFirst().reply(Echo.Text(text: "last")) }
         #expect(try busy.nextText() == "last")
@@ -84,7 +84,7 @@ import Varlink
         defer { server.stop() }
         do {
             let client = try server.connect()
-            // What follows is never read, and does not hide that the client is gone.
+            // The service never reads this call, and notices all the same that the client has gone.
             try client.send(Echo.method("Hold"), mode: .single)
             try client.send(Echo.method("Hold"), mode: .single)
             try held.arrived.take()

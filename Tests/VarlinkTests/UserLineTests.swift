@@ -2,7 +2,7 @@ import Testing
 
 @testable import Varlink
 
-/// A connection as far as lines of users know one.
+/// A connection with what `UserTurns` and `UserBudget` need to know of it.
 private final class Member: UserConnection {
     let userID: UInt32
     let place: UInt64
@@ -48,7 +48,7 @@ private final class Member: UserConnection {
         budget.change(1, by: -10)
         ready = budget.takeReady()
         #expect(ready.map(\.place) == Array(1...16))
-        // Of the second one another one came before.
+        // For the second user, another connection came before.
         let areAdmitted = [2, 1, 2].map { budget.admits(members[$0]) }
         #expect(areAdmitted == [false, true, true])
         ready = budget.takeReady()

@@ -3,28 +3,28 @@ internal import Glibc
 internal import SystemPackage
 public import UnixSockets
 
-/// Moves a body from its pipe into another descriptor, by pages where the output allows it (`splice(2)`).
+/// Moves a body from its pipe to another descriptor, without copying pages where the output allows it (`splice(2)`).
 ///
-/// The process has to ignore SIGPIPE.
+/// The process must ignore SIGPIPE.
 public struct BodyCopier: Sendable {
     /// Why a copy ended.
     public enum End: Sendable, Equatable {
-        /// The pipe has ended. Whether the body is whole, the service knows.
+        /// The pipe has ended. Only the service knows whether the body is complete.
         case endOfPipe
-        /// Nobody reads the output any more.
+        /// The output has no reader any more.
         case outputClosed
     }
 
     /// How a copy ended.
     public struct Result: Sendable, Equatable {
-        /// Why.
+        /// Why it ended.
         public var end: End
         /// Bytes that the output took.
         public var bytes: Int
-        /// Whether all of them went without passing through this process.
+        /// Whether all of them were moved without passing through this process.
         public var isSpliced: Bool
 
-        /// A result put together by hand.
+        /// Creates a result from its fields.
         public init(end: End, bytes: Int, isSpliced: Bool) {
             self.end = end
             self.bytes = bytes
@@ -32,14 +32,14 @@ public struct BodyCopier: Sendable {
         }
     }
 
-    /// What one `splice` asks for: more than a pipe holds.
+    /// The size of one `splice`: more than a pipe can hold.
     static let spliceSize = 4 << 20
-    /// A body that has brought so many bytes is a large one.
+    /// A body is large once this number of bytes have arrived.
     static let largeBody = 1 << 20
-    /// What the output's pipe holds then, in bytes: with the 64 KiB of an ordinary one this process and the reader
-    /// wake each other all the time.
+    /// The size of the output's pipe for a large body, in bytes. With the default of 64 KiB this process and the
+    /// reader would wake each other all the time.
     static let grownPipe = 256 << 10
-    /// The buffer where the output cannot be spliced to: a terminal, a file opened for appending.
+    /// The size of the buffer for outputs that cannot be spliced to: a terminal, a file opened for appending.
     static let bufferSize = 256 << 10
 
     private enum Step {
@@ -50,16 +50,16 @@ public struct BodyCopier: Sendable {
 
     private let output: CInt
 
-    /// Copies into a descriptor that stays the caller's; blocking or not.
+    /// Copies to a descriptor that stays the caller's. It may be blocking or not.
     public init(to output: Int32) {
         self.output = output
     }
 
-    /// Copies until the pipe ends or nobody reads the output any more. Waits as long as that takes.
+    /// Copies until the pipe ends or the output has no reader any more. Waits as long as that takes.
     ///
-    /// That the output's reader has gone is noticed also while nothing arrives, where the output is a pipe.
+    /// Where the output is a pipe, the end of its reader is noticed even while no bytes arrive.
     ///
-    /// - Throws: `.local` where the output fails: disk full, descriptor closed.
+    /// - Throws: `.local` where the output fails: for example, the disk is full or the descriptor is closed.
     public func copy(from pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Result {
         var result = Result(end: .endOfPipe, bytes: 0, isSpliced: true)
         var isGrown = false
@@ -81,32 +81,32 @@ public struct BodyCopier: Sendable {
         }
     }
 
-    /// Waits until there is something in a body's pipe, and takes nothing.
+    /// Waits until there are bytes in a body's pipe, and takes none.
     ///
-    /// - Returns: false where the pipe has ended without.
+    /// - Returns: false where the pipe has ended without bytes.
     public static func waitForBytes(in pipe: borrowing OwnedDescriptor) -> Bool {
         var entry = pollfd(fd: pipe.rawValue, events: Int16(POLLIN), revents: 0)
         while poll(&entry, 1, -1) < 0, errno == EINTR {}
         return Int32(entry.revents) & POLLIN != 0
     }
 
-    /// What is no pipe, or may not be grown, stays as it is.
+    /// An output that is no pipe, or may not be grown, stays as it is.
     private func growOutput() {
         let pipe = OwnedDescriptor(adopting: output)
         if let capacity = try? pipe.pipeCapacity(), capacity < Self.grownPipe {
             _ = try? pipe.setPipeCapacity(Self.grownPipe)
         }
-        // It stays the caller's.
+        // The descriptor stays the caller's.
         _ = pipe.release()
     }
 
     private func splice(_ pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Step {
         while true {
-            // First without waiting: a wait for input would not notice that the output's reader has gone.
+            // The first try does not wait: a wait for input would not notice that the output's reader has gone.
             var moved = cunix_splice(pipe.rawValue, output, Self.spliceSize)
             if moved < 0, errno == EAGAIN {
                 guard try waitForInput(pipe) else { return .end(.outputClosed) }
-                // There is input now, so this waits for the output alone.
+                // There is input now, so this call waits only for the output.
                 moved = cunix_splice_blocking(pipe.rawValue, output, Self.spliceSize)
             }
             if moved > 0 { return .moved(moved) }
@@ -140,7 +140,7 @@ public struct BodyCopier: Sendable {
         }
     }
 
-    /// - Returns: false where nobody reads any more.
+    /// - Returns: false where the output has no reader any more.
     private func writeAll(_ bytes: UnsafeRawBufferPointer, _ total: inout Int) throws(SluiceError) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -160,9 +160,9 @@ public struct BodyCopier: Sendable {
         return true
     }
 
-    /// - Returns: false where nobody reads the output any more.
+    /// - Returns: false where the output has no reader any more.
     private func waitForInput(_ pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Bool {
-        // No events are asked of the output: POLLERR, for a pipe without readers, comes unasked.
+        // The entry of the output asks for no events: POLLERR, for a pipe without readers, is always reported.
         var entries = [
             pollfd(fd: pipe.rawValue, events: Int16(POLLIN), revents: 0),
             pollfd(fd: output, events: 0, revents: 0),

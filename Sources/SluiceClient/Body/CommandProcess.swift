@@ -3,10 +3,11 @@ internal import Glibc
 public import SystemPackage
 public import UnixSockets
 
-/// A command that has a body's pipe as its standard input.
+/// A command that reads a body's pipe as its standard input.
 ///
-/// Unlike a service's children it is the user's own: it shares the terminal and the process group, and inherits every
-/// descriptor that this program was given, as `>(…)` of a shell needs it. Signals are at their defaults.
+/// Unlike the children of a service it belongs to the user: it shares the terminal and the process group, and
+/// inherits every descriptor that this program was given, as the shell's `>(…)` requires. No signal is blocked, and
+/// the signals that this program handles or ignores have their default actions.
 public struct CommandProcess: ~Copyable, Sendable {
     private let processID: pid_t
     private let pidfd: OwnedDescriptor
@@ -24,7 +25,7 @@ public struct CommandProcess: ~Copyable, Sendable {
             var status = stat()
             guard stat(candidate, &status) == 0 else { continue }
             guard status.st_mode & S_IFMT == S_IFREG else {
-                // Directories in PATH may have such a name; who names a file means this one.
+                // A directory in PATH may have such a name. A name with a slash means exactly that file.
                 if name.contains("/") { found = candidate }
                 continue
             }
@@ -40,14 +41,14 @@ public struct CommandProcess: ~Copyable, Sendable {
             .commandNotFound, "the command \(name) was not found", remedy: "check its spelling, and PATH")
     }
 
-    /// Starts it.
+    /// Starts the command.
     ///
     /// - Parameters:
-    ///   - file: as `find` returned it.
+    ///   - file: the path that `find` returned.
     ///   - arguments: the first is the command's own name.
     ///   - environment: all of it.
-    ///   - pipe: becomes descriptor 0. The caller lets go of it right after, or nobody ever sees that the command
-    ///     has closed it.
+    ///   - pipe: becomes descriptor 0. The caller must close its own copy right after this, or no process would
+    ///     notice that the command has closed the pipe.
     /// - Throws: `.commandNotFound`, `.commandNotRunnable`, `.local`.
     public init(
         file: String, arguments: [String], environment: [String: String],
@@ -68,7 +69,7 @@ public struct CommandProcess: ~Copyable, Sendable {
         var signals = sigset_t()
         sigemptyset(&signals)
         posix_spawnattr_setsigmask(&attributes, &signals)
-        // What this program has changed for itself; what its caller had ignored stays so (nohup).
+        // Undoes what this program has changed for itself. Signals that its caller had ignored stay ignored (nohup).
         sigaddset(&signals, SIGPIPE)
         posix_spawnattr_setsigdefault(&attributes, &signals)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
@@ -81,7 +82,7 @@ public struct CommandProcess: ~Copyable, Sendable {
                 "\(file) cannot be run: \(error)")
         }
         do {
-            // Not reaped yet, so the number is still its own.
+            // The child is not reaped yet, so no other process has its number.
             pidfd = OwnedDescriptor(adopting: try valueOrErrno(cunix_pidfd_open(child)))
         } catch {
             kill(child, SIGKILL)
@@ -91,12 +92,12 @@ public struct CommandProcess: ~Copyable, Sendable {
         processID = child
     }
 
-    /// Sends a signal; that it has ended already is no error.
+    /// Sends a signal. Does nothing where the process has already ended.
     public borrowing func signal(_ number: Int32) {
         _ = cunix_pidfd_send_signal(pidfd.rawValue, number)
     }
 
-    /// Waits for its end and collects it; once.
+    /// Waits for the end of the process and reaps it. Call it once.
     ///
     /// - Throws: `Errno.noChildProcess` the second time.
     public borrowing func wait() throws(Errno) -> ProcessExit {
@@ -113,7 +114,7 @@ public struct CommandProcess: ~Copyable, Sendable {
 }
 
 extension ProcessExit {
-    /// As a shell reports it: the status, or 128 and the signal's number.
+    /// The status as a shell reports it: the exit status, or 128 plus the signal's number.
     public var shellStatus: Int32 {
         switch self {
         case .exited(let status): status

@@ -4,13 +4,14 @@ internal import UnixSockets
 
 /// A file that remembers the version of a body that was fetched before: its entity-tag (RFC 9110 §8.8.3) on one line.
 ///
-/// It is read when the value is made, and a place for the next one is made beside it, so that what cannot be written
-/// is known before anybody is asked for anything. It changes only by `store` and `forget`.
+/// The file is read when the value is made. At the same time a temporary file for the next tag is made beside it, so
+/// that a file that cannot be written is found before the service is asked for anything. Only `store` and `forget`
+/// change the file.
 ///
 /// ## Concurrency model
-/// Nothing changes after `init` but the files; `discard` may come from any thread, as `OutputFile`'s.
+/// After `init` only the files change. Any thread may call `discard`, as with `OutputFile`.
 public final class EtagFile: Sendable {
-    /// A longer file is none of ours, in bytes.
+    /// Maximum length, in bytes. A longer file is not a file of this kind.
     static let maximumLength = 4096
 
     /// The entity-tag that it holds; nil where it does not exist or is empty.
@@ -26,10 +27,10 @@ public final class EtagFile: Sendable {
         next = try OutputFile(path: path)
     }
 
-    /// Remembers the version of a body that is whole.
+    /// Remembers the version of a complete body.
     ///
-    /// - Parameter tag: nil, or what is no entity-tag and could not be sent back: the file is removed then.
-    /// - Throws: `.local`; the file is as it was.
+    /// - Parameter tag: the file is removed where this is nil, or no entity-tag that could be sent back.
+    /// - Throws: `.local`; the file is unchanged then.
     public func store(_ tag: String?) throws(SluiceError) {
         guard let tag, Self.isEntityTag(tag) else {
             discard()
@@ -44,7 +45,7 @@ public final class EtagFile: Sendable {
         try next.commit()
     }
 
-    /// Removes the file: what is known about a version is not true any more.
+    /// Removes the file, since what it says about the version is no longer true.
     ///
     /// - Throws: `.local`.
     public func forget() throws(SluiceError) {
@@ -52,12 +53,12 @@ public final class EtagFile: Sendable {
         throw SluiceError(.local, "cannot remove \(next.path): \(Errno(rawValue: errno))")
     }
 
-    /// Leaves the file as it is, and nothing beside it. Does nothing after `store`.
+    /// Leaves the file unchanged and removes the temporary file. Does nothing after `store`.
     public func discard() {
         next.discard()
     }
 
-    /// `"…"`, or `W/"…"`, of visible ASCII (RFC 9110 §8.8.3).
+    /// Whether this is `"…"` or `W/"…"` of visible ASCII (RFC 9110 §8.8.3).
     static func isEntityTag(_ text: String) -> Bool {
         let opaque = text.hasPrefix("W/") ? text.dropFirst(2) : text[...]
         return text.utf8.count <= maximumLength && opaque.utf8.count >= 2 && opaque.hasPrefix("\"")
@@ -69,7 +70,7 @@ public final class EtagFile: Sendable {
         func failure(_ reason: String) -> SluiceError {
             SluiceError(.local, "the entity-tag in \(path) cannot be read: \(reason)")
         }
-        // Without O_NONBLOCK a FIFO would be waited for.
+        // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         let opened = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard opened >= 0 else {
             if errno == ENOENT { return nil }

@@ -3,29 +3,31 @@ internal import Synchronization
 internal import SystemPackage
 public import UnixSockets
 
-/// A file that appears under its name only once it is whole.
+/// A file that appears under its name only once it is complete.
 ///
-/// The body is written under another name beside it, made with O_EXCL. What is there under the name stays untouched until
-/// `commit`; its owner, as far as this user may give files away, and its permissions are kept. A new file has those of a
-/// new file. A symbolic link is followed: what it points to is replaced, or made.
-/// What exists and is no regular file (a device, a FIFO) cannot be replaced and is written to directly, and so is what is
-/// open already (`/dev/stdout`, `/dev/fd/3`).
+/// The body is written to a file with another name in the same directory, made with O_EXCL. A file that already has
+/// the name stays untouched until `commit`. Its permissions are kept, and its owner as far as this user may give
+/// files away. A new file gets the owner and the permissions of a new file. A symbolic link is followed: its target
+/// is replaced, or made.
+///
+/// A file that exists and is no regular file (a device, a FIFO) cannot be replaced and is written to directly. The
+/// same holds for a file that is already open (`/dev/stdout`, `/dev/fd/3`).
 ///
 /// ## Concurrency model
-/// One flag says whether the temporary name is still there; who takes it down acts, so that `commit` and `discard` may
-/// come from two threads.
+/// One flag says whether the temporary name still exists. The thread that clears the flag acts, so `commit` and
+/// `discard` may come from two threads.
 public final class OutputFile: Sendable {
-    /// What to write to.
+    /// The descriptor to write to.
     public let descriptor: OwnedDescriptor
-    /// The name under which it will appear.
+    /// The final name of the file.
     public let path: String
-    /// The name meanwhile; nil where it is written to directly.
+    /// The temporary name; nil where the file is written to directly.
     public let temporaryPath: String?
     private let isPending = Atomic(true)
 
     /// Makes the file under its temporary name.
     ///
-    /// - Throws: `.local` where the directory is missing or not writable, or the name is a directory's.
+    /// - Throws: `.local` where the directory is missing or not writable, or where the name is that of a directory.
     public init(path wanted: String) throws(SluiceError) {
         if let number = Self.openDescriptor(wanted) {
             path = wanted
@@ -63,14 +65,14 @@ public final class OutputFile: Sendable {
         }
     }
 
-    /// Puts the file under its name, once its bytes are on the disk (`fsync(2)`).
+    /// Gives the file its final name, once its bytes are on the disk (`fsync(2)`).
     ///
-    /// - Throws: `.local`; the temporary name is gone then.
+    /// - Throws: `.local`; the temporary file is removed then.
     public func commit() throws(SluiceError) {
         guard let temporaryPath else { return }
         while fsync(descriptor.rawValue) < 0 {
             if errno == EINTR { continue }
-            // What cannot be synchronised is no reason to lose a body that is there (fsync(2): EROFS, EINVAL).
+            // A file that cannot be synchronised must not cost a body that is complete (fsync(2): EROFS, EINVAL).
             if errno == EINVAL || errno == EROFS { break }
             let error = Self.failure("write", path)
             discard()
@@ -93,7 +95,7 @@ public final class OutputFile: Sendable {
         unlink(temporaryPath)
     }
 
-    /// `.NAME.sluice-RANDOM` beside the file, shortened to what a file system takes.
+    /// `.NAME.sluice-RANDOM` beside the file, shortened to the maximum length of a file name.
     static func temporaryName(for path: String, _ random: UInt32) -> String {
         let slash = path.lastIndex(of: "/")
         let directory = slash.map { path[...$0] } ?? ""
@@ -103,7 +105,7 @@ public final class OutputFile: Sendable {
         return "\(directory).\(start).sluice-\(String(random, radix: 36))"
     }
 
-    /// The number in `/dev/fd/N` and its like, whose file may be anything, and is not to be replaced.
+    /// The number in `/dev/fd/N` and similar paths. Such a file may be anything and must not be replaced.
     private static func openDescriptor(_ path: String) -> CInt? {
         switch path {
         case "/dev/stdout": return 1
@@ -114,23 +116,23 @@ public final class OutputFile: Sendable {
         }
     }
 
-    /// The owner and the permissions of the file that is to be replaced.
+    /// Keeps the owner and the permissions of the file that is replaced.
     private static func keep(_ old: stat, for descriptor: CInt) {
-        // Only root may give a file to another user, and others to those groups alone that they are in.
+        // Only root may give a file to another user. Other users may give it only to groups that they are in.
         if fchown(descriptor, old.st_uid, old.st_gid) != 0 { _ = fchown(descriptor, uid_t.max, old.st_gid) }
         var new = stat()
         guard fstat(descriptor, &new) == 0 else { return }
         var mode = old.st_mode & 0o777
-        // Another group has no more rights than everybody has.
+        // Another group gets no more rights than all users have.
         if new.st_gid != old.st_gid { mode = mode & ~0o070 | (mode & 0o007) << 3 }
-        // Where that fails it stays this user's alone.
+        // Where this fails, only this user can access the file.
         fchmod(descriptor, mode)
     }
 
-    /// Where a chain of symbolic links ends, whether something is there or not.
+    /// The path where a chain of symbolic links ends, whether that file exists or not.
     private static func resolved(_ wanted: String) throws(SluiceError) -> String {
         var path = wanted
-        // As many as the kernel follows (path_resolution(7)).
+        // The kernel follows the same number of links (path_resolution(7)).
         for _ in 0...40 {
             var status = stat()
             guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return path }
@@ -161,7 +163,7 @@ public final class OutputFile: Sendable {
         let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         let opened = Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard opened >= 0 else { return }
-        // The name is there; that it may be lost with the power is all that a failure here would mean.
+        // The file already has its name. If this fails, a power failure may undo the renaming.
         fsync(opened)
         close(opened)
     }

@@ -1,29 +1,31 @@
 internal import Glibc
 internal import SystemPackage
 
-/// Whether a user may read the journal, asked before journalctl(1) is: it says nothing of what it leaves out.
+/// Whether a user may read the journal. This is checked first, since journalctl(1) does not report what it leaves
+/// out.
 public enum JournalAccess {
-    /// What `access(2)` says of a file.
+    /// What `access(2)` reports about a file.
     public enum Answer: Sendable, Equatable {
         case readable
         case denied
         case absent
     }
 
-    /// Where journald keeps what it has, the lasting before the volatile (`systemd-journald.service(8)`).
+    /// Where journald keeps its files, the persistent directory before the volatile one
+    /// (`systemd-journald.service(8)`).
     static let directories = ["/var/log/journal", "/run/log/journal"]
 
-    /// Makes sure that the entries of a service can be read.
+    /// Checks that the entries of a service can be read.
     ///
     /// - Parameters:
     ///   - machine: this machine's id (`machine-id(5)`).
-    ///   - look: what `access(2)` says, for tests.
-    /// - Throws: `.permissionDenied` where the journal is there and not for this user.
+    ///   - look: returns what `access(2)` reports; replaced in tests.
+    /// - Throws: `.permissionDenied` where the journal exists and this user may not read it.
     public static func check(
         _ manager: JournalQuery.Manager, userID: UInt32, machine: String?, look: (String) -> Answer = look
     ) throws(SluiceError) {
         guard let machine else { return }
-        // A user's own entries are in a file of theirs, where the journal is kept on disk.
+        // A user's own entries are in a file of that user, where the journal is kept on disk.
         let names = manager == .user ? ["user-\(userID).journal", "system.journal"] : ["system.journal"]
         let answers = directories.flatMap { directory in
             names.map { look("\(directory)/\(machine)/\($0)") }
@@ -36,7 +38,7 @@ public enum JournalAccess {
                 + "again, or ask as root")
     }
 
-    /// What `access(2)` says of a file.
+    /// What `access(2)` reports about a file.
     public static func look(_ path: String) -> Answer {
         if access(path, R_OK) == 0 { return .readable }
         return errno == EACCES || errno == EPERM ? .denied : .absent

@@ -1,9 +1,9 @@
 internal import SluiceInterface
 
-/// Which entries of which journal are about one job: the arguments for journalctl(1). Pure.
+/// The arguments with which journalctl(1) shows the entries about one job. Pure.
 ///
-/// Anybody on the machine may write entries with a field SLUICE_JOB; only the service manager says of which unit an
-/// entry is (`systemd.journal-fields(7)`, trusted fields), so both are asked for.
+/// Any process on the machine can write entries with a field SLUICE_JOB. Only the service manager determines the unit
+/// of an entry (`systemd.journal-fields(7)`, trusted fields). The query therefore matches both.
 public struct JournalQuery: Sendable, Equatable {
     /// Where the service runs.
     public enum Manager: Sendable, Equatable {
@@ -19,39 +19,39 @@ public struct JournalQuery: Sendable, Equatable {
     public let manager: Manager
     /// The service's unit.
     public var unit: String
-    /// Goes on with new entries.
+    /// Whether to continue with new entries.
     public var follows = false
-    /// Adds the explanations of the catalog.
+    /// Whether to add the explanations of the catalog.
     public var explains = false
-    /// journalctl's output format; nil for its own choice.
+    /// journalctl's output format; nil for its default.
     public var output: String?
-    /// Only the latest so many.
+    /// Only this number of latest entries.
     public var lines: Int?
 
-    /// The unit as it is installed.
+    /// The name of the installed unit.
     public static let unit = "sluiced.service"
-    /// Formats that begin so are not for people.
+    /// Formats with these prefixes are for programs, not for users.
     private static let forPrograms = ["json", "export", "cat"]
-    /// No id is longer.
+    /// Maximum length of an id.
     static let longestID = 64
 
     /// Asks for a job.
     ///
-    /// - Throws: `.refused` for what cannot be an id.
+    /// - Throws: `.refused` for a text that cannot be an id.
     public init(
         _ id: String, manager: Manager = .system, unit: String = JournalQuery.unit
     ) throws(SluiceError) {
         guard !id.isEmpty, id.utf8.count <= Self.longestID, id.utf8.allSatisfy(Self.isInID) else {
             throw SluiceError(
                 .refused, "“\(Terminal.printable(String(id.prefix(80))))” is no id of a job",
-                remedy: "sluicectl list shows those there are")
+                remedy: "sluicectl list shows your jobs")
         }
         self.id = id
         self.manager = manager
         self.unit = unit.contains(".") ? unit : "\(unit).service"
     }
 
-    /// For journalctl, without its own name.
+    /// The arguments for journalctl, without its own name.
     public var arguments: [String] {
         var arguments: [String] = []
         if manager == .user { arguments.append("--user") }
@@ -59,30 +59,31 @@ public struct JournalQuery: Sendable, Equatable {
         if explains { arguments.append("--catalog") }
         if let output {
             arguments.append("--output=\(output)")
-            // That there is nothing is said in words, which a program would stumble over.
+            // Without entries journalctl prints a sentence that a program could not parse.
             if Self.forPrograms.contains(where: output.hasPrefix) { arguments.append("--quiet") }
         }
         if let lines {
             arguments.append("--lines=\(lines)")
         } else if follows {
-            // Of its own accord it would begin with the latest ten.
+            // The default would be the latest ten entries.
             arguments.append("--lines=all")
         }
         let unitField = manager == .user ? "_SYSTEMD_USER_UNIT" : "_SYSTEMD_UNIT"
         return arguments + ["SLUICE_JOB=\(id)", "\(unitField)=\(unit)"]
     }
 
-    /// Which manager runs the service at a place.
+    /// Determines which manager runs the service at a path.
     ///
     /// - Parameters:
-    ///   - finder: where services are looked for.
-    ///   - exists: whether there is such a file.
+    ///   - finder: knows the paths of services.
+    ///   - exists: whether such a file exists.
     public static func manager(
         of finder: ServiceFinder, runtimeDirectory: String?, exists: (String) -> Bool
     ) -> Manager {
         guard let runtimeDirectory, !runtimeDirectory.isEmpty else { return .system }
         let own = SocketPath.user(runtimeDirectory: runtimeDirectory)
-        // A service that has gone away leaves no socket: where there is none at all, it is the system's that is meant.
+        // A service that has gone away leaves no socket. Where there is no socket at all, the user means the system's
+        // service.
         let found = finder.isExplicit ? finder.paths.first : finder.paths.first(where: exists)
         return found == own ? .user : .system
     }

@@ -1,19 +1,19 @@
 public import SluiceInterface
 
-/// How metrics are written down.
+/// The text format of metrics.
 public enum MetricsFormat: String, Sendable, CaseIterable {
-    /// The OpenMetrics text format, version 1.0.0, with types, units and `# EOF`: what Prometheus itself asks for.
+    /// The OpenMetrics text format, version 1.0.0, with types, units and `# EOF`. Prometheus itself asks for it.
     case openmetrics
-    /// Prometheus' own text format, version 0.0.4: what the node exporter's textfile collector and
-    /// `promtool check metrics` read. It has no units, and names counters with their `_total`.
+    /// Prometheus' own text format, version 0.0.4. The node exporter's textfile collector and `promtool check
+    /// metrics` read it. It has no units, and the names of counters end in `_total`.
     case prometheus
 }
 
-/// The service's metrics as text for those who collect them. Pure.
+/// The service's metrics as text for programs that collect them. Pure.
 public enum MetricsText {
     /// The whole text, with the newline at its end.
     ///
-    /// - Throws: `.serviceTrouble` for what is no metric: nothing that somebody's collector would choke on is written.
+    /// - Throws: `.serviceTrouble` for an invalid metric: no text is written that a collector could not parse.
     public static func render(
         _ metrics: [Ingest.Metric], as format: MetricsFormat
     ) throws(SluiceError) -> String {
@@ -23,7 +23,7 @@ public enum MetricsText {
             guard isName(metric.name), names.insert(metric.name).inserted, !metric.samples.isEmpty else {
                 throw notMetrics(metric.name)
             }
-            // OpenMetrics wants it so, and a unit that is not in the name is lost in Prometheus.
+            // OpenMetrics requires it, and Prometheus loses a unit that is not in the name.
             if let unit = metric.unit, !metric.name.hasSuffix("_\(unit)") { throw notMetrics(metric.name) }
             text += heading(of: metric, format)
             for sample in metric.samples { text += try lines(of: sample, metric, format) }
@@ -114,12 +114,12 @@ public enum MetricsText {
         return result
     }
 
-    /// Whole numbers without a fraction.
+    /// Writes whole numbers without a fraction.
     private static func number(_ value: Double) -> String {
         Int(exactly: value).map { "\($0)" } ?? "\(value)"
     }
 
-    /// The canonical form of each format: the bound is part of a series' identity.
+    /// The canonical form of a bound in each format, since the bound is a part of a series' identity.
     private static func bound(_ value: Double, _ format: MetricsFormat) -> String {
         format == .openmetrics ? "\(value)" : number(value)
     }

@@ -1,8 +1,8 @@
 internal import SluiceInterface
 
-/// Spans of time as people read them.
+/// Durations as users read them.
 public enum Elapsed {
-    /// As on a clock: `0:07`, `12:05`, `1:02:03`.
+    /// A duration as on a clock: `0:07`, `12:05`, `1:02:03`.
     public static func clock(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "?" }
         let whole = Int(seconds)
@@ -12,7 +12,7 @@ public enum Elapsed {
         return "\(minutes / 60):\(two(minutes % 60)):\(two(whole % 60))"
     }
 
-    /// With its unit: `12 ms`, `3.2 s`, `45 s`, `12 min`, `3 h`, `2 d`.
+    /// A duration with its unit: `12 ms`, `3.2 s`, `45 s`, `12 min`, `3 h`, `2 d`.
     public static func brief(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds >= 0, seconds < 1e12 else { return "?" }
         if seconds < 0.9995 { return "\(Int((seconds * 1000).rounded())) ms" }
@@ -26,13 +26,13 @@ public enum Elapsed {
         return "\(Int(seconds / 86_400)) d"
     }
 
-    /// What is left of a pause, in whole seconds that begin: `3 s`, `12 min`.
+    /// The rest of a pause, rounded up to whole seconds: `3 s`, `12 min`.
     public static func countdown(_ seconds: Double) -> String {
         guard seconds < 100 else { return brief(seconds) }
         return seconds.isFinite && seconds > 0 ? "\(Int(seconds.rounded(.up))) s" : "0 s"
     }
 
-    /// Bytes in a second: `85 MB/s`; nothing where no time has passed.
+    /// Bytes per second: `85 MB/s`; nil where no time has passed.
     public static func rate(bytes: Int, seconds: Double) -> String? {
         guard bytes >= 0, seconds > 0, let whole = Int(exactly: (Double(bytes) / seconds).rounded()) else {
             return nil

@@ -1,8 +1,8 @@
 internal import SluiceInterface
 
-/// The attempts of a job, for people.
+/// Describes the attempts of a job, for users.
 enum JobAttempts {
-    /// A line for their number, one for each that is known, and one for when the next begins.
+    /// Adds a line with their number, one for each known attempt, and one for the start of the next attempt.
     static func describe(_ job: Job, nowUsec: Int, _ add: (String, String) -> Void) {
         let left = max(0, job.attempts) - job.attemptLog.count
         let isCut = left > 0 && !job.attemptLog.isEmpty
@@ -23,7 +23,7 @@ enum JobAttempts {
         return next(job, in: pause)
     }
 
-    /// The same, of a pause that was worked out.
+    /// The same for a pause whose text is already known.
     static func next(_ job: Job, in pause: String?) -> String {
         let next = job.attempts < .max ? job.attempts + 1 : job.attempts
         let text = "waits \(pause.map { "\($0) " } ?? "")for attempt \(next)"
@@ -33,7 +33,7 @@ enum JobAttempts {
         return "\(text): \(reason)"
     }
 
-    /// When, from which byte, what the origin answered, and how it ended.
+    /// Says when it began, at which byte, what the origin answered, and how it ended.
     private static func line(_ attempt: Attempt, _ job: Job, _ nowUsec: Int) -> String {
         var text = "\(JobDetails.moment(attempt.startedUsec)), from byte \(attempt.position)"
         if let status = attempt.httpStatus { text += ", HTTP \(status)" }

@@ -1,9 +1,9 @@
 internal import Glibc
 public import SluiceInterface
 
-/// A job, or the service, in full for people: a line for each fact.
+/// A complete description of a job, or of the service, for users: a line for each fact.
 public enum JobDetails {
-    /// All that is known about a job.
+    /// Everything that is known about a job.
     public static func render(_ job: Job, nowUsec: Int) -> String {
         var lines = Lines()
         lines.add("Job", job.id)
@@ -36,7 +36,7 @@ public enum JobDetails {
         return lines.text
     }
 
-    /// All that the service says about itself.
+    /// Everything that the service says about itself.
     public static func render(_ status: Ingest.StatusReply, socket: String, nowUsec: Int) -> String {
         var lines = Lines()
         lines.add("Service", "sluiced \(status.version), process \(status.processID)")
@@ -64,7 +64,7 @@ public enum JobDetails {
         return lines.text
     }
 
-    /// One line about a job at this moment, for a log that is read as it grows.
+    /// One line about a job at this moment, for a log that grows.
     public static func line(_ job: Job, nowUsec: Int) -> String {
         var text = "\(job.id)  \(JobTable.word(for: job))  \(ByteSize.describe(job.bytesDelivered))"
         if let size = job.contentLength { text += " of \(ByteSize.describe(size))\(percent(job))" }
@@ -94,7 +94,7 @@ public enum JobDetails {
     private static func gate(_ job: Job, _ nowUsec: Int) -> String {
         guard job.gateClosures > 0 || job.stalledUsec > 0 else {
             return job.state == .stalled
-                ? "never closed; what waits is less than the high watermark"
+                ? "never closed; fewer bytes wait than the high watermark"
                 : "never closed: the consumer keeps up"
         }
         let closed = Double(job.stalledUsec) / 1e6
@@ -105,7 +105,7 @@ public enum JobDetails {
         return text
     }
 
-    /// In the local time zone, as `date +"%F %T %z"`.
+    /// A time in the local time zone, in the format of `date +"%F %T %z"`.
     static func moment(_ usec: Int) -> String {
         var seconds = time_t(usec / 1_000_000)
         var fields = tm()

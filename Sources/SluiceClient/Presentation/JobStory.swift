@@ -1,9 +1,8 @@
 public import SluiceInterface
 
-/// What has happened to a job, in the order in which it did, as far as the service remembers it: for those who may not read
-/// the journal.
+/// The events of a job in their order, as far as the service remembers them, for users who may not read the journal.
 public enum JobStory {
-    /// A line for each event, the oldest first. Of many attempts the service remembers the latest alone.
+    /// A line for each event, the oldest first. Of many attempts the service remembers only the latest.
     public static func lines(_ job: Job) -> [String] {
         var lines: [String] = []
         func add(_ usec: Int, _ text: String) {
@@ -18,7 +17,7 @@ public enum JobStory {
             add(attempt.startedUsec, "attempt \(attempt.number) began\(place)")
             guard let ended = attempt.endedUsec else { continue }
             let isLast = attempt.number == job.attempts && job.outcome != nil
-            // That is the job's own end.
+            // This end is the end of the job itself.
             guard !isLast || job.finishedUsec == nil else { continue }
             let status = attempt.httpStatus.map { " (HTTP \($0))" } ?? ""
             let reason = attempt.code.map { "\($0.rawValue): \(attempt.message ?? "")" }

@@ -1,9 +1,9 @@
-/// The options that every subcommand has may stand in front of it, as systemctl(1) has accustomed people to.
+/// Options that every subcommand has may stand before the subcommand, as users of systemctl(1) expect.
 public enum OptionOrder {
-    /// Moves them behind the subcommand, where the parser looks for them.
+    /// Moves such options behind the subcommand, where the parser expects them.
     ///
     /// - Parameter arguments: without the program's name.
-    /// - Returns: the same arguments; where something else comes first, in the same order.
+    /// - Returns: the same arguments. Where any other argument comes first, the order is unchanged.
     public static func subcommandFirst(_ arguments: [String]) -> [String] {
         var moved: [String] = []
         var rest = arguments[...]

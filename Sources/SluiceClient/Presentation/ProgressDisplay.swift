@@ -3,25 +3,25 @@ public import SluiceInterface
 internal import Synchronization
 internal import UnixSockets
 
-/// Shows a job's progress while another thread does the work.
+/// Shows the progress of a job while another thread does the work.
 ///
-/// On a terminal one line is drawn again and again, and is gone when `stop` returns; elsewhere a line is written every
-/// few seconds. A service that goes away is looked for as long as the display is there, since it may be restarting.
-/// What else goes wrong here ends the display and nothing else.
+/// On a terminal the display redraws one line, and removes it before `stop` returns. Elsewhere it writes a line every
+/// few seconds. Where the service goes away, the display looks for it until `stop`, since the service may be
+/// restarting. Any other error ends the display and has no further effect.
 ///
 /// ## Concurrency model
-/// The thread that it starts owns the connection, the watch and the meter. The others have the signal and a lock that
-/// is held while something is drawn, so that nothing is drawn once `stop` has returned.
+/// The thread that the display starts owns the connection, the watch and the meter. Other threads use only the signal
+/// and a lock. The lock is held while a line is drawn, so nothing is drawn after `stop` has returned.
 public final class ProgressDisplay: Sendable {
-    /// How often a terminal's line is drawn.
+    /// Interval between two drawings of a terminal's line, in seconds.
     static let terminalInterval = 0.25
-    /// How often a line is written elsewhere.
+    /// Interval between two lines elsewhere, in seconds.
     static let logInterval = 2.0
-    /// How often the service tells of progress.
+    /// Interval between two progress reports of the service, in seconds.
     static let reportInterval = 0.2
-    /// A body that takes less time than this gets no line.
+    /// A body that takes less time than this, in seconds, gets no line.
     static let delay = 0.4
-    /// Between two looks for a service that has gone away.
+    /// Interval between two attempts to find a service that has gone away, in seconds.
     static let lookInterval = 0.2
 
     private struct Screen {
@@ -36,11 +36,11 @@ public final class ProgressDisplay: Sendable {
     private let screen: Mutex<Screen>
     private let start = ContinuousClock.now
 
-    /// Shows nothing yet.
+    /// Creates a display. It shows nothing yet.
     ///
     /// - Parameters:
-    ///   - output: a descriptor, as a rule 2, that stays the caller's.
-    ///   - environment: says whether the terminal shows Unicode.
+    ///   - output: a descriptor, usually 2, that stays the caller's.
+    ///   - environment: determines whether the terminal shows Unicode.
     /// - Throws: `.local`.
     public init(on output: Int32, environment: [String: String]) throws(SluiceError) {
         self.output = output
@@ -57,12 +57,12 @@ public final class ProgressDisplay: Sendable {
     ///
     /// - Parameters:
     ///   - id: the job.
-    ///   - path: where the service listens: the display makes a connection of its own.
+    ///   - path: where the service listens. The display makes a connection of its own.
     public func start(_ id: String, serviceAt path: String) throws(SluiceError) {
         try WorkerThread.start { [self] in show(id, path) }
     }
 
-    /// Ends the display and clears the line. From any thread, also twice.
+    /// Ends the display and clears the line. Any thread may call it, also twice.
     public func stop() {
         screen.withLock { screen in
             if screen.isDirty, Terminal(output, environment: environment) != nil { put("\r\u{1B}[K") }
@@ -72,7 +72,7 @@ public final class ProgressDisplay: Sendable {
         wake.raise()
     }
 
-    /// The line for the end of a whole body.
+    /// The line for the end of a complete body.
     public func summary(of job: Job) -> String {
         let now = seconds
         return screen.withLock { $0.meter.summary(of: job, at: now) }
@@ -136,7 +136,7 @@ public final class ProgressDisplay: Sendable {
     }
 
     private func put(_ text: String) {
-        // Progress that cannot be shown is no reason to fail.
+        // A display that cannot write must not make the program fail.
         _ = text.utf8.withContiguousStorageIfAvailable { write(output, $0.baseAddress, $0.count) }
     }
 }

@@ -1,9 +1,9 @@
 /// A piece of the progress line.
 struct Part {
     var text: String
-    /// The lightest is left out first.
+    /// The part with the lowest weight is left out first.
     var weight: Int
-    /// What stands between it and the piece before.
+    /// The text between this piece and the piece before it.
     var joins = "  "
 
     init(_ text: String, weight: Int, joins: String = "  ") {
@@ -15,13 +15,13 @@ struct Part {
 
 /// A bar that grows with a fraction.
 struct Bar {
-    /// Shorter than this it says nothing.
+    /// Minimum useful width.
     static let shortest = 10
-    /// Longer than this it says no more.
+    /// Maximum useful width.
     static let longest = 40
     private static let eighths: [Character] = ["▏", "▎", "▍", "▌", "▋", "▊", "▉"]
 
-    /// 0 to 1.
+    /// From 0 to 1.
     var fraction: Double
     var isUnicode: Bool
 
@@ -46,7 +46,7 @@ struct Bar {
 }
 
 extension ProgressMeter {
-    /// The parts that fit, with the bar after the first where there is room left for one.
+    /// The parts that fit, with the bar after the first one where there is enough room.
     static func fitted(_ parts: [Part], bar: Bar?, _ width: Int) -> String {
         var parts = parts
         while joined(parts).count > width, parts.count > 1,

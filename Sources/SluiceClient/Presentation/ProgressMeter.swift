@@ -2,9 +2,9 @@ public import SluiceInterface
 
 /// Turns reports about a job into one line of progress. Pure: the time comes from the caller.
 public struct ProgressMeter: Sendable {
-    /// The rate is that of this many seconds, so that it neither flickers nor lags.
+    /// The rate is measured over this number of seconds, so that it neither flickers nor lags.
     static let window = 5.0
-    /// From this share of the time on, the consumer is called slow.
+    /// The consumer is called slow when the gate was closed for this share of the time or more.
     static let slowShare = 0.1
 
     private struct Sample {
@@ -21,14 +21,14 @@ public struct ProgressMeter: Sendable {
 
     /// A meter that starts now.
     ///
-    /// - Parameter seconds: now, on any clock that does not jump.
+    /// - Parameter seconds: now, on a clock that does not jump.
     public init(at seconds: Double) {
         start = seconds
     }
 
-    /// Takes a report in.
+    /// Updates the meter with a report.
     ///
-    /// - Parameter nowUsec: now, in µs since 1970, as the job tells its times; nil if that is not known.
+    /// - Parameter nowUsec: now, in µs since 1970, on the clock of the job's times; nil if that is not known.
     public mutating func update(_ job: Job, at seconds: Double, nowUsec: Int? = nil) {
         self.job = job
         isAway = false
@@ -38,19 +38,19 @@ public struct ProgressMeter: Sendable {
         }
         jobSeconds = seconds
         samples.append(Sample(seconds: seconds, bytes: job.bytesDelivered))
-        // One sample that is older than the window stays, to measure from.
+        // One sample that is older than the window stays, to measure from it.
         while samples.count > 2, seconds - samples[1].seconds >= Self.window { samples.removeFirst() }
     }
 
-    /// The service has gone away; the next report says that it is back.
+    /// Records that the service has gone away. The next report ends this.
     public mutating func loseService() {
         isAway = true
     }
 
-    /// Bytes a second over the window; nil before there is something to measure.
+    /// Bytes per second over the window; nil before there is anything to measure.
     public func rate(at seconds: Double) -> Double? {
         guard let last = samples.last else { return nil }
-        // Where reports have ceased, the window moves on and the rate falls.
+        // When reports have stopped, the window moves on and the rate falls.
         let first = samples.first { seconds - $0.seconds <= Self.window } ?? last
         let span = seconds - first.seconds
         guard span >= 0.2 else { return nil }
@@ -61,19 +61,20 @@ public struct ProgressMeter: Sendable {
     public func stalledShare(at seconds: Double) -> Double {
         guard let job, seconds > start else { return 0 }
         var stalled = Double(job.stalledUsec) / 1e6
-        // No reports come while nothing moves.
+        // No reports come while the job does not progress.
         if job.state == .stalled || job.state == .parked { stalled += max(0, seconds - jobSeconds) }
         return min(1, max(0, stalled / (seconds - start)))
     }
 
-    /// Whether it is the consumer for whom the rest waits.
+    /// Whether the consumer is what the job waits for.
     public func isConsumerSlow(at seconds: Double) -> Bool {
         job?.state == .stalled || job?.state == .parked || stalledShare(at: seconds) >= Self.slowShare
     }
 
-    /// The line: never longer than the terminal is wide less one column (the last one makes some terminals wrap).
+    /// The line. It is at least one column shorter than the terminal is wide, since a character in the last column
+    /// makes some terminals wrap.
     ///
-    /// What does not fit is left out, the least important first.
+    /// Parts that do not fit are left out, the least important first.
     public func line(at seconds: Double, on terminal: Terminal) -> String {
         let elapsed = Elapsed.clock(seconds - start)
         guard let status = status(at: seconds) else {
@@ -84,7 +85,7 @@ public struct ProgressMeter: Sendable {
         return Self.fitted([status, elapsed], terminal.width - 1)
     }
 
-    /// What is said in words, since nothing flows; nil where the parts tell more.
+    /// The words to show while nothing flows; nil where the parts say more.
     private func status(at seconds: Double) -> String? {
         if isAway { return "the service has gone away: waits for it" }
         guard let job else { return "asking the service" }
@@ -98,12 +99,13 @@ public struct ProgressMeter: Sendable {
         }
     }
 
-    /// Where a body goes on.
+    /// The position at which a body continues.
     private static func position(of job: Job) -> String {
         job.bytesDelivered > 0 ? ", to go on after \(ByteSize.describe(job.bytesDelivered))" : ""
     }
 
-    /// What is left on the screen when the body is whole: `1.1 GB in 3.2 s (340 MB/s)`, and who was slow.
+    /// The line that stays on the screen when the body is complete: `1.1 GB in 3.2 s (340 MB/s)`, and which side was
+    /// slow.
     public func summary(of job: Job, at seconds: Double) -> String {
         var meter = self
         meter.update(job, at: seconds)
@@ -121,7 +123,7 @@ public struct ProgressMeter: Sendable {
 
     // MARK: Parts
 
-    /// In the order in which they stand, each with its weight: the lightest goes first where there is no room.
+    /// The parts in their order on the line, each with its weight. The one with the lowest weight is left out first.
     private func parts(_ job: Job, at seconds: Double) -> [Part] {
         var parts: [Part] = []
         let total = job.contentLength.flatMap { $0 > 0 ? $0 : nil }
@@ -150,7 +152,8 @@ public struct ProgressMeter: Sendable {
         return parts
     }
 
-    /// The coding of a body that is coded: who expects a text had better know. Short enough to leave room for others.
+    /// The coding of a coded body, since a user who expects text should know. It is short, to leave room for other
+    /// parts.
     private static func coding(of job: Job) -> String? {
         job.contentEncoding.map { Terminal.printable(String($0.prefix(16))) }
     }

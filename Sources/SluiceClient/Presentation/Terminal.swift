@@ -7,7 +7,7 @@ public struct Terminal: Sendable, Equatable {
     public var width: Int
     /// Lines.
     public var height: Int
-    /// Characters beyond ASCII are shown.
+    /// Whether it shows characters beyond ASCII.
     public var isUnicode: Bool
 
     /// A terminal of this size.
@@ -17,7 +17,7 @@ public struct Terminal: Sendable, Equatable {
         self.isUnicode = isUnicode
     }
 
-    /// The terminal behind a descriptor, as large as it is now; 80 columns of 24 lines where it does not say.
+    /// The terminal of a descriptor, with its present size; 80 columns and 24 lines where the size is not known.
     ///
     /// - Returns: nil where the descriptor is no terminal.
     public init?(_ descriptor: Int32, environment: [String: String]) {
@@ -29,7 +29,8 @@ public struct Terminal: Sendable, Equatable {
             isUnicode: Self.isUnicode(environment))
     }
 
-    /// Whether the locale's characters are UTF-8, by the variables in their order of weight (`locale(7)`).
+    /// Whether the locale's characters are UTF-8, according to the variables in their order of precedence
+    /// (`locale(7)`).
     public static func isUnicode(_ environment: [String: String]) -> Bool {
         for name in ["LC_ALL", "LC_CTYPE", "LANG"] {
             guard let value = environment[name], !value.isEmpty else { continue }
@@ -39,9 +40,9 @@ public struct Terminal: Sendable, Equatable {
         return false
     }
 
-    /// The text without what would act on a terminal: control characters become `?`.
+    /// The text with each control character, which could act on a terminal, replaced by `?`.
     ///
-    /// What comes from a service may hold what came from an origin.
+    /// Text from a service may contain text from an origin.
     public static func printable(_ text: String) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
@@ -51,7 +52,7 @@ public struct Terminal: Sendable, Equatable {
         return String(result)
     }
 
-    /// The marks that show text in another order than it has.
+    /// Whether this is a mark that makes a terminal show text in another order.
     private static func turnsDirection(_ scalar: Unicode.Scalar) -> Bool {
         (0x202A...0x202E).contains(scalar.value) || (0x2066...0x2069).contains(scalar.value)
     }

@@ -1,6 +1,6 @@
 public import SluiceInterface
 
-/// Reports about jobs, as they come, also across restarts of the service. Not thread-safe.
+/// Reports about jobs as they arrive, also across restarts of the service. Not thread-safe.
 public final class JobFollower {
     private let id: String?
     private let interval: Double?
@@ -10,14 +10,14 @@ public final class JobFollower {
     private var watch: JobWatch?
     private var isLost = false
 
-    /// Starts to watch. The connection belongs to it from now on.
+    /// Starts to watch. The connection belongs to the follower from now on.
     ///
     /// - Parameters:
-    ///   - id: the job; nil for all of the caller's. What happens to those while the service is away is not told.
-    ///   - interval: the least time between two reports of mere progress, in seconds: 0.1 to 3600.
-    ///   - patience: how long to look for a service that has gone away, each time that it does.
-    ///   - pause: lets time pass between two looks.
-    ///   - onLoss: called when the service has gone away, before it is looked for.
+    ///   - id: the job; nil for all jobs of the caller. Events of those while the service is away are not reported.
+    ///   - interval: the minimum time between two reports of mere progress, in seconds: 0.1 to 3600.
+    ///   - patience: how long to look for a service that has gone away. The time begins anew with each loss.
+    ///   - pause: waits between two attempts to find it.
+    ///   - onLoss: called when the service has gone away, before the follower looks for it.
     /// - Throws: as `SluiceConnection.watch`.
     public init(
         _ id: String?, interval: Double?, on connection: SluiceConnection,

@@ -2,26 +2,26 @@ public import SluiceInterface
 
 /// Waits for a job's outcome, also across restarts of the service.
 ///
-/// An end of file in the pipe says nothing about the body. A service that was restarted keeps its jobs, but for those
-/// that had only just begun, and then the consumer sees nothing but a pause; so a lost connection is made anew for a
-/// while before the outcome is given up.
+/// An end of file in the pipe says nothing about the body. A service that was restarted keeps its jobs, except those
+/// that had only just begun, and the consumer sees nothing but a pause. A lost connection is therefore made anew for
+/// a while before the waiter gives up.
 public struct OutcomeWaiter {
     /// The job.
     public let id: String
-    /// How long to look for a service that has gone away, each time that it does.
+    /// How long to look for a service that has gone away. The time begins anew with each loss.
     public var patience: Duration
     private let connection: SluiceConnection
     private let pause: (Duration) -> Void
     private let failure: SluiceError?
 
-    /// Asks on a connection, which is used for nothing else from now on.
+    /// Asks on a connection, which must not be used for anything else from now on.
     ///
-    /// To be made right after the job: a service that stops while the body flows answers those who have asked, and
-    /// then it is gone.
+    /// Make the waiter directly after the job: a service that stops while the body flows answers only the clients
+    /// that have already asked.
     ///
     /// - Parameters:
     ///   - patience: how long to look for a service that has gone away.
-    ///   - pause: lets time pass between two looks.
+    ///   - pause: waits between two attempts to find it.
     public init(
         for id: String, on connection: SluiceConnection, patience: Duration = Patience.standard,
         pause: @escaping (Duration) -> Void = sleepWhole
@@ -38,10 +38,10 @@ public struct OutcomeWaiter {
         }
     }
 
-    /// Waits until the job has ended; once.
+    /// Waits until the job has ended. Call it once.
     ///
-    /// - Throws: `.serviceTrouble` where nobody can say how it ended, with `isJobForgotten` where a service is there and
-    ///   does not know the job any more; `.noSuchJob` where it never knew it.
+    /// - Throws: `.serviceTrouble` where the outcome cannot be found out, with `isJobForgotten` where a service
+    ///   answers and does not know the job any more; `.noSuchJob` where the service never knew it.
     public func wait() throws(SluiceError) -> Job {
         if let failure { return try waitAnew(after: failure) }
         do {
@@ -77,10 +77,10 @@ extension SluiceError {
         isJobForgotten = true
     }
 
-    /// The service did not come back in time.
+    /// The error where the service did not come back in time.
     init(outcomeOf id: String, unknownAfter last: SluiceError) {
         if last.kind == .permissionDenied || (last.kind == .busy && !last.isStopping) {
-            // It is there, and has its own reason.
+            // The service answers, and gives its own reason.
             self = last
             return
         }

@@ -1,15 +1,15 @@
-/// How long a service that has gone away is looked for: it may be restarting.
+/// How long to look for a service that has gone away, since it may be restarting.
 ///
-/// The time begins anew once a connection has held for a while, so that every restart of a long job gets all of it,
-/// and a service that takes connections only to drop them does not.
+/// The time begins anew once a connection has lasted for a while. Every restart during a long job therefore gets the
+/// full time, while a service that accepts connections only to drop them does not.
 public struct Patience {
-    /// The time for one restart.
+    /// The time allowed for one restart.
     public static let standard = Duration.seconds(30)
-    /// The environment variable that says another one, in seconds.
+    /// The environment variable that sets another time, in seconds.
     public static let variable = "SLUICE_PATIENCE"
-    /// Between two looks.
+    /// The interval between two attempts.
     static let interval = Duration.milliseconds(100)
-    /// What held for so long was a service that runs.
+    /// A connection that has lasted this long shows that the service runs.
     static let settled = Duration.seconds(5)
 
     private let duration: Duration
@@ -17,9 +17,9 @@ public struct Patience {
     private var end: ContinuousClock.Instant?
     private var lastLook: ContinuousClock.Instant?
 
-    /// The time that the environment says, or the standard one.
+    /// The time from the environment, or the standard time.
     ///
-    /// - Throws: `.local` for a value that is no number of seconds from 0 to a day.
+    /// - Throws: `.local` for a value that is not a number of seconds from 0 to a day.
     public static func duration(_ environment: [String: String]) throws(SluiceError) -> Duration {
         guard let text = environment[variable], !text.isEmpty else { return standard }
         guard let seconds = Double(text), (0...86_400).contains(seconds) else {
@@ -35,9 +35,9 @@ public struct Patience {
         self.pause = pause
     }
 
-    /// Lets time pass before the next look, but for the first.
+    /// Waits before the next attempt; the first attempt needs no wait.
     ///
-    /// - Returns: false where the time is up.
+    /// - Returns: false where the time has passed.
     mutating func lasts() -> Bool {
         let now = ContinuousClock.now
         let isFirst = lastLook.map { $0.duration(to: now) >= Self.settled } ?? true
@@ -50,12 +50,12 @@ public struct Patience {
 }
 
 extension SluiceConnection {
-    /// Connects to a service that has gone away, once it is back.
+    /// Connects to a service that has gone away, as soon as it is back.
     ///
     /// - Parameters:
     ///   - patience: how long to look for it.
-    ///   - pause: lets time pass between two looks.
-    /// - Throws: what the last look said.
+    ///   - pause: waits between two attempts.
+    /// - Throws: the error of the last attempt.
     public static func reconnected(
         to path: String, patience: Duration = Patience.standard,
         pause: @escaping (Duration) -> Void = sleepWhole

@@ -2,23 +2,23 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// A `sluiced` of one's own, for programs that want their body where no service runs.
+/// A `sluiced` process of the caller's own, for programs that need a body where no service runs.
 ///
-/// It runs in a session of its own, so that a terminal's Ctrl-C reaches the client alone, and its descriptor 3 is one
-/// end of a socket pair: it writes one byte there once it listens, and ends when the other end is closed, which the
-/// kernel does however this process dies.
+/// It runs in a session of its own, so that a terminal's Ctrl-C reaches only the client. Its descriptor 3 is one end
+/// of a socket pair. The process writes one byte there once it listens, and ends when the other end is closed. The
+/// kernel closes that end however the client ends.
 ///
 /// ## Concurrency model
-/// Nothing changes after `init`; `stop` may be called from any thread, and more than once.
+/// Nothing changes after `init`. Any thread may call `stop`, also more than once.
 public final class PrivateService: Sendable {
-    /// How long a start may take, in milliseconds.
+    /// Maximum time of a start, in milliseconds.
     static let startLimit: Int32 = 10_000
-    /// How long a stop may take before it is a kill, in milliseconds.
+    /// Maximum time of a stop, in milliseconds. After that the process is killed.
     static let stopLimit: Int32 = 2000
 
-    /// Where it listens: in a directory that only this user may enter.
+    /// The path where it listens, in a directory that only this user can enter.
     public let path: String
-    /// For people.
+    /// For messages to users.
     public var processID: Int32 { process.processID }
     private let directory: String
     private let lifeline: OwnedDescriptor
@@ -27,9 +27,9 @@ public final class PrivateService: Sendable {
     /// Starts a service and waits until it listens.
     ///
     /// - Parameters:
-    ///   - executable: of `sluiced`; see `ServiceExecutable`.
-    ///   - environment: what it gets (proxies are set there), but for what a service manager left for this process.
-    ///     `XDG_RUNTIME_DIR` says where the socket's directory is made, else `/tmp`.
+    ///   - executable: the path of `sluiced`; see `ServiceExecutable`.
+    ///   - environment: the environment of the process (proxies are set there). Variables that a service manager set
+    ///     for this process are removed. `XDG_RUNTIME_DIR` says where the socket's directory is made, else `/tmp`.
     ///   - standardError: a descriptor for its messages; -1 for none.
     /// - Throws: `.noService` where it does not start, `.local`.
     public init(
@@ -44,7 +44,7 @@ public final class PrivateService: Sendable {
                 path: executable, arguments: ["--private", "--socket", path],
                 environment: Self.environment(from: environment), standardError: standardError,
                 control: pair.second.rawValue, newSession: true)
-            // Its own end must not stay open here, or its death would not be seen.
+            // This process must close its copy of that end, or it would not see the service's end.
             pair.second = OwnedDescriptor(adopting: -1)
         } catch {
             rmdir(directory)
@@ -53,20 +53,21 @@ public final class PrivateService: Sendable {
                 remedy: "check the installation, or name another with SLUICED")
         }
         guard isReady() else {
-            // Its end of the lifeline closes a little before it can be collected.
+            // The service's end of the lifeline closes a little before the process can be reaped.
             let exit = try? process.wait(milliseconds: 1000)
             stop()
             throw SluiceError(
                 .noService,
                 "no service runs, and \(executable) does not start: "
                     + (exit.map { "\($0)" } ?? "it does not answer"),
-                remedy: "see what it says with --verbose")
+                remedy: "use --verbose to see its messages")
         }
     }
 
-    /// Ends it, waits until it has ended, and removes its directory.
+    /// Ends the process, waits for its end, and removes its directory.
     public func stop() {
-        // A shutdown and no close, so that this may be said from any thread: the other end sees the same end of file.
+        // This shuts the socket down and does not close it, so that any thread may call `stop`. The other end sees
+        // the same end of file.
         shutdown(lifeline.rawValue, Int32(SHUT_RDWR))
         if (try? process.wait(milliseconds: Self.stopLimit)) == nil {
             process.signal(SIGKILL)
@@ -75,7 +76,7 @@ public final class PrivateService: Sendable {
         removeDirectory()
     }
 
-    /// Removes its directory without waiting for its end, for exits in a hurry.
+    /// Removes the directory without waiting for the end of the process, for an exit that must not wait.
     package func removeDirectory() {
         unlink(path)
         rmdir(directory)
@@ -95,7 +96,7 @@ public final class PrivateService: Sendable {
 
     private static func makeDirectory(_ environment: [String: String]) throws(SluiceError) -> String {
         var failure = Errno.noSuchFileOrDirectory
-        // 40 bytes are for the names below, and 107 are all that the path of a socket may have.
+        // The names below need 40 bytes, and the path of a socket can have at most 107.
         let runtime = environment["XDG_RUNTIME_DIR"].flatMap { $0.isEmpty || $0.utf8.count > 67 ? nil : $0 }
         for parent in [runtime, "/tmp"].compactMap({ $0 }) {
             var template = Array("\(parent)/sluicectl-XXXXXX".utf8CString)
@@ -107,8 +108,8 @@ public final class PrivateService: Sendable {
         throw SluiceError(.local, "no directory can be made in /tmp for a service's socket: \(failure)")
     }
 
-    /// The environment without what was meant for this process alone (`sd_notify(3)`, `sd_listen_fds(3)`, credentials of
-    /// `systemd.exec(5)`).
+    /// The environment without the variables that were meant only for this process (`sd_notify(3)`,
+    /// `sd_listen_fds(3)`, credentials of `systemd.exec(5)`).
     static func environment(from environment: [String: String]) -> [String] {
         let ours: Set = [
             "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID",

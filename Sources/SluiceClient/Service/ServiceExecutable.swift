@@ -2,15 +2,15 @@ internal import Glibc
 
 /// Finds `sluiced`.
 public enum ServiceExecutable {
-    /// The environment variable that names it.
+    /// The environment variable with its path.
     public static let variable = "SLUICED"
 
-    /// Where it may be, in the order in which to look: what `SLUICED` names and nothing else; else beside the program
-    /// that asks, where an installation puts it as seen from there, and in `PATH`.
+    /// The paths to try, in order: only the value of `SLUICED` where it is set; else the place beside the calling
+    /// program where an installation puts `sluiced`, and then `PATH`.
     ///
     /// - Parameters:
     ///   - program: the path of the running program.
-    ///   - environment: `SLUICED` and `PATH` are looked at.
+    ///   - environment: `SLUICED` and `PATH` are used.
     public static func candidates(program: String?, environment: [String: String]) -> [String] {
         if let named = environment[variable], !named.isEmpty { return [named] }
         var directories: [String] = []
@@ -22,7 +22,7 @@ public enum ServiceExecutable {
         return directories.map { "\($0)/sluiced" }
     }
 
-    /// The first that can be run.
+    /// The first path that can be executed.
     ///
     /// - Throws: `.noService` where there is none.
     public static func find(environment: [String: String]) throws(SluiceError) -> String {

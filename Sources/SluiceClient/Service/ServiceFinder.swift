@@ -2,27 +2,27 @@ public import SluiceInterface
 internal import SystemPackage
 internal import Varlink
 
-/// Knows where services listen, in which order to ask, and what it means that one does not answer.
+/// Knows the paths where services listen, the order in which to try them, and what an error at one of them means.
 ///
-/// A place that was named (by an option or by `SLUICE_SOCKET`) is the only one that is asked, and that nobody serves
-/// there is an error. Without a name the system's socket comes first, then the user's own; a socket file that nobody
-/// serves counts as absent. A socket that is there and may not be used ends the search: to take another one in
-/// silence would hide the mistake.
+/// A path given by an option or by `SLUICE_SOCKET` is the only one that is tried, and it is an error if no service
+/// listens there. Without such a path the system's socket comes first, then the user's own. A socket file that no
+/// process serves counts as absent. A socket that exists and may not be used ends the search: silently taking another
+/// one would hide the mistake.
 public struct ServiceFinder: Sendable, Equatable {
-    /// The environment variable that names a socket.
+    /// The environment variable with the path of a socket.
     public static let variable = "SLUICE_SOCKET"
 
-    /// The places, in the order in which they are asked.
+    /// The paths, in the order in which they are tried.
     public let paths: [String]
-    /// Somebody named the place.
+    /// Whether an option or the environment gave the path.
     public let isExplicit: Bool
 
-    /// Decides on the places.
+    /// Determines the paths.
     ///
     /// - Parameters:
-    ///   - explicit: what was named on the command line; wins over everything.
-    ///   - environment: `SLUICE_SOCKET` and `XDG_RUNTIME_DIR` are looked at; empty values are none.
-    ///   - system: where the system's service listens.
+    ///   - explicit: the path on the command line; it overrides everything else.
+    ///   - environment: `SLUICE_SOCKET` and `XDG_RUNTIME_DIR` are used; empty values count as unset.
+    ///   - system: the path where the system's service listens.
     public init(
         explicit: String? = nil, environment: [String: String], system: String = SocketPath.system
     ) {
@@ -41,8 +41,8 @@ public struct ServiceFinder: Sendable, Equatable {
 
     /// Connects to the first service that listens.
     ///
-    /// - Returns: nil where nobody listens at the usual places; never nil where a place was named.
-    /// - Throws: `.noService` for a named place, `.permissionDenied`, `.local`.
+    /// - Returns: nil where no service listens at the usual paths; never nil where a path was given.
+    /// - Throws: `.noService` for a given path, `.permissionDenied`, `.local`.
     public func find() throws(SluiceError) -> SluiceConnection? {
         for path in paths {
             do {
@@ -60,13 +60,13 @@ public struct ServiceFinder: Sendable, Equatable {
         return nil
     }
 
-    /// Connects to the first service that listens; that there is none is an error.
+    /// Connects to the first service that listens. It is an error if there is none.
     ///
     /// - Throws: as `find`, and `.noService`.
     public func connect() throws(SluiceError) -> SluiceConnection {
         if let connection = try find() { return connection }
         throw SluiceError(
-            .noService, "no service runs: nobody listens at \(paths.joined(separator: " or at "))",
+            .noService, "no service runs: no process listens at \(paths.joined(separator: " or at "))",
             remedy: "start it (systemctl start sluiced.socket), or name its socket with --socket")
     }
 }

@@ -2,11 +2,11 @@ internal import Glibc
 internal import SystemPackage
 internal import UnixSockets
 
-/// A thread for a call that waits; FoundationEssentials has none.
+/// A thread for a call that blocks; FoundationEssentials has none.
 package enum WorkerThread {
-    /// Starts a thread that no other one joins.
+    /// Starts a thread that no other thread joins.
     ///
-    /// - Throws: `.local` where the system has none left.
+    /// - Throws: `.local` where the system has no threads left.
     package static func start(_ body: @escaping @Sendable () -> Void) throws(SluiceError) {
         do throws(Errno) {
             try DetachedThread.start(body)
@@ -16,7 +16,7 @@ package enum WorkerThread {
     }
 }
 
-/// Sleeps for a duration, signals or not.
+/// Sleeps for the whole duration, even if signals interrupt the sleep.
 public func sleepWhole(_ duration: Duration) {
     let (seconds, attoseconds) = duration.components
     var request = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))

@@ -1,6 +1,6 @@
 /// A key that was pressed.
 public enum TopKey: Sendable, Equatable {
-    /// A character of ASCII; letters are small.
+    /// An ASCII character; letters are in lower case.
     case character(Character)
     /// Arrows, and `k` and `j`.
     case up, down
@@ -12,22 +12,22 @@ public enum TopKey: Sendable, Equatable {
     case redraw
 }
 
-/// Makes keys of what a terminal sends. Pure.
+/// Decodes the bytes that a terminal sends into keys. Pure.
 ///
-/// A sequence that is not known is passed over as a whole (ECMA-48 §5.4: parameters, then one final byte), so that no
-/// part of it is taken for a letter. It may come in pieces.
+/// An unknown sequence is ignored as a whole (ECMA-48 §5.4: parameters, then one final byte), so that no part of it
+/// is taken for a letter. A sequence may arrive in pieces.
 public struct TopKeyDecoder: Sendable {
     private enum State {
         case ground
         case escape
-        /// Inside of a control sequence, with its parameters.
+        /// Inside a control sequence, with its parameters.
         case sequence([UInt8])
-        /// Behind ESC O, one byte follows.
+        /// After ESC O; one byte follows.
         case single
     }
 
     private var state = State.ground
-    /// Longer sequences are none.
+    /// A longer sequence is ignored.
     private static let longest = 16
 
     /// A decoder that has read nothing.
@@ -46,7 +46,7 @@ public struct TopKeyDecoder: Sendable {
             case 0x5B: state = .sequence([])
             case 0x4F: state = .single
             case 0x1B: state = .escape
-            // ESC and a letter is that letter with Alt, or a person who pressed both.
+            // ESC and a letter mean that letter with Alt, or two keys.
             default: state = .ground
             }
             return nil

@@ -2,29 +2,30 @@ internal import SluiceInterface
 
 /// A line of the live view.
 public struct TopLine: Sendable, Equatable {
-    /// How it is shown.
+    /// The style of a line.
     public enum Style: Sendable, Equatable {
         case plain
         /// The table's heading.
         case heading
-        /// Something is wrong.
+        /// A problem.
         case warning
-        /// The keys.
+        /// The help line about keys.
         case dim
     }
 
-    /// Printable, and one column for each character.
+    /// Printable text; each character takes one column.
     public var text: String
-    /// How it is shown.
+    /// Its style.
     public var style: Style
 }
 
-/// Makes lines of the model. Pure: none is longer than the terminal is wide, and there are no more than it is high.
+/// Makes lines from the model. Pure. No line is longer than the terminal is wide, and there are at most as many lines
+/// as the terminal has.
 public enum TopLayout {
     /// The live view.
     ///
     /// - Parameters:
-    ///   - model: learns how many rows there is room for.
+    ///   - model: its number of visible rows is set.
     ///   - seconds: now, on the samples' clock.
     public static func screen(
         _ model: inout TopModel, width: Int, height: Int, isUnicode: Bool, at seconds: Double
@@ -35,7 +36,7 @@ public enum TopLayout {
             lines = help(model)
         } else {
             lines = summary(model, width).map { TopLine(text: $0, style: .plain) }
-            // A window of few lines is for the jobs.
+            // A window with few lines shows only the jobs.
             if height < 8 { lines = Array(lines.prefix(1)) }
             if let warning = model.warning(at: seconds) {
                 lines.append(TopLine(text: warning, style: .warning))
@@ -45,7 +46,7 @@ public enum TopLayout {
             let hasKeys = height >= 8
             let room = max(1, height - lines.count - (hasKeys ? 1 : 0))
             model.visibleRows = room
-            // Rows may have gone since the last look.
+            // The number of rows may have shrunk since the last drawing.
             let start = max(0, min(model.offset, model.rows.count - room))
             let rows = model.rows.dropFirst(start).prefix(room)
             lines += rows.map { TopLine(text: table.line($0), style: .plain) }
@@ -61,7 +62,7 @@ public enum TopLayout {
         return lines.prefix(max(1, height)).map { TopLine(text: fit($0.text, width), style: $0.style) }
     }
 
-    /// The same for a log: all jobs, all columns, nothing cut unless a width is given.
+    /// The same for a log: all jobs and all columns, with nothing cut unless a width is given.
     public static func plain(_ model: TopModel, width: Int? = nil) -> String {
         let table = TopTable(width: width, isUnicode: false)
         let lines = summary(model, width ?? 200) + [table.heading] + model.rows.map(table.line)
@@ -70,7 +71,7 @@ public enum TopLayout {
 
     // MARK: Parts
 
-    /// Who it is, what goes on, and what it has come to.
+    /// Lines about the service, its present work and its totals.
     private static func summary(_ model: TopModel, _ width: Int) -> [String] {
         guard let status = model.sample?.status, let now = model.sample?.nowUsec else {
             return ["asking the service"]
@@ -136,7 +137,7 @@ public enum TopLayout {
                 ("\($0.key)", "sort by \($0.rawValue)\($0 == model.sort ? " (now)" : "")")
             }
             + [
-                ("o", "turn the order round"), ("p, space", "pause, and go on"),
+                ("o", "turn the order round"), ("p, space", "pause and continue"),
                 ("+, -", "longer, shorter delay (\(Elapsed.brief(model.delay)))"),
                 ("j, k, arrows", "move through the jobs"), ("Page, Home, End", "likewise"),
                 ("Ctrl-L", "draw the screen again"), ("h, ?", "this help"), ("q, Ctrl-C", "quit"),

@@ -1,14 +1,14 @@
 public import SluiceInterface
 
-/// What the service said at one moment.
+/// What the service reported at one moment.
 public struct TopSample: Sendable {
     /// The jobs that have not ended.
     public var jobs: [Job]
     /// The service.
     public var status: Ingest.StatusReply
-    /// When, on a clock that does not jump, in seconds.
+    /// The time of the sample on a clock that does not jump, in seconds.
     public var seconds: Double
-    /// When, in µs since 1970, as the jobs tell their times.
+    /// The time of the sample in µs since 1970, on the clock of the jobs' times.
     public var nowUsec: Int
 
     /// A sample.
@@ -20,9 +20,9 @@ public struct TopSample: Sendable {
     }
 }
 
-/// What the rows are sorted by.
+/// The order of the rows.
 public enum TopSort: String, Sendable, CaseIterable {
-    /// Those that wait for somebody first.
+    /// Jobs that wait for their consumers first, then those that wait for an attempt or a response.
     case state
     /// The fastest first.
     case rate
@@ -33,7 +33,7 @@ public enum TopSort: String, Sendable, CaseIterable {
     /// Those whose origins have waited longest first.
     case stalled
 
-    /// What chooses it in the live view.
+    /// The key that selects it in the live view.
     public var key: Character {
         switch self {
         case .state: "s"
@@ -45,80 +45,80 @@ public enum TopSort: String, Sendable, CaseIterable {
     }
 }
 
-/// The state of the live view: what was last heard, and what was pressed. Pure: the time comes from the caller.
+/// The state of the live view: the last sample, and the effect of keys. Pure: the time comes from the caller.
 public struct TopModel: Sendable {
     /// A job in the table.
     public struct Row: Sendable, Equatable {
         /// The job.
         public var job: Job
-        /// Bytes a second between the last two samples; nil where there are no two.
+        /// Bytes per second between the last two samples; nil where there are no two.
         public var rate: Double?
-        /// Since it was accepted, in seconds.
+        /// The time since it was accepted, in seconds.
         public var age: Double
         /// The share of its body that was delivered, 0 to 1; nil where its length is not known.
         public var fraction: Double?
     }
 
-    /// What a key asks of whoever shows the model.
+    /// What the view must do after a key.
     public enum Action: Sendable, Equatable {
-        /// Show it again.
+        /// Draw it again.
         case draw
-        /// Clear the screen and show it again.
+        /// Clear the screen and draw it again.
         case redraw
         /// Use this delay from now on.
         case setDelay(Double)
-        /// End.
+        /// End the program.
         case quit
     }
 
-    /// Between two samples, in seconds.
+    /// The allowed intervals between two samples, in seconds.
     public static let delays = 0.1...3600.0
 
-    /// What was last heard; nil before the first sample.
+    /// The last sample; nil before the first one.
     public private(set) var sample: TopSample?
-    /// Sorted.
+    /// The rows, in order.
     public private(set) var rows: [Row] = []
-    /// Bytes a second, of all jobs together.
+    /// Bytes per second of all jobs together.
     public private(set) var rate: Double?
     /// What went wrong with the service, and since when; nil while it answers.
     public private(set) var trouble: (text: String, since: Double)?
     /// The rows' order.
     public private(set) var sort: TopSort
-    /// The order is turned round.
+    /// Whether the order is reversed.
     public private(set) var isReversed = false
-    /// Nothing new is taken in.
+    /// Whether new samples are ignored.
     public private(set) var isPaused = false
-    /// The keys are explained instead.
+    /// Whether the explanation of the keys is shown instead of the jobs.
     public private(set) var showsHelp = false
-    /// Between two samples, in seconds.
+    /// The interval between two samples, in seconds.
     public private(set) var delay: Double
-    /// The first row that is shown.
+    /// The index of the first row that is shown.
     public private(set) var offset = 0
-    /// As many rows were shown last.
+    /// The number of rows that were shown last.
     public var visibleRows = 1
 
-    /// When the service was asked first.
+    /// When the service was first asked.
     private let began: Double
 
-    /// A view that has heard nothing.
+    /// A view without a sample.
     ///
-    /// - Parameter began: when the service was asked first, on the samples' clock.
+    /// - Parameter began: when the service was first asked, on the samples' clock.
     public init(sort: TopSort = .rate, delay: Double = 1, at began: Double = 0) {
         self.sort = sort
         self.delay = delay
         self.began = began
     }
 
-    // MARK: What is heard
+    // MARK: Samples
 
-    /// Takes a sample in, unless the view is paused. Rates are those since the one before.
+    /// Takes a new sample, unless the view is paused. Rates are measured from the sample before it.
     public mutating func take(_ new: TopSample) {
         trouble = nil
         guard !isPaused else { return }
         var before: [String: Job] = [:]
         for job in sample?.jobs ?? [] { before[job.id] = job }
         let span = sample.map { new.seconds - $0.seconds } ?? 0
-        // One that has come since has begun at nothing; before the first sample nothing is known.
+        // A job that is new since the last sample began at 0. Before the first sample nothing is known.
         let isFirst = sample == nil || span <= 0
         rows = new.jobs.map { job in
             let age = JobTimes.seconds(from: job.createdUsec, to: new.nowUsec)
@@ -135,32 +135,32 @@ public struct TopModel: Sendable {
             ? nil
             : Self.rate(
                 from: sample?.status.bytesDelivered ?? 0, to: new.status.bytesDelivered, in: span)
-        // Another process of the service counts from the beginning.
+        // A new process of the service counts from 0.
         if sample?.status.processID != new.status.processID { rate = nil }
         sample = new
         order()
     }
 
-    /// The service does not answer.
+    /// Records that the service does not answer.
     ///
     /// - Parameter text: one line.
     public mutating func lose(_ text: String, at seconds: Double) {
         trouble = (Self.plain(text), trouble?.since ?? seconds)
     }
 
-    /// What is to be said about the service at this moment; nil where all is well.
+    /// What to say about the service at this moment; nil where there is no problem.
     public func warning(at seconds: Double) -> String? {
         func waited(_ since: Double) -> String { Elapsed.countdown(max(0, seconds - since)) }
         if let trouble { return "\(trouble.text); looking for it (\(waited(trouble.since)))" }
-        // One that hangs from the beginning is as silent as one that hangs later.
+        // A service may hang before it has answered for the first time, too.
         let heard = sample?.seconds ?? began
         guard !isPaused, seconds - heard > max(3, 3 * delay) else { return nil }
         return "the service has not answered for \(waited(heard))"
     }
 
-    // MARK: What is pressed
+    // MARK: Keys
 
-    /// A key.
+    /// Handles a key.
     public mutating func press(_ key: TopKey) -> Action {
         if showsHelp {
             showsHelp = false
@@ -209,7 +209,7 @@ public struct TopModel: Sendable {
         scroll(by: 0)
     }
 
-    /// Negative where the first one comes first.
+    /// Negative where the first row comes first.
     private static func compare(_ first: Row, _ second: Row, _ sort: TopSort) -> Int {
         func descending<Value: Comparable>(_ one: Value, _ other: Value) -> Int {
             one == other ? 0 : one > other ? -1 : 1
@@ -235,7 +235,7 @@ public struct TopModel: Sendable {
         }
     }
 
-    /// Nil where the count has fallen. What a service says may be any number.
+    /// nil where the count has fallen. A service may report any number.
     private static func rate(from old: Int, to new: Int, in seconds: Double) -> Double? {
         new >= old && seconds > 0 ? (Double(new) - Double(old)) / seconds : nil
     }
@@ -245,8 +245,8 @@ public struct TopModel: Sendable {
         return min(1, max(0, Double(job.bytesDelivered) / Double(size)))
     }
 
-    /// One column for each character, whatever it holds: URLs and ids have nothing beyond ASCII, but for the ellipsis
-    /// that stands for what the service keeps to itself.
+    /// A text in which each character takes one column. URLs and ids have no characters beyond ASCII, except the
+    /// ellipsis that stands for values that the service hides.
     static func plain(_ text: String, isUnicode: Bool = false) -> String {
         String(
             String.UnicodeScalarView(

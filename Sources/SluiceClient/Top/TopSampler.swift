@@ -3,25 +3,26 @@ internal import SluiceInterface
 internal import Synchronization
 internal import UnixSockets
 
-/// Asks the service again and again, so that whoever shows the answers never waits for one.
+/// Asks the service at intervals in a thread of its own, so that the thread that shows the answers never waits for
+/// one.
 ///
-/// A service that goes away is looked for, for as long as somebody wants to see it.
+/// Where the service goes away, the sampler looks for it until `stop`.
 ///
 /// ## Concurrency model
-/// The thread that it starts owns the connection. The others have the two signals, and a lock around the latest event
-/// and the delay.
+/// The thread that the sampler starts owns the connection. Other threads use only the two signals, and a lock that
+/// guards the latest event and the delay.
 public final class TopSampler: Sendable {
-    /// What has been heard since the last look.
+    /// What happened since the last call of `take`.
     public enum Event: Sendable {
         /// The service answered.
         case sample(TopSample)
-        /// It did not; one line.
+        /// The service did not answer. The value is one line.
         case lost(String)
     }
 
-    /// Between two looks for a service that has gone away, in seconds.
+    /// Interval between two attempts to find a service that has gone away, in seconds.
     private static let lookInterval = 0.5
-    /// The second sample comes soon, for there are no rates without it.
+    /// The second sample follows soon, since rates need two samples.
     static let firstDelay = 0.4
 
     private struct State {
@@ -35,11 +36,11 @@ public final class TopSampler: Sendable {
     private let news: EventSignal
     private let wake: EventSignal
 
-    /// Asks nothing yet.
+    /// Creates a sampler. It asks nothing yet.
     ///
     /// - Parameters:
     ///   - path: where the service listens.
-    ///   - delay: between two samples, in seconds.
+    ///   - delay: the interval between two samples, in seconds.
     /// - Throws: `.local`.
     public init(serviceAt path: String, delay: Double) throws(SluiceError) {
         self.path = path
@@ -60,7 +61,7 @@ public final class TopSampler: Sendable {
         try WorkerThread.start { [self] in run() }
     }
 
-    /// The latest event, once.
+    /// The latest event. Each event is returned once.
     public func take() -> Event? {
         news.lower()
         return state.withLock { state in
@@ -69,13 +70,13 @@ public final class TopSampler: Sendable {
         }
     }
 
-    /// Another delay, from now on.
+    /// Changes the delay from now on.
     public func setDelay(_ delay: Double) {
         state.withLock { $0.delay = delay }
         wake.raise()
     }
 
-    /// Asks no more. Does not wait for a question that is under way.
+    /// Stops asking. Does not wait for a question that is in progress.
     public func stop() {
         state.withLock { $0.isStopped = true }
         wake.raise()
@@ -123,7 +124,7 @@ public final class TopSampler: Sendable {
 }
 
 extension TopSample {
-    /// What the service says now.
+    /// What the service reports now.
     ///
     /// - Throws: `.serviceTrouble`.
     public static func take(from connection: SluiceConnection) throws(SluiceError) -> TopSample {
@@ -135,14 +136,14 @@ extension TopSample {
 
 /// The two clocks of a sample.
 public enum TopClock {
-    /// On a clock that does not jump.
+    /// The time on a clock that does not jump.
     public static var seconds: Double {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)
         return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
     }
 
-    /// In µs since 1970.
+    /// The time in µs since 1970.
     static var nowUsec: Int {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)

@@ -1,6 +1,6 @@
 internal import SluiceInterface
 
-/// The columns of the live view: which fit, how wide they are, and what is in them.
+/// The columns of the live view: which ones fit, their widths, and their contents.
 struct TopTable {
     enum Column: CaseIterable {
         case id, user, state, tries, rate, percent, bar, bytes, size, buffered, marks, stalled, age, url
@@ -24,7 +24,7 @@ struct TopTable {
             }
         }
 
-        /// In characters; the URL takes what is left, and no less than this.
+        /// In characters. The URL gets the rest of the line, and at least this width.
         var width: Int {
             switch self {
             case .id, .bar: 12
@@ -40,7 +40,7 @@ struct TopTable {
             }
         }
 
-        /// Where there is no room the lightest goes first.
+        /// Where there is not enough room, the column with the lowest weight goes first.
         var weight: Int {
             switch self {
             case .id: 100
@@ -68,12 +68,12 @@ struct TopTable {
         }
     }
 
-    /// Those that fit, from left to right.
+    /// The columns that fit, from left to right.
     let columns: [Column]
     private let urlWidth: Int?
     private let isUnicode: Bool
 
-    /// - Parameter width: of the terminal; nil for all columns, and nothing cut.
+    /// - Parameter width: the width of the terminal; nil for all columns, with nothing cut.
     init(width: Int?, isUnicode: Bool) {
         var columns = Column.allCases
         func total() -> Int { columns.reduce(columns.count - 1) { $0 + $1.width } }
@@ -129,7 +129,7 @@ struct TopTable {
         }
     }
 
-    /// What waits, as a part of the high watermark, with a stroke where the low one is: `[####|###  ]`.
+    /// The waiting bytes as a part of the high watermark, with a stroke at the low watermark: `[####|###  ]`.
     private func marks(_ job: Job, _ width: Int) -> String {
         let inside = width - 2
         guard job.highWatermark > 0 else { return "" }

@@ -2,27 +2,28 @@ internal import Glibc
 internal import SystemPackage
 public import UnixSockets
 
-/// A connection to a Varlink service for programs that wait: every function blocks until it has its answer or its
-/// deadline has passed.
+/// A connection to a Varlink service for programs that may block: every function blocks until it has its answer or
+/// its deadline has passed.
 ///
-/// Not thread-safe: it belongs to whoever made it. After any error but `.error` the connection is of no more use.
+/// Not thread-safe: it belongs to the thread that made it. After any error but `.error` the connection cannot be used
+/// any more.
 public final class VarlinkClient {
-    /// What a call asks for beside its reply.
+    /// What a call asks for.
     public enum Mode: Sendable {
         /// One reply.
         case single
-        /// Replies until one does not continue.
+        /// Several replies, up to the first one that does not continue.
         case more
-        /// None.
+        /// No reply.
         case oneway
-        /// One reply, and the connection for another protocol; see `VarlinkClient.upgrade`.
+        /// One reply, after which the connection speaks another protocol; see `VarlinkClient.upgrade`.
         case upgrade
     }
 
-    /// The longest reply that is taken, in bytes without its NUL.
+    /// Maximum size of a reply, in bytes without its NUL.
     public static let maximumMessageSize = 64 << 20
 
-    /// The number is -1 once the connection was upgraded.
+    /// Its number is -1 once the connection was upgraded.
     private var socket: OwnedDescriptor
     private var decoder = MessageDecoder(
         maximumMessageSize: VarlinkClient.maximumMessageSize,
@@ -31,7 +32,7 @@ public final class VarlinkClient {
 
     /// Connects.
     ///
-    /// - Parameter path: of the socket; one that begins with `@` is an abstract name.
+    /// - Parameter path: the path of the socket; a path that begins with `@` is an abstract name.
     /// - Throws: `VarlinkClientError.cannotConnect`. Waits while the service's backlog is full.
     public init(connectedTo path: String) throws(VarlinkClientError) {
         do {
@@ -41,13 +42,13 @@ public final class VarlinkClient {
         }
     }
 
-    /// Speaks on a stream socket that is connected already, blocking or not.
+    /// Uses a stream socket that is already connected, blocking or not.
     public init(adopting socket: consuming OwnedDescriptor) {
         self.socket = socket
     }
 
-    /// For `poll(2)`, beside other descriptors: readable means that `receiveIfAvailable` may have something. It may
-    /// have something without that too, so call it until it returns nil, and only then poll.
+    /// For `poll(2)`, beside other descriptors: readable means that `receiveIfAvailable` may return a reply. It may
+    /// return one when the descriptor is not readable, too, so call it until it returns nil before each poll.
     public var rawDescriptor: CInt { socket.rawValue }
 
     // MARK: One reply
@@ -55,9 +56,9 @@ public final class VarlinkClient {
     /// Calls a method and waits for its reply.
     ///
     /// - Parameters:
-    ///   - parameters: encodes as a JSON object.
-    ///   - milliseconds: for the whole exchange; nil waits for ever.
-    ///   - descriptors: to send along; they stay the caller's. A field of `parameters` has the index of each.
+    ///   - parameters: must encode as a JSON object.
+    ///   - milliseconds: the time limit for the whole exchange; nil for none.
+    ///   - descriptors: sent along; they stay the caller's. A field of `parameters` has the index of each.
     /// - Throws: `VarlinkClientError`.
     public func call<Reply: Decodable>(
         _ method: String, _ parameters: some Encodable = NoParameters(), as type: Reply.Type,
@@ -67,7 +68,7 @@ public final class VarlinkClient {
             .decode(as: type)
     }
 
-    /// The same where the reply brings descriptors.
+    /// The same for a reply that carries descriptors.
     public func callWithDescriptors(
         _ method: String, _ parameters: some Encodable = NoParameters(), descriptors: [CInt] = [],
         deadline milliseconds: Int? = nil
@@ -77,13 +78,13 @@ public final class VarlinkClient {
         return try receive(until: deadline)
     }
 
-    // MARK: Streams, and calls sent ahead
+    // MARK: Streams and pipelined calls
 
     /// Sends a call and does not wait for its reply. Replies come in the order of the calls.
     ///
     /// - Parameters: as in `call`.
-    /// - Throws: `VarlinkClientError`, also `.error` where the service has sent an error and closed the connection,
-    ///   as it does when it has too many.
+    /// - Throws: `VarlinkClientError`; also `.error` where the service has sent an error and closed the connection,
+    ///   as it does when it has too many connections.
     public func send(
         _ method: String, _ parameters: some Encodable = NoParameters(), mode: Mode,
         descriptors: [CInt] = [], deadline milliseconds: Int? = nil
@@ -98,7 +99,7 @@ public final class VarlinkClient {
         try receive(until: Deadline(milliseconds))
     }
 
-    /// The next reply if it is there already; nil otherwise.
+    /// The next reply, if it has already arrived; nil otherwise.
     ///
     /// - Throws: `VarlinkClientError`; `.disconnected` where the service has closed the connection.
     public func receiveIfAvailable() throws(VarlinkClientError) -> VarlinkReply? {
@@ -110,7 +111,7 @@ public final class VarlinkClient {
 
     // MARK: Another protocol
 
-    /// Calls a method with `upgrade` and takes the connection out of the client, which is of no more use then.
+    /// Calls a method with `upgrade` and takes the connection out of the client, which cannot be used after that.
     ///
     /// - Throws: `VarlinkClientError`.
     public func upgrade<Reply: Decodable>(
@@ -125,7 +126,7 @@ public final class VarlinkClient {
         return UpgradedConnection(reply: reply, received: decoder.takeRest(), socket: taken)
     }
 
-    // MARK: Bytes
+    // MARK: Sending and receiving
 
     private func send(
         _ method: String, _ parameters: some Encodable, mode: Mode, descriptors: [CInt],
@@ -152,7 +153,7 @@ public final class VarlinkClient {
             } catch .wouldBlock {
                 try wait(for: Int16(POLLOUT), until: deadline)
             } catch .brokenPipe {
-                // The service may have said why before it closed.
+                // The service may have sent the reason before it closed.
                 _ = try receive(until: deadline)
                 throw .disconnected
             } catch {
@@ -161,12 +162,13 @@ public final class VarlinkClient {
         }
     }
 
-    /// Calls that were sent ahead must not share a `recvmsg` of the service with one that carries descriptors.
+    /// Waits until the service has received all earlier calls: if one `recvmsg` returned them together with a call that
+    /// carries descriptors, the service could not tell to which call the descriptors belong.
     private func waitUntilReceived(_ deadline: Deadline) throws(VarlinkClientError) {
         do {
             while try !SocketMessage.isReceivedByPeer(socket) {
                 if deadline.hasPassed { throw VarlinkClientError.timedOut }
-                // There is no event for it. An end of the connection leaves nothing unreceived.
+                // The kernel reports no event for it. When the connection ends, nothing is left unreceived.
                 poll(nil, 0, 1)
             }
         } catch let error as Errno {

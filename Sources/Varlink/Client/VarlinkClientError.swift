@@ -1,24 +1,25 @@
 public import SystemPackage
 
-/// How a call can fail on the client's side.
+/// Why a call failed, as the client sees it.
 public enum VarlinkClientError: Error, Equatable, CustomStringConvertible {
     /// The service answered with an error: its full name and its fields.
     case error(name: String, parameters: JSONValue)
     /// The service closed the connection before it answered.
     case disconnected
-    /// The deadline passed before the answer was there. The connection cannot be used any more, since the answer
-    /// may still come.
+    /// The deadline passed before the answer arrived. The connection cannot be used any more, since the answer may
+    /// still come.
     case timedOut
-    /// The service sent what is no reply, or a reply that does not have the fields it should have: a sentence.
+    /// The service sent a message that is no reply, or a reply without the fields it should have. The value is a
+    /// sentence.
     case protocolViolation(String)
-    /// Nobody could be reached at this path.
+    /// No service could be reached at this path.
     case cannotConnect(path: String, Errno)
     /// A system call failed.
     case system(Errno)
-    /// The parameters could not be encoded: a sentence.
+    /// The parameters could not be encoded. The value is a sentence.
     case invalidParameters(String)
 
-    /// The sentence for people.
+    /// The sentence for users.
     public var description: String {
         switch self {
         case .error(let name, .object(let fields)) where !fields.isEmpty:

@@ -1,10 +1,10 @@
 public import UnixSockets
 
-/// One reply as it came, an error left out (that is thrown), with the descriptors that came along.
+/// One reply as it came, with its descriptors. Error replies are thrown instead.
 public struct VarlinkReply: ~Copyable {
     private let bytes: [UInt8]
     private let descriptors: DescriptorBox
-    /// More replies to the same call follow.
+    /// Whether more replies to the same call follow.
     public let continues: Bool
 
     init(_ message: IncomingMessage, continues: Bool) {
@@ -13,9 +13,10 @@ public struct VarlinkReply: ~Copyable {
         self.continues = continues
     }
 
-    /// The parameters; unknown fields are passed over, so that a service may grow.
+    /// Decodes the parameters. Unknown fields are ignored, so that a service may add fields.
     ///
-    /// - Throws: `VarlinkClientError.protocolViolation` with the dotted path of what is missing or of a wrong type.
+    /// - Throws: `VarlinkClientError.protocolViolation` with the dotted path of the field that is missing or has a
+    ///   wrong type.
     public func decode<Parameters: Decodable>(
         as type: Parameters.Type
     ) throws(VarlinkClientError) -> Parameters {
@@ -30,10 +31,10 @@ public struct VarlinkReply: ~Copyable {
     /// How many descriptors came along.
     public var descriptorCount: Int { descriptors.count }
 
-    /// Takes a descriptor; what is not taken is closed with the reply.
+    /// Takes a descriptor. Descriptors that are not taken are closed with the reply.
     ///
     /// - Parameter index: the value of the reply's `…FileDescriptor` field.
-    /// - Returns: nil where there is none of this index, or it was taken before.
+    /// - Returns: nil where no descriptor has this index, or it was taken before.
     public func takeDescriptor(_ index: Int) -> OwnedDescriptor? {
         descriptors.take(index)
     }
@@ -43,8 +44,8 @@ public struct VarlinkReply: ~Copyable {
 public struct UpgradedConnection<Reply>: ~Copyable {
     /// What the service answered.
     public let reply: Reply
-    /// What came after the answer, to be read before the socket.
+    /// The bytes that came after the answer. Read them before the socket.
     public let received: [UInt8]
-    /// The connection; blocking, unless it was adopted as non-blocking.
+    /// The socket of the connection: blocking, unless it was adopted as non-blocking.
     public var socket: OwnedDescriptor
 }

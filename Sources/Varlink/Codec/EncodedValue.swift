@@ -1,4 +1,4 @@
-/// A value as JSON, encoded once: to be kept, and to be sent as a part of any number of replies.
+/// A value that was encoded as JSON once, to be kept and to be sent as a part of any number of replies.
 public struct EncodedValue: Sendable, Equatable {
     /// The text, in UTF-8, without a line break.
     public let json: [UInt8]
@@ -10,9 +10,9 @@ public struct EncodedValue: Sendable, Equatable {
         json = try MessageCoding.encode(value)
     }
 
-    /// Names a thing by letters and digits.
+    /// Encodes a word of ASCII letters and digits as a JSON string.
     ///
-    /// - Returns: nil for any other text, of which something might have to be escaped (RFC 8259 §7).
+    /// - Returns: nil for any other text, since characters in it might have to be escaped (RFC 8259 §7).
     public init?(word: String) {
         let isPlain = word.utf8.allSatisfy { byte in
             switch byte {
@@ -27,13 +27,14 @@ public struct EncodedValue: Sendable, Equatable {
     }
 }
 
-/// The parameters of a reply, put together of values that are encoded already.
+/// The parameters of a reply, assembled from values that are already encoded.
 public struct EncodedParameters: Sendable, Equatable {
     let json: [UInt8]
 
     /// An object of these fields.
     ///
-    /// - Parameter fields: names of an interface (varlink.org: letters, digits and underscores), each once.
+    /// - Parameter fields: field names of an interface (varlink.org: letters, digits and underscores), each at most
+    ///   once.
     public init(_ fields: KeyValuePairs<StaticString, EncodedValue>) {
         var json = [UInt8(ascii: "{")]
         for (name, value) in fields {
@@ -47,7 +48,7 @@ public struct EncodedParameters: Sendable, Equatable {
         self.json = json
     }
 
-    /// The whole reply, with the NUL at the end: what `ReplyEnvelope` would be encoded as.
+    /// The whole reply with the NUL at the end: the same message that `ReplyEnvelope` encodes to.
     func message(continues: Bool) -> [UInt8] {
         let before = continues ? #"{"continues":true,"parameters":"# : #"{"parameters":"#
         return before.utf8 + json + [UInt8(ascii: "}"), 0]

@@ -11,7 +11,7 @@ struct CallEnvelope<Parameters> {
 
 extension CallEnvelope: Encodable where Parameters: Encodable {}
 
-/// A call but for its parameters. Those are decoded once, when it is known as what.
+/// A call without its parameters. They are decoded once, when their type is known.
 struct CallHead: Decodable {
     var method: String
     var oneway: Bool?
@@ -28,13 +28,13 @@ struct ReplyEnvelope<Parameters> {
 
 extension ReplyEnvelope: Encodable where Parameters: Encodable {}
 
-/// A reply but for its parameters.
+/// A reply without its parameters.
 struct ReplyHead: Decodable {
     var error: String?
     var continues: Bool?
 }
 
-/// A message reduced to its parameters. What is omitted and what is null are both an empty object.
+/// A message reduced to its parameters. Omitted parameters and null both decode as an empty object.
 struct ParametersEnvelope<Parameters: Decodable>: Decodable {
     let parameters: Parameters
 
@@ -52,8 +52,8 @@ struct ParametersEnvelope<Parameters: Decodable>: Decodable {
     }
 }
 
-/// The same, of a method that an interface declares: what the declaration rules out is found before the parameters are
-/// decoded. `Declaration.key` says where the declaration is.
+/// The same for a method that an interface declares. A field that the declaration rules out is found before the
+/// parameters are decoded. The decoder's `userInfo` has the declaration under `Declaration.key`.
 struct DeclaredParameters<Parameters: Decodable>: Decodable {
     let parameters: Parameters
 
@@ -69,16 +69,17 @@ struct DeclaredParameters<Parameters: Decodable>: Decodable {
     }
 }
 
-/// What an interface says of the parameters of a method.
+/// What an interface declares about the parameters of a method.
 struct Declaration: Sendable {
     static let key = CodingUserInfoKey(rawValue: "io.sluice.varlink.declaration")
-        // The initializer fails for no string.
+        // Never nil: this initializer succeeds for every string.
         .unsafelyUnwrapped
 
     let interface: InterfaceDescription
     let fields: [VarlinkField]
 
-    /// As `InterfaceDescription.invalidField`, and only what has to be looked into is made a value.
+    /// Does the same as `InterfaceDescription.invalidField`, but makes a `JSONValue` only of fields that must be
+    /// examined.
     func invalidField(in container: KeyedDecodingContainer<FieldName>) throws -> String? {
         for name in container.allKeys.sorted(by: { $0.stringValue < $1.stringValue }) {
             guard let field = fields.first(where: { $0.name == name.stringValue }) else {
@@ -94,7 +95,7 @@ struct Declaration: Sendable {
     }
 }
 
-/// A field that the interface does not declare, or that has to be whole and is not: its dotted path.
+/// The dotted path of a field that the interface does not declare, or that must be a whole number and is not.
 struct UndeclaredField: Error {
     let path: String
 }
@@ -107,7 +108,7 @@ struct FieldName: CodingKey {
     init?(intValue: Int) { nil }
 }
 
-/// Parameters without fields, for methods that take or give none.
+/// Parameters without fields, for methods that have none in their calls or replies.
 public struct NoParameters: Codable, Sendable, Equatable {
     /// `{}`
     public init() {}
@@ -119,12 +120,12 @@ enum MessageCoding {
     /// - Throws: `EncodingError`, for instance for a number that is not finite.
     static func encode(_ value: some Encodable) throws -> [UInt8] {
         let encoder = JSONEncoder()
-        // Sorted, so that equal values are equal bytes: people compare logs.
+        // Sorted, so that equal values give equal bytes and users can compare logs.
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return [UInt8](try encoder.encode(value))
     }
 
-    /// The bytes of a message, with the NUL at the end. JSON has no raw NUL in it: strings must escape it (RFC 8259 §7).
+    /// The bytes of a message, with the NUL at the end. JSON has no raw NUL: strings must escape it (RFC 8259 §7).
     ///
     /// - Throws: as `encode`.
     static func message(_ envelope: some Encodable) throws -> [UInt8] {
@@ -134,7 +135,7 @@ enum MessageCoding {
     /// The bytes of an error reply.
     static func message(error: some VarlinkErrorProtocol) -> [UInt8] {
         let whole = try? message(ReplyEnvelope(parameters: error.errorParameters, error: error.errorName))
-        // Only a number that is not finite cannot be encoded: then the name has to do.
+        // Encoding fails only for a number that is not finite. The reply then carries the name of the error alone.
         let name = ReplyEnvelope(parameters: NoParameters(), error: error.errorName)
         return whole ?? (try? message(name)) ?? [0]
     }
@@ -152,7 +153,7 @@ enum MessageCoding {
 
     /// Where a message could not be decoded: the dotted path of the field, without the envelope's `parameters`.
     ///
-    /// - Returns: nil for an error that has no path: the text is no JSON.
+    /// - Returns: nil for an error without a path: the text is not JSON.
     static func path(of error: DecodingError) -> String? {
         let keys: [any CodingKey]
         switch error {

@@ -8,7 +8,8 @@ struct IncomingMessage {
     let descriptors: DescriptorBox
 }
 
-/// Received descriptors where a noncopyable value cannot be. Whatever is not taken is closed with the box.
+/// Holds received descriptors where a noncopyable value cannot be stored. Descriptors that are not taken close with
+/// the box.
 final class DescriptorBox {
     private var received = ReceivedDescriptors()
 
@@ -22,7 +23,7 @@ final class DescriptorBox {
         received.take(index)
     }
 
-    /// Takes over what the other box has left.
+    /// Takes over the descriptors that are left in the other box.
     func absorb(_ other: DescriptorBox) {
         var all = ReceivedDescriptors()
         swap(&all, &other.received)
@@ -30,7 +31,7 @@ final class DescriptorBox {
     }
 }
 
-/// What ends a conversation: a byte stream that cannot be cut into messages any more.
+/// An error that ends a conversation: the byte stream can no longer be cut into messages.
 enum FramingError: Error, Equatable {
     case messageTooLarge
     case tooManyDescriptors
@@ -38,46 +39,46 @@ enum FramingError: Error, Equatable {
 
 /// Cuts a byte stream into messages: JSON texts that each end in a NUL (varlink.org, "Method Call").
 ///
-/// Every byte is looked at once, however small the pieces are, and copied twice: into the buffer and out of it.
+/// Each byte is examined once, however small the pieces are, and copied twice: into the buffer and out of it.
 ///
 /// ## Which message a descriptor belongs to
-/// `recvmsg(2)` does not say where among the bytes it returns the descriptors were. The kernel gives half of the
+/// `recvmsg(2)` does not say at which of the bytes that it returns the descriptors were. The kernel gives half of the
 /// answer: it stops reading *after* the piece of a `sendmsg` that carries descriptors, never before it
 /// (`unix_stream_read_generic` in `net/unix/af_unix.c` leaves its loop once `scm.fp` is set). So the last byte of
-/// what was received was sent together with the descriptors, while earlier bytes may be older. The sender's part is
-/// to send a message with descriptors in a `sendmsg` of its own. Then the descriptors belong to the message that the
-/// last byte belongs to, always.
+/// what was received was sent together with the descriptors, while earlier bytes may be older. The sender must send a
+/// message with descriptors in a `sendmsg` of its own. The descriptors then always belong to the message that
+/// contains the last byte.
 struct MessageDecoder {
     private let maximumMessageSize: Int
     private let maximumDescriptors: Int
     private var buffer: [UInt8] = []
-    /// Where in `buffer` the next message begins.
+    /// The index in `buffer` at which the next message begins.
     private var head = 0
-    /// Up to where in `buffer` there is no NUL after `head`.
+    /// There is no NUL in `buffer` between `head` and this index.
     private var scanned = 0
-    /// Descriptors not given out yet, with the place in `buffer` of the byte that they belong to.
+    /// Descriptors that are not handed out yet, each with the index in `buffer` of the byte that it belongs to.
     private var marks: [(index: Int, box: DescriptorBox)] = []
 
     /// The capacity that an empty buffer keeps, so that thousands of idle connections cost little.
     private static let idleCapacity = 4096
-    /// How much of what has been given out may stay in front of what has not.
+    /// Maximum number of bytes already handed out that may stay in `buffer` in front of the others.
     private static let compactionThreshold = 65_536
 
     /// - Parameters:
     ///   - maximumMessageSize: in bytes, without the NUL.
-    ///   - maximumDescriptors: that may wait to be given out.
+    ///   - maximumDescriptors: the maximum number of descriptors that wait to be handed out.
     init(maximumMessageSize: Int, maximumDescriptors: Int) {
         self.maximumMessageSize = maximumMessageSize
         self.maximumDescriptors = maximumDescriptors
     }
 
-    /// Whether bytes wait, be they a part of a message or more.
+    /// Whether no bytes wait, neither whole messages nor a part of one.
     var isEmpty: Bool { head == buffer.count }
 
-    /// The memory that is taken, in bytes.
+    /// The memory in use, in bytes; 0 up to the capacity that an idle connection keeps.
     var capacity: Int { buffer.capacity > Self.idleCapacity ? buffer.capacity : 0 }
 
-    /// Takes what one `recvmsg` has brought.
+    /// Appends what one `recvmsg` has brought.
     mutating func append(
         _ bytes: UnsafeRawBufferPointer, descriptors: consuming ReceivedDescriptors = ReceivedDescriptors()
     ) throws(FramingError) {
@@ -91,7 +92,7 @@ struct MessageDecoder {
 
     /// The next whole message; nil where more bytes are needed.
     ///
-    /// After an error the stream has no meaning any more.
+    /// After an error the stream cannot be cut into messages any more.
     mutating func next() throws(FramingError) -> IncomingMessage? {
         let start = scanned
         let end = buffer.withUnsafeBytes { bytes -> Int? in
@@ -112,7 +113,7 @@ struct MessageDecoder {
         return message
     }
 
-    /// Everything that has not been given out, for a connection that is upgraded; its descriptors are closed.
+    /// Takes all bytes that have not been handed out, for a connection that is upgraded. Closes their descriptors.
     mutating func takeRest() -> [UInt8] {
         defer {
             buffer = []

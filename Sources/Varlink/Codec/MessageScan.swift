@@ -1,28 +1,30 @@
-/// One look at the bytes of a message, before anything is decoded: a peer must not choose what decoding costs.
+/// Checks the bytes of a message before they are decoded, so that a peer cannot choose what decoding costs.
 ///
-/// Strings of Swift are compared and hashed in a normal form (Unicode Standard Annex #15). That takes the square of the
-/// length of a run of combining marks: 24 KB of them cost most of a second. So field names have to be plain ASCII, and all
-/// other text stream-safe (UAX #15 §13: at most 30 non-starters in a row), which no writing system needs more of.
+/// Swift compares and hashes strings in a normal form (Unicode Standard Annex #15). This takes time proportional to
+/// the square of the length of a run of combining marks: 24 KB of them take most of a second. Field names must
+/// therefore be plain ASCII, and all other text must be stream-safe (UAX #15 §13: at most 30 non-starters in a row).
+/// No writing system needs more.
 ///
-/// For valid JSON (RFC 8259) what is found here is exact. What is not valid JSON the decoder refuses by itself.
+/// For valid JSON (RFC 8259) the result is exact. The decoder itself refuses text that is not valid JSON.
 struct MessageScan {
     /// What is wrong with a message.
     enum Fault: Error, Equatable {
         /// Arrays and objects are nested too deeply. The decoder recurses.
         case nestedTooDeeply
-        /// There are more values than a peer may send: each costs its decoder far more than its bytes.
+        /// There are more values than a peer may send. Decoding a value costs far more than its bytes.
         case tooManyValues
-        /// A field's name is too long, or has other characters than ASCII, or an escape.
+        /// A field's name is too long, contains an escape, or contains a character that is not ASCII.
         case fieldName
-        /// There are too many combining characters in a row, in the value of the field with this name, where it has one.
+        /// There are too many combining characters in a row in the value of this field; nil where the value has no
+        /// field.
         case combiningCharacters(field: String?)
     }
 
-    /// How deep arrays and objects may be nested in a message.
+    /// Maximum depth of nested arrays and objects in a message.
     static let maximumDepth = 64
-    /// How long a field's name may be, in bytes.
+    /// Maximum length of a field's name, in bytes.
     static let maximumNameLength = 128
-    /// How many combining characters may follow each other (UAX #15 §13).
+    /// Maximum number of combining characters in a row (UAX #15 §13).
     static let maximumCombining = 30
 
     private let bytes: UnsafeBufferPointer<UInt8>
@@ -36,9 +38,9 @@ struct MessageScan {
     /// The last name of a field.
     private var name = 0..<0
 
-    /// Looks at a whole message.
+    /// Checks a whole message.
     ///
-    /// - Parameter maximumValues: how many arrays, objects and values in them there may be.
+    /// - Parameter maximumValues: the maximum number of arrays, objects and values in them.
     /// - Throws: the first fault.
     static func check(_ bytes: [UInt8], maximumValues: Int = .max) throws(Fault) {
         let result = bytes.withUnsafeBufferPointer { bytes -> Result<Void, Fault> in
@@ -82,7 +84,7 @@ struct MessageScan {
         }
     }
 
-    /// From behind the quotation mark to behind the one at the end.
+    /// Scans a string, from the byte after its opening quotation mark to the byte after its closing one.
     private mutating func scanText() throws(Fault) {
         let start = index
         var isPlain = true
@@ -101,7 +103,7 @@ struct MessageScan {
             }
             isPlain = false
             let scalar = byte < 0x80 ? takeEscape() : takeScalar(byte)
-            // What is no scalar the decoder refuses, or puts U+FFFD in its place, which is a starter.
+            // The decoder refuses bytes that are no scalar, or replaces them by U+FFFD, which is a starter.
             combining = scalar.map(Self.combines) ?? false ? combining + 1 : 0
             guard combining <= Self.maximumCombining else {
                 throw .combiningCharacters(field: nameText)
@@ -117,7 +119,7 @@ struct MessageScan {
         scalar.properties.canonicalCombiningClass != .notReordered
     }
 
-    /// The scalar that begins with this byte (RFC 3629 §3).
+    /// Takes the scalar that begins with this byte (RFC 3629 §3).
     private mutating func takeScalar(_ first: UInt8) -> Unicode.Scalar? {
         let following = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : first >= 0xc0 ? 1 : 0
         guard following > 0, index + following <= bytes.count else { return nil }
@@ -130,7 +132,7 @@ struct MessageScan {
         return Unicode.Scalar(value)
     }
 
-    /// The scalar of an escape, from behind its backslash (RFC 8259 §7).
+    /// Takes the scalar of an escape whose backslash is already taken (RFC 8259 §7).
     private mutating func takeEscape() -> Unicode.Scalar? {
         guard index < bytes.count else { return nil }
         let kind = bytes[index]
@@ -145,7 +147,7 @@ struct MessageScan {
         return Unicode.Scalar(0x10000 + (unit - 0xd800) << 10 + (low - 0xdc00))
     }
 
-    /// Four hexadecimal digits.
+    /// Takes four hexadecimal digits.
     private mutating func takeUnit() -> UInt32? {
         guard index + 4 <= bytes.count else { return nil }
         var value: UInt32 = 0

@@ -14,7 +14,7 @@ public indirect enum VarlinkType: Sendable, Equatable {
     case named(String)
     /// `(first: int, second: string)`
     case structure([VarlinkField])
-    /// `(one, two, three)`; travels as a string.
+    /// `(one, two, three)`; a value is sent as a string.
     case enumeration([String])
     /// `[]type`
     case array(VarlinkType)
@@ -23,7 +23,7 @@ public indirect enum VarlinkType: Sendable, Equatable {
     /// `?type`: may be null or omitted.
     case optional(VarlinkType)
 
-    /// Whether a decoder finds everything that can be wrong with a value of this type.
+    /// Whether a decoder itself finds every possible error in a value of this type.
     var isLeaf: Bool {
         switch self {
         case .bool, .float, .string, .enumeration: true
@@ -43,11 +43,11 @@ public struct VarlinkField: Sendable, Equatable {
 
 /// A method as an interface declares it.
 public struct VarlinkMethod: Sendable, Equatable {
-    /// The name without the interface's.
+    /// The name without the interface's name.
     public var name: String
-    /// What a call carries.
+    /// The parameters of a call.
     public var parameters: [VarlinkField]
-    /// What each reply carries.
+    /// The parameters of each reply.
     public var replies: [VarlinkField]
 }
 
@@ -62,11 +62,11 @@ public struct InterfaceDescriptionError: Error, Equatable, CustomStringConvertib
     public var description: String { "line \(line): \(reason)" }
 }
 
-/// An interface: its text, as introspection gives it to clients, and what the text says.
+/// An interface: its text, as introspection shows it to clients, and what the text declares.
 public struct InterfaceDescription: Sendable {
     /// The name in reverse-domain notation.
     public let name: String
-    /// The text as it was given, comments and all.
+    /// The text as it was given, with comments.
     public let text: String
     /// The declared types, by name: structures and enumerations.
     public let types: [String: VarlinkType]
@@ -77,11 +77,11 @@ public struct InterfaceDescription: Sendable {
 
     /// Parses and checks a description.
     ///
-    /// Strict, and no wider than the language of varlink.org, so that every client's own parser takes the text too:
-    /// systemd's `any` for example is not known.
+    /// The parser accepts nothing beyond the language of varlink.org, so that every client's own parser accepts the
+    /// text too. It does not know systemd's `any`, for example.
     ///
-    /// - Throws: `InterfaceDescriptionError` for the first mistake: of grammar, a name declared twice, a type that is
-    ///   not declared.
+    /// - Throws: `InterfaceDescriptionError` for the first mistake: a syntax error, a name declared twice, or a type
+    ///   that is not declared.
     public init(_ text: String) throws(InterfaceDescriptionError) {
         var parser = InterfaceParser(text)
         try parser.parse()
@@ -92,11 +92,11 @@ public struct InterfaceDescription: Sendable {
         errors = parser.errors
     }
 
-    /// The dotted path of the first field (in alphabetical order) that the description does not declare, or that has
-    /// to be whole and is not; nil where there is none.
+    /// The dotted path of the first field (in alphabetical order) that the description does not declare, or that must
+    /// be a whole number and is not; nil where there is none.
     ///
-    /// What else is of another type than declared is passed over: the decoder finds it, and names it. For a number that
-    /// is not whole it does not.
+    /// Other fields of a wrong type are ignored here: the decoder finds them and reports their paths. It does not do
+    /// so for a number that is not whole.
     func invalidField(in value: JSONValue, declared fields: [VarlinkField]) -> String? {
         invalidField(in: value, as: .structure(fields), path: [])?.joined(separator: ".")
     }
@@ -106,7 +106,8 @@ public struct InterfaceDescription: Sendable {
         case (.optional(let wrapped), _):
             return invalidField(in: value, as: wrapped, path: path)
         case (.named(let name), _):
-            // The parser has made sure that it is declared. The recursion ends with the value, not with the type.
+            // The parser has verified that the type is declared. The recursion ends with the value, not with the
+            // type.
             guard let type = types[name] else { return nil }
             return invalidField(in: value, as: type, path: path)
         case (.structure(let fields), .object(let object)):

@@ -1,6 +1,6 @@
 /// A parser by recursive descent for interface descriptions (varlink.org, "Interface Definition").
 ///
-/// It parses the program's own texts, never a peer's, so the depth of its recursion is no concern.
+/// It parses the program's own texts and never those of a peer, so the depth of its recursion needs no limit.
 struct InterfaceParser {
     private(set) var name = ""
     private(set) var types: [String: VarlinkType] = [:]
@@ -11,7 +11,7 @@ struct InterfaceParser {
     private var token = InterfaceToken(kind: .end, line: 1)
     /// The line of the token before `token`.
     private var lastLine = 0
-    /// The types that were mentioned, with the line of the first mention.
+    /// The types that were mentioned, each with the line of its first mention.
     private var mentioned: [String: Int] = [:]
 
     init(_ text: String) {
@@ -65,7 +65,7 @@ struct InterfaceParser {
         return fields
     }
 
-    /// The first name decides: with a colon after it this is a structure, without one an enumeration.
+    /// The token after the first name decides: with a colon this is a structure, without one an enumeration.
     private mutating func parseStructureOrEnumeration() throws(InterfaceDescriptionError) -> VarlinkType {
         try expectSign("(")
         var names: [String] = []
@@ -91,7 +91,7 @@ struct InterfaceParser {
 
     private mutating func parseType() throws(InterfaceDescriptionError) -> VarlinkType {
         if try skip("?") {
-            if token.kind == .sign("?") { throw mistake("“??” says no more than “?”") }
+            if token.kind == .sign("?") { throw mistake("“??” means the same as “?”") }
             return .optional(try parseType())
         }
         if try skip("[]") { return .array(try parseType()) }

@@ -1,7 +1,7 @@
 /// A word or a sign of an interface description.
 struct InterfaceToken: Equatable {
     enum Kind: Equatable {
-        /// A keyword, a name or the name of an interface: which, the parser knows.
+        /// A keyword, a name or the name of an interface. The parser knows which.
         case word(String)
         /// One of `( ) : , ? [] [string] ->`.
         case sign(String)
@@ -21,7 +21,7 @@ struct InterfaceToken: Equatable {
     }
 }
 
-/// Cuts the text of an interface description into words and signs, without white space and comments.
+/// Splits the text of an interface description into words and signs. Skips white space and comments.
 struct InterfaceScanner {
     private let text: [UInt8]
     private var position = 0
@@ -71,27 +71,28 @@ struct InterfaceScanner {
     }
 }
 
-/// What the language takes for a name (varlink.org, "Interface Definition").
+/// The rules for names (varlink.org, "Interface Definition").
 enum InterfaceName {
     static func isAlphanumeric(_ byte: UInt8) -> Bool {
         isUppercase(byte) || isLowercase(byte) || isDigit(byte)
     }
 
-    /// Of a type, a method or an error: `Name1`.
+    /// Whether this is the name of a type, a method or an error: `Name1`.
     static func isMember(_ name: String) -> Bool {
         guard let first = name.utf8.first else { return false }
         return isUppercase(first) && name.utf8.allSatisfy(isAlphanumeric)
     }
 
-    /// Of a field or a value of an enumeration: `camelCase` or `snake_case`, no underscore at an end or next to
-    /// another.
+    /// Whether this is the name of a field or a value of an enumeration: `camelCase` or `snake_case`, without an
+    /// underscore at an end or next to another.
     static func isField(_ name: String) -> Bool {
         guard let first = name.utf8.first, isUppercase(first) || isLowercase(first) else { return false }
         return name.utf8.split(separator: UInt8(ascii: "_"), omittingEmptySubsequences: false)
             .allSatisfy { !$0.isEmpty && $0.allSatisfy(isAlphanumeric) }
     }
 
-    /// Of an interface: two or more labels of letters, digits and inner dashes; the first begins with a letter.
+    /// Whether this is the name of an interface: two or more labels of letters, digits and inner dashes; the first
+    /// begins with a letter.
     static func isInterface(_ name: String) -> Bool {
         let labels = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
         guard labels.count >= 2, let first = name.utf8.first, isUppercase(first) || isLowercase(first) else {

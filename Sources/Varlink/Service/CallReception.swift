@@ -1,17 +1,17 @@
 internal import SystemPackage
 internal import UnixSockets
 
-/// The receiving half of a connection: takes bytes as they come, and gives calls as they are whole.
+/// The receiving half of a connection: takes bytes as they come, and hands out calls once they are whole.
 ///
 /// Belongs to the loop's thread.
 struct CallReception {
     /// What one look at the socket brought.
     enum Event: Equatable {
-        /// Bytes; or nothing, for now.
+        /// Bytes, or nothing for now.
         case received
-        /// The client sends no more.
+        /// The client sends nothing more.
         case finished
-        /// What comes next cannot be received: it has descriptors, or more of them than may be.
+        /// The next bytes cannot be received: they carry descriptors, or more descriptors than are allowed.
         case unreceivable
         /// The connection is broken.
         case failed
@@ -21,7 +21,7 @@ struct CallReception {
     private let takesDescriptors: Bool
     /// The bytes that the last call of `changeOfBytes` counted.
     private var counted = 0
-    /// A whole call that is not carried out yet.
+    /// A whole call that has not been carried out yet.
     private(set) var next: IncomingMessage?
 
     init(_ limits: VarlinkLimits) {
@@ -34,16 +34,16 @@ struct CallReception {
     /// Whether no bytes wait behind `next`.
     var isEmpty: Bool { decoder.isEmpty }
 
-    /// The memory that is taken, in bytes.
+    /// The memory in use, in bytes.
     private var bytes: Int { decoder.capacity + (next?.bytes.count ?? 0) }
 
-    /// By how many bytes the memory that is taken has changed since the last call.
+    /// The number of bytes by which the memory in use has changed since the last call.
     mutating func changeOfBytes() -> Int {
         defer { counted = bytes }
         return bytes - counted
     }
 
-    /// Receives what is there, up to the size of the buffer.
+    /// Receives what is there, at most the size of the buffer.
     mutating func receive(
         from socket: borrowing OwnedDescriptor, through buffer: UnsafeMutableRawBufferPointer
     ) -> Event {
@@ -75,7 +75,7 @@ struct CallReception {
         return bytes.isEmpty ? .finished : .received
     }
 
-    /// Drops what comes from a client that gets no more answers.
+    /// Receives and drops what a client sends that gets no more answers.
     static func discard(
         from socket: borrowing OwnedDescriptor, through buffer: UnsafeMutableRawBufferPointer
     ) -> Event {
@@ -88,19 +88,19 @@ struct CallReception {
         }
     }
 
-    /// Looks for the next call, unless there is one.
+    /// Looks for the next call, unless one is already there.
     ///
-    /// - Returns: whether one was found now.
+    /// - Returns: whether this call of the method found one.
     mutating func findNext() throws(FramingError) -> Bool {
         guard next == nil else { return false }
         next = try decoder.next()
         return next != nil
     }
 
-    /// The call is carried out.
+    /// Called when the call has been carried out.
     mutating func forgetNext() { next = nil }
 
-    /// Everything behind the calls that were given; the call that was not carried out is dropped.
+    /// Takes all bytes behind the calls that were handed out. A call that was not carried out is dropped.
     mutating func takeRest() -> [UInt8] {
         next = nil
         return decoder.takeRest()

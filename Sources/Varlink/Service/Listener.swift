@@ -4,12 +4,12 @@ internal import UnixSockets
 
 /// A listening socket: hands out what it accepts, and pauses rather than spin when nothing can be accepted.
 final class Listener {
-    /// How long to leave clients waiting after `accept(2)` has failed, for want of descriptors as a rule. The
-    /// socket stays readable all that time, so without a pause the loop would turn at full speed.
+    /// How long clients are left waiting after `accept(2)` has failed, usually because there were no descriptors
+    /// left. The socket stays readable all that time, so without a pause the loop would spin.
     static let pause = Duration.milliseconds(100)
-    /// How many to accept before the loop gets to its other work: a millisecond of it.
+    /// Maximum number of connections accepted before the loop does its other work. They take about a millisecond.
     private static let batch = 128
-    /// As many wait at the end at most (net.core.somaxconn is 4,096).
+    /// Maximum number of waiting clients that are released at the end (net.core.somaxconn is 4,096).
     private static let mostWaiting = 8192
 
     private let loop: EventLoop
@@ -24,8 +24,8 @@ final class Listener {
         _ socket: consuming OwnedDescriptor, loop: EventLoop, mayAccept: @escaping () -> Bool,
         onConnection: @escaping (consuming OwnedDescriptor) -> Void, onFailure: @escaping (Errno) -> Void
     ) throws(Errno) {
-        // A blocking socket, as one from a service manager may be, would stop the loop when a client goes before it
-        // is accepted.
+        // A blocking socket, which a service manager may pass, would stop the loop when a client goes before it is
+        // accepted.
         try setNonblocking(socket.rawValue)
         self.socket = socket
         self.loop = loop
@@ -45,7 +45,8 @@ final class Listener {
         timer?.cancel()
     }
 
-    /// Closes it, and hands out those who wait: close(2) of the socket would close what they have sent, too.
+    /// Closes the listener and hands out the clients that wait: close(2) of the socket would also close what they
+    /// have sent.
     func close(_ letGo: (consuming OwnedDescriptor) -> Void) {
         close()
         for _ in 0..<Self.mostWaiting {

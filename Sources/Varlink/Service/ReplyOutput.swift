@@ -1,18 +1,19 @@
 internal import SystemPackage
 internal import UnixSockets
 
-/// The sending half of a connection: what waits to be sent, and how it goes.
+/// The sending half of a connection: the replies that wait, and how they are sent.
 ///
 /// Belongs to the loop's thread.
 struct ReplyOutput {
     private var queue = ReplyQueue()
     /// The bytes that the last call of `changeOfUnsent` counted.
     private var counted = 0
-    /// The socket takes no more for now.
+    /// Whether the socket takes no more for now.
     private(set) var isFull = false
-    /// When the client last took something of what waits.
+    /// When the client last took some of the waiting bytes.
     private(set) var lastProgress = ContinuousClock.now
-    /// How soon to look whether the client has received what is before a reply with descriptors; doubles each time.
+    /// The time until the next check whether the client has received what precedes a reply with descriptors. It
+    /// doubles with each check.
     private var delay = Self.firstDelay
 
     private static let firstDelay = Duration.milliseconds(1)
@@ -24,7 +25,8 @@ struct ReplyOutput {
 
     /// Adds a reply.
     ///
-    /// - Returns: whether it can be tried at once: where another one waits, this one has to wait as well.
+    /// - Returns: whether the caller may try to send it at once. Where another reply waits, this one has to wait,
+    ///   too.
     mutating func append(_ bytes: [UInt8], descriptors: PushedDescriptors?) -> Bool {
         let mayTry = queue.isEmpty
         if mayTry { lastProgress = .now }
@@ -44,25 +46,25 @@ struct ReplyOutput {
         return progress
     }
 
-    /// Whether the client has received all messages with descriptors but a few.
+    /// Whether the client has received all messages with descriptors except a few.
     mutating func isCaughtUp(with socket: borrowing OwnedDescriptor) -> Bool {
         guard queue.isCaughtUp(with: socket) else { return false }
         delay = Self.firstDelay
         return true
     }
 
-    /// When to look again whether the client has received what it has to receive first.
+    /// The time until the next check whether the client has received what it has to receive first.
     mutating func nextDelay() -> Duration {
         defer { delay = min(delay * 2, Self.lastDelay) }
         return delay
     }
 
-    /// By how many bytes what waits has changed since the last call.
+    /// The number of bytes by which the waiting bytes have changed since the last call.
     mutating func changeOfUnsent() -> Int {
         defer { counted = queue.unsentBytes }
         return queue.unsentBytes - counted
     }
 
-    /// Drops what waits.
+    /// Drops the waiting bytes.
     mutating func clear() { queue = ReplyQueue() }
 }

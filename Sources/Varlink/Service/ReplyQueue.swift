@@ -1,7 +1,7 @@
 internal import SystemPackage
 internal import UnixSockets
 
-/// Descriptors on their way out; closed once they are sent, or with the queue.
+/// Descriptors that wait to be sent. They are closed once they are sent, or with the queue.
 final class PushedDescriptors {
     private(set) var raw: [CInt] = []
 
@@ -15,13 +15,13 @@ final class PushedDescriptors {
     }
 }
 
-/// The replies that a client has yet to take, in their order.
+/// The replies that a client has not taken yet, in order.
 ///
-/// Each message goes out in a `sendmsg` of its own, so the kernel never has two of them in one buffer. A message with
-/// descriptors moreover waits until its client has received everything before it: a reader whose `recvmsg` returns
-/// two messages and some descriptors could not tell whose they are. After it no such care is needed, since the kernel
-/// ends a `recvmsg` behind the buffer that carries descriptors (see `MessageDecoder`). So one with descriptors does not
-/// wait for another one with descriptors: such replies one after the other never do.
+/// Each message goes out in a `sendmsg` of its own, so the kernel never has two of them in one buffer. In addition, a
+/// message with descriptors waits until its client has received everything before it: a client whose `recvmsg`
+/// returns two messages and some descriptors could not tell to which message they belong. The message after it need
+/// not wait, since the kernel ends a `recvmsg` behind the buffer that carries descriptors (see `MessageDecoder`). For
+/// the same reason a message with descriptors does not wait for a message with descriptors directly before it.
 struct ReplyQueue {
     private struct Reply {
         let bytes: [UInt8]
@@ -35,31 +35,31 @@ struct ReplyQueue {
         case drained
         /// The socket has to become writable.
         case socketIsFull
-        /// The client has to receive what was sent. The kernel has no event for that: look again a little later.
+        /// The client has to receive what was sent. The kernel reports no event for that: try again a little later.
         case mustBeReceived
         /// The client has gone.
         case failed
     }
 
     private var replies: [Reply] = []
-    /// How many at the front of `replies` are done.
+    /// The number of replies at the front of `replies` that are done.
     private var head = 0
-    /// The bytes that wait.
+    /// The bytes that wait to be sent.
     private(set) var unsentBytes = 0
     /// Messages with descriptors that were sent since the client was last seen to have received everything.
     private var underWay = 0
-    /// As many may be under way to a client that does not receive them: the kernel counts them all together as ours
-    /// (`unix(7)`, ETOOMANYREFS).
+    /// Maximum number under way to a client that does not receive them: the kernel counts the descriptors of all
+    /// clients together as this process's (`unix(7)`, ETOOMANYREFS).
     private static let maximumUnderWay = 8
-    /// Whether what was sent last ends with the buffer that its descriptors are in.
+    /// Whether the last bytes that were sent are in the same kernel buffer as their descriptors.
     private var endsWithDescriptors = false
 
     var isEmpty: Bool { unsentBytes == 0 }
 
-    /// Whether the client has received all messages with descriptors but a few.
+    /// Whether the client has received all messages with descriptors except a few.
     mutating func isCaughtUp(with socket: borrowing OwnedDescriptor) -> Bool {
         guard underWay >= Self.maximumUnderWay else { return true }
-        // Where the kernel does not say, the client has gone, and sending will tell.
+        // The call fails where the client has gone. Sending reports that.
         guard (try? SocketMessage.isReceivedByPeer(socket)) ?? true else { return false }
         underWay = 0
         return true
@@ -79,10 +79,11 @@ struct ReplyQueue {
                     return .mustBeReceived
                 }
                 let sent = try socket.send(replies[head].bytes[replies[head].sent...], descriptors?.raw ?? [])
-                // The kernel may cut more than a page into several buffers; descriptors are in the first of them.
+                // The kernel may split more than a page into several buffers; the first of them carries the
+                // descriptors.
                 endsWithDescriptors = descriptors != nil && sent <= 4096
                 if descriptors != nil { underWay += 1 }
-                // They have gone with the first byte; ours are closed here.
+                // The descriptors have gone with the first byte. The copies of this process are closed here.
                 replies[head].descriptors = nil
                 replies[head].sent += sent
                 unsentBytes -= sent
@@ -92,7 +93,8 @@ struct ReplyQueue {
         } catch .wouldBlock {
             return .socketIsFull
         } catch .tooManyReferences {
-            // Our user has as many descriptors under way as it may have (`unix(7)`): others have to receive theirs.
+            // This process's user has the maximum number of descriptors under way (`unix(7)`): clients have to
+            // receive some first.
             return .mustBeReceived
         } catch {
             return .failed
@@ -112,7 +114,7 @@ struct ReplyQueue {
 }
 
 extension OwnedDescriptor {
-    /// Sends without waiting, whatever O_NONBLOCK says.
+    /// Sends without waiting, whether O_NONBLOCK is set or not.
     borrowing func send(_ bytes: ArraySlice<UInt8>, _ descriptors: [CInt] = []) throws(Errno) -> Int {
         let result: Result<Int, Errno> = bytes.withUnsafeBytes { bytes in
             do throws(Errno) {

@@ -72,7 +72,7 @@ extension VarlinkService {
                 call.reply(DescriptionReply(description: text))
             }
         } catch {
-            // Only a mistake in the text above can bring us here, and every test would see it.
+            // The text above is a constant, so only a mistake in it leads here, and every test would stop here.
             preconditionFailure("the description of org.varlink.service is wrong: \(error)")
         }
     }

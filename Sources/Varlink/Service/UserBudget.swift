@@ -1,26 +1,27 @@
-/// Bytes that are kept for clients, counted by user: what one user has used up is missing to that user alone.
+/// Bytes that are kept for clients, counted by user: what one user has used up reduces the room of that user alone.
 ///
 /// Belongs to the loop's thread.
 struct UserBudget<Member: UserConnection> {
-    /// For one user.
+    /// Maximum for one user.
     let limit: Int
-    /// For all users together. A user that has less than `share` may have more all the same.
+    /// Maximum for all users together. A user below `share` may exceed it.
     let total: Int
-    /// Nobody else can take this from a user.
+    /// The number of bytes that a user may have whatever other users have.
     static var share: Int { 64 << 10 }
-    /// As many of a user's connections are told at a time that there is room: what one of them takes is missing to the next,
-    /// and to tell thousands each time would cost the square of their number.
+    /// Maximum number of a user's connections that are told at a time that there is room. What one of them takes is
+    /// missing to the next, and telling thousands each time would cost the square of their number.
     private static var toldAtATime: Int { 16 }
 
     private var used: [UInt32: Int] = [:]
     private(set) var sum = 0
-    /// Those of a user that wait until there is room again, in ascending order of their places: thousands may end at once, and
-    /// each is found without a look at the others.
+    /// The connections of each user that wait for room, in ascending order of their places. Thousands may end at
+    /// once, so each is found by a binary search.
     private var waiting: [UInt32: [(place: UInt64, connection: Member)]] = [:]
-    /// The places of those that wait.
+    /// The place of each connection that waits.
     private var places: [ObjectIdentifier: UInt64] = [:]
     private var lastPlace: UInt64 = 0
-    /// Whether room is given in the order in which calls came; else in that in which their connections began to wait.
+    /// Whether room is given in the order in which calls came. Otherwise it is given in the order in which
+    /// connections began to wait.
     private let keepsOrder: Bool
 
     init(limit: Int, total: Int, keepsOrder: Bool = false) {
@@ -29,13 +30,14 @@ struct UserBudget<Member: UserConnection> {
         self.keepsOrder = keepsOrder
     }
 
-    /// Whether a user may have more.
+    /// Whether a user may have more bytes.
     func hasRoom(_ user: UInt32) -> Bool {
         let own = used[user, default: 0]
         return own < limit && (sum < total || own < Self.share)
     }
 
-    /// Whether a connection may take more of its user's: there is room and, where order is kept, no other one came before.
+    /// Whether a connection may take more bytes of its user: there is room and, where order is kept, no other
+    /// connection came before it.
     mutating func admits(_ connection: Member) -> Bool {
         let user = connection.userID
         guard hasRoom(user) else { return false }
@@ -45,16 +47,16 @@ struct UserBudget<Member: UserConnection> {
         return true
     }
 
-    /// Counts more, or fewer.
+    /// Adds to the bytes of a user, or subtracts.
     mutating func change(_ user: UInt32, by change: Int) {
         let bytes = used[user, default: 0] + change
         used[user] = bytes == 0 ? nil : bytes
         sum += change
     }
 
-    /// Has a connection wait for room; it asks again when it is told.
+    /// Makes a connection wait for room. The connection asks again when it is told that there is room.
     ///
-    /// - Returns: whether it is the first of its user.
+    /// - Returns: whether it is the first of its user that waits.
     mutating func wait(_ connection: Member) -> Bool {
         let id = ObjectIdentifier(connection)
         guard places[id] == nil else { return false }
@@ -69,7 +71,7 @@ struct UserBudget<Member: UserConnection> {
         return isFirst
     }
 
-    /// A connection does not wait any more.
+    /// Ends the wait of a connection.
     mutating func forget(_ connection: Member) {
         guard let place = places.removeValue(forKey: ObjectIdentifier(connection)) else { return }
         let user = connection.userID
@@ -78,7 +80,7 @@ struct UserBudget<Member: UserConnection> {
         if !line.isEmpty { waiting[user] = line }
     }
 
-    /// Where a place is in a line, or would be.
+    /// The index of a place in a line, or the index at which it would be inserted.
     private static func index(of place: UInt64, in line: [(place: UInt64, connection: Member)]) -> Int {
         var range = line.startIndex..<line.endIndex
         while let middle = range.isEmpty ? nil : range.lowerBound + range.count / 2 {
@@ -87,12 +89,13 @@ struct UserBudget<Member: UserConnection> {
         return range.lowerBound
     }
 
-    /// Whether a connection waits for room, of this user or of any.
+    /// Whether a connection of this user waits for room; nil: of any user.
     func isAwaited(by user: UInt32? = nil) -> Bool {
         user.map { waiting[$0] != nil } ?? !waiting.isEmpty
     }
 
-    /// Some of those for whom there is room now. Where order is kept they stay in the line until they are admitted.
+    /// Some of the connections for which there is room now. Where order is kept, they stay in the line until they are
+    /// admitted.
     mutating func takeReady() -> [Member] {
         var ready: [Member] = []
         for user in Array(waiting.keys) where hasRoom(user) {

@@ -1,7 +1,7 @@
 /// What `UserTurns` and `UserBudget` know of a connection.
 protocol UserConnection: AnyObject {
-    /// Whose it is.
+    /// The user of the connection.
     var userID: UInt32 { get }
-    /// When its next call came, among the calls of all.
+    /// The position of its next call among the calls of all connections, in the order of arrival.
     var place: UInt64 { get }
 }

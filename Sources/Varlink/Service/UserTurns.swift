@@ -1,11 +1,11 @@
-/// Which connection goes on next: the users take turns, and of each user the connections do.
+/// Decides which connection goes on next: users take turns, and so do the connections of each user.
 ///
-/// So what one user does, be it on thousands of connections, delays another one's connection by one step for each user that
-/// waits, and no more. Belongs to the loop's thread.
+/// A user, even one with thousands of connections, therefore delays a connection of another user by one step at most.
+/// The delay of a connection is one step for each user that waits. Belongs to the loop's thread.
 struct UserTurns<Member: UserConnection> {
-    /// Users with a line, the one whose turn it is first.
+    /// Users that have a line. The first one is next.
     private var order: [UInt32] = []
-    /// At most as long as a user may have connections.
+    /// The waiting connections of each user. A line is no longer than the maximum number of connections of one user.
     private var lines: [UInt32: [Member]] = [:]
 
     var isEmpty: Bool { order.isEmpty }
@@ -17,7 +17,7 @@ struct UserTurns<Member: UserConnection> {
         lines[user, default: []].append(connection)
     }
 
-    /// Takes the connection whose turn it is; its user's next turn comes after the other users'.
+    /// Takes the connection whose turn it is. The next turn of its user comes after those of the other users.
     mutating func next() -> Member? {
         guard !order.isEmpty else { return nil }
         let user = order.removeFirst()

@@ -2,28 +2,29 @@ public import UnixSockets
 
 /// One method call, from its arrival to its last reply. Belongs to the loop's thread.
 ///
-/// A call may be answered inside its handler or at any later time. Until its last reply is given, the later calls
-/// of the same connection wait (varlink.org: calls are answered in order). Nothing that is said here calls back at
-/// once: no handler of yours runs inside `reply`, `fail` or `upgrade`.
+/// A call may be answered inside its handler or at any later time. The later calls of the same connection wait until
+/// its last reply is given (varlink.org: calls are answered in order). No method of this class calls back at once: no
+/// handler of yours runs inside `reply`, `fail` or `upgrade`.
 ///
-/// What is said to a client that has gone, or after the last reply, is dropped in silence. A call that is let go
-/// without a last reply is answered with `VarlinkService.internalError`, so that no client hangs on a bug.
+/// A reply to a client that has gone, or after the last reply, is dropped silently. A call that is released without a
+/// last reply is answered with `VarlinkService.internalError`, so that no client hangs because of a bug.
 public final class VarlinkCall {
     /// The full name: `org.example.interface.Method`.
     public let method: String
-    /// Who is calling; the kernel vouches for it.
+    /// The credentials of the client, which the kernel vouches for.
     public let peer: PeerCredentials
-    /// Tells the client's connection from all others of the service, those before it and after it, too.
+    /// Identifies the client's connection among all connections of the service, earlier and later ones included.
     public let connectionNumber: UInt64
-    /// The client takes more than one reply.
+    /// Whether the client accepts more than one reply.
     public let wantsMore: Bool
-    /// The client takes no reply. Whatever is replied is dropped; the connection goes on when the handler returns.
+    /// Whether the client accepts no reply. Replies are then dropped; the connection goes on when the handler
+    /// returns.
     public let isOneway: Bool
-    /// The client asks for the connection to be handed over to another protocol after the reply.
+    /// Whether the client asks for the connection to be handed over to another protocol after the reply.
     public let wantsUpgrade: Bool
 
-    /// Called once, from the loop, when the client has gone or was dropped before the last reply. Not called where
-    /// the call was answered before, nor for oneway calls.
+    /// Called once, from the loop, when the client has gone or was dropped before the last reply. Not called for a
+    /// call that was already answered, nor for oneway calls.
     public var onDisconnect: (() -> Void)?
 
     /// Empty once the handler has returned.
@@ -58,24 +59,24 @@ public final class VarlinkCall {
         connection?.finish(with: service.internalError)
     }
 
-    /// Whether no reply can reach the client any more, or none is wanted: it has gone, or the last reply was given.
+    /// Whether no reply can reach the client any more (it has gone, or the last reply was given), or none is wanted.
     public var isFinished: Bool { connection == nil }
 
     /// Whether the client has gone or was dropped before the last reply.
     public private(set) var isDisconnected = false
 
-    /// The bytes of replies that this client has not taken from us yet, of all its calls. A stream of replies that
-    /// can skip some does well to do so while this is not 0.
+    /// Bytes of replies, to all calls of this client, that still wait in this process because the client does not
+    /// read. A handler that streams replies and can skip some should do so while this is not 0.
     public var unreadReplyBytes: Int { connection?.unsentBytes ?? 0 }
 
-    // MARK: What came
+    // MARK: What the call contains
 
-    /// The parameters, decoded. What is omitted, null and `{}` are the same. For the handler: once it has returned there are
-    /// none, for a call that is kept must not keep what was sent.
+    /// Decodes the parameters. Omitted parameters, null and `{}` are the same. Only the handler may call this: the
+    /// message is released when the handler returns, so that a call that is kept does not keep what was sent.
     ///
     /// - Parameter strict: refuse fields that the interface description does not declare, at any depth.
     /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing
-    ///   or of the wrong type; whatever else the type's own `init(from:)` throws.
+    ///   or of the wrong type; any other error that the type's own `init(from:)` throws.
     public func parameters<Parameters: Decodable>(
         as type: Parameters.Type, strict: Bool = true
     ) throws -> Parameters {
@@ -101,49 +102,50 @@ public final class VarlinkCall {
     /// How many descriptors came with the call.
     public var descriptorCount: Int { message.descriptors.count }
 
-    /// Takes a descriptor that came with the call; what is not taken is closed when the handler returns.
+    /// Takes a descriptor that came with the call. Descriptors that are not taken are closed when the handler
+    /// returns.
     ///
     /// - Parameter index: the value of the call's `…FileDescriptor` field.
-    /// - Returns: nil where there is none of this index, or it was taken before.
+    /// - Returns: nil where no descriptor has this index, or it was taken before.
     public func takeDescriptor(_ index: Int) -> OwnedDescriptor? {
         message.descriptors.take(index)
     }
 
-    // MARK: What goes
+    // MARK: Replies
 
-    /// Gives a descriptor along with the next reply, and to the client.
+    /// Takes over a descriptor and sends it to the client with the next reply.
     ///
-    /// The reply waits until the client has received all that was sent before, see `ReplyQueue`.
+    /// The reply waits until the client has received everything that was sent before it, see `ReplyQueue`.
     ///
-    /// - Returns: the value for the reply's `…FileDescriptor` field: the index in the order of the pushes.
+    /// - Returns: the value for the reply's `…FileDescriptor` field: the descriptor's index in the order of the
+    ///   pushes.
     public func push(_ descriptor: consuming OwnedDescriptor) -> Int {
         let pushed = self.pushed ?? PushedDescriptors()
         self.pushed = pushed
         precondition(
             pushed.raw.count < SocketMessage.maximumDescriptors,
-            "how many descriptors a reply carries is for the program to choose, not for a client")
+            "the program must limit the number of descriptors in a reply")
         return pushed.push(descriptor)
     }
 
     /// Answers.
     ///
     /// - Parameters:
-    ///   - value: has to encode as a JSON object. One that cannot be encoded (a number that is not finite) is
+    ///   - value: must encode as a JSON object. A value that cannot be encoded (a number that is not finite) is
     ///     reported to `VarlinkService.onHandlerFailure` and answered with `internalError`.
-    ///   - continues: another reply follows. For a call without `more` that is no reply: it is answered with
-    ///     ExpectedMore.
+    ///   - continues: whether another reply follows. A call without `more` gets ExpectedMore instead of such a reply.
     public func reply(_ value: some Encodable, continues: Bool = false) {
         send(continues: continues) { encode(value, continues: continues) }
     }
 
-    /// Answers with what is encoded already.
+    /// Answers with parameters that are already encoded.
     ///
     /// - Parameter continues: as in the other `reply`.
     public func reply(_ parameters: EncodedParameters, continues: Bool = false) {
         send(continues: continues) { parameters.message(continues: continues) }
     }
 
-    /// - Parameter message: nil where the call was answered meanwhile.
+    /// - Parameter message: returns nil where the call was answered meanwhile.
     private func send(continues: Bool, _ message: () -> [UInt8]?) {
         guard let connection else { return }
         if continues, !wantsMore { return fail(VarlinkServiceError.expectedMore) }
@@ -158,7 +160,7 @@ public final class VarlinkCall {
         }
     }
 
-    /// Answers with nothing but the fact.
+    /// Answers with a reply without fields.
     public func reply() {
         reply(NoParameters())
     }
@@ -171,14 +173,14 @@ public final class VarlinkCall {
         connection.finish(with: error)
     }
 
-    /// Answers, and hands the connection over once the client could be sent the whole reply.
+    /// Answers, and hands the connection over once the whole reply has been sent.
     ///
-    /// The connection leaves the service and its limits. Where the client goes before, `onDisconnect` is called
-    /// instead.
+    /// The connection leaves the service and its limits. Where the client goes before that, `onDisconnect` is called
+    /// instead of `handler`.
     ///
     /// - Parameters:
     ///   - value: as in `reply`.
-    ///   - handler: gets the socket (non-blocking) and what the client has sent beyond the call.
+    ///   - handler: gets the socket (non-blocking) and the bytes that the client has sent after the call.
     public func upgrade(
         _ value: some Encodable, _ handler: @escaping (consuming OwnedDescriptor, [UInt8]) -> Void
     ) {
@@ -199,9 +201,9 @@ public final class VarlinkCall {
         }
     }
 
-    // MARK: From the connection
+    // MARK: Called by the connection
 
-    /// The connection has gone with the call unanswered.
+    /// Called when the connection has gone and the call is unanswered.
     func disconnect() {
         guard connection != nil else { return }
         let handler = onDisconnect
@@ -210,12 +212,12 @@ public final class VarlinkCall {
         handler?()
     }
 
-    /// The handler has returned. What it has not looked at by then it does not need.
+    /// Called when the handler has returned: from then on the call does not need its message.
     func forgetMessage() {
         message = IncomingMessage(bytes: Array("{}".utf8), descriptors: DescriptorBox())
     }
 
-    /// The call is over. The handler goes too, since it may well hold the call.
+    /// Called when the call is over. Releases `onDisconnect` too, since it may hold the call.
     func forgetConnection() {
         connection = nil
         onDisconnect = nil

@@ -1,49 +1,53 @@
-/// What a service takes from its clients at most. Every limit that is passed has a named consequence, never a hang.
+/// The limits that a service sets for its clients. A client that exceeds one gets the stated answer; it never hangs.
 public struct VarlinkLimits: Sendable {
-    /// Connections in total. Past it a new one gets `overloadError` and is closed.
+    /// Maximum number of connections. A further connection gets `overloadError` and is closed.
     public var maximumConnections = 4096
-    /// Clients that were refused and may be around at once, each until it has read the reason or until `flushTimeout`. Past
-    /// it they are told with a single try and closed.
+    /// Maximum number of refused clients that are kept at once, each until it has read the reason or until
+    /// `flushTimeout`. Beyond it, a refused client is told with a single attempt to send, and closed.
     public var maximumRefused = 64
-    /// Connections of root beyond `maximumConnections`: whoever has to look after the service always gets in.
+    /// Connections that root may have beyond `maximumConnections`, so that an administrator can always connect.
     public var reservedConnections = 32
-    /// Connections of one user (the effective one, of SO_PEERCRED). Past it a new one gets `userOverloadError` and is
-    /// closed.
+    /// Maximum number of connections of one user (the effective user of SO_PEERCRED). A further connection gets
+    /// `userOverloadError` and is closed.
     public var maximumConnectionsPerUser = 1024
-    /// Bytes of one call without its NUL. Past it the client gets InvalidParameter and is closed.
+    /// Maximum size of one call, in bytes without its NUL. The client of a larger call gets InvalidParameter and is
+    /// closed.
     public var maximumMessageSize = 1 << 20
-    /// Arrays, objects and values in them that one call may have. Past it the client gets InvalidParameter and is closed.
+    /// Maximum number of arrays, objects and values in them in one call. Past it the client gets InvalidParameter and
+    /// is closed.
     public var maximumValuesPerMessage = 4096
-    /// Bytes of calls of one user that have begun and not ended. Past it that user's connections are not read until others
-    /// have ended, but for small calls.
+    /// Maximum number of bytes of calls of one user that have begun and not ended. Past it, the service does not read
+    /// that user's connections until other calls have ended, except for small calls.
     public var maximumUnfinishedBytesPerUser = 4 << 20
-    /// The same for all users together. A user that has little keeps getting in.
+    /// The same limit for all users together. A user with few such bytes may exceed it.
     public var maximumUnfinishedBytes = 16 << 20
-    /// Descriptors that may come with one call. Past it the client gets InvalidParameter and is closed. With 0 none is
-    /// received at all (`SocketMessage.receiveBytes`): the connection is ended with what it holds, see
-    /// `VarlinkService.onUnreadSocket`.
+    /// Maximum number of descriptors that come with one call. Past it the client gets InvalidParameter and is closed.
+    /// With 0 the service receives no descriptor at all (`SocketMessage.receiveBytes`): it ends a connection that
+    /// holds one without receiving it, see `VarlinkService.onUnreadSocket`.
     public var maximumDescriptorsPerMessage = 16
-    /// What the kernel may keep for a connection whose client does not read, in bytes (`SocketMessage.limitUnreceived`): the
-    /// least, for a user with many, and the most, for one with few. It is this process's memory as far as systemd counts it.
+    /// Number of bytes that the kernel may keep for a connection whose client does not read
+    /// (`SocketMessage.limitUnreceived`): the lower bound for a user with many connections, the upper bound for a
+    /// user with few. systemd counts them as memory of this process.
     public var unreceivedBytes = 16 << 10...104 << 10
-    /// What all connections of one user share of it, as long as each has the least.
+    /// The share of one user in them, divided among the user's connections. Each connection gets the lower bound even
+    /// so.
     public var unreceivedBytesPerUser = 2 << 20
-    /// Bytes of replies that wait for one client to read them, beside what the kernel keeps (`unreceivedBytes`).
-    /// Past it the client is dropped. Only the replies to one call can be so many: while one waits, no other call
-    /// of this client is carried out.
+    /// Maximum number of bytes of replies that wait for one client to read them, beside what the kernel keeps
+    /// (`unreceivedBytes`). Past it the client is dropped. Only the replies to a single call can reach it: while a
+    /// reply waits, the service carries out no other call of this client.
     public var maximumUnreadReplyBytes = 4 << 20
-    /// The same for all clients of one user together. Past it no call of that user is carried out until some have been
-    /// read, and a client that reads nothing for `flushTimeout` meanwhile is dropped.
+    /// The same limit for all clients of one user together. Past it, the service carries out no call of that user
+    /// until some replies have been read, and drops a client that reads nothing for `flushTimeout` meanwhile.
     public var maximumUnreadReplyBytesPerUser = 16 << 20
-    /// How long a call may take from its first byte to its last. Past it the client gets InvalidParameter and is
-    /// closed. A connection on which no call has begun may stay for ever.
+    /// Maximum time of a call from its first byte to its last. Past it the client gets InvalidParameter and is
+    /// closed. A connection on which no call has begun has no time limit.
     public var messageTimeout = Duration.seconds(10)
     /// How long a client that is being closed may take to read what it still gets.
     public var flushTimeout = Duration.seconds(5)
-    /// What a client is told when there are as many connections as there may be. A service does well to declare an error
-    /// of its own.
+    /// The error for a client that connects when there are `maximumConnections`. A service should declare an error of
+    /// its own.
     public var overloadError = VarlinkErrorReply("org.varlink.service.PermissionDenied")
-    /// What a client is told whose user has as many connections as one user may have.
+    /// The error for a client whose user has `maximumConnectionsPerUser` connections.
     public var userOverloadError = VarlinkErrorReply("org.varlink.service.PermissionDenied")
 
     /// The defaults.
@@ -61,21 +65,22 @@ public enum VarlinkDropReason: Sendable, Equatable, CustomStringConvertible {
     /// A call is longer than `VarlinkLimits.maximumMessageSize`.
     case messageTooLarge
     /// A call came with more than `VarlinkLimits.maximumDescriptorsPerMessage` descriptors, or this process had no
-    /// numbers left for them.
+    /// descriptor numbers left for them.
     case tooManyDescriptors
-    /// A message is not JSON, is nested too deeply, has a field name that is too long or not ASCII, or is not a method
-    /// call; the field that is wrong, where there is one.
+    /// A message is not JSON, is nested too deeply, has a field name that is too long or not ASCII, or is not a
+    /// method call. `field` is the field that is wrong, where there is one.
     case malformedMessage(field: String?)
     /// A call has more values than `VarlinkLimits.maximumValuesPerMessage`.
     case tooManyValues
-    /// A text has more than 30 combining characters in a row (Unicode Standard Annex #15, §13), which would take very long
-    /// to compare; the field that it is the value of, where there is one.
+    /// A text has more than 30 combining characters in a row (Unicode Standard Annex #15, §13) and would take very
+    /// long to compare. `field` is the field that has this value, where there is one.
     case unsafeText(field: String?)
     /// A call was begun and not finished within `VarlinkLimits.messageTimeout`.
     case unfinishedMessage
     /// The client does not read its replies: more than `VarlinkLimits.maximumUnreadReplyBytes` wait.
     case unreadReplies
-    /// What was left to read when the connection was to be closed was not read within `VarlinkLimits.flushTimeout`.
+    /// The connection was being closed, and the client did not read the rest of its replies within
+    /// `VarlinkLimits.flushTimeout`.
     case unreadAtClose
 
     /// For the log.
@@ -98,18 +103,18 @@ public enum VarlinkDropReason: Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// What `org.varlink.service.GetInfo` tells about a service.
+/// What `org.varlink.service.GetInfo` reports about a service.
 public struct ServiceInfo: Sendable, Codable, Equatable {
-    /// Who makes it.
+    /// The vendor of the service.
     public var vendor: String
-    /// What it is.
+    /// The name of the product.
     public var product: String
     /// Its version.
     public var version: String
-    /// Where to read about it.
+    /// The address of its documentation.
     public var url: String
 
-    /// The four of them.
+    /// Creates a value from these four fields.
     public init(vendor: String, product: String, version: String, url: String) {
         self.vendor = vendor
         self.product = product

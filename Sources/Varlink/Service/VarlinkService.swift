@@ -5,18 +5,19 @@ public import UnixSockets
 /// A Varlink service (varlink.org) on an event loop.
 ///
 /// ## Concurrency model
-/// All of it belongs to the loop's thread, handlers included. A handler answers at once or keeps the call and
+/// Everything belongs to the loop's thread, handlers included. A handler answers at once or keeps the call and
 /// answers later; it never waits.
 ///
-/// ## What is answered how
+/// ## How the service answers
 /// * An unknown interface, method or field, a wrong type, a missing field: the matching error of
 ///   `org.varlink.service`.
-/// * What is no method call (no JSON, no `method`, a flag that is no bool, a message over the limits, half a message for
-///   too long): `InvalidParameter` that names the envelope's field or else `message`, then the connection is closed.
-/// * A handler that throws a `VarlinkErrorProtocol`: that error; one that throws anything else, or that lets go of its
-///   call without an answer: `internalError`.
-/// * Too many connections: `VarlinkLimits.overloadError` or `userOverloadError`, before the client has said anything, then
-///   the connection is closed.
+/// * A message that is no method call (not JSON, no `method`, a flag that is no bool, over the limits, or incomplete
+///   for too long): `InvalidParameter` that names the field of the envelope, or else `message`; then the connection
+///   is closed.
+/// * A handler that throws a `VarlinkErrorProtocol`: that error. A handler that throws any other error, or that
+///   releases its call without an answer: `internalError`.
+/// * Too many connections: `VarlinkLimits.overloadError` or `userOverloadError`, before the client has sent anything;
+///   then the connection is closed.
 public final class VarlinkService {
     /// What to do with a call: reply, fail, or keep it for later.
     public typealias Handler = (VarlinkCall) throws -> Void
@@ -29,31 +30,34 @@ public final class VarlinkService {
         case methodNotDeclared(String)
     }
 
-    /// What `GetInfo` tells.
+    /// What `GetInfo` reports.
     public let info: ServiceInfo
-    /// What clients may use.
+    /// The limits for clients.
     public let limits: VarlinkLimits
-    /// What a client is told when a handler fails in a way that has no name: `io.systemd.System` with EIO, as
-    /// systemd's own services do it. A service does well to have an error of its own for it.
+    /// What a client is told when a handler fails with an error that is no `VarlinkErrorProtocol`:
+    /// `io.systemd.System` with EIO, as systemd's own services do. A service should declare an error of its own for
+    /// it.
     public var internalError = VarlinkErrorReply(
         "io.systemd.System", parameters: ["origin": "linux", "errnoName": "EIO", "errno": 5])
-    /// Called when the service ends a client's connection of its own accord. For the log, which has to limit the
+    /// Called when the service ends a client's connection of its own accord. Meant for the log, which must limit the
     /// rate: clients choose how often this is called.
     public var onClientDropped: ((PeerCredentials, VarlinkDropReason) -> Void)?
-    /// Called when a handler has thrown what is no `VarlinkErrorProtocol`, with the method, or when a reply could
-    /// not be encoded.
+    /// Called with the method when a handler has thrown an error that is no `VarlinkErrorProtocol`, or when a reply
+    /// could not be encoded.
     public var onHandlerFailure: ((String, any Error) -> Void)?
-    /// Called when `accept(2)` has failed; accepting goes on 100 ms later.
+    /// Called when `accept(2)` has failed. The service accepts again 100 ms later.
     public var onAcceptFailure: ((Errno) -> Void)?
-    /// Gets the socket of a connection that has ended, and that holds something unread. With that may be descriptors, which
-    /// close(2) closes too, and so can take as long as their sender likes. Without it the socket is closed at once.
+    /// Gets the socket of a connection that has ended and still holds unread data. There may be descriptors among the
+    /// data; close(2) closes them too, and that can take as long as their sender likes. Where this is nil the socket
+    /// is closed at once.
     public var onUnreadSocket: ((consuming OwnedDescriptor) -> Void)?
-    /// Asked before each connection is accepted; where the answer is no it is asked again 100 ms later.
+    /// Asked before each connection is accepted. Where it returns false, it is asked again 100 ms later.
     public var mayAccept: (() -> Bool)?
-    /// Asked about each client that is not one too many, before anything is read from it: calls the closure, at once or
-    /// later, on the loop's thread, with the error for a client that is not admitted, and nil for one that is.
+    /// Asked about each client that exceeds no limit, before anything is read from it. It must call the closure, at
+    /// once or later, on the loop's thread: with nil to admit the client, or with the error for a client that is not
+    /// admitted.
     public var admission: ((PeerCredentials, @escaping (VarlinkErrorReply?) -> Void) -> Void)?
-    /// Called when the memory of many calls that had begun has become free.
+    /// Called when much memory that was kept for clients has become free.
     public var onMemoryFreed: (() -> Void)?
 
     let loop: EventLoop
@@ -63,37 +67,37 @@ public final class VarlinkService {
     private var listeners: [(listener: Listener, isOwn: Bool)] = []
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var connectionsOfUser: [UInt32: Int] = [:]
-    /// Replies that were not read.
+    /// Bytes of replies that were not read, by user.
     private var unread: UserBudget<Connection>
-    /// Calls that have begun and not ended.
+    /// Bytes of calls that have begun and not ended, by user.
     private var unfinished: UserBudget<Connection>
-    /// The most that was unfinished since memory was given back.
+    /// The most memory that was kept for clients since memory was last given back, in bytes.
     private var peak = 0
     private var turns = UserTurns<Connection>()
     private var turnsAreScheduled = false
-    /// What clients may take in this turn of the loop; less than nothing where a step has taken longer than that.
+    /// The time that clients may still take in this turn of the loop; negative after a step that took longer.
     private var timeLeft = Duration.zero
     private var looksForRoom = false
     private var lastPlace: UInt64 = 0
     private var lastNumber: UInt64 = 0
-    /// Users of whom it is watched whether they read.
+    /// Users whose clients are dropped if they read nothing until `flushTimeout`.
     private var watchedUsers: Set<UInt32> = []
     private var refused: [ObjectIdentifier: Connection] = [:]
     private var onClosed: [() -> Void] = []
     private var isClosing = false
 
-    /// How long clients may take in one turn of the loop, while some wait. A longer step is made up for in the next turns: the
-    /// loop does its other work, which others wait for, and has turns without end where there is none.
+    /// How long clients may take in one turn of the loop while some wait. A longer step is subtracted from the next
+    /// turns. Between turns the loop does its other work; without other work the turns follow each other at once.
     private static let timeForClients = Duration.milliseconds(2)
-    /// How long connections that wait for room may wait although there is some.
+    /// How long a connection may keep waiting for room after room has become free.
     private static let lookInterval = Duration.milliseconds(20)
-    /// So much has to have been kept for clients, in bytes, before its memory is worth giving back, and so long after.
+    /// Memory is given back only after this number of bytes was kept for clients, and after the time below.
     private static let worthGivingBack = 4 << 20
     private static let givingBackTime = Duration.seconds(1)
-    /// About what a connection takes, in bytes.
+    /// The approximate size of a connection, in bytes.
     private static let bytesOfConnection = 8 << 10
 
-    /// A service without interfaces but `org.varlink.service`.
+    /// A service with no interface except `org.varlink.service`.
     public init(loop: EventLoop, info: ServiceInfo, limits: VarlinkLimits = VarlinkLimits()) {
         self.loop = loop
         self.info = info
@@ -104,7 +108,7 @@ public final class VarlinkService {
         addServiceInterface()
     }
 
-    // MARK: What it serves
+    // MARK: Interfaces and methods
 
     /// Adds an interface, for clients to see.
     ///
@@ -114,7 +118,7 @@ public final class VarlinkService {
         interfaces[interface.name] = interface
     }
 
-    /// Says what answers a method; a second time replaces the first.
+    /// Sets the handler of a method. A second call replaces the first handler.
     ///
     /// - Parameter method: the full name, declared by an interface that was added.
     /// - Throws: `RegistrationError.methodNotDeclared`.
@@ -123,7 +127,7 @@ public final class VarlinkService {
         handlers[method] = handler
     }
 
-    /// The declared methods that nothing handles: calls of them get MethodNotImplemented.
+    /// The declared methods without a handler: calls of them get MethodNotImplemented.
     public var unhandledMethods: [String] {
         interfaces.values.flatMap { interface in interface.methods.keys.map { "\(interface.name).\($0)" } }
             .filter { handlers[$0] == nil }.sorted()
@@ -137,14 +141,14 @@ public final class VarlinkService {
 
     // MARK: Clients
 
-    /// The connections at hand, refused ones left out.
+    /// The number of connections, without refused ones.
     public var connectionCount: Int { connections.count }
 
-    /// Accepts clients from a listening stream socket, which is made non-blocking. May be called for several.
+    /// Accepts clients from a listening stream socket, and makes it non-blocking. May be called for several sockets.
     ///
-    /// - Parameter isOwn: nobody else has the socket, so that those who wait at it when the service closes are let go of. Else
-    ///   they wait for whoever has it then.
-    /// - Throws: what `fcntl(2)` or `epoll_ctl(2)` says about the socket.
+    /// - Parameter isOwn: no other process has the socket. When the service closes, it then releases the clients that
+    ///   wait to be accepted. Otherwise they wait for the process that has the socket then.
+    /// - Throws: the error of `fcntl(2)` or `epoll_ctl(2)`.
     public func listen(on socket: consuming OwnedDescriptor, isOwn: Bool = true) throws(Errno) {
         let listener = try Listener(
             socket, loop: loop, mayAccept: { [unowned self] in mayAccept?() ?? true }
@@ -156,10 +160,11 @@ public final class VarlinkService {
         listeners.append((listener, isOwn))
     }
 
-    /// Stops: accepts nobody any more, lets pending calls be answered and replies be read, and closes each connection as
-    /// soon as it has nothing left to do, or else when the time is up.
+    /// Stops the service. It accepts no more clients, lets pending calls be answered and replies be read, and closes
+    /// each connection as soon as it has nothing left to do, or when the time is up.
     ///
-    /// Answer the calls that are pending, or their clients wait that long. May be called again, with less time.
+    /// The caller should answer the pending calls, or their clients wait for the whole time. May be called again,
+    /// with less time.
     ///
     /// - Parameters:
     ///   - time: nil stands for `VarlinkLimits.flushTimeout`.
@@ -178,7 +183,7 @@ public final class VarlinkService {
     }
 
     private func admit(_ socket: consuming OwnedDescriptor) {
-        // Who it is comes before a byte is read; somebody of whom the kernel cannot say it is nobody to talk to.
+        // The service learns who the peer is before it reads a byte. It drops a peer that the kernel cannot identify.
         guard let peer = try? PeerCredentials(of: socket) else { return letGo(of: socket) }
         let reason = reasonToRefuse(peer)
         let connection = Connection(socket, peer: peer, service: self)
@@ -195,13 +200,13 @@ public final class VarlinkService {
             connection.refuse(with: error)
             connection.begin()
         } else {
-            // It is sent its error, and closed as the last reference to it goes.
+            // The connection sends its error, and closes when the last reference to it goes.
             connection.refuseAtOnce(with: error)
         }
         onClientDropped?(peer, reason)
     }
 
-    /// How much the kernel may keep of what is sent to a user's connection, in bytes.
+    /// The number of bytes that the kernel may keep for a connection of this user.
     func unreceivedBytes(of user: UInt32) -> Int {
         let share = limits.unreceivedBytesPerUser / max(connectionsOfUser[user, default: 1], 1)
         return min(max(share, limits.unreceivedBytes.lowerBound), limits.unreceivedBytes.upperBound)
@@ -219,8 +224,8 @@ public final class VarlinkService {
     /// The users who have connections.
     public var users: [UInt32] { Array(connectionsOfUser.keys) }
 
-    /// Ends the connections of a user: those without a call are told why; calls that are pending may still be answered, for
-    /// `VarlinkLimits.flushTimeout`.
+    /// Ends the connections of a user. Connections without a call are told why; pending calls may still be answered
+    /// within `VarlinkLimits.flushTimeout`.
     public func expel(_ user: UInt32, with error: VarlinkErrorReply) {
         guard !isClosing else { return }
         for connection in Array(connections.values) where connection.peer.userID == user {
@@ -229,7 +234,7 @@ public final class VarlinkService {
         }
     }
 
-    // MARK: From the connections
+    // MARK: Called by the connections
 
     func remove(_ connection: Connection) {
         stopsWaiting(connection)
@@ -244,8 +249,8 @@ public final class VarlinkService {
         if isClosing, connections.isEmpty, refused.isEmpty { loop.after(.zero) { self.callClosed() } }
     }
 
-    /// Whether so little waits to be read by this client's user that it may have more; if not, the connection is told to
-    /// `resume` when it is so.
+    /// Whether few enough replies wait for this client's user that the connection may take a call. If not, the
+    /// service calls the connection's `resume` when there is room.
     func mayTakeCall(_ connection: Connection) -> Bool {
         let user = connection.peer.userID
         if unread.admits(connection) { return true }
@@ -254,10 +259,10 @@ public final class VarlinkService {
         return false
     }
 
-    /// Whether a client may be kept more unread replies of a call that goes on by itself.
+    /// Whether more unread replies may be kept for a client of this user, in a call that has several replies.
     func hasRoomForReplies(of user: UInt32) -> Bool { unread.hasRoom(user) }
 
-    /// The connection takes no call any more.
+    /// Called when the connection takes no more calls.
     func stopsWaiting(_ connection: Connection) {
         unread.forget(connection)
         unfinished.forget(connection)
@@ -268,7 +273,7 @@ public final class VarlinkService {
         return lastNumber
     }
 
-    /// The place of a call among all.
+    /// The place of the next call among all calls.
     func nextPlace() -> UInt64 {
         lastPlace += 1
         return lastPlace
@@ -279,8 +284,8 @@ public final class VarlinkService {
         lookAtMemory()
     }
 
-    /// Whether so little of this client's user has begun that more may be received; if not, a connection that waits is told
-    /// to `resume` when it is so.
+    /// Whether few enough bytes of unfinished calls are kept for this client's user that the connection may receive
+    /// more. If not, and `waits` is true, the service calls the connection's `resume` when there is room.
     func mayReceive(_ connection: Connection, waits: Bool) -> Bool {
         if !waits { return unfinished.hasRoom(connection.peer.userID) }
         if unfinished.admits(connection) { return true }
@@ -294,17 +299,17 @@ public final class VarlinkService {
         lookAtMemory()
     }
 
-    /// Has memory given back after there was much to be kept for clients.
+    /// Has memory given back once little is left of much that was kept for clients.
     private func lookAtMemory() {
         let kept = unfinished.sum + unread.sum + connections.count * Self.bytesOfConnection
         peak = max(peak, kept)
         guard peak >= Self.worthGivingBack, kept < peak / 8 else { return }
         peak = 0
-        // What is about to be freed has to be free by then.
+        // Memory that is being freed now must be free by then.
         loop.after(Self.givingBackTime) { [weak self] in self?.onMemoryFreed?() }
     }
 
-    /// While connections wait for room, looks now and then whether there is some.
+    /// Checks at intervals whether there is room, as long as connections wait for it.
     private func scheduleLook() {
         guard !looksForRoom else { return }
         looksForRoom = true
@@ -316,15 +321,15 @@ public final class VarlinkService {
         }
     }
 
-    /// Closes a client's socket without waiting: one that holds something unread goes to `onUnreadSocket`.
+    /// Closes a client's socket without waiting. A socket with unread data goes to `onUnreadSocket`.
     public func letGo(of socket: consuming OwnedDescriptor) {
-        // From here on nothing more comes.
+        // After this no more data arrives.
         UnixSocket.shutDown(socket)
         guard let onUnreadSocket, SocketMessage.hasUnread(socket) else { return }
         onUnreadSocket(socket)
     }
 
-    /// Nobody waits for ever for others who do not read.
+    /// Drops a user's clients that do not read, so that the user's other connections do not wait without end.
     private func watchHeldBack(_ user: UInt32) {
         guard watchedUsers.insert(user).inserted else { return }
         let begin = ContinuousClock.now
@@ -341,8 +346,8 @@ public final class VarlinkService {
 
     // MARK: Turns
 
-    /// Whether a connection may go on at once: where nothing waits for its turn, and this turn of the loop is young. If not,
-    /// the connection is told `takeTurn` when it has one.
+    /// Whether a connection may go on at once: no connection waits for its turn, and this turn of the loop has only
+    /// begun. If not, the service calls the connection's `takeTurn` when it is its turn.
     func mayGoOn(_ connection: Connection) -> Bool {
         if turns.isEmpty, ContinuousClock.now - loop.turnBegan < Self.timeForClients { return true }
         turns.append(connection)
@@ -372,7 +377,7 @@ public final class VarlinkService {
     }
 
     func handle(_ call: VarlinkCall) {
-        // What was sent is needed no more, and the call may be kept for long.
+        // The message is no longer needed, and the call may be kept for long.
         defer { call.forgetMessage() }
         do {
             try handler(for: call.method)(call)
@@ -384,7 +389,7 @@ public final class VarlinkService {
         }
     }
 
-    /// How long the name of a method may be, in bytes. To look up a text costs more than to see that it is too long.
+    /// Maximum length of the name of a method, in bytes. Looking up a text costs more than checking its length.
     private static let maximumNameLength = 255
 
     static func isName(_ text: String) -> Bool {
@@ -407,7 +412,8 @@ public final class VarlinkService {
     var interfaceNames: [String] { interfaces.keys.sorted() }
 }
 
-/// Where bytes are received before they go to their connection's decoder; one for all, since the loop has one thread.
+/// The buffer for received bytes before they go to their connection's decoder. All connections share it, since the
+/// loop has one thread.
 final class ScratchBuffer {
     let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 65_536, alignment: 16)
 

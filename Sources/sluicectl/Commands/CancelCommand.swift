@@ -26,7 +26,7 @@ struct CancelCommand: ParsableCommand {
             throw ValidationError("give ids, or --all or --user: not both")
         }
         if !many, ids.isEmpty {
-            throw ValidationError("say which jobs are to end: ids, --all or --user")
+            throw ValidationError("name the jobs to end: ids, --all or --user")
         }
     }
 
@@ -47,7 +47,7 @@ struct CancelCommand: ParsableCommand {
                     try Console.write(JobDetails.line(job, nowUsec: Console.nowUsec) + "\n")
                 }
             } catch let error as SluiceError where error.kind == .noSuchJob {
-                // The others are ended all the same.
+                // An error does not keep the other jobs from being cancelled.
                 Console.report(error)
                 status = error.exitStatus
             }

@@ -3,7 +3,7 @@ internal import Glibc
 internal import SluiceClient
 public import SluiceInterface
 
-/// Which jobs are meant: options of `list` and `cancel`.
+/// Selects jobs: the options of `list` and `cancel`.
 struct SelectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -11,7 +11,7 @@ struct SelectionOptions: ParsableArguments {
             discussion: "A name or a number. Others than root have their own alone.",
             valueName: "name"), completion: .shellCommand("getent passwd | cut -d: -f1")) var user: String?
 
-    /// So that a name that no user has is told with the command's usage.
+    /// Reports an unknown user name together with the command's usage.
     func validate() throws { _ = try userID() }
 
     /// The user's id.
@@ -35,7 +35,7 @@ struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "List your jobs, the oldest first: running ones, and recent ended ones.",
-        discussion: "Root sees everybody's. With --json it is an array of jobs, on one line.")
+        discussion: "Root sees the jobs of all users. With --json it is an array of jobs, on one line.")
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions
@@ -56,7 +56,7 @@ struct ListCommand: ParsableCommand {
         if output.json { return try Console.writeJSON(jobs) }
         guard !jobs.isEmpty else { return try Console.write("no jobs\n") }
         let width = Terminal(STDOUT_FILENO, environment: [:])?.width
-        // Whose they are matters to who sees those of others.
+        // Only a user who sees the jobs of other users needs a column for them.
         let names = geteuid() == 0 ? UserNames() : nil
         try Console.write(
             JobTable.render(jobs, nowUsec: Console.nowUsec, width: width, userName: names.map { $0.name }))

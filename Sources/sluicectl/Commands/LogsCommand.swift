@@ -52,7 +52,7 @@ struct LogsCommand: ParsableCommand {
         do {
             try JournalAccess.check(manager, userID: geteuid(), machine: JournalAccess.machineID())
         } catch {
-            // The rest is journalctl's.
+            // The other options are those of journalctl.
             guard !follow, !catalog, output == nil, let story = rememberedStory() else { throw error }
             for line in story.suffix(lines ?? story.count) { try Console.write(line + "\n") }
             return Console.note("this is what the service remembers: you may not read the journal")
@@ -60,16 +60,16 @@ struct LogsCommand: ParsableCommand {
         throw execute(query.arguments)
     }
 
-    /// What the service tells of the job; nil where there is no service, or no such job of the user's.
+    /// What the service remembers about the job; nil where there is no service, or the user has no such job.
     private func rememberedStory() -> [String]? {
         (try? service.finder.connect().show(id)).map(JobStory.lines)
     }
 
-    /// Becomes journalctl.
+    /// Replaces this process by journalctl.
     ///
-    /// - Returns: why it could not.
+    /// - Returns: why that failed.
     private func execute(_ arguments: [String]) -> SluiceError {
-        // An ignored signal would stay ignored: journalctl | head would not end.
+        // An ignored signal would stay ignored, and `journalctl | head` would not end.
         signal(SIGPIPE, SIG_DFL)
         var vector = (["journalctl"] + arguments).map { strdup($0) }
         vector.append(nil)

@@ -10,7 +10,7 @@ struct TopCommand: ParsableCommand {
         commandName: "top", abstract: "Watch all of your jobs, live.",
         discussion: """
             Shows the jobs that have not ended: state, rate, progress, what waits in their lanes against the high \
-            watermark, and for how long their origins have been made to wait. Root sees everybody's. \
+            watermark, and for how long their origins have been made to wait. Root sees the jobs of all users. \
             Rates are those between the last two looks.
 
             Keys: s, r, b, a, t sort by state, rate, bytes, age and stalled time; o turns the order round; p or space \
@@ -72,7 +72,7 @@ struct TopCommand: ParsableCommand {
                 continue
             }
             model.take(sample)
-            // There are no rates before the second one.
+            // There are no rates before the second sample.
             if isFirst {
                 isFirst = false
                 sleepWhole(.seconds(min(delay, 0.5)))

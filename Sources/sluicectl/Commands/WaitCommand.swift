@@ -21,7 +21,7 @@ struct WaitCommand: ParsableCommand {
         let patience = try service.patience()
         let job = try OutcomeWaiter(for: id, on: try service.finder.connect(), patience: patience).wait()
         guard let outcome = job.outcome else {
-            throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
+            throw SluiceError(.serviceTrouble, "job \(id) has ended, but the service reports no outcome")
         }
         if output.json {
             try Console.writeJSON(job)

@@ -3,7 +3,7 @@ import FoundationEssentials
 import SluiceClient
 import SluiceInterface
 
-/// `sluicectl fetch`: the options, and what they mean as a request. `FetchRun` does the work.
+/// `sluicectl fetch`: the options, and the request that they make. `FetchRun` does the work.
 struct FetchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "fetch", abstract: "Fetch a URL: the body goes to standard output, a file or a command.",
@@ -173,13 +173,13 @@ struct FetchCommand: ParsableCommand {
 
     private static let retryRange = 0...1000
 
-    /// What is asked about the digest.
+    /// What the user asks about the digest.
     var digestOption: DigestOption? { digest.flatMap(DigestOption.parse) }
 
     /// The file to write to; nil for standard output.
     var outputPath: String? { output == "-" ? nil : output }
 
-    /// What the service is asked for.
+    /// The request to the service.
     var request: Ingest.FetchParameters {
         var request = Ingest.FetchParameters(url: url)
         let fields = headers.compactMap(HeaderOption.parse)
@@ -194,11 +194,11 @@ struct FetchCommand: ParsableCommand {
         request.maximumSize = maxSize?.bytes
         request.retries = retries
         request.digest = digestOption?.description
-        // What is not said is not sent: an older service does not know it.
+        // An option that is not given is not sent, since an older service does not know it.
         request.identity = identity ? true : nil
         request.allowDowngrade = allowDowngrade ? true : nil
         request.http1 = http1 ? true : nil
-        // Scripts pass on what they have, which may be nothing.
+        // A script passes on the value that it has, which may be empty.
         request.ifNoneMatch = ifNoneMatch.flatMap { $0.isEmpty ? nil : $0 }
         return request
     }

@@ -2,15 +2,15 @@ import SluiceClient
 import SluiceInterface
 import UnixSockets
 
-/// What follows from a job's outcome: files, words, the exit status.
+/// The consequences of a job's outcome: files, messages, the exit status.
 extension FetchRun {
-    /// Whether an outcome is all that was asked for.
+    /// Whether an outcome is everything that was asked for.
     func isWhole(_ outcome: Outcome) -> Bool {
         ExitStatus(of: outcome.code, acceptsUnverified: options.acceptUnverified) == .complete
     }
 
-    /// - Returns: the exit status; everything has been said by then.
-    /// - Throws: `SluiceError` where what the service says cannot be, and where a file cannot be written.
+    /// - Returns: the exit status. All messages have been written by then.
+    /// - Throws: `SluiceError` where the service contradicts itself, and where a file cannot be written.
     func finish(
         _ job: Job, _ outcome: Outcome, _ delivery: Delivery, _ prepared: Preparations,
         _ progress: ProgressDisplay?
@@ -41,12 +41,12 @@ extension FetchRun {
         progress?.stop()
         report(job, outcome, status, commandStatus, progress)
         guard let commandStatus else { return status.rawValue }
-        // A command that fails closes the pipe: then its failure is the cause, and the status that helps.
+        // A command that fails closes the pipe. Its failure is then the cause, and its status is the useful one.
         let isCause = status == .consumerGone && commandStatus != 0
         return status == .complete || isCause ? commandStatus : status.rawValue
     }
 
-    /// Puts the body's file in place, and then what names its version.
+    /// Puts the body's file in place, and then the file with its version.
     private func keep(
         _ job: Job, _ outcome: Outcome, _ commandStatus: Int32?, _ prepared: Preparations
     ) throws(SluiceError) {
@@ -57,10 +57,10 @@ extension FetchRun {
                     + "\(job.digest ?? "none") for \(wanted)",
                 remedy: "see whether both are of one version (sluicectl status)")
         }
-        // Whatever happens between the two: an old version must never stand beside a new body.
+        // An old version must never stand beside a new body, even if the program ends between the two steps.
         if prepared.file != nil { try prepared.etagFile?.forget() }
         try prepared.file?.commit()
-        // What a command could not use, it wants again. What may have been cut short has no version.
+        // A body that a command could not use must be fetched again. A body that may have been cut has no version.
         if commandStatus ?? 0 == 0 {
             try prepared.etagFile?.store(outcome.code == .complete ? job.etag : nil)
         }
@@ -71,7 +71,7 @@ extension FetchRun {
         _ progress: ProgressDisplay?
     ) {
         if options.json {
-            // Cannot fail: a job has no number that is not finite.
+            // Cannot fail: every number of a job is finite.
             if let line = try? JSONText.encode(job) { Console.line(line) }
             return
         }
@@ -79,14 +79,14 @@ extension FetchRun {
         case .complete:
             if outcome.code == .completeUnverified, !options.quiet { Console.report(outcome) }
             if let progress { Console.line(progress.summary(of: job)) }
-            // It was asked for, so it is no note. Nothing stands before it on its line, for programs.
+            // The user asked for the digest, so `quiet` does not hide it. It stands alone on its line, for programs.
             if options.digestOption?.digits == nil, options.digest != nil, let digest = job.digest {
                 Console.line(Terminal.printable(digest))
             }
         case .unchanged:
             if !options.quiet { Console.report(outcome) }
         case .unverified:
-            Console.report(outcome, remedy: "--accept-unverified takes such a body")
+            Console.report(outcome, remedy: "--accept-unverified accepts such a body")
         case .consumerGone where commandStatus != nil:
             Console.note(
                 "\(options.command.first ?? "the command") stopped reading after "

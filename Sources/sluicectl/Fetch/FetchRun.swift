@@ -11,31 +11,31 @@ struct FetchRun {
     let environment: [String: String]
     let interruption: Interruption
 
-    /// What this side has made ready before anybody is asked for anything.
+    /// What the client prepares before it asks the service for anything.
     struct Preparations {
         var commandFile: String?
         var file: OutputFile?
         var etagFile: EtagFile?
         var request: Ingest.FetchParameters
-        /// Nobody has been asked yet.
+        /// Whether the service has not been asked yet.
         var isFirst = true
     }
 
-    /// Where the body went, and how that ended.
+    /// Where the body went, and how the delivery ended.
     enum Delivery {
         case copied(BodyCopier.Result)
         case command(RunningCommand)
-        /// There is a command, and it was not started.
+        /// There is a command, but it was not started.
         case withheld
     }
 
-    /// The service has no such job, and nothing has been delivered yet: it may be asked again.
+    /// The service has no such job, and no byte has been delivered yet: the client may ask again.
     private struct Forgotten: Error {
         var cause: SluiceError
         var note: String
     }
 
-    /// - Returns: the exit status; everything has been said by then.
+    /// - Returns: the exit status. All messages have been written by then.
     /// - Throws: `SluiceError` where there is no outcome to report.
     func run() throws -> Int32 {
         do {
@@ -43,7 +43,8 @@ struct FetchRun {
             interruption.cleanUp()
             return status
         } catch {
-            // Without a command this does not return where a signal came first: its thread reports.
+            // Where a signal came and there is no command, this does not return: the signals' thread ends the
+            // program.
             let signal = interruption.claim()
             interruption.cleanUp()
             guard let signal, let status = ExitStatus(signal: signal) else { throw error }
@@ -57,7 +58,7 @@ struct FetchRun {
         let begin = ContinuousClock.now
         var connection = try service(for: prepared.request)
         let path = connection.path
-        // A private service that has gone does not come back.
+        // A private service that has ended does not come back.
         let isPrivate = !options.service.finder.paths.contains(path)
         let patience = isPrivate ? .zero : given
         var attempt = prepared
@@ -67,7 +68,8 @@ struct FetchRun {
                 return try ask(connection, attempt, patience)
             } catch let forgotten as Forgotten {
                 let elapsed = begin.duration(to: .now)
-                // One that is being restarted may say so for as long as it drains; a job is lost but once.
+                // A service that is being restarted may report this until it has drained. A lost job is asked for
+                // only once more.
                 let goesOn = forgotten.cause.isStopping ? elapsed < patience : losses == 0
                 guard !isPrivate, goesOn else { throw forgotten.cause }
                 if losses == 0, attempt.isFirst, !options.quiet, !options.json {
@@ -75,7 +77,7 @@ struct FetchRun {
                 }
                 if forgotten.cause.isStopping { sleepWhole(.milliseconds(100)) } else { losses += 1 }
                 attempt.isFirst = false
-                // One deadline for all of it; the service says so where it is over.
+                // One deadline covers all attempts. The service reports when it has passed.
                 attempt.request.deadlineSeconds = options.deadline.map {
                     max(0.001, $0 - elapsed / .seconds(1))
                 }
@@ -84,7 +86,7 @@ struct FetchRun {
         }
     }
 
-    /// Asks for the body and sees it through to its end.
+    /// Asks for the body and continues until the job has ended.
     private func ask(
         _ connection: SluiceConnection, _ prepared: Preparations, _ patience: Duration
     ) throws -> Int32 {
@@ -98,7 +100,7 @@ struct FetchRun {
         var ended: Job?
         if let commandFile = prepared.commandFile {
             if prepared.request.ifNoneMatch != nil, !BodyCopier.waitForBytes(in: body.pipe) {
-                // A command that overwrites what it makes must not take an unchanged body for an empty one.
+                // A command that overwrites its output must not take an unchanged body for an empty one.
                 ended = try outcome(waiter, delivered: 0, progress)
             }
             if let ended, ended.outcome.map({ !isWhole($0) }) ?? true {
@@ -111,7 +113,8 @@ struct FetchRun {
             let result = try copy(body.pipe, to: output)
             delivery = .copied(result)
             if result.end == .outputClosed, !options.json {
-                // Who closes the output knows. What the service makes of it is of interest to nobody.
+                // The process that closes the output knows that. The outcome that the service reports does not
+                // matter.
                 _ = interruption.claim()
                 return ExitStatus.consumerGone.rawValue
             }
@@ -119,7 +122,7 @@ struct FetchRun {
         }
         let job = try ended ?? waiter.wait()
         guard let outcome = job.outcome else {
-            throw SluiceError(.serviceTrouble, "the service says that job \(id) has ended, but not how")
+            throw SluiceError(.serviceTrouble, "job \(id) has ended, but the service reports no outcome")
         }
         return try finish(job, outcome, delivery, prepared, progress)
     }
@@ -134,14 +137,15 @@ struct FetchRun {
                 throw Forgotten(cause: error, note: "the service is stopping: waiting for the next one")
             }
             guard error.isConnectionLost else { throw error }
-            // If there is a job, its pipe went with the answer, and the job goes with the pipe.
+            // If there is a job, its pipe was lost with the answer, and the job ends with its pipe.
             throw Forgotten(cause: error, note: "the service went away before it answered: asking again")
         }
     }
 
     /// Waits for the job's outcome.
     ///
-    /// - Parameter delivered: bytes that have left this program, of a pipe that has ended; nil of one that has not.
+    /// - Parameter delivered: the number of bytes that this program has written, where the pipe has ended; nil where
+    ///   it has not.
     private func outcome(
         _ waiter: OutcomeWaiter, delivered: Int?, _ progress: ProgressDisplay?
     ) throws -> Job {
@@ -156,14 +160,14 @@ struct FetchRun {
         }
     }
 
-    /// Copies, and lets go of the pipe: only then does the service see that nobody reads any more.
+    /// Copies the body and closes the pipe. Only then does the service see that the pipe has no reader any more.
     private func copy(
         _ pipe: consuming OwnedDescriptor, to output: Int32
     ) throws(SluiceError) -> BodyCopier.Result {
         try BodyCopier(to: output).copy(from: pipe)
     }
 
-    /// Takes the pipe away from this process: only then is a command that closes it seen.
+    /// Gives the pipe to a command and closes it here. Only then does the service see that the command closes it.
     private func start(_ file: String, pipe: consuming OwnedDescriptor) throws(SluiceError) -> RunningCommand
     {
         interruption.expectCommand()
@@ -174,9 +178,9 @@ struct FetchRun {
         return command
     }
 
-    // MARK: Before
+    // MARK: Preparations
 
-    /// What can fail on this side fails before anybody is asked for anything.
+    /// Errors on this side must occur before the service is asked for anything.
     private func prepare() throws(SluiceError) -> Preparations {
         var prepared = Preparations(request: options.request)
         if let name = options.command.first {
@@ -186,7 +190,7 @@ struct FetchRun {
             let file = try EtagFile(path: path)
             interruption.onExit { _ in file.discard() }
             prepared.etagFile = file
-            // “Unchanged” is of no use to who has not got what has not changed.
+            // The answer “unchanged” is of no use to a user who does not have the file.
             if options.outputPath.map({ access($0, F_OK) == 0 }) ?? true {
                 prepared.request.ifNoneMatch = file.tag
             }
@@ -203,7 +207,7 @@ struct FetchRun {
         let finder = options.service.finder
         if let connection = try finder.find() { return connection }
         do {
-            // What our own service would refuse is no reason to start it.
+            // A request that the private service would refuse is checked before the service is started.
             _ = try JobRequest(request, settings: Settings())
         } catch {
             throw SluiceError(.refused, "\(error.parameter): \(error.reason)", remedy: error.remedy)
@@ -226,7 +230,7 @@ struct FetchRun {
 
     private func startProgress(_ id: String, _ path: String) throws(SluiceError) -> ProgressDisplay? {
         guard !options.quiet else { return nil }
-        // A body that is shown on the terminal must not be mixed with a line about it.
+        // A body that is shown on the terminal must not be mixed with a progress line.
         let isOnOutput = options.outputPath == nil && options.command.isEmpty
         let isMixed = isOnOutput && isatty(STDOUT_FILENO) == 1
         guard options.progress || (isatty(STDERR_FILENO) == 1 && !isMixed && !options.json) else {

@@ -5,14 +5,15 @@ import Synchronization
 /// What SIGINT, SIGTERM and SIGHUP do to a fetch: the first cancels the job and cleans up, the second ends at once.
 ///
 /// ## Concurrency model
-/// The signals are blocked in every thread and taken by one with `sigwaitinfo(2)`; so no code runs in a signal handler.
-/// The lock guards who brings the program to its end: the main thread claims it before it does what cannot be undone
-/// (a rename, an exit), and waits for ever where the signal was first. Only where a command runs does the main thread
-/// end the program after a signal too, since the command ends first.
+/// The signals are blocked in every thread, and one thread takes them with `sigwaitinfo(2)`, so no code runs in a
+/// signal handler. The lock guards which thread ends the program. The main thread claims this before it does what
+/// cannot be undone (a rename, an exit). Where a signal came before that, the main thread waits until the signals'
+/// thread ends the program. Only where a command runs does the main thread end the program after a signal, too, since
+/// the command ends first.
 final class Interruption: Sendable {
-    /// How long to wait for the service to confirm the cancellation, in milliseconds.
+    /// Maximum time to wait for the service to confirm the cancellation, in milliseconds.
     static let cancelLimit = 1000
-    /// The same signal within so long is the same wish.
+    /// The same signal within this time counts as a repetition and is ignored.
     private static let echoTime = Duration.milliseconds(100)
 
     private struct State {
@@ -20,7 +21,7 @@ final class Interruption: Sendable {
         var isClaimed = false
         var job: (id: String, path: String)?
         var command = Command.none
-        /// A signal that a command which was just starting has still to get.
+        /// A signal that must still be sent to a command that was just starting.
         var undelivered: Int32?
         var actions: [@Sendable (Haste) -> Void] = []
     }
@@ -38,7 +39,7 @@ final class Interruption: Sendable {
         }
     }
 
-    /// How a clean-up action is to be done.
+    /// How to run a clean-up action.
     enum Haste {
         /// It may wait a little.
         case orderly
@@ -48,7 +49,7 @@ final class Interruption: Sendable {
 
     private let state = Mutex(State())
 
-    /// Blocks the signals and starts the thread; to be made before any other thread.
+    /// Blocks the signals and starts the thread. Must be called before any other thread starts.
     ///
     /// A signal that the caller of this program has chosen to ignore (nohup) stays ignored.
     init() throws(SluiceError) {
@@ -57,7 +58,7 @@ final class Interruption: Sendable {
         for number in [SIGINT, SIGTERM, SIGHUP] {
             var action = sigaction()
             sigaction(number, nil, &action)
-            // SIG_IGN is the address 1, which Swift does not let us compare with.
+            // SIG_IGN is the address 1. Swift cannot compare function pointers.
             let handler = unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
             if handler != 1 { sigaddset(&signals, number) }
         }
@@ -68,22 +69,23 @@ final class Interruption: Sendable {
 
     // MARK: From the main thread
 
-    /// Adds what has to be done before the program ends, however it does; the last is done first.
+    /// Adds an action that runs before the program ends, whatever ends it. The action added last runs first.
     func onExit(_ action: @escaping @Sendable (Haste) -> Void) {
         state.withLock { $0.actions.append(action) }
     }
 
-    /// From now on a signal cancels this job.
+    /// After this call a signal cancels this job.
     func cover(job id: String, serviceAt path: String) {
         state.withLock { $0.job = (id, path) }
     }
 
-    /// From now on there is a command, or there will be in a moment.
+    /// Says that a command runs, or is about to be started.
     func expectCommand() {
         state.withLock { $0.command = .starting }
     }
 
-    /// From now on a signal is the command's, too, and one that came while it was starting.
+    /// After this call a signal is sent to the command, too. A signal that came while the command was starting is
+    /// sent now.
     func cover(_ command: RunningCommand) {
         let signal = state.withLock { state in
             state.command = .running(command)
@@ -94,8 +96,8 @@ final class Interruption: Sendable {
 
     /// Claims the end of the program.
     ///
-    /// - Returns: nil, or the signal that came before, to be reported once the command has ended. Without a command it
-    ///   does not return then: the signal's thread ends the program.
+    /// - Returns: nil, or the signal that came before; the caller must report it once the command has ended. Where a
+    ///   signal came and there is no command, this does not return: the signals' thread ends the program.
     func claim() -> Int32? {
         let (signal, hasCommand) = state.withLock { state in
             if state.signal == nil { state.isClaimed = true }
@@ -106,7 +108,7 @@ final class Interruption: Sendable {
         return signal
     }
 
-    /// Does what has to be done before the end, once.
+    /// Runs the clean-up actions, once.
     func cleanUp(_ haste: Haste = .orderly) {
         let actions = state.withLock { state in
             defer { state.actions = [] }
@@ -132,7 +134,8 @@ final class Interruption: Sendable {
             let signal = sigwaitinfo(&signals, &info)
             guard signal > 0 else { continue }
             let now = ContinuousClock.now
-            // timeout(1) signals what it has started, and then the process group: that is one wish.
+            // timeout(1) signals the process that it has started, and then the process group. That counts as one
+            // signal.
             if let first, first.signal == signal, now - first.time < Self.echoTime { continue }
             first = first ?? (signal, now)
             count += 1
@@ -140,7 +143,7 @@ final class Interruption: Sendable {
                 cleanUp(.atOnce)
                 _exit(ExitStatus(signal: signal)?.rawValue ?? 1)
             }
-            // What a terminal sends, the kernel sends, and to the command as well.
+            // The kernel sends a terminal's signals, and sends them to the command as well.
             let isFromTerminal = info.si_code > 0
             let isOurs = state.withLock { state in
                 if !state.isClaimed { state.signal = signal }
@@ -161,14 +164,14 @@ final class Interruption: Sendable {
         if let job {
             let ended = try? SluiceConnection(connectedTo: job.path)
                 .cancel(job.id, deadline: Self.cancelLimit)
-            // Our end of the pipe closes with us, and the job ends by that at the latest.
+            // This program's end of the pipe closes when the program ends. The job ends then at the latest.
             consequence = ended == nil ? "the job ends with this program" : "the job is cancelled"
         }
         let command = state.withLock { state in
             if case .starting = state.command, !isFromTerminal { state.undelivered = signal }
             return state.command
         }
-        // The command's input has ended now; the main thread waits for it and goes on from there.
+        // The command's input has now ended. The main thread waits for the command and then ends the program.
         switch command {
         case .none: break
         case .starting: return
@@ -182,7 +185,7 @@ final class Interruption: Sendable {
     }
 }
 
-/// A command, to be shared between the main thread, which waits for it, and the signals' thread.
+/// A command shared between the main thread, which waits for it, and the signals' thread.
 final class RunningCommand: Sendable {
     let process: CommandProcess
 

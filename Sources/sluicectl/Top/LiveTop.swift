@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import SluiceClient
 
-/// The live view: brings keys, signals, samples and the terminal together in one thread.
+/// The live view: handles keys, signals, samples and the terminal in one thread.
 final class LiveTop {
     private let signals: SignalMailbox
     private let sampler: TopSampler
@@ -14,7 +14,7 @@ final class LiveTop {
     private var decoder = TopKeyDecoder()
     private var samples = 0
 
-    /// - Parameter limit: ends after so many samples; nil for never.
+    /// - Parameter limit: the number of samples after which it ends; nil for no limit.
     init(_ model: TopModel, serviceAt path: String, limit: Int?) throws(SluiceError) {
         self.model = model
         self.limit = limit
@@ -25,7 +25,7 @@ final class LiveTop {
         screen = TopScreen(hasKeys: hasKeys)
     }
 
-    /// Shows it until somebody has had enough.
+    /// Runs the view until the user quits.
     ///
     /// - Returns: the exit status.
     func run() throws -> ExitStatus {
@@ -38,7 +38,7 @@ final class LiveTop {
             var entries = [sampler.rawDescriptor, signals.rawDescriptor, hasKeys ? STDIN_FILENO : -1].map {
                 pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
             }
-            // Now and then also where nothing comes, for that is something to be told.
+            // The timeout makes the view redraw even where nothing arrives, since that has to be shown, too.
             poll(&entries, 3, 1000)
             if entries[1].revents != 0, let status = try heed(signals.take()) { return status }
             if entries[2].revents != 0, let status = try readKeys() { return status }
@@ -62,7 +62,7 @@ final class LiveTop {
         try screen.show(lines, width: size.width, height: size.height, clearing: clearing)
     }
 
-    /// - Returns: the exit status, where it is over.
+    /// - Returns: the exit status where the view must end, else nil.
     private func heed(_ numbers: [Int32]) throws -> ExitStatus? {
         for number in numbers {
             switch number {
@@ -73,7 +73,7 @@ final class LiveTop {
                 try screen.enter()
                 try draw(clearing: true)
             case SIGCONT:
-                // Whoever had the terminal meanwhile has left it in modes of its own.
+                // Another program that used the terminal meanwhile may have changed its modes.
                 try screen.enter()
                 try draw(clearing: true)
             default: return ExitStatus(signal: number) ?? .local

@@ -3,16 +3,16 @@ import SluiceClient
 import Synchronization
 import UnixSockets
 
-/// Signals as events, to be waited for beside other descriptors: no code runs in a signal handler.
+/// Turns signals into events that a thread can wait for beside other descriptors. No code runs in a signal handler.
 ///
 /// ## Concurrency model
-/// The signals are blocked in every thread and taken by one of its own with `sigwaitinfo(2)`, which puts them behind the
-/// lock.
+/// The signals are blocked in every thread. A thread of the mailbox takes them with `sigwaitinfo(2)` and puts them
+/// into a list that the lock guards.
 final class SignalMailbox: Sendable {
     private let waiting = Mutex<[Int32]>([])
     private let signal: EventSignal
 
-    /// Blocks the signals and starts the thread; to be made before any other thread.
+    /// Blocks the signals and starts the thread. Must be called before any other thread starts.
     ///
     /// - Throws: `.local`.
     init(_ signals: [Int32]) throws(SluiceError) {
@@ -32,7 +32,7 @@ final class SignalMailbox: Sendable {
     /// Readable while there is a signal to take.
     var rawDescriptor: CInt { signal.descriptor.rawValue }
 
-    /// Those that have come since the last look, in their order.
+    /// The signals that have come since the last call, in order.
     func take() -> [Int32] {
         signal.lower()
         return waiting.withLock { waiting in
@@ -41,14 +41,14 @@ final class SignalMailbox: Sendable {
         }
     }
 
-    /// Does with a signal what would have been done without us, in this thread.
+    /// Performs a signal's default action, in this thread.
     static func passOn(_ number: Int32) {
         var set = sigset_t()
         sigemptyset(&set)
         sigaddset(&set, number)
         pthread_kill(pthread_self(), number)
         pthread_sigmask(SIG_UNBLOCK, &set, nil)
-        // Where it stops the process, this is where it goes on.
+        // Where the signal stops the process, execution continues here when the process is resumed.
         pthread_sigmask(SIG_BLOCK, &set, nil)
     }
 

@@ -2,11 +2,11 @@ import Glibc
 import SluiceClient
 import SystemPackage
 
-/// A terminal that is all ours for a while: the alternate screen, no cursor, keys as they are pressed.
+/// The terminal in full-screen mode: the alternate screen, no cursor, keys as they are pressed.
 ///
-/// Nothing of it is left behind: `leave` puts back what `enter` found, and may be called at any time, also twice.
+/// `leave` restores what `enter` found. It may be called at any time, also twice.
 final class TopScreen {
-    /// The alternate screen, cleared; no cursor; what is too long for a line is cut instead of wrapped.
+    /// The alternate screen, cleared; no cursor; a line that is too long is cut and not wrapped.
     private static let begin = "\u{1B}[?1049h\u{1B}[?25l\u{1B}[?7l\u{1B}[2J"
     private static let end = "\u{1B}[0m\u{1B}[?7h\u{1B}[?25h\u{1B}[?1049l"
 
@@ -15,23 +15,23 @@ final class TopScreen {
     private var found = termios()
     private var isEntered = false
 
-    /// - Parameter hasKeys: standard input is a terminal.
+    /// - Parameter hasKeys: whether standard input is a terminal.
     init(hasKeys: Bool) {
         self.hasKeys = hasKeys
     }
 
     deinit { leave() }
 
-    /// Takes the terminal over; once more where something else has had it meanwhile.
+    /// Switches the terminal to this mode. May be called again after another program has used the terminal.
     ///
-    /// - Throws: what `write(2)` says.
+    /// - Throws: the error of `write(2)`.
     func enter() throws {
         if hasKeys {
             if !isEntered { tcgetattr(STDIN_FILENO, &found) }
             var modes = found
-            // Signals stay: Ctrl-C and Ctrl-Z mean what they always mean.
+            // Signals stay enabled: Ctrl-C and Ctrl-Z keep their meaning.
             modes.c_lflag &= ~tcflag_t(ICANON | ECHO)
-            // VMIN and VTIME are elements 6 and 5 of the array, which Swift has as a tuple.
+            // VMIN and VTIME are elements 6 and 5 of the array. Swift imports the array as a tuple.
             modes.c_cc.6 = 1
             modes.c_cc.5 = 0
             tcsetattr(STDIN_FILENO, TCSADRAIN, &modes)
@@ -40,19 +40,19 @@ final class TopScreen {
         try write(Self.begin)
     }
 
-    /// Gives it back.
+    /// Restores the terminal.
     func leave() {
         guard isEntered else { return }
         isEntered = false
-        // Where the terminal is gone there is nobody to tell.
+        // Where the terminal is gone, there is nowhere to report it.
         try? write(Self.end)
         if hasKeys { tcsetattr(STDIN_FILENO, TCSADRAIN, &found) }
     }
 
-    /// Shows the lines, and nothing else.
+    /// Shows only these lines.
     ///
-    /// - Parameter height: of the terminal.
-    /// - Throws: what `write(2)` says.
+    /// - Parameter height: the height of the terminal.
+    /// - Throws: the error of `write(2)`.
     func show(_ lines: [TopLine], width: Int, height: Int, clearing: Bool) throws {
         var text = clearing ? "\u{1B}[2J" : ""
         for (index, line) in lines.enumerated() {
@@ -63,7 +63,7 @@ final class TopScreen {
             case .warning: text += "\u{1B}[1;31m\(line.text)\u{1B}[0m"
             case .dim: text += "\u{1B}[2m\(line.text)\u{1B}[0m"
             }
-            // Behind a full line the cursor stands on its last character.
+            // After a line of full width the cursor stands on its last character.
             if line.text.count < width { text += "\u{1B}[K" }
         }
         if lines.count < height { text += "\u{1B}[\(lines.count + 1);1H\u{1B}[J" }
@@ -76,7 +76,7 @@ final class TopScreen {
             do {
                 bytes = bytes.dropFirst(try bytes.withUnsafeBytes { try output.write($0) })
             } catch Errno.resourceTemporarilyUnavailable {
-                // Whoever shares the terminal with us may have made it so.
+                // Another process that shares the terminal may have made it non-blocking.
                 var entry = pollfd(fd: output.rawValue, events: Int16(POLLOUT), revents: 0)
                 poll(&entry, 1, 1000)
             }

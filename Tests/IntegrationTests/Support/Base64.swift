@@ -1,4 +1,4 @@
-/// RFC 4648 §4, for the fields that want it.
+/// RFC 4648 §4, for header fields that use it.
 enum Base64 {
     static func encode(_ bytes: [UInt8]) -> String {
         let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")

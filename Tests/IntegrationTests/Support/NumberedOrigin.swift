@@ -1,8 +1,8 @@
 import TestKit
 
-/// Origins whose answer depends on how often they have been asked.
+/// Origins whose answer depends on the number of the request.
 extension BadOrigin {
-    /// Plays a script that is told which request it answers, from 1 on.
+    /// Runs a script that gets the number of the request that it answers, from 1 on.
     static func numbered(
         _ script: @escaping @Sendable (inout OriginConnection, Int) throws -> Void
     ) throws -> BadOrigin {
@@ -16,12 +16,12 @@ extension BadOrigin {
         }
     }
 
-    /// Breaks its first body off, and then does what the script says.
+    /// Breaks its first body off, and then runs the script.
     ///
     /// - Parameters:
-    ///   - head: of the first response, beside what follows from `length`.
-    ///   - length: that is announced; nil for a chunked body.
-    ///   - sent: bytes of the body that come.
+    ///   - head: header fields of the first response, in addition to those that follow from `length`.
+    ///   - length: the announced length; nil for a chunked body.
+    ///   - sent: the number of bytes of the body that are sent.
     static func breaking(
         _ pattern: Pattern, head: [String] = ["ETag: \"v1\""], length: Int? = 1_000_000, sent: Int = 300_000,
         then script: @escaping @Sendable (inout OriginConnection, Int) throws -> Void
@@ -41,7 +41,7 @@ extension BadOrigin {
 }
 
 extension OriginConnection {
-    /// Answers a request for the rest as an origin should, whatever is wished beside.
+    /// Answers a request for the rest correctly, with additional fields as requested.
     mutating func respondRest(
         _ pattern: Pattern, count: Int, etag: String = "\"v1\"", headers: [String] = []
     ) throws {

@@ -1,7 +1,7 @@
 import Glibc
 import TestKit
 
-/// What `/proc` tells about processes.
+/// What `/proc` reports about processes.
 enum Processes {
     /// The children of a process.
     static func children(of parent: Int32) throws -> [Int32] {
@@ -17,10 +17,10 @@ enum Processes {
     /// The state's letter of `proc(5)`; nil where there is no such process.
     static func state(of process: Int32) -> Character? { fields(of: process)?.first?.first }
 
-    /// Whether it is there and not a zombie.
+    /// Whether the process exists and is not a zombie.
     static func runs(_ process: Int32) -> Bool { state(of: process).map { $0 != "Z" } ?? false }
 
-    /// What its descriptors are, as `/proc/PID/fd` names them.
+    /// What its descriptors refer to, as `/proc/PID/fd` names it.
     static func descriptors(of process: Int32) throws -> [String] {
         try entries(of: "/proc/\(process)/fd").compactMap { name in
             var buffer = [CChar](repeating: 0, count: 4096)
@@ -44,7 +44,7 @@ enum Processes {
         return names
     }
 
-    /// Of `/proc/PID/stat`, from the state on: what stands before may contain anything.
+    /// The fields of `/proc/PID/stat` from the state on: the field before it may contain any characters.
     private static func fields(of process: Int32) -> [Substring]? {
         guard let text = try? readText("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else {
             return nil

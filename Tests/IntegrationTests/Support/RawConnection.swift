@@ -3,7 +3,7 @@ import SystemPackage
 import TestKit
 import UnixSockets
 
-/// A connection to the service on which a test says what it likes, well-formed or not.
+/// A connection to the service on which a test can send any bytes, valid or not.
 struct RawConnection: ~Copyable {
     private let socket: OwnedDescriptor
     private var unread: [UInt8] = []

@@ -4,14 +4,14 @@ import TestKit
 import UnixSockets
 import Varlink
 
-/// Plays entries of the response table to a service and to curl, and says where the results are others.
+/// Plays entries of the response table to a service and to curl, and reports where the results differ.
 ///
 /// ## Concurrency model
-/// Several threads play entries at once: each has its own origins, and the service is made for it.
+/// Several threads play entries at once: each has its own origins, and the service accepts concurrent calls.
 final class ResponseScene: Sendable {
-    /// How many entries are played at once: each waits most of the time.
+    /// Number of entries that are played at once: each waits most of the time.
     static let workers = 6
-    /// For a job, and for curl.
+    /// The time limit of a job, and of curl.
     private static let patience = Duration.seconds(20)
 
     let service: TestService
@@ -28,7 +28,7 @@ final class ResponseScene: Sendable {
         service = try TestService("lanes.maximum = \(Self.workers)", authority: authority?.certificate)
     }
 
-    /// Where Sluice, and curl beside it, do something else than the entry says.
+    /// The differences between the entry and what Sluice, or curl, does.
     func mismatches(of entry: ResponseTable.Entry) -> [String] {
         do {
             return try mismatchesOfSluice(entry) + mismatchesOfCurl(entry)
@@ -70,7 +70,7 @@ final class ResponseScene: Sendable {
         return found
     }
 
-    /// What a job says about the coding of its body.
+    /// What a job reports about the coding of its body.
     private struct CodingReply: Decodable {
         struct Job: Decodable {
             var contentEncoding: String?
@@ -139,7 +139,7 @@ extension ResponseTable.Body {
 private final class Stage: Sendable {
     private let entry: ResponseTable.Entry
     private let origin: BadOrigin
-    /// Where the client connects.
+    /// The port to which the client connects.
     let port: UInt16
     private let scheme: String
 
@@ -185,7 +185,7 @@ private final class Stage: Sendable {
 
     var expectedTargets: [[String]] { entry.answers.map(\.targets) }
 
-    /// The requests were those that the entry names.
+    /// Whether the requests were those that the entry names.
     var isAskedAsExpected: Bool {
         let targets = targets
         if entry.repeats { return targets.count > 1 }

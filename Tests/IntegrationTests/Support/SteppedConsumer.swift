@@ -25,7 +25,7 @@ final class SteppedConsumer {
         self.pattern = pattern
     }
 
-    /// On an upgraded connection; what came with the reply counts.
+    /// A consumer on an upgraded connection. Bytes that came with the reply count.
     init(
         upgrading service: TestService, _ url: String, expecting pattern: Pattern
     ) throws {
@@ -42,7 +42,7 @@ final class SteppedConsumer {
 
     deinit { close() }
 
-    /// Closes its end. Safe to call twice.
+    /// Closes its end. May be called twice.
     func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
         descriptor = -1
@@ -62,7 +62,7 @@ final class SteppedConsumer {
         return job
     }
 
-    /// Reads exactly so many bytes.
+    /// Reads exactly this number of bytes.
     func read(_ wanted: Int, within duration: Duration = Deadline.usual) throws {
         let end = count + wanted
         let deadline = Deadline(duration)
@@ -73,7 +73,7 @@ final class SteppedConsumer {
         }
     }
 
-    /// Reads to the end of file, and waits for the job's.
+    /// Reads to the end of file, and waits for the end of the job.
     func readToEnd(within duration: Duration = Deadline.usual) throws -> Job {
         let deadline = Deadline(duration)
         while try readSome(atMost: .max, deadline) > 0 {}
@@ -98,16 +98,16 @@ final class SteppedConsumer {
         TestKit.waitFor(events, on: descriptor, until: deadline)
     }
 
-    /// Bytes that wait in the pipe.
+    /// The number of bytes that wait in the pipe.
     func waiting() throws -> Int {
         var bytes: CInt = 0
         guard ioctl(descriptor, UInt(FIONREAD), &bytes) == 0 else { throw TestFailure("FIONREAD: \(errno)") }
         return Int(bytes)
     }
 
-    /// What the pipe can hold.
+    /// The capacity of the pipe.
     func capacity() throws -> Int {
-        // F_GETPIPE_SZ, which Glibc shows to _GNU_SOURCE alone.
+        // F_GETPIPE_SZ, which Glibc declares only for _GNU_SOURCE.
         let capacity = fcntl(descriptor, 1032)
         guard capacity > 0 else { throw TestFailure("F_GETPIPE_SZ: \(errno)") }
         return Int(capacity)

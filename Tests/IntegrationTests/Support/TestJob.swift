@@ -35,12 +35,13 @@ final class TestJob: Sendable {
             lane = try now().laneProcessID
             return lane != nil
         }
-        // Never a number that kill(2) takes for more than one process.
+        // 0 and negative numbers would mean more than one process to kill(2).
         guard let lane, lane > 1 else { throw TestFailure("no lane: \(try now())") }
         return Int32(lane)
     }
 
-    /// Waits for the end of the job and of its pipe. The consumer has what the job says it has, and all of it right.
+    /// Waits for the end of the job and of its pipe. Checks that the consumer has the bytes that the job reports, and
+    /// that all are right.
     func finish(
         within duration: Duration = Deadline.long, sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Job {
@@ -57,7 +58,7 @@ final class TestJob: Sendable {
         return job
     }
 
-    /// Waits for the end, which has to be a whole body of so many bytes.
+    /// Waits for the end, which must be a complete body of this number of bytes.
     @discardableResult
     func finishComplete(
         _ count: Int, within duration: Duration = Deadline.long,
@@ -71,7 +72,7 @@ final class TestJob: Sendable {
         return job
     }
 
-    /// Waits for the end, which has to be this failure, told in words.
+    /// Waits for the end, which must be this failure, with a message.
     @discardableResult
     func finish(
         failing code: OutcomeCode, delivered: Int? = nil, within duration: Duration = Deadline.usual,

@@ -6,27 +6,27 @@ import Testing
 import UnixSockets
 import Varlink
 
-/// All tests that run the real programs, one after the other: several of them measure.
+/// All tests that run the real programs, one after the other, since several of them measure.
 @Suite("Integration", .serialized)
 struct Integration {}
 
-/// A `sluiced` of a test's own, with fresh settings and a fresh socket, gone with this value.
+/// A `sluiced` for one test, with new settings and a new socket. It ends with this value.
 ///
 /// It is started with `--private`, so it also ends when the test process does, however that ends.
 final class TestService: Sendable {
     struct Options: Sendable {
         /// Lines of TOML.
         var settings = ""
-        /// Runs as nobody, without any privilege, as the service does under systemd.
+        /// Whether it runs as nobody, without any privilege, as the service does under systemd.
         var unprivileged = false
-        /// The CA file that its lanes trust instead of the system's.
+        /// The CA file that its lanes trust instead of the system's file.
         var authority: String?
-        /// A file, and the place of the machine's file that it is for the service.
+        /// A file, and the path of the machine's file that the service sees it at.
         var replacing: (file: String, place: String)?
-        /// Attempts that may fail before a job does: none, unless that is what the test is about. Not
-        /// used where `settings` speaks of retries.
+        /// Maximum number of failed attempts of a job: none, unless the test is about them. Not used where `settings`
+        /// contains retries.
         var retries = 0
-        /// For sluiced, beside the socket and the settings.
+        /// Arguments for sluiced, in addition to the socket and the settings.
         var arguments: [String] = []
         /// Added to its environment.
         var environment: [String: String] = [:]
@@ -78,7 +78,7 @@ final class TestService: Sendable {
             control: pair.second.rawValue)
         lifeline = try pair.first.duplicate()
         try awaitReady()
-        // Everybody may connect; who is who is the service's business.
+        // Every user may connect. The service finds out who the user is.
         chmod(socket, 0o666)
     }
 
@@ -89,7 +89,7 @@ final class TestService: Sendable {
         [try Products.path("sluiced")] + arguments
     }
 
-    /// The test's own environment, without proxies and without what a service manager may have said.
+    /// The test's own environment, without proxies and without the variables of a service manager.
     static func environment() -> [String: String] {
         Program.inheritedEnvironment().filter { name, _ in
             !name.lowercased().hasSuffix("_proxy") && !name.hasPrefix("LISTEN_") && name != "NOTIFY_SOCKET"
@@ -100,10 +100,10 @@ final class TestService: Sendable {
     /// The daemon's process.
     var processID: Int32 { program.processID }
 
-    /// All that it has logged so far.
+    /// Everything that it has logged so far.
     var log: String { program.errors }
 
-    /// Ends it as a client's end would, and waits. Safe to call twice.
+    /// Ends it as the end of a client would, and waits. May be called twice.
     func stop() {
         shutdown(lifeline.rawValue, CInt(SHUT_RDWR))
         _ = try? program.wait()

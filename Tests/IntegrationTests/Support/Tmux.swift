@@ -3,7 +3,7 @@ import TestKit
 import Testing
 import UnixSockets
 
-/// A terminal that people use: a tmux of a test's own with one window, in which a shell runs.
+/// A real terminal: a tmux of the test's own with one window, in which a shell runs.
 final class Tmux: Sendable {
     static let path = "/usr/bin/tmux"
     private let directory: TemporaryDirectory
@@ -16,11 +16,11 @@ final class Tmux: Sendable {
         var environment = Program.inheritedEnvironment().filter { !["TMUX", "LC_ALL"].contains($0.key) }
         environment["LANG"] = "C.UTF-8"
         environment["TERM"] = "xterm-256color"
-        // In the foreground, so that it is ours to end.
+        // tmux runs in the foreground, so that this object can end it.
         server = try Program(Self.path, ["-S", socket, "-f", "/dev/null", "-D"], environment: environment)
         try eventually("tmux listens") { access(socket, F_OK) == 0 }
         try run(["new-session", "-d", "-x", "\(columns)", "-y", "\(lines)", "/bin/sh"])
-        // A prompt that is known, and that is not in the line that sets it.
+        // A known prompt, which the line that sets it does not contain.
         try type("PS1='rea''dy> '; clear")
         try eventually("the shell is ready", every: .milliseconds(50)) {
             try self.lines()[0] == "ready>"
@@ -46,7 +46,7 @@ final class Tmux: Sendable {
         try press("Enter")
     }
 
-    /// What is to be seen, without blanks at the end of lines.
+    /// The visible text, without blanks at the end of lines.
     func lines() throws -> [String] {
         try run(["capture-pane", "-p"]).split(separator: "\n", omittingEmptySubsequences: false).map(
             String.init)
@@ -58,12 +58,12 @@ final class Tmux: Sendable {
         try run(["resize-window", "-x", "\(columns)", "-y", "\(lines)"])
     }
 
-    /// tmux's own variable about the window.
+    /// The value of a tmux variable of the window.
     func value(_ name: String) throws -> String {
         try run(["display-message", "-p", "#{\(name)}"]).split(separator: "\n").first.map(String.init) ?? ""
     }
 
-    /// What is not as a shell wants it: the terminal's modes, and what tmux knows of its screen.
+    /// The modes of the terminal, and what tmux knows about its screen. A shell expects them unchanged.
     func modes() throws -> [String] {
         [
             try Program.run("/bin/stty", ["-F", try value("pane_tty"), "-a"]).successful().output,
@@ -73,7 +73,7 @@ final class Tmux: Sendable {
         ]
     }
 
-    /// Waits until the screen is as it should be.
+    /// Waits until the screen shows what is expected.
     func see(
         _ what: String, within duration: Duration = Deadline.usual, _ condition: ([String]) -> Bool
     ) throws {

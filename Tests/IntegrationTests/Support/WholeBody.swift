@@ -4,9 +4,9 @@ import TestKit
 import UnixSockets
 
 extension TestService {
-    /// Fetches a body of any bytes to its end, good or bad.
+    /// Fetches a body of any bytes to its end, whether it is valid or not.
     ///
-    /// - Returns: the job that has ended, and what its consumer got.
+    /// - Returns: the job that has ended, and the bytes that its consumer received.
     /// - Throws: `TestFailure` past the deadline.
     func fetchWhole(
         _ url: String, within duration: Duration = Deadline.usual,

@@ -1,6 +1,6 @@
 import TestKit
 
-/// The ways on which a body can come.
+/// The protocols over which a body can come.
 enum Wire: String, CaseIterable, Sendable, CustomStringConvertible {
     case http
     case tls
@@ -8,11 +8,11 @@ enum Wire: String, CaseIterable, Sendable, CustomStringConvertible {
 
     var description: String { rawValue }
 
-    /// Those that this machine can test: TLS needs a mount namespace for its authority.
+    /// The protocols that this machine can test: TLS needs a mount namespace for its authority.
     static var available: [Wire] { Trust.isAvailable ? allCases : [.http] }
 }
 
-/// An nginx on all wires, and a service that trusts it.
+/// An nginx with all these protocols, and a service that trusts it.
 struct Wires {
     let authority: TestCA
     let nginx: Nginx

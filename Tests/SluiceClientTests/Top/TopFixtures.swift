@@ -1,7 +1,7 @@
 import SluiceClient
 import SluiceInterface
 
-/// Samples put together by hand.
+/// Samples for tests.
 enum TopFixtures {
     static let now = 1_000_000_000_000
 
@@ -33,7 +33,7 @@ enum TopFixtures {
             lanes: lanes, bytesDelivered: delivered, pipeBytes: 1, pipeBudget: 2, connections: 3)
     }
 
-    /// - Parameter seconds: when; wall time moves along.
+    /// - Parameter seconds: the time of the sample; wall time advances with it.
     static func sample(
         _ jobs: [Job], at seconds: Double = 0, delivered: Int = 0, process: Int = 1
     ) -> TopSample {

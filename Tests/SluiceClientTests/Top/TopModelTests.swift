@@ -18,7 +18,8 @@ import Testing
                 ], at: 12, delivered: 9400))
         #expect(model.rate == 200)
         #expect(model.rows.first { $0.job.id == "a" }?.rate == 100)
-        // One that began between the two has begun at nothing; of one that had not there is nothing to say.
+        // A job that began between the two samples began at 0 bytes. For an older one that was not in the first
+        // sample, no rate is known.
         #expect(model.rows.first { $0.job.id == "young" }?.rate == 20)
         #expect(model.rows.contains { $0.job.id == "stranger" && $0.rate == nil })
     }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import SluiceCore
 
-/// 20 bytes of a body with the entity-tag "v1" were announced, and 5 of them delivered.
+/// The origin has announced 20 bytes of a body with the entity-tag "v1", and 5 of them were delivered.
 @Suite("How a body goes on")
 struct ContinuationRulesTests {
     static let place = "http://h/file"
@@ -169,7 +169,7 @@ struct ContinuationRulesTests {
         #expect(refusal(judge(206, fields, asksForAll: true)) == .lengthChanged)
     }
 
-    // MARK: Which version
+    // MARK: Versions of the body
 
     @Test(
         "another entity-tag is another version, however alike it looks",
@@ -202,7 +202,7 @@ struct ContinuationRulesTests {
     func unknownVersion(_ tag: String?) {
         var fields = Self.part
         fields["etag"] = tag
-        // The other validator is not the one that was asked about.
+        // The request asked about the entity-tag, so the other validator does not count.
         fields["last-modified"] = Self.changed
         #expect(refusal(judge(206, fields)) == .unknownVersion)
         #expect(
@@ -215,7 +215,7 @@ struct ContinuationRulesTests {
         let known = Self.known(Self.date)
         var fields = ["last-modified": Self.changed, "content-range": "bytes 5-19/20"]
         #expect(judge(206, fields, known: known) == .goOn(remaining: 15, length: 20, framing: .length))
-        // The same moment in another form is another text: nobody but its sender knows that it is the same.
+        // The same moment in another form is another text: only the sender knows that it is the same moment.
         for other in ["Sun, 06 Nov 1994 08:49:38 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "0"] {
             fields["last-modified"] = other
             #expect(refusal(judge(206, fields, known: known)) == .resourceChanged)
@@ -325,7 +325,8 @@ struct ContinuationRulesTests {
     func startOverUnannounced() {
         let chunked = ["etag": "\"v1\"", "transfer-encoding": "chunked"]
         #expect(judge(200, chunked) == .startOver(length: 20, framing: .chunked))
-        // HTTP/2 without a length, or a body that ends with the connection: the length tells where that has to be.
+        // HTTP/2 without a length, or a body that ends with the connection: the known length says where the body must
+        // end.
         #expect(judge(200, ["etag": "\"v1\""]) == .startOver(length: 20, framing: .unannounced))
     }
 

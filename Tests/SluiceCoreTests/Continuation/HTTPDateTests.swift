@@ -19,9 +19,9 @@ struct HTTPDateTests {
             ("Thu, 29 Feb 2024 12:00:00 GMT", 1_709_208_000), ("Tue Feb 29 12:00:00 2000", 951_825_600),
             ("Fri, 31 Dec 9999 23:59:59 GMT", 253_402_300_799),
             ("Tue, 19 Jan 2038 03:14:08 GMT", 2_147_483_648),
-            // A leap second counts as the one before it.
+            // A leap second counts as the second before it.
             ("Sat, 31 Dec 2016 23:59:60 GMT", 1_483_228_799),
-            // Two digits: the last century from 69 on, as POSIX has it.
+            // Years of two digits belong to the last century from 69 on, as in POSIX.
             ("Wednesday, 01-Jan-69 00:00:00 GMT", -31_536_000),
             ("Sunday, 01-Jan-68 00:00:00 GMT", 3_092_601_600),
         ])

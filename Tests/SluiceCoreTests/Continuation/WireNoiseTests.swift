@@ -4,7 +4,7 @@ import Testing
 
 @testable import SluiceCore
 
-/// Nothing that a server can send may stop a process, or let a byte through that is not known to be the right one.
+/// Nothing that a server can send may stop a process, or deliver a byte that is not known to be the right one.
 @Suite("Noise on the wire")
 struct WireNoiseTests {
     private static let names = [
@@ -26,7 +26,7 @@ struct WireNoiseTests {
                 url: place, sendsHeaders: true, version: .strong(Validator(kind: .etag, text: "\"abc\"")),
                 length: length, framing: length == nil ? .chunked : .length)
             let position = Int.random(in: 1...(length ?? 5), using: &generator)
-            // Good fields, some of them spoilt: noise alone would never get past the first check.
+            // Valid fields, some of them damaged: noise alone would never pass the first check.
             var fields = [
                 "etag": "\"abc\"", "content-range": "bytes \(position)-19/20",
                 "content-length": "\(20 - position)",

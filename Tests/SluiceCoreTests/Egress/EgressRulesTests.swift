@@ -4,13 +4,13 @@ import Testing
 
 @Suite("Egress rules")
 struct EgressRulesTests {
-    /// One decision: what is asked, and what must come of it.
+    /// One decision: the question, and the expected answer.
     struct Case: Sendable, CustomStringConvertible {
         var description: String
         var host: String
         var address: String?
         var port = 80
-        /// The entry that denies it; nil where it is allowed.
+        /// The entry that denies it; nil where the rules allow it.
         var deniedBy: String?
 
         init(_ host: String, at address: String? = nil, port: Int = 80, deniedBy entry: String? = nil) {
@@ -36,7 +36,7 @@ struct EgressRulesTests {
     }
 
     static let byDefault: [Case] = [
-        // What everyone may reach.
+        // Addresses that every job may reach.
         Case("example.org", at: "93.184.216.34"), Case("93.184.216.34"), Case("[2001:db8::1]"),
         Case("example.org", at: "2001:db8::1"), Case("localhost", at: "127.0.0.1"), Case("127.0.0.1"),
         Case("[::1]"), Case("0.0.0.0"), Case("[::]"), Case("10.0.0.1"), Case("172.16.0.1"),
@@ -218,7 +218,7 @@ struct EgressRulesTests {
                 #expect(rules.decide(host: "www.example.com", address: address, port: 443) == .allowed)
             }
         }
-        // A debug build on a busy machine, for 512 rules at once.
+        // The bound is for a debug build on a busy machine, with 512 rules at once.
         #expect(time < .seconds(2), "\(time / 20) for each decision")
     }
 }

@@ -10,7 +10,7 @@ struct OriginTurnTests {
         var turn = OriginTurn(closedBefore: 7 * second, at: 100 * second)
         #expect(turn.openTime(at: 101 * second) == second && !turn.isHeldBack)
         turn.gateCloses(at: 102 * second)
-        // Said again it is no news.
+        // The same event again changes nothing.
         turn.gateCloses(at: 103 * second)
         #expect(turn.openTime(at: 105 * second) == 2 * second && turn.isHeldBack)
         #expect(turn.silence(at: 105 * second) == nil)

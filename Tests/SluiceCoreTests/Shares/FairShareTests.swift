@@ -3,16 +3,16 @@ import Testing
 
 @Suite("Whose turn it is")
 struct FairShareTests {
-    /// Lanes, users with jobs of their own lengths, and a clock that goes from one job's end to the next.
+    /// Lanes, users whose jobs have lengths of their own, and a clock that goes from the end of one job to the next.
     private struct Scene {
         var share = FairShare()
         var now: UInt64 = 1_000_000_000
         let lanes: Int
         /// How long the jobs of each user take, in ms.
         let lengths: [UInt32: UInt64]
-        /// How many jobs of each user wait; nil for without end.
+        /// Number of waiting jobs of each user; nil for an endless supply.
         var waiting: [UInt32: Int?] = [:]
-        /// Who has a lane, and until when.
+        /// The users that have a lane, each with the time until which they have it.
         var running: [(user: UInt32, end: UInt64)] = []
         /// Lane time of each user, in ns.
         var served: [UInt32: UInt64] = [:]
@@ -72,7 +72,8 @@ struct FairShareTests {
         scene.run(milliseconds: 100 * (lengths.max() ?? 0))
         for (user, part) in [(1, 0.125), (2, 0.25), (3, 0.625)] as [(UInt32, Double)] {
             let share = scene.share(of: user)
-            // A lane is a whole one: with three of them nobody has an eighth at a time, but in the long run.
+            // Lanes are indivisible: with three of them no user can have an eighth at a time, but each gets it in the
+            // long run.
             #expect(abs(share - part) < 0.03, "user \(user) has \(share) of the time")
         }
     }
@@ -101,7 +102,7 @@ struct FairShareTests {
         scene.comes(2)
         scene.run(milliseconds: 61_000)
         #expect(scene.order.first == 2)
-        // What the other had before is not held against it.
+        // What the other user had before is not held against it.
         scene.served = [:]
         scene.run(milliseconds: 1_200_000)
         #expect(abs(scene.share(of: 1) - 0.5) < 0.06, "\(scene.share(of: 1))")
@@ -159,7 +160,7 @@ struct FairShareTests {
         #expect(!share.isEmpty && share.held(by: 1) == 1)
         share.ends(1, at: 8)
         #expect(share.isEmpty && share.held(by: 1) == 0)
-        // Somebody who never waited.
+        // A user that never waited.
         share.ends(2, at: 9)
         #expect(share.isEmpty)
     }

@@ -19,7 +19,7 @@ struct RateTests {
             bytes += chunk
             now += bucket.wait(at: now)
         }
-        // The last chunk is there before it is paid for.
+        // The last chunk arrives before it is paid for.
         #expect(abs(Double(bytes - chunk) / 10 / Double(rate) - 1) < 0.02, "\(bytes)")
     }
 
@@ -84,7 +84,7 @@ struct RateTests {
             RatePlan.shares(
                 of: [Transfer(weight: 1, demand: 10, limits: [0]), Transfer(weight: 1, limits: [0])],
                 limits: [100]), [10, 90])
-        // Nobody wants all of it: it is there for whoever comes to want more.
+        // No transfer wants all of it: the rest is there for a transfer that wants more later.
         expect(
             RatePlan.shares(
                 of: [
@@ -98,7 +98,7 @@ struct RateTests {
     @Test("of several limits the narrowest counts, and what it leaves of the others goes on")
     func planWithSeveral() {
         typealias Transfer = RatePlan.Transfer
-        // A service's 100, a user's 20, a host's 10.
+        // Limits of 100 for the service, 20 for a user, 10 for a host.
         expect(
             RatePlan.shares(
                 of: [
@@ -148,16 +148,16 @@ struct RateTests {
         budget.advance(to: second)
         #expect(budget.isBalanced)
         budget.spend(1_000_000)
-        // Those that run go on, slowly.
+        // The running transfers continue slowly.
         #expect(budget.capacity == 25_000)
-        // Whatever was claimed, it is not for ever.
+        // Whatever a lane claims to have spent, the budget recovers.
         budget.spend(1 << 56)
         #expect(budget.secondsToAdmission == 9.75)
-        // With another rate it is as long.
+        // With another rate the time to recover is the same.
         budget.rate = 10_000
         #expect(abs(budget.secondsToAdmission - 9.75) < 1e-9)
         budget.rate = 100_000
-        // After an hour it owes nothing, and has not saved an hour's worth.
+        // After an hour the budget owes nothing, and has not saved an hour's worth.
         budget.advance(to: 3600 * second)
         #expect(budget.capacity == 125_000 && budget.secondsToAdmission == 0)
     }

@@ -33,10 +33,10 @@ struct ShareSettingsTests {
         #expect(alice == UserShare(lanes: 4, jobs: 3, weight: 7, rate: nil, maximumSize: 5))
         let one = settings.share(userID: 6, names: ["6", "bob"], memberships: ["few"])
         #expect(one == UserShare(lanes: 1, jobs: 1000, weight: 2, rate: 5000, maximumSize: 5))
-        // Of whom it is not known in which groups: the least of everything.
+        // The groups of this user are not known: the least of every share applies.
         let unknown = settings.share(userID: 6, names: ["6"], memberships: nil)
         #expect(unknown == UserShare(lanes: 1, jobs: 3, weight: 1, rate: 2000, maximumSize: 5))
-        // Of whom not even the name is known: what is said of others by name may be meant, too.
+        // The name of this user is not known either: entries for names may apply to it.
         settings.users.users["mallory"] = part { $0.isAllowed = false }
         settings.users.users["7"] = part { $0.lanes = 0 }
         #expect(settings.share(userID: 6, names: ["6"], memberships: []).isAllowed)

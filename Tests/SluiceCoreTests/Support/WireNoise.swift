@@ -1,6 +1,6 @@
 import TestKit
 
-/// What servers might send: pieces of real fields, put together, cut, repeated and damaged.
+/// Bytes that servers might send: pieces of real fields, joined, cut, repeated and damaged.
 enum WireNoise {
     private static let pieces = [
         "bytes", "Bytes", "items", " ", "  ", "\t", "-", "/", "*", "=", ",", ";", ":", "\"", "W/", "w/", "0",

@@ -163,7 +163,7 @@ struct HostTests {
     func noNames(_ host: String) throws {
         _ = refusal("http://\(host)/")
         let base = try RequestURL("http://h/")
-        // What is removed or decoded in a redirect may leave a good name.
+        // A redirect removes or decodes characters, so these two hosts become valid names there.
         if host != "é\n", host != "é%41" {
             #expect(throws: RequestError.self) { try base.redirected(to: "http://\(host)/") }
         }

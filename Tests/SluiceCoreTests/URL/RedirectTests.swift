@@ -35,10 +35,10 @@ struct RedirectTests {
             ("http://h/a?b", "?c", "http://h/a?c"), ("http://h/a?b", "#c", "http://h/a?b"),
             ("http://h/", "/x#a#b", "http://h/x"), ("http://h/", "HTTP://G/x", "http://G/x"),
             ("http://h:8/", "http://g:/x", "http://g:/x"), ("http://h/", "http://g?x", "http://g/?x"),
-            // Blanks around it, and what browsers remove in it.
+            // Blanks around it, and characters inside it that browsers remove.
             ("http://h/", " \t/x \t", "http://h/x"), ("http://h/", "/a\tb\r\nc", "http://h/abc"),
             ("http://h/", "ht\ntp://g/", "http://g/"), ("http://h/", "\u{1}\u{1f} /x\0", "http://h/x"),
-            // Characters that may not stand there.
+            // Characters that are not allowed there.
             ("http://h/", "/[a]|{b}^`\"<>\\", "http://h/%5Ba%5D%7C%7Bb%7D%5E%60%22%3C%3E%5C"),
             ("http://h/", "/?[a]|{b}^`\"<>\\ ?", "http://h/?%5Ba%5D%7C%7Bb%7D%5E%60%22%3C%3E%5C%20?"),
             ("http://h/", "/%zz%4%41%", "http://h/%25zz%254%41%25"),
@@ -47,9 +47,9 @@ struct RedirectTests {
             ("http://h/", "/e\u{301}", "http://h/e%CC%81"), ("http://h/", "/\u{fffd}", "http://h/%EF%BF%BD"),
             ("http://h/a/b", "../\\..\\x", "http://h/%5C..%5Cx"),
             ("http://h/", "/:@!$&'()*+,;=~", "http://h/:@!$&'()*+,;=~"),
-            // Slashes that are too many.
+            // Too many slashes.
             ("https://h/", "https:///g/x", "https://g/x"), ("http://h/", "///g/x", "http://g/x"),
-            // User information that is none.
+            // Empty user information.
             ("http://h/", "http://@g/x", "http://g/x"), ("http://h/", "http://:@g:81/x", "http://g:81/x"),
             ("http://h/", "//@[::1]:81", "http://[::1]:81/"), ("http://h/", "/@x", "http://h/@x"),
             // The host in another form.
@@ -99,7 +99,7 @@ struct RedirectTests {
         #expect(try target("http://h/", [[], x, Array(" ".utf8)]) == "http://h/x")
         #expect(refusal("http://h/", [x, y])?.contains("two") == true)
         #expect(refusal("http://h/", [x, x, y]) != nil)
-        // Equal to Unicode, not to a server.
+        // These are equal to Unicode, but not to a server.
         #expect(refusal("http://h/", [Array("/é".utf8), Array("/e\u{301}".utf8)]) != nil)
         for none in [[], [[]], [[], Array(" \t".utf8)]] as [[[UInt8]]] {
             #expect(refusal("http://h/", none)?.contains("no Location") == true)

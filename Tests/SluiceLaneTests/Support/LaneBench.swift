@@ -6,10 +6,10 @@ import SystemPackage
 import TestKit
 import UnixSockets
 
-/// A real lane process, and the test in the place of its daemon.
+/// A real lane process; the test plays its daemon.
 ///
 /// ## Concurrency model
-/// One thread receives the reports into a monitor, until the lane is gone.
+/// One thread receives the reports into a monitor until the lane has ended.
 final class LaneBench: Sendable {
     let program: Program
     private let channel: OwnedDescriptor
@@ -64,19 +64,19 @@ final class LaneBench: Sendable {
 
     /// Gives the lane an attempt of a job.
     ///
-    /// - Parameter bringsAccount: otherwise the lane has to have it.
+    /// - Parameter bringsAccount: whether the order carries the account. If not, the lane must already have it.
     func begin(_ attempt: LaneOrder, of job: LaneTestJob, bringsAccount: Bool = true) throws {
         reports.update { $0 = [] }
         let account = bringsAccount ? [job.ledgerFile.rawValue, job.staging.rawValue] : []
         try send(.order(attempt), descriptors: [job.sink.rawValue] + account)
     }
 
-    /// Whether it has said so since the last order.
+    /// Whether the lane has said since the last order that it keeps the account.
     var keepsAccount: Bool {
         all.contains { if case .ended(_, _, _, keepsAccount: true) = $0 { true } else { false } }
     }
 
-    /// What the lane said of the end, once it is idle again.
+    /// What the lane reported about the end, once it is idle again.
     func end(within duration: Duration = Deadline.usual) throws -> EndFacts {
         try waitFor("idle", within: duration) {
             if case .ended(_, _, isIdle: true, _) = $0 { true } else { $0 == .idle }
@@ -90,14 +90,14 @@ final class LaneBench: Sendable {
         return facts
     }
 
-    /// What it said of the response, if anything.
+    /// What the lane reported about the response, if anything.
     var response: ResponseFacts? {
         reports.read { reports in
             reports.compactMap { if case .responded(_, let facts) = $0 { facts } else { nil } }.last
         }
     }
 
-    /// An attempt from its order to its end.
+    /// Runs an attempt from its order to its end.
     func run(_ attempt: LaneOrder, of job: LaneTestJob) throws -> EndFacts {
         try begin(attempt, of: job)
         return try end()
@@ -111,13 +111,13 @@ final class LaneTestJob {
     let ledgerFile: OwnedDescriptor
     let ledger: Ledger
     let reader: ThreadedReader
-    /// The consumer had these bytes when the test began.
+    /// The number of bytes that the consumer had when the test began.
     let start: Int
     private var account: LedgerReader
 
     /// - Parameters:
-    ///   - start: the consumer has so many bytes of the pattern.
-    ///   - other: a job that is over, whose ledger and staging pipe this one takes over.
+    ///   - start: the consumer already has this number of bytes of the pattern.
+    ///   - other: a job that is over. The new job takes over its ledger and its staging pipe.
     init(
         _ pattern: Pattern, from start: Int = 0, pace: ThreadedReader.Pace = .full,
         with other: LaneTestJob? = nil
@@ -138,19 +138,19 @@ final class LaneTestJob {
         try Pipe().readEnd.reopenedForReadingAndWriting()
     }
 
-    /// Sets the account back, and throws away what is staged, as the daemon does between two attempts.
+    /// Sets the account back and discards the staged bytes, as the daemon does between two attempts.
     func restart(at position: Int) {
         account.restart(at: position, now: Monotonic.nanoseconds())
         var drain = [UInt8](repeating: 0, count: 1 << 20)
         while read(staging.rawValue, &drain, drain.count) > 0 {}
     }
 
-    /// By the ledger, as the daemon reckons.
+    /// Delivered bytes according to the ledger, computed as the daemon does.
     func delivered() throws -> Int { try account.delivered(staged: staging.readableBytes()) }
 
-    /// Waits until the consumer has all that was delivered, and compares the two.
+    /// Waits until the consumer has all delivered bytes, and compares both numbers.
     ///
-    /// - Returns: how many bytes of the body it has, those before the start among them.
+    /// - Returns: the number of bytes of the body that it has, including those before the start.
     func check() throws -> Int {
         let delivered = try delivered()
         try reader.waitForCount(delivered - start)
@@ -163,7 +163,7 @@ final class LaneTestJob {
 }
 
 extension LaneOrder {
-    /// An order as the daemon would make it.
+    /// An order such as the daemon makes.
     static func test(
         _ url: String, position: Int = 0, known: Representation? = nil, parkAfter: Double = 20,
         _ change: (inout Ingest.FetchParameters) -> Void = { _ in }

@@ -2,7 +2,7 @@ import Dispatch
 import Synchronization
 import TestKit
 
-/// What one thread tells another; the other waits for it, up to a deadline.
+/// Messages from one thread to another, which waits for them until a deadline.
 final class Mailbox<Item: Sendable>: Sendable {
     struct TimedOut: Error {}
 

@@ -3,7 +3,7 @@ import SystemPackage
 import TestKit
 import UnixSockets
 
-/// A client that sends what it likes.
+/// A client that can send any bytes.
 final class RawClient {
     struct TimedOut: Error {}
 
@@ -14,7 +14,7 @@ final class RawClient {
         socket = try UnixSocket.connect(path: path)
     }
 
-    /// Sends without waiting for longer than the usual deadline.
+    /// Sends, and waits no longer than the usual deadline.
     func send(_ text: String, descriptors: [CInt] = []) throws {
         try send(Array(text.utf8), descriptors: descriptors)
     }

@@ -5,9 +5,9 @@ import TestKit
 import UnixSockets
 import Varlink
 
-/// A service on a loop and a thread of its own, on a socket in a directory of its own. `stop` leaves nothing behind.
+/// A service with a loop and a thread of its own, on a socket in a directory of its own. `stop` removes all of it.
 final class TestServer: @unchecked Sendable {
-    // @unchecked: `service` is touched on the loop's thread only; all else is set before that thread starts.
+    // @unchecked: only the loop's thread uses `service`; everything else is set before that thread starts.
 
     let path: String
     let loop: EventLoop
@@ -16,7 +16,7 @@ final class TestServer: @unchecked Sendable {
     private var service: VarlinkService?
     private let ended = Mailbox<Void>()
 
-    /// Starts a service; `configure` runs on its thread.
+    /// Starts a service. `configure` runs on the service's thread.
     init(
         limits: VarlinkLimits = VarlinkLimits(),
         _ configure: @escaping @Sendable (VarlinkService) throws -> Void = { try Echo.configure($0) }
@@ -31,7 +31,7 @@ final class TestServer: @unchecked Sendable {
             service = nil
             ended.put(())
         }
-        // As little as the thread of a program may have.
+        // The smallest stack that a program's thread may have.
         thread.stackSize = 512 * 1024
         thread.start()
         try started.take().get()
@@ -50,7 +50,7 @@ final class TestServer: @unchecked Sendable {
         try VarlinkClient(connectedTo: path)
     }
 
-    /// Runs `body` on the service's thread and waits for what it gives.
+    /// Runs `body` on the service's thread and waits for its result.
     func onLoop<Value: Sendable>(_ body: @escaping @Sendable (VarlinkService) throws -> Value) throws -> Value
     {
         let result = Mailbox<Result<Value, any Error>>()
@@ -78,7 +78,7 @@ final class TestServer: @unchecked Sendable {
 }
 
 extension VarlinkLimits {
-    /// For clients that read late, and on a busy machine very late.
+    /// Limits for clients that read late, and very late on a busy machine.
     static var patient: VarlinkLimits {
         var limits = VarlinkLimits()
         limits.flushTimeout = .seconds(600)
@@ -86,7 +86,7 @@ extension VarlinkLimits {
     }
 }
 
-/// A directory that nobody else uses.
+/// A new directory.
 func temporaryDirectory() throws -> String {
     var template = Array("/tmp/varlink-test-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw POSIXError(.EIO) }
