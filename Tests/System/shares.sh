@@ -124,7 +124,7 @@ contains "the story" "$story" "job complete: complete: "
 contains "what is said beside" "$(cat "$said")" "you may not read the journal"
 status=0
 as other sluicectl logs "$id" > /dev/null 2>&1 || status=$?
-equal "the exit status for somebody else's" $status 4
+equal "the exit status for another user's" $status 4
 
 it "numbers by name are for operators"
 contains "root's" "$(sluicectl metrics --by-name)" "sluice_user_jobs_ended_total{state=\"complete\",user=\"$(id -u member)\"}"
