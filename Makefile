@@ -1,4 +1,4 @@
-# What a person runs, and CI with them. `make help` lists it.
+# The targets that a person runs, and CI as well. `make help` lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -14,47 +14,47 @@ MANDIR     ?= $(PREFIX)/share/man
 SYSCONFDIR ?= /etc
 DESTDIR    ?=
 
-# systemd says where its own things go; each can be set by hand where it is not installed.
+# pkg-config knows systemd's directories; set each by hand where systemd is not installed.
 systemd_dir = $(shell pkg-config --variable=$(1) systemd 2>/dev/null)
 SYSTEMUNITDIR ?= $(or $(call systemd_dir,systemdsystemunitdir),/usr/lib/systemd/system)
 USERUNITDIR   ?= $(or $(call systemd_dir,systemduserunitdir),/usr/lib/systemd/user)
 SYSUSERSDIR   ?= $(or $(call systemd_dir,sysusersdir),/usr/lib/sysusers.d)
 SYSCTLDIR     ?= $(or $(call systemd_dir,sysctldir),/usr/lib/sysctl.d)
 CATALOGDIR    ?= $(or $(call systemd_dir,catalogdir),/usr/lib/systemd/catalog)
-# The shells look below each of /usr and /usr/local, so these go with PREFIX. zsh calls the place of packages
-# vendor-completions on Debian, and has no pkg-config file.
+# The shells look below each of /usr and /usr/local, so these directories follow PREFIX. On Debian, zsh's directory for
+# packages is vendor-completions; zsh has no pkg-config file.
 completions_dir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=completionsdir $(1) 2>/dev/null)
 BASHCOMPLETIONDIR ?= $(or $(call completions_dir,bash-completion),$(PREFIX)/share/bash-completion/completions)
 FISHCOMPLETIONDIR ?= $(or $(call completions_dir,fish),$(PREFIX)/share/fish/vendor_completions.d)
 ZSHCOMPLETIONDIR  ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
 
-# What `install` takes: the release or the debug build.
+# The build that `install` takes: release or debug.
 CONFIGURATION ?= release
-# Where the programs are that are installed or measured.
+# The directory of the programs that are installed or measured.
 BUILT ?= .build/$(CONFIGURATION)
-# bundle: put the Swift runtime that the programs were built with beside them, for machines without a toolchain.
+# bundle: install the Swift runtime that the programs were built with beside them, for machines without a toolchain.
 # system: leave it out.
 SWIFT_RUNTIME ?= bundle
 
 # ---- what it is built with -------------------------------------------------
 
 SWIFT ?= swift
-# Warnings are errors by Package.swift. The same flags for every debug build, so that there is one.
+# Package.swift makes warnings errors. Every debug build has the same flags, so that there is only one.
 SWIFT_FLAGS ?= --explicit-target-dependency-import-check error
 PYTHON ?= python3
 VENV := .build/venv
 BENCH_VENV := .build/bench-venv
 PYPI_PACKAGES := varlink==31.0.0
 
-# Debian's names of all that building, checking, testing and the demo need beside a Swift toolchain.
+# The Debian packages that building, checking, testing and the demo need in addition to a Swift toolchain.
 DEBIAN_BUILD := pkg-config libidn2-dev libssl-dev libsystemd-dev libcurl4 libxml2
-# What `make deb` needs beside that.
+# The packages that `make deb` needs in addition.
 DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
     python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian debootstrap \
     mandoc man-db groff-base bash-completion zsh fish jq iproute2 \
     prometheus prometheus-node-exporter python3-prometheus-client tmux
-# What is measured beside Sluice, and what it is measured with; `make bench` alone installs these.
+# The programs that are measured beside Sluice, and the tools that measure; only `make bench` installs these.
 DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils python3 python3-venv strace ca-certificates
 
 SOURCES := Package.swift Sources Tests
@@ -71,28 +71,28 @@ help:
 	@echo 'debug        the programs and the tests, for work on them'
 	@echo 'fmt          format the sources'
 	@echo 'check        formatter and linter, folders, units, catalog, manual, completions: all without running Sluice'
-	@echo 'completions  what the shells complete command lines by, anew from the options of the programs'
-	@echo 'test         install what is missing, check, and run every test. RERUN=2: a test that failed is run again, alone,'
-	@echo '             twice at most; one that then passes is told at the end as flaky, and the run goes on'
+	@echo 'completions  create the shells'\'' completions anew from the options of the programs'
+	@echo 'test         install missing packages, check, and run every test. RERUN=2: a test that failed is run again, alone,'
+	@echo '             twice at most; one that then passes is reported at the end as flaky, and the run continues'
 	@echo 'test-unit    the tests that need no systemd; FILTER=name for some; RERUN='
 	@echo 'test-system  the tests under a real systemd, in a container; needs root; ONLY=name for one'
 	@echo 'test-responses  the table of raw responses (Tests/Responses), beside curl; the static programs too, where they were built'
-	@echo 'test-kills   2,000 lane kills at full speed of jobs that end with their lanes, and 2,000 of jobs that go on; minutes'
+	@echo 'test-kills   2,000 lane kills at full speed of jobs that end with their lanes, and 2,000 of jobs that continue; minutes'
 	@echo 'fuzz-head    arbitrary lines to the collector of response heads, under sanitizers; FUZZ_RUNS=100000'
 	@echo 'test-heads   100,000 odd heads through a real lane; minutes'
-	@echo 'test-closes  10,000 bodies over each wire whose readers close early; minutes'
+	@echo 'test-closes  10,000 bodies over each transport whose readers close early; minutes'
 	@echo 'torture      everything at once and at random, under a real systemd: JOBS=5000 SECONDS=1200 SEED=number;'
 	@echo '             NUMBERS="17 23" for these jobs alone. A short one is part of test-system'
-	@echo 'test-hostile a user who does what can be done to the service, with the static build, and what another one notices; needs root'
+	@echo 'test-hostile attacks of one user on the service, with the static build, and their effect on another user; needs root'
 	@echo 'test-package the Debian package on a minimal Debian: installed, upgraded in mid-transfer, purged; needs root'
 	@echo 'deb          a Debian package in .build/deb, for machines without Swift'
-	@echo 'demo         a large download and a slow consumer, told step by step'
-	@echo 'bench        Sluice beside curl, wget, aria2c, aiohttp and two floors in C; writes docs/benchmarks.md. BENCH=short for'
+	@echo 'demo         a large download and a slow consumer, explained step by step'
+	@echo 'bench        Sluice compared with curl, wget, aria2c, aiohttp and two floors in C; writes docs/benchmarks.md. BENCH=short for'
 	@echo '             a quick look that writes nothing (bench-short is the same); CASES=ac for some; ROUNDS=3; BUILT= for other programs'
-	@echo 'bench-check  whether it has become slower or heavier than recorded; BENCH=short for counts alone, which need no calm;'
-	@echo '             RECORD=yes to record what is now'
+	@echo 'bench-check  fail if Sluice has become slower or heavier than recorded; BENCH=short for counts alone, which need no idle machine;'
+	@echo '             RECORD=yes to record the present values'
 	@echo 'install      DESTDIR= PREFIX=$(PREFIX) SYSCONFDIR=$(SYSCONFDIR); after build'
-	@echo 'uninstall    the same places; leaves the settings'
+	@echo 'uninstall    removes the files from the same places, except the settings'
 	@echo 'deps         install the Debian packages that are missing'
 	@echo 'clean        remove what was built'
 
@@ -102,7 +102,7 @@ build:
 debug:
 	$(SWIFT) build --build-tests $(SWIFT_FLAGS)
 
-# For machines without Swift. In a place of its own: it would take turns with the others in .build/release.
+# For machines without Swift. It has its own directory: in .build/release it and the other build would replace each other.
 build-static:
 	for program in sluiced sluicectl sluice-lane; do \
 	    $(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static $(SWIFT_FLAGS) --product $$program; \
@@ -142,7 +142,7 @@ check-man:
 check-completions: debug
 	tools/check-completions
 
-# What is installed for the shells: made of the programs' options, and kept in the repository.
+# The completions that are installed for the shells: made from the programs' options, and kept in the repository.
 completions: debug
 	rm -rf completions
 	tools/completions completions .build/debug/sluicectl .build/debug/sluiced
@@ -151,16 +151,16 @@ check-install: debug
 
 # ---- tests -----------------------------------------------------------------
 
-# How often a test that failed is run again, alone. 0: what fails fails the run. CI says 2, so that a test that races
-# does not hold up finished work: it is told as flaky, and has to be mended all the same.
+# How many times a test that failed is run again, alone. 0: each failure fails the run. CI sets 2, so that a test that
+# races does not delay finished work: it is reported as flaky, and still has to be fixed.
 RERUN ?= 0
-# What is said at the very end: tests that passed only when they were run again, and bounds that a busy machine did not
-# let judge (Tests/TestKit/Judgement.swift).
+# Reported at the very end: tests that passed only when they were run again, and bounds that could not be judged because
+# the machine was busy (Tests/TestKit/Judgement.swift).
 FLAKY := .build/flaky.txt
 UNJUDGED := .build/unjudged.txt
 REMARKS = tools/test-remarks $(FLAKY) $(UNJUDGED) >&2
 
-# The package is built meanwhile, with what the tests leave of the processors: they wait most of the time.
+# The package is built at the same time, with the processor time that the tests leave: they wait most of the time.
 test: deps venv check
 	@rm -f $(FLAKY) $(UNJUDGED); trap '$(REMARKS)' EXIT; \
 	chrt --idle 0 $(MAKE) deb > .build/deb.log 2>&1 & package=$$!; \
@@ -168,7 +168,7 @@ test: deps venv check
 	wait $$package || { tail -n 40 .build/deb.log >&2; exit 1; }; \
 	$(TEST_PACKAGE) && $(TEST_HOSTILE)
 
-# What failed is said once more at the end, where one looks for it among the thousands of lines.
+# Failures are repeated at the end, so that the reader does not have to search thousands of lines.
 test-unit: debug venv
 	@SLUICE_TEST_PYTHON="$$PWD/$(VENV)/bin/python" SLUICE_TEST_UNJUDGED="$$PWD/$(UNJUDGED)" \
 	    $(PYTHON) tools/run_tests.py --rerun $(RERUN) --flaky $(FLAKY) --log $(UNIT_LOG) \
@@ -179,13 +179,13 @@ UNIT_LOG := .build/test-unit.log
 test-kills: debug
 	SLUICE_TEST_KILLS=2000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Exactness'
 
-# The response table with the programs of the debug build, and with the static ones where those were built.
+# The response table with the programs of the debug build, and with the static ones if those were built.
 test-responses: debug
 	$(TEST_RESPONSES)
 	[ ! -x .build/static/release/sluice-lane ] || SLUICE_BIN_DIR="$$PWD/.build/static/release" $(TEST_RESPONSES)
 TEST_RESPONSES = $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*Responses'
 
-# What the lane reads of heads: the collector alone, with libFuzzer of Swift's clang, and all of it with a real URLSession.
+# Parsing of heads in the lane: the collector alone, with libFuzzer of Swift's clang, and all of it with a real URLSession.
 FUZZ_RUNS ?= 100000
 fuzz-head:
 	tools/fuzz-head $(FUZZ_RUNS)
@@ -193,7 +193,7 @@ fuzz-head:
 test-heads: debug
 	SLUICE_TEST_HEADS=100000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'HeadFuzzTests'
 
-# Readers that close early, over all wires: no lane may die of the end of a transfer.
+# Readers that close early, over all transports: no lane may die of the end of a transfer.
 test-closes: debug
 	SLUICE_TEST_CLOSES=10000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*EarlyClose'
 
@@ -202,7 +202,7 @@ run_system = RERUN=$(RERUN) FLAKY=$(FLAKY) UNJUDGED=$(UNJUDGED) EXCEPT=$(EXCEPT)
 test-system: debug
 	$(run_system) $(ONLY)
 
-# How long anybody waits for anybody else is a question of the programs that people use.
+# How long one user waits for another matters in the programs that people use: the static build.
 TEST_HOSTILE = SLUICE_TEST_BUILT="$$PWD/.build/static/release" $(run_system) hostile
 
 # Builds the programs once more, statically, and downloads a minimal Debian: some minutes.
@@ -213,7 +213,7 @@ test-hostile: build-static
 	$(TEST_HOSTILE)
 TEST_PACKAGE = Tests/System/package/run .build/deb/sluice_*.deb
 
-# The short form is Tests/System/torture.sh as test-system runs it.
+# The short form is Tests/System/torture.sh, which test-system runs.
 torture: JOBS ?= 5000
 torture: SECONDS ?= 1200
 torture: SEED ?= $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
@@ -245,7 +245,7 @@ bench-check: bench-deps $(if $(filter short,$(BENCH)),,bench-venv) $(if $(filter
 	$(check_python) -m unittest discover --quiet -s Benchmarks/tests -t .
 	$(check_python) -m Benchmarks check $(bench_options) $(if $(RECORD),--record)
 
-# ---- what has to be there first --------------------------------------------
+# ---- what has to be installed first ----------------------------------------
 
 bench-deps: DEBIAN := $(DEBIAN_BENCH)
 deps: DEBIAN := $(DEBIAN_BUILD) $(DEBIAN_TEST)
@@ -293,15 +293,15 @@ deb:
 PROGRAMS = $(BUILT)/sluiced $(BUILT)/sluicectl $(BUILT)/sluice-lane
 substitute = sed -e 's,@BINDIR@,$(BINDIR),g' -e 's,@SYSCONFDIR@,$(SYSCONFDIR),g' -e 's,@DOCDIR@,$(DOCDIR),g'
 
-# What lies in man/ and completions/ is installed, without being named here.
+# The files in man/ and completions/ are installed without being named here.
 MAN_PAGES = $(wildcard man/*.[1-8])
 BASH_COMPLETIONS = $(wildcard completions/*.bash completions/bash/*)
 ZSH_COMPLETIONS = $(wildcard completions/_* completions/zsh/_*)
 FISH_COMPLETIONS = $(wildcard completions/*.fish completions/fish/*.fish)
 DOCUMENTS = README.md NEWS.md docs/administration.md docs/interface.md docs/limits.md docs/egress.md docs/foundation.md docs/design.md
 
-# Each file that is installed, as SOURCE:PLACE:MODE; SOURCE ends with .in where places have to be filled in. install
-# and uninstall both go by this list. Beside it there are the settings, which stay, and the Swift runtime.
+# Each file that is installed, as SOURCE:PLACE:MODE; SOURCE ends with .in where paths have to be filled in. install
+# and uninstall both use this list. Not in the list are the settings, which stay, and the Swift runtime.
 INSTALLED = \
     $(foreach p,sluiced sluicectl,$(BUILT)/$p:$(BINDIR)/$p:755) \
     $(BUILT)/sluice-lane:$(LIBEXECDIR)/sluice/sluice-lane:755 \
@@ -321,10 +321,10 @@ INSTALLED = \
     systemd/examples/sluice-metrics.timer:$(DOCDIR)/examples/sluice-metrics.timer:644 \
     $(foreach f,$(DOCUMENTS),$f:$(DOCDIR)/$(notdir $f):644)
 places = $(foreach entry,$(INSTALLED),$(word 2,$(subst :, ,$(entry))))
-# Directories that are ours alone.
+# Directories that belong to Sluice alone.
 OWN_DIRECTORIES = $(LIBEXECDIR)/sluice $(LIBDIR)/sluice $(DOCDIR)
 
-# Does not build: what is installed as root was built by somebody else.
+# Does not build: root installs what another user has built.
 install:
 	@for program in $(PROGRAMS); do \
 	    [ -x "$$program" ] || { echo "$$program is missing: run 'make build' first" >&2; exit 1; }; \

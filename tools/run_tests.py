@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """run_tests.py [--rerun N] [--flaky FILE] [--log FILE] COMMAND...
 
-Runs COMMAND, a `swift test` that is to run Swift Testing's tests, and says what failed. 0 where all passed.
+Runs COMMAND, a `swift test` that runs Swift Testing's tests, and reports what failed. Exits with 0 if all passed.
 
-With --rerun, each test that failed is run again, alone, N times at most. One that then passes is *flaky*: it is told at
-the end and in FILE, with what it said when it failed, and the run counts as passed. One that fails each time fails the run.
+With --rerun, each test that failed is run again, alone, N times at most. One that then passes is *flaky*: it is
+reported at the end and in FILE, with its messages when it failed, and the run counts as passed. One that fails each time fails the run.
 
-What happened is read from Swift Testing's event stream (JSON, a record for each event) and not from its output. The
-cases of a parameterized test are run again together; a suite is never run again, only the tests in it. Strict all the
-same, since nothing tells that the rest is well:
+The results are read from Swift Testing's event stream (JSON, a record for each event) and not from its output. The
+cases of a parameterized test are run again together; a suite is never run again, only the tests in it. These fail the
+run in any case, because nothing shows that the rest is correct:
 * a process that crashed, or ended early: the tests that were running are named;
-* more than MOST tests that failed: that is no race;
+* more than MOST tests that failed, because that is no race;
 * an issue that belongs to no test.
 """
 
@@ -26,14 +26,14 @@ MOST = 10
 
 
 class Run:
-    """What the event stream of a run says."""
+    """The results in the event stream of a run."""
 
     def __init__(self, lines):
         self.functions = set()
         self.started = []
         self.ended = set()
-        self.issues = {}  # of each test that failed: what it said
-        self.stray = []  # what no test said
+        self.issues = {}  # the messages of each test that failed
+        self.stray = []  # messages that belong to no test
         self.is_complete = False
         for line in lines:
             try:
@@ -92,7 +92,7 @@ def message(payload):
 def exact(test):
     """The --filter that takes one test and no other: a regular expression for its whole id."""
     escaped = re.sub(r"([!-.;-@\[-^`{-~])", r"\\\1", test)
-    # A name may be a sentence. Swift has other rules than Python about what else may be escaped.
+    # A name may be a sentence. Swift's rules about what else may be escaped differ from Python's.
     return "^" + re.sub(r"[^!-~]", ".", escaped) + "$"
 
 
@@ -102,7 +102,7 @@ def short(test):
 
 
 def run(command, log):
-    """Runs a command with its output to ours and to the log. Its exit status and what its events say."""
+    """Runs a command with its output to ours and to the log. Returns its exit status and the results in its events."""
     with tempfile.NamedTemporaryFile("r", prefix="events-", encoding="utf-8", errors="replace") as events:
         command = command + ["--event-stream-output-path", events.name, "--event-stream-version", "6.3"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -115,7 +115,7 @@ def run(command, log):
 
 
 def judge(status, first, rerun, again):
-    """Whether the run passed, the flaky tests, and words about it.
+    """Returns whether the run passed, the flaky tests, and lines about it.
 
     `again` runs one test alone and returns its exit status and its Run.
     """

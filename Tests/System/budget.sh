@@ -1,6 +1,6 @@
 #!/bin/bash
-# Many consumers that never read, and one more that runs at full speed: as the service's own, unprivileged user, for
-# whom the kernel keeps count of pipe buffers.
+# Many consumers that never read, and one more that runs at full speed: as the service's own, unprivileged user, whose
+# pipe buffers the kernel counts.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 install_sluice
@@ -9,7 +9,7 @@ truncate -s 512M "$scratch/www/large"
 systemctl start sluiced.service
 member() { as member python3 "$repository/Tests/System/client.py" $system_socket "$@"; }
 stalled() { [ "$(member call List | grep -o '"state": "stalled"' | wc -l)" = "$1" ]; }
-# What a drain took, in milliseconds; the better of three, as others may use the machine.
+# The time of a drain, in milliseconds; the best of three, because other processes may use the machine.
 drain_time() {
     local best=999999999 count seconds took
     for _ in 1 2 3; do
@@ -36,11 +36,11 @@ eventually 60 stalled 64
 it "a 65th runs at full speed beside them"
 beside=$(drain_time)
 echo "512 MiB alone: $alone ms; beside 64 stalled jobs: $beside ms"
-# Past the budget it would be 0.15 of the speed. The rest is noise of a shared machine.
+# Past the budget it would have 0.15 of the speed. The tolerance is for the noise of a shared machine.
 [ $((beside * 10)) -le $((alone * 16)) ] || fail "it is slower than 0.6 of its speed alone"
-stalled 64 || fail "the stalled jobs did not stay so"
+stalled 64 || fail "the stalled jobs did not stay stalled"
 
-it "their memory stays what the watermarks say"
+it "their memory stays within the watermarks"
 total=0
 count=0
 for lane in $(pgrep -u sluice -x sluice-lane); do

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The completions in the shells, each as a person's own: subcommands, options, files, and the ids of jobs.
+# The completions in the shells, each with a user's own settings: subcommands, options, files, and the ids of jobs.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 install_sluice
@@ -14,7 +14,7 @@ home=$(mktemp -d)
 touch "$home/body.img" "$home/settings.toml"
 chmod -R a+rX "$home"
 
-# offers SHELL LINE: what the shell offers at the end of the line, one on a line; nothing may be said beside it.
+# offers SHELL LINE: prints what the shell offers at the end of the line, one on a line; there may be no other output.
 offers() {
     (cd "$home" && as member timeout 30 python3 "$repository/Tests/Man/complete.py" "$1" "$repository/completions" "$2")
 }
@@ -43,7 +43,7 @@ in_all 'sluicectl fetch -o bo' body.img
 in_all 'sluicectl fetch --etag-file bo' body.img
 in_all 'sluiced --config se' settings.toml
 
-it "words, where there are few"
+it "the values of options that take one of a few words"
 in_all 'sluicectl fetch --digest sha' sha256 sha512
 
 it "the ids of jobs"
@@ -64,7 +64,7 @@ for shell in bash zsh fish; do
     equal "$shell" "$(offers $shell 'sluicectl cancel ')" ""
 done
 
-it "without a service nothing is offered, and nothing said"
+it "without a service nothing is offered, and nothing is printed"
 systemctl stop sluiced.service
 for shell in bash zsh fish; do
     equal "$shell" "$(offers $shell 'sluicectl show ' 2>&1)" ""

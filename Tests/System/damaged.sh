@@ -1,6 +1,6 @@
 #!/bin/bash
-# What the service manager kept for the service is damaged, foreign or not all there: the jobs that can go on do, the
-# rest is said in the journal.
+# The descriptors that the service manager kept for the service are damaged, foreign or incomplete: the jobs that can
+# continue do, and the journal reports the others.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 # shellcheck source=torture/jobs.sh
@@ -13,7 +13,7 @@ TOML
 drop_in damaged <<'UNIT'
 [Service]
 RestartSec=200ms
-# Anything in the service's control group may put something into the store.
+# Any process in the service's control group may put a descriptor into the store.
 NotifyAccess=all
 UNIT
 start_origin
@@ -27,7 +27,7 @@ stash() { python3 "$repository/Tests/System/torture/stash.py" "$(main)" "$@"; }
 memory() { find /proc/1/fd -lname "*memfd:$1*" -exec stat -L -c %i {} + | sort -u; }
 memory_path() { find /proc/1/fd -lname "*memfd:$1*" -exec stat -L -c '%i %n' {} + | sed -n "s/^$2 //p" | head -n 1; }
 
-# The names under which it got descriptors at its start.
+# The names under which the service got descriptors at its start.
 names() {
     tr '\0' '\n' < "/proc/$(main)/environ" | sed -n 's/^LISTEN_FDNAMES=//p' | tr : '\n' | grep -v varlink | sort -u
 }
@@ -47,7 +47,7 @@ damage() {
     head -c "$2" /dev/zero | tr '\0' '\377' | dd of="$(memory_path "$1" "$inode")" conv=notrunc status=none
     kill_daemon
     back "$before"
-    logged restoreFailed _PID="$(main)" || fail "no word of it in the journal"
+    logged restoreFailed _PID="$(main)" || fail "the journal does not report it"
     whole healthy other
     ask wait damaged
     code=${answer/\{*/$(field outcome.code)}
@@ -55,13 +55,13 @@ damage() {
     exact_prefix damaged middle
 }
 
-it "a damaged ledger costs its own job, in words, and no other"
+it "a damaged ledger fails its own job with a message, and no other job"
 damage sluice-ledger 4096 deliveryUncertain
 
-it "a damaged record costs its own job, in words, and no other"
+it "a damaged record fails its own job with a message, and no other job"
 damage sluice-job 4096 NoSuchJob
 
-it "descriptors of others are dropped, also under the name of a job"
+it "foreign descriptors are dropped, also under the name of a job"
 ask fetch healthy "$origin/middle"
 eventually 10 in_state healthy parked
 kept
@@ -88,7 +88,7 @@ back "$before"
 if in_state healthy parked; then
     whole healthy middle
 else
-    # It cannot tell which of the two is the job's, and says so.
+    # The service cannot tell which of the two is the job's, and reports this.
     equal "the outcome of a job with two ledgers" "$(field outcome.code)" deliveryUncertain
     exact_prefix healthy middle
 fi
@@ -96,7 +96,7 @@ stash_in=${STASH[1]}
 exec {stash_in}>&-
 wait $stash_pid || :
 
-it "a job that was taken out of the store is gone for its consumer too, and the service goes on"
+it "a job that was taken out of the store ends for its consumer too, and the service continues"
 ask fetch lost "$origin/middle"
 eventually 10 in_state lost parked
 ask fetch healthy "$origin/other"

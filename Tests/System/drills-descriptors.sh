@@ -1,12 +1,12 @@
 #!/bin/bash
-# Failure drills with too few open files: the service says so at its start, refuses in words what it cannot carry, and what
-# it has accepted is whole.
+# Failure drills with too few open files: the service reports this at its start, refuses with an error what exceeds its
+# limit, and completes each job that it has accepted.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 # shellcheck source=torture/jobs.sh
 source "$1/Tests/System/torture/jobs.sh"
 install_sluice
-# A number of lanes that stays the same: what is refused once is refused until a job ends.
+# A constant number of lanes: after the first refusal the service refuses jobs until one ends.
 settings <<'TOML'
 [lanes]
 minimum = 4
@@ -21,11 +21,11 @@ drop_in descriptors <<< $'[Service]\nLimitNOFILE=256'
 systemctl start sluiced.socket $unit
 daemon=$(main)
 open_files() { find "/proc/$daemon/fd" -mindepth 1 | wc -l; }
-# fetches: a new job arrives whole.
+# fetches: the body of a new job arrives whole.
 fetches() { [ "$(as member sluicectl --socket $system_socket fetch --quiet "$origin/small" | sha256sum)" = "$(sum_of small)  -" ]; }
 
-it "a service that may have fewer open files than its settings need says so once, and works"
-logged descriptorsShort || fail "not a word"
+it "a service that may have fewer open files than its settings need reports this once, and works"
+logged descriptorsShort || fail "the service does not report it"
 equal "how often" "$(journalctl --no-pager -q -o cat MESSAGE_ID="$(message_id descriptorsShort)" | wc -l)" 1
 contains "its explanation" "$(journalctl --no-pager -q -x MESSAGE_ID="$(message_id descriptorsShort)")" LimitNOFILE
 fetches || fail "a job was not served"
@@ -43,7 +43,7 @@ contains "the refusal" "$said" ResourcesExhausted
 contains "the refusal" "$said" "256 open files (LimitNOFILE=)"
 [ "$(open_files)" -lt 256 ] || fail "$(open_files) open files"
 
-it "sluicectl says it, and everything but new jobs works on"
+it "sluicectl reports it, and all except new jobs still works"
 status=0
 refused=$(as member sluicectl --socket $system_socket fetch --quiet "$origin/small" 2>&1) || status=$?
 equal "the exit status" $status 6
@@ -52,7 +52,7 @@ equal "the list" "$(sluicectl list | grep -cE 'parked|stalled|streaming|queued|c
 sluicectl status > /dev/null
 systemctl reload $unit
 
-it "connections without end are refused in words, and leave room for work"
+it "too many connections are refused with an error, and leave room for work"
 read -r served turned_away error <<< "$(client crowd 300)"
 equal "all of them" $((served + turned_away)) 300
 [ "$served" -gt 20 ] && [ "$served" -le 128 ] || fail "$served were served"

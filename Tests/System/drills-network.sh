@@ -1,6 +1,6 @@
 #!/bin/bash
-# Failure drills with the network and the clock: there is none at the start, names cannot be resolved for a while, somebody
-# sets the time of day. The network here is a loopback that is all ours; the clock is the service's alone.
+# Failure drills with the network and the clock: there is no network at the start, names cannot be resolved for a while,
+# the time of day is set. The network here is a loopback of the test's own; only the service has the changed clock.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 # shellcheck source=torture/jobs.sh
@@ -29,7 +29,7 @@ make_body small 100K
 make_body middle 8M
 make_body long 20M
 
-# attempted NAME CODE: whether an attempt of the job has ended so.
+# attempted NAME CODE: whether an attempt of the job has ended with this code.
 attempted() {
     ask show "$1"
     [[ $answer == *"\"code\": \"$2\""* ]]
@@ -53,14 +53,14 @@ ask fetch hasty $elsewhere '{"retries":1}'
 ask fetch bounded $elsewhere '{"deadlineSeconds":5}'
 ask fetch patient $elsewhere
 
-it "its jobs try again, and those that may not fail in words"
+it "its jobs try again, and those that may not try again fail with a message"
 eventually 10 attempted early connectTimeout
 eventually 10 attempted named nameNotResolved
 eventually 10 attempted patient connectFailed
 ask wait hasty
 equal "the outcome" "$(field outcome.code)" connectFailed
 contains "its sentence" "$(field outcome.message)" "192.0.2.1"
-# Its time is over either between two attempts or in one.
+# The deadline passes either between two attempts or during one.
 ask wait bounded
 [[ $(field outcome.code) =~ ^(connectFailed|deadlineExceeded)$ ]] || fail "$answer"
 contains "its sentence" "$(field outcome.message)" "192.0.2.1"
@@ -69,14 +69,14 @@ trying() { [[ $(property $unit StatusText) == *"waiting to try again"* ]]; }
 eventually 5 trying
 ask close patient
 
-it "when the network comes the jobs complete, and nothing was restarted"
+it "when the network comes up the jobs complete, and nothing was restarted"
 ip link set lo up
 whole early middle
 same_process
 
 # ---- names -----------------------------------------------------------------
 
-# A copy of the file that names the name servers, ours for as long as the container is.
+# A copy of the file that names the name servers, which belongs to the test as long as the container exists.
 name_server=127.0.0.53
 printf 'nameserver %s\noptions timeout:1 attempts:1\n' $name_server > "$scratch/resolv.conf"
 rm -f /etc/resolv.conf
@@ -89,17 +89,17 @@ names_up() {
 names_are_up() { ss --no-header --listening --udp "src $name_server:53" | grep . > /dev/null; }
 names_down() { systemctl stop names.service; }
 
-it "jobs outlast name servers that are away, and one that was asked for before there was a network is whole"
+it "jobs survive name servers that are away, and one that was requested before there was a network is whole"
 eventually 10 attempted named nameNotResolved
 names_up
 whole named small
 
-it "a body that is cut while names cannot be resolved goes on when they can"
+it "a body that is cut while names cannot be resolved continues when they can"
 ask fetch steady "http://origin.example:8080/slow/middle"
 ask pace steady $((20 << 20))
 eventually 10 in_state steady streaming
 names_down
-# Another lane, which has not asked before.
+# Another lane, which has not looked up the name before.
 kill -KILL "$(field laneProcessID)"
 eventually 20 attempted steady nameNotResolved
 ask fetch late "http://late.example:8080/small"
@@ -124,18 +124,18 @@ names_down
 
 # ---- the clock -------------------------------------------------------------
 
-# The machine's clock is not ours to set: the service and its lanes get one of their own (clock.c).
+# The test must not set the machine's clock: the service and its lanes get one of their own (clock.c).
 clock_file=/etc/sluice/clock
 clock_library=/usr/libexec/sluice/clock.so
 gcc -Wall -Werror -O1 -shared -fPIC -o $clock_library "$repository/Tests/System/torture/clock.c"
-# jump SECONDS: from the true time.
+# jump SECONDS: sets the clock to the true time plus this.
 jump() {
     python3 -c 'import struct, sys
 with open(sys.argv[1], "r+b") as file: file.write(struct.pack("=q", int(sys.argv[2])))' $clock_file "$1"
 }
-# told FIELD: a time that the job tells, in seconds from now on.
+# told FIELD: a time that the job reports, in seconds from now on.
 told() { python3 -c 'import sys, time; print(round(int(sys.argv[1]) / 1e6 - time.time()))' "$(field "$1")"; }
-# about WHAT IS SHOULD: within a minute.
+# about WHAT IS SHOULD: the two agree within a minute.
 about() { [ "$2" -gt $(($3 - 60)) ] && [ "$2" -lt $(($3 + 60)) ] || fail "$1: $2 s instead of $3 s"; }
 
 it "a clock that jumps by hours, forward and back, ends no job, and restarts nothing"
@@ -146,7 +146,7 @@ Environment=LD_PRELOAD=$clock_library CLOCK_FILE=$clock_file"
 systemctl restart $unit
 daemon=$(main)
 rm -f "$scratch/www/sign" "$scratch/www/busy" "$scratch/www/flow"
-# Runs for as long as the rest takes, however slow the machine is.
+# Runs as long as the other steps take, however slow the machine is.
 ask fetch running "$gate/trickle/flow/long" '{"deadlineSeconds":120}'
 ask pace running $((20 << 20))
 ask fetch parked "$origin/middle" '{"deadlineSeconds":120}'
@@ -190,7 +190,7 @@ kill_daemon
 back "$daemon"
 in_state rides parked || fail "$answer"
 whole rides middle
-# Its deadline is a matter of seconds that pass, not of the time of day.
+# Its deadline counts seconds that pass, whatever the time of day is.
 ask wait ends
 equal "the outcome of one whose time is over" "$(field outcome.code)" deadlineExceeded
 duration=$(journalctl --no-pager -q -o json SLUICE_JOB="$(field id)" MESSAGE_ID="$(message_id jobFailed)" \

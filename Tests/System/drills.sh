@@ -1,6 +1,6 @@
 #!/bin/bash
-# Failure drills: what an administrator will meet some day, made to happen. Each time what fails fails alone and in words,
-# and the service is whole again by itself. That jobs ride through a kill and a hang of the daemon is in restart.sh.
+# Failure drills: faults that an administrator will meet some day, caused on purpose. Each fault affects only its own part
+# and is reported, and the service recovers by itself. restart.sh tests that jobs survive a kill and a hang of the daemon.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 # shellcheck source=torture/jobs.sh
@@ -22,18 +22,18 @@ make_body small 100K
 make_body middle 8M
 make_body other 8M
 
-# fetches [SECONDS]: a new job arrives whole within the time.
+# fetches [SECONDS]: the body of a new job arrives whole within the time.
 fetches() {
     local got
     got=$(as member timeout "${1:-20}" sluicectl --socket $system_socket fetch --quiet "$origin/small" | sha256sum)
     equal "the body of a new job" "${got%% *}" "$(sum_of small)"
 }
-# cursor, and said_since: what the service has said from a place in its journal on. (With another filter than the one
-# that the cursor was found with, journalctl would pass over an entry.)
+# cursor, and said_since: the service's messages from a place in its journal on. (With another filter than the one
+# that the cursor was found with, journalctl would skip an entry.)
 cursor() { journalctl --no-pager -q -n 1 --show-cursor -u $unit | sed -n 's/^-- cursor: //p'; }
 said_since() { journalctl --no-pager -q -o cat -u $unit --after-cursor="$1"; }
 says_since() { said_since "$1" | grep -F -- "$2" > /dev/null; }
-# entries_since CURSOR CASE, and count_since: of one kind.
+# entries_since CURSOR CASE, and count_since: the entries of one kind.
 entries_since() {
     journalctl --no-pager -q -o json -u $unit --after-cursor="$1" | grep -F "\"MESSAGE_ID\":\"$(message_id "$2")\"" || :
 }
@@ -41,7 +41,7 @@ count_since() { entries_since "$1" "$2" | wc -l; }
 
 # ---- the process -----------------------------------------------------------
 
-it "who comes while the daemon hangs is served when the watchdog has put another in its place"
+it "a client that comes while the daemon hangs is served when the watchdog has replaced the daemon"
 drop_in watchdog <<< $'[Service]\nWatchdogSec=1'
 systemctl start sluiced.socket $unit
 kill -STOP "$(main)"
@@ -50,7 +50,7 @@ eventually 10 is_property $unit ActiveState active
 equal "the restarts" "$(property $unit NRestarts)" 1
 drop_out watchdog
 
-it "a daemon that is killed again and again comes back each time, and a job goes on through all of it"
+it "a daemon that is killed repeatedly comes back each time, and a job continues through all of it"
 systemctl restart $unit
 start_rider
 ask fetch steady "$origin/middle"
@@ -73,7 +73,7 @@ known() {
     done
 }
 
-it "a full disk is said once; jobs go on, and their outcomes are kept as soon as there is room"
+it "a full disk is reported once; jobs continue, and their outcomes are kept as soon as there is room"
 systemctl stop $unit 2> /dev/null
 mount -t tmpfs -o "size=64k,mode=700,uid=$(id -u sluice),gid=$(id -g sluice)" tmpfs /var/lib/sluice
 systemctl start $unit
@@ -99,14 +99,14 @@ back "$before"
 # shellcheck disable=SC2086
 known $names room
 
-it "a disk that is full at the start is no reason not to start"
+it "the service starts with a full disk"
 dd if=/dev/zero of=/var/lib/sluice/filler bs=4k status=none 2> /dev/null || :
 systemctl restart $unit
 fetches
 systemctl stop $unit 2> /dev/null
 umount /var/lib/sluice
 
-it "on a root that is all read-only it starts, says what that costs, and does its work"
+it "on a read-only root file system it starts, reports what is missing, and works"
 drop_in readonly <<< $'[Service]\nReadOnlyPaths=/'
 mount --bind /var/lib/sluice /var/lib/sluice
 mount -o remount,bind,ro /var/lib/sluice
@@ -126,7 +126,7 @@ systemctl stop $unit 2> /dev/null
 umount /var/lib/sluice
 drop_out readonly
 
-it "without a state directory it does its work, and says what that costs"
+it "without a state directory it works, and reports what is missing"
 drop_in stateless <<< $'[Service]\nStateDirectory='
 from=$(cursor)
 systemctl start $unit
@@ -137,13 +137,13 @@ drop_out stateless
 
 # ---- the settings ----------------------------------------------------------
 
-it "SIGHUP with settings that are broken in any way changes nothing, and the log says why"
+it "SIGHUP with settings that are broken in any way changes nothing, and the log gives the reason"
 systemctl start $unit
 file=/etc/sluice/sluiced.toml
 cp $file "$scratch/good.toml"
 before=$(main)
 limit() { python3 -c 'import json, sys; print(json.load(sys.stdin)["lanes"]["limit"])' <<< "$(client call Status)"; }
-# broken WHAT IT SAYS
+# broken MESSAGE
 broken() {
     local from entry
     from=$(cursor)
@@ -190,7 +190,7 @@ equal "the lanes there may be, with good settings" "$(limit)" 3
 cp "$scratch/good.toml" $file
 systemctl reload $unit
 
-it "a service that is restarted with broken settings does not start, and goes on with its jobs when they are mended"
+it "a service that is restarted with broken settings does not start, and continues its jobs when they are corrected"
 ask fetch patient "$origin/middle"
 eventually 10 in_state patient parked
 kept
@@ -206,7 +206,7 @@ systemctl stop $unit sluiced.socket 2> /dev/null
 
 # ---- the socket ------------------------------------------------------------
 
-# second STATUS SENTENCE: another daemon for the same socket refuses with both, and the first one is as it was.
+# second STATUS SENTENCE: another daemon for the same socket refuses with both, and the first one is not affected.
 second() {
     local inode before said status=0
     inode=$(stat -c %i $system_socket)
@@ -217,13 +217,13 @@ second() {
     equal "the socket" "$(stat -c %i $system_socket)" "$inode"
     equal "the daemon" "$(main)" "$before"
 }
-it "a second daemon on the socket refuses, and leaves the first one and its socket alone"
+it "a second daemon on the socket refuses, and does not affect the first one and its socket"
 systemctl start $unit
 second 69 "another process already listens on $system_socket"
 fetches
 systemctl stop $unit 2> /dev/null
 
-it "it does so with a socket of systemd's, and beside a first one that hangs"
+it "it also refuses if systemd owns the socket, and if the first one hangs"
 systemctl start sluiced.socket $unit
 second 69 "another process already listens on $system_socket"
 kill -STOP "$(main)"
@@ -231,7 +231,7 @@ second 69 "another process already listens on $system_socket"
 kill -CONT "$(main)"
 fetches
 systemctl stop $unit 2> /dev/null
-# Nobody runs, and the socket is systemd's all the same: who knocks wakes the one that it is for.
+# No daemon runs, but systemd owns the socket: a connection starts the daemon that it belongs to.
 inode=$(stat -c %i $system_socket)
 status=0
 said=$(as sluice sluiced --socket $system_socket 2>&1) || status=$?
@@ -258,7 +258,7 @@ wrong() {
     rm /run/systemd/system/sluiced.socket.d/wrong.conf
     systemctl daemon-reload
 }
-it "sockets of a wrong type are refused, each with what it is and the remedy"
+it "sockets of a wrong type are refused, each with its type and the remedy"
 wrong "is a datagram socket of the family AF_UNIX" ListenDatagram=$system_socket
 wrong "is a seqpacket socket of the family AF_UNIX" ListenSequentialPacket=$system_socket
 wrong "is a stream socket of the family AF_INET, listening" ListenStream=127.0.0.1:9099
@@ -282,7 +282,7 @@ fetches
 
 # ---- the journal -----------------------------------------------------------
 
-it "a journald that is restarted, or stopped, or hangs does not hold the service up"
+it "a journald that is restarted, or stopped, or hangs does not delay the service"
 journald=(systemd-journald.socket systemd-journald-dev-log.socket systemd-journald-audit.socket systemd-journald.service)
 systemctl restart systemd-journald.service
 fetches
@@ -318,14 +318,14 @@ equal "the daemon" "$(main)" "$before"
 echo "     200 jobs took $took ms beside a journald that hangs, $alone ms beside one that does not"
 [ $took -lt $((3 * alone + 2000)) ] || fail "that is too much"
 fetches
-# What it was told meanwhile has waited for it.
+# The messages of the meantime have waited for journald.
 all_are_recorded() { [ "$(count_since "$from" jobComplete)" -ge 201 ]; }
 eventually 20 all_are_recorded
 equal "entries about dropped ones" "$(count_since "$from" messagesDropped)" 0
 
 # ---- the lanes -------------------------------------------------------------
 
-# lane_program < SCRIPT: in place of the lane, until lane_is_back.
+# lane_program < SCRIPT: replaces the lane with SCRIPT, until lane_is_back.
 lane_program() {
     cat > "$lane.new"
     chmod 755 "$lane.new"
@@ -337,7 +337,7 @@ lane_is_back() {
     mv "$lane.new" $lane
 }
 
-it "a lane that is lost while the service runs fails the jobs that need one, in words, and nothing else"
+it "a lane program that is lost while the service runs fails the jobs that need a lane, with a message, and nothing else"
 systemctl restart $unit
 ask fetch running "$origin/slow/middle"
 ask pace running $((20 << 20))
@@ -345,7 +345,7 @@ eventually 10 in_state running streaming
 before=$(main)
 from=$(cursor)
 mv $lane "$lane.away"
-# Of another user, for whom there is none. The first one waits for some tries, the next ones do not.
+# Jobs of another user, who has no lane. The first one waits for some tries, the next ones do not.
 for limit in 10 1 1; do
     began=$(milliseconds)
     status=0
@@ -367,13 +367,13 @@ whole running middle
 not_ready() {
     local from
     from=$(cursor)
-    if systemctl start $unit 2> /dev/null; then fail "it says that it is ready"; fi
+    if systemctl start $unit 2> /dev/null; then fail "the service reports that it is ready"; fi
     eventually 30 says_since "$from" "$1"
     eventually 5 is_property $unit ExecMainStatus "$2"
     systemctl stop $unit 2> /dev/null
     equal "how often it was ready" "$(count_since "$from" serviceReady)" 0
 }
-it "READY is not said where no lane can be started: the start fails, with the reason"
+it "the service does not report READY if no lane can be started: the start fails, with the reason"
 systemctl stop $unit sluiced.socket 2> /dev/null
 chmod -x $lane
 not_ready "there is no sluice-lane at" 78

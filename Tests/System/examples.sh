@@ -1,5 +1,5 @@
 #!/bin/bash
-# The examples of the manual, as a reader would type them: Tests/Man/README.md.
+# The examples of the manual, as a reader would type them: see Tests/Man/README.md.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 examples=$repository/Tests/Man/examples.py
@@ -13,7 +13,7 @@ tar czf "$www/src.tar.gz" -C "$scratch/source" src
 head -c 24M /dev/urandom > "$www/disk.img"
 chmod -R a+rX "$www"
 
-# What the marks may call; see the README.
+# The commands that the marks may use; see the README.
 job() {
     local known
     known=$(sluicectl list --json)
@@ -29,7 +29,7 @@ state() { [ "$(sluicectl show --json "$ID" | jq -r .state)" = "$1" ]; }
 export repository slowness_at_start
 export -f fail eventually measure_slowness milliseconds as message_id logged job new_job state
 
-# example PAGE NUMBER: in the page's own directory, `here`.
+# example PAGE NUMBER: runs it in the page's own directory, `here`.
 example() {
     local kind detail where
     read -r kind detail where <<< "$(python3 "$examples" kind "$1" "$2")"
@@ -43,7 +43,7 @@ example() {
             ;;
         run)
             python3 "$examples" script "$1" "$2" > "$here/script"
-            # A session of its own, so that what it leaves running can be ended by that.
+            # A session of its own, so that the processes that it leaves behind can be ended together.
             (cd "$here" && exec timeout 60 setsid runuser -u "$detail" -- bash "$here/script") < /dev/null \
                 || fail "$where: $(cat "$here/script")"
             ran=$((ran + 1))

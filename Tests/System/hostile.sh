@@ -1,5 +1,5 @@
 #!/bin/bash
-# One user does what can be done to the service; another one fetches a small body ten times a second and notices nothing.
+# One user attacks the service in all known ways; another one fetches a small body ten times a second and is not affected.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 unit=sluiced.service
@@ -12,7 +12,7 @@ hostile() { as "$1" python3 "$repository/Tests/System/hostile.py" $system_socket
 daemon=$(property $unit MainPID)
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/$daemon/status"; }
 highest() { awk '/^VmHWM/ { print $2 }' "/proc/$daemon/status"; }
-# The record of ended jobs grows with the first ones: they are there before.
+# The record of ended jobs grows with the first jobs, so these are run before.
 as member python3 "$repository/Tests/System/client.py" $system_socket drain "$origin/body" > /dev/null
 hostile member noise 3 "$origin/body"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What a service learns about the reason of its SIGTERM, behind the locks of Sluice's own units: a restart, a stop, or
-# a signal out of the blue.
+# What a service learns about the reason of its SIGTERM, under the restrictions of Sluice's own units: a restart, a stop,
+# or a signal that systemd did not send.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 install_sluice
@@ -17,11 +17,11 @@ unit=sluiced.service
 uid=$(id -u stranger)
 user() { as stranger env XDG_RUNTIME_DIR="/run/user/$uid" systemctl --user "$@"; }
 
-# answer [FILE]: what the last process said when SIGTERM came.
+# answer [FILE]: the last process's report when SIGTERM came.
 answer() { head -n 1 "${1:-/run/sluice/answer}"; }
 answered() { [ -s "${1:-/run/sluice/answer}" ]; }
 
-it "a restart is known as one when SIGTERM comes"
+it "a restart is recognized when SIGTERM comes"
 systemctl start $unit
 systemctl restart $unit
 equal answer "$(answer)" restart
@@ -29,12 +29,12 @@ rm /run/sluice/answer
 systemctl try-restart $unit
 equal "answer to try-restart" "$(answer)" restart
 
-it "a stop is known as one"
+it "a stop is recognized"
 rm /run/sluice/answer
 systemctl stop $unit
 equal answer "$(answer)" stop
 
-it "a stop because of another unit is one"
+it "a stop because of another unit is recognized as a stop"
 printf '[Unit]\nConflicts=sluiced.service\n[Service]\nExecStart=/bin/sleep infinity\n' > /run/systemd/system/rival.service
 systemctl daemon-reload
 systemctl start $unit
@@ -52,7 +52,7 @@ eventually 10 answered
 equal answer "$(answer)" noJob
 eventually 10 is_property $unit ActiveState inactive
 
-it "a restart that comes on top of a stop's SIGTERM is too late to be seen, and the service runs again all the same"
+it "a restart that follows a stop's SIGTERM comes too late to be seen, and the service still runs again"
 systemctl start $unit
 rm /run/sluice/answer
 systemctl stop --no-block $unit
@@ -67,7 +67,7 @@ rm /run/sluice/answer
 systemctl stop $unit
 awk 'END { exit !($1 < 0.5) }' /run/sluice/answer || fail "it took $(tail -n 1 /run/sluice/answer)"
 
-it "a bus that hangs is waited for no longer than a second"
+it "the service waits no longer than a second for a bus that hangs"
 systemctl start $unit
 rm /run/sluice/answer
 dbus=$(property dbus.service MainPID)

@@ -1,4 +1,4 @@
-# Sourced by the scripts here, which run as root under a systemd of their own: whatever they write is gone with it.
+# Sourced by the scripts here, which run as root under a systemd of their own: all that they write is removed with it.
 # Their first argument is the repository.
 set -euo pipefail
 # shellcheck disable=SC2034  # the scripts use it
@@ -7,7 +7,7 @@ scratch=$(mktemp -d)
 chmod 755 "$scratch"
 
 current=
-# it SENTENCE: what the commands up to the next one show.
+# it SENTENCE: states what the commands up to the next `it` show.
 it() {
     [ -z "$current" ] || echo "ok   $current"
     current=$1
@@ -17,7 +17,7 @@ finish() {
     finished=yes
 }
 finished=
-# A script that ends anywhere else has failed, and shows what systemd knows.
+# A script that ends at any other place has failed, and prints systemd's view.
 report() {
     local status=$?
     [ -z "$finished" ] || [ $status != 0 ] || return 0
@@ -40,8 +40,8 @@ contains() { [[ $2 == *"$3"* ]] || fail "$1: no '$3' in: $2"; }
 
 milliseconds() { echo $(($(date +%s%N) / 1000000)); }
 
-# measure_slowness: sets $slowness to how many times longer than on a calm machine a known piece of work takes now, 1 to
-# 20: some computing and some small programs.
+# measure_slowness: sets $slowness to how many times longer a known piece of work takes now than on a calm machine, 1 to
+# 20. The work is some computing and some small programs.
 measure_slowness() {
     local began count
     began=$(milliseconds)
@@ -53,10 +53,10 @@ measure_slowness() {
 measure_slowness
 slowness_at_start=$slowness
 
-# eventually SECONDS COMMAND...: runs it again and again until it succeeds. The seconds are those of a calm machine: they
-# are multiplied by its slowness at the start, and by that of now where the time would be over.
+# eventually SECONDS COMMAND...: repeats the command until it succeeds. The seconds are those of a calm machine: they
+# are multiplied by the slowness at the start, and by the present slowness when the time would be over.
 eventually() {
-    # The command sees these, so they have names of their own.
+    # The command sees these variables, so they have distinct names.
     local _began=$SECONDS _seconds=$1 _factor=$slowness_at_start
     shift
     until "$@"; do
@@ -69,8 +69,8 @@ eventually() {
     done
 }
 
-# sooner WHAT MILLISECONDS LIMIT: it took less than the limit, which holds on a calm machine. On a busy one it says so:
-# Tests/System/run repeats it at the end.
+# sooner WHAT MILLISECONDS LIMIT: checks that it took less than the limit of a calm machine. On a busy machine it prints a
+# note instead, which Tests/System/run repeats at the end.
 sooner() {
     [ "$2" -ge "$3" ] || return 0
     measure_slowness
@@ -83,7 +83,7 @@ is_property() { [ "$(property "$1" "$2")" = "$3" ]; }
 
 # ---- for the tests of the service ------------------------------------------
 
-# install_sluice: puts the debug build, or the programs that SLUICE_TEST_BUILT names, and the units where a package would.
+# install_sluice: installs the debug build, or the programs that SLUICE_TEST_BUILT names, and the units as a package would.
 install_sluice() {
     make -C "$repository" --no-print-directory install CONFIGURATION=debug SWIFT_RUNTIME=system \
         BUILT="${SLUICE_TEST_BUILT:-.build/debug}" DESTDIR= PREFIX=/usr > "$scratch/install.log" 2>&1 || fail "$(cat "$scratch/install.log")"
@@ -91,12 +91,12 @@ install_sluice() {
     systemd-sysusers 2> /dev/null
     journalctl --update-catalog
     systemctl daemon-reload
-    # One who may use the service, and one who may not.
+    # A user who may use the service, and one who may not.
     useradd --create-home --groups sluice member
     useradd --create-home stranger
 }
 
-# settings < TOML: the service's settings from its next start on.
+# settings < TOML: writes the service's settings, which apply from its next start on.
 settings() {
     cat > /etc/sluice/sluiced.toml
     sluiced --check-config /etc/sluice/sluiced.toml > "$scratch/settings.log" 2>&1 || fail "$(cat "$scratch/settings.log")"
@@ -112,7 +112,7 @@ drop_out() {
     systemctl daemon-reload
 }
 
-# start_origin: nginx on a loopback that is all ours, serving the scratch directory's www.
+# start_origin: starts nginx on a loopback of the test's own, serving the scratch directory's www.
 origin=http://127.0.0.1:8080
 start_origin() {
     install -d "$scratch/www" "$scratch/nginx"
@@ -142,7 +142,7 @@ END
 system_socket=/run/sluice/io.sluice.Ingest
 # as USER COMMAND...
 as() { runuser -u "$1" -- "${@:2}"; }
-# A client of our own, so that a fault of sluicectl is not taken for one of the service.
+# A separate client, so that a fault of sluicectl is not taken for a fault of the service.
 client() { python3 "$repository/Tests/System/client.py" "$system_socket" "$@"; }
 # message_id CASE: the id of a kind of journal entry.
 message_id() {

@@ -1,6 +1,6 @@
 #!/bin/bash
-# 1,000 consumers that read nothing for long: what their jobs cost, across the ends of the service's process, and that
-# all get their bodies in the end.
+# 1,000 consumers that read nothing for long: what their jobs cost, also when the service's process ends, and that
+# all consumers get their bodies in the end.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 # shellcheck source=torture/jobs.sh
@@ -74,7 +74,7 @@ for way in kill_daemon "systemctl restart $unit"; do
     back "$before"
     client call Status > /dev/null
     echo "     the service was back after $(($(milliseconds) - began)) ms"
-    # Looked at once, and not again until they are.
+    # Checked at once, without waiting: the jobs must come back as parked.
     equal "parked jobs" "$(count_of parked)" $crowd
     eventually 10 few_lanes
     numbers "and after it:"
@@ -88,11 +88,11 @@ echo "     $said in $(($(milliseconds) - began)) ms"
 equal "the outcomes" "$said" "{\"complete\": $crowd}"
 wait $crowd_pid
 
-it "and the service is as it was before"
+it "the service is then as it was before"
 eventually 15 few_lanes
 is_empty() { is_property $unit NFileDescriptorStore 0; }
 eventually 10 is_empty
-# The places of ended jobs' pipes are let go of as soon as it is seen that no consumer holds them any more.
+# The service releases the places of ended jobs' pipes as soon as it sees that no consumer has them open any more.
 are_few() { [ "$(descriptors "$(main)")" -le $((before_descriptors + 4)) ]; }
 eventually 15 are_few
 numbers "at the end:"

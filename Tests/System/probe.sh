@@ -18,7 +18,7 @@ ExecReload=/bin/kill -HUP \$MAINPID
 WatchdogSec=1
 Restart=on-failure
 RestartSec=100ms
-# As in the service's own unit: else Swift's crash handler takes the watchdog's SIGABRT, and returns from it.
+# As in the service's own unit: otherwise Swift's crash handler catches the watchdog's SIGABRT, and returns from it.
 Environment=SWIFT_BACKTRACE=enable=no
 END
 cat > "$units/gateless.service" <<END
@@ -61,7 +61,7 @@ systemctl reload $unit
 eventually 10 is_property $unit StatusText "reloads: 1"
 equal "state" "$(property $unit ActiveState)" active
 
-it "the watchdog leaves a service alone that feeds it"
+it "the watchdog does not touch a service that feeds it"
 pid=$(property $unit MainPID)
 before=$(property $unit WatchdogTimestampMonotonic)
 eventually 10 bash -c "[ \$(systemctl show --property=WatchdogTimestampMonotonic --value $unit) -gt $((before + 2500000)) ]"
@@ -79,7 +79,7 @@ it "systemctl stop is clean"
 systemctl stop $unit
 equal result "$(property $unit Result)" success
 
-it "the socket unit starts the service at the first connection, and hands it the socket by name"
+it "the socket unit starts the service at the first connection, and passes it the socket by name"
 systemctl start gateless.socket
 equal "state before" "$(property gateless.service ActiveState)" inactive
 said=$(timeout 10 python3 -c "
@@ -100,7 +100,7 @@ socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b'x', '/run/wrong/socket
 eventually 10 bash -c "journalctl --no-pager -u wrong.service | grep 'a datagram socket of the family AF_UNIX.*give the socket unit ListenStream=' > /dev/null"
 systemctl stop wrong.socket
 
-it "the journal gets the fields, whatever they hold"
+it "the journal gets the fields, whatever they contain"
 systemd-run --quiet --wait --unit=log "$probe" log
 journalctl --sync
 entries=$(journalctl --no-pager -o json --all -u log.service)
@@ -135,12 +135,12 @@ contains "the destination" "$(journalctl --no-pager -u log.service)" "destinatio
 equal "entries of the job" "$(journalctl --no-pager -q -o cat SLUICE_JOB=17 MESSAGE_ID=0123456789abcdef0123456789abcdef)" \
     'job complete job=17 bytes=42 host="a b"'
 
-it "without the journal as standard error, lines with priorities"
-# Through a pipe: a file would be taken for somebody's to read.
+it "if standard error is not the journal, the service writes lines with priorities"
+# Through a pipe: the service would take a file for output that a person reads.
 systemd-run --quiet --wait --pipe "$probe" log 2>&1 > /dev/null | cut -c -100 > "$scratch/lines"
 grep -q '^<6>job complete job=17' "$scratch/lines" || fail "$(cat "$scratch/lines")"
 
-it "a journald that hangs holds no service up, and the dropped messages are told afterwards"
+it "a journald that hangs does not delay the service, and the dropped messages are reported afterwards"
 mkfifo "$scratch/begin" "$scratch/end"
 systemd-run --quiet --unit=flood "$probe" flood "$scratch/begin" "$scratch/end"
 journald=$(property systemd-journald.service MainPID)

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Who fetched what is in the journal, whatever else there is; reloads fail where the settings are broken; a consumer opens
+# The journal records who fetched what, whatever else is logged; reloads fail if the settings are broken; a consumer opens
 # its /dev/stdin again.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 unit=sluiced.service
-# journald's own limit, small enough to be felt by one flood.
+# journald's own limit, small enough for one flood to reach it.
 install -d /etc/systemd/journald.conf.d
 printf '[Journal]\nRateLimitIntervalSec=30s\nRateLimitBurst=500\n' > /etc/systemd/journald.conf.d/small.conf
 systemctl restart systemd-journald.service
@@ -16,15 +16,15 @@ truncate -s 64M "$scratch/www/large"
 systemctl start $unit
 
 uid() { id -u "$1"; }
-# count CASE [MATCH...]: entries of a kind.
+# count CASE [MATCH...]: the number of entries of a kind.
 count() { journalctl --no-pager -q -o cat MESSAGE_ID="$(message_id "$1")" "${@:2}" | wc -l; }
 is_count() { [ "$(count "${@:2}")" = "$1" ]; }
-# flood COUNT: so many jobs of a member, eight at once.
+# flood COUNT: runs this number of jobs of a member, eight at once.
 flood() {
     as member python3 - "$repository/Tests/System/client.py" $system_socket "$1" "$origin/body" <<'END'
 import os, sys, threading
 path, socket_path, count, url = sys.argv[1:]
-# Read for its functions alone; as a program it would want a command.
+# Loaded only for its functions; as a program it would require a command.
 text = open(path).read().split("\ncommand, arguments =")[0]
 sys.argv = [path, socket_path]
 client = {}
@@ -67,7 +67,7 @@ done
 without=$(journalctl --no-pager -q -o json -u $unit | jq -c 'select(.SLUICE_JOB and (.SLUICE_USER | not))' | wc -l)
 equal "entries about a job without its user" "$without" 0
 
-it "the client's name is in the record where the administrator lets the service see it"
+it "the record has the client's name if the administrator lets the service see it"
 drop_in names <<< $'[Service]\nProtectProc=default'
 systemctl restart $unit
 as bystander sluicectl fetch --quiet "$origin/body" > /dev/null
@@ -76,7 +76,7 @@ eventually 10 named
 drop_out names
 systemctl restart $unit
 
-it "records wait for a journald that hangs; no job and no client does"
+it "records wait for a journald that hangs; jobs and clients do not wait"
 before=$(count jobComplete SLUICE_USER="$(uid member)")
 journald=$(property systemd-journald.service MainPID)
 kill -STOP "$journald"
@@ -98,7 +98,7 @@ eventually 10 is_count $((before + 1)) jobComplete SLUICE_USER="$(uid bystander)
 settings < /dev/null
 systemctl restart $unit
 
-it "systemctl reload fails with a broken file or drop-in, tells what is wrong, and changes nothing"
+it "systemctl reload fails with a broken file or drop-in, reports what is wrong, and changes nothing"
 main=$(property $unit MainPID)
 systemctl reload $unit
 printf 'lanes.maximum = 0\n' > /etc/sluice/sluiced.toml

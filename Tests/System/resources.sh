@@ -1,5 +1,5 @@
 #!/bin/bash
-# What the unit says about processors, memory and traffic, and that a service above MemoryHigh= goes on answering.
+# What the unit sets for processors, memory and traffic, and that a service above MemoryHigh= still answers.
 # with-systemd: WITH_SYSTEMD_CGROUP=unified
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
@@ -8,7 +8,7 @@ install_sluice
 start_origin
 truncate -s 512M "$scratch/www/large"
 
-it "the unit weighs processors, counts traffic and has two bounds of memory"
+it "the unit sets a weight for processors, counts traffic and has two bounds of memory"
 systemctl start $unit
 equal CPUWeight "$(property $unit CPUWeight)" 100
 equal IPAccounting "$(property $unit IPAccounting)" yes
@@ -16,7 +16,7 @@ high=$(property $unit MemoryHigh)
 [ "$high" -lt "$(property $unit MemoryMax)" ] || fail "MemoryHigh is $high"
 equal LogRateLimitBurst "$(property $unit LogRateLimitBurst)" 1000000
 
-it "above MemoryHigh= the service answers, and its watchdog is content"
+it "above MemoryHigh= the service answers, and feeds its watchdog"
 group=/sys/fs/cgroup$(property $unit ControlGroup)
 if [ ! -e "$group/memory.high" ]; then
     current=

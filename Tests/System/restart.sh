@@ -1,5 +1,5 @@
 #!/bin/bash
-# The service's process ends in every way there is, and its jobs go on: as an administrator and the consumers see it.
+# The service's process ends in every possible way, and its jobs continue: as an administrator and the consumers see it.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 # shellcheck source=torture/jobs.sh
@@ -30,10 +30,10 @@ make_body small 2M
 start_rider
 half_sum=$(sum_of half)
 
-# ---- one body in flight, and all that can happen ---------------------------
+# ---- one body in flight, and all that can happen to it ---------------------
 
-# rides MILLISECONDS COMMAND...: a consumer of a large body, and a sluicectl with a slow reader, while the command is
-# carried out, which ends the service's process and brings another within the time.
+# rides MILLISECONDS COMMAND...: runs a consumer of a large body, and a sluicectl with a slow reader, and meanwhile the
+# command, which ends the service's process and brings another within the time.
 rides() {
     local before id took limit=$1
     shift
@@ -74,19 +74,19 @@ rides() {
     [ $took -lt "$limit" ] || fail "that is more than $limit ms"
 }
 
-it "a job rides through kill -9, where the service makes its own socket"
+it "a job survives kill -9 if the service creates its own socket"
 systemctl start $unit
 rides 3000 kill_daemon
 systemctl stop $unit
 systemctl start sluiced.socket $unit
 
-it "a job rides through kill -9, where systemd has the socket"
+it "a job survives kill -9 if systemd has the socket"
 rides 3000 kill_daemon
 
-it "a job rides through systemctl restart"
+it "a job survives systemctl restart"
 rides 3000 systemctl restart $unit
 
-it "a job rides through a kill by the watchdog"
+it "a job survives a kill by the watchdog"
 drop_in watchdog <<< $'[Service]\nWatchdogSec=2'
 systemctl restart $unit
 restarts=$(property $unit NRestarts)
@@ -97,7 +97,7 @@ hang() {
 rides 6000 hang
 drop_out watchdog
 
-it "a job rides through an upgrade of the programs"
+it "a job survives an upgrade of the programs"
 upgrade() {
     for program in /usr/bin/sluiced /usr/bin/sluicectl /usr/libexec/sluice/sluice-lane; do
         cp "$program" "$program.new"
@@ -112,7 +112,7 @@ for process in $(main) $(lanes); do
     [[ $(readlink "/proc/$process/exe") != *deleted* ]] || fail "$process runs an old program"
 done
 
-it "a job rides through systemctl daemon-reexec, and through kill -9 after it"
+it "a job survives systemctl daemon-reexec, and kill -9 after it"
 reexec() {
     local before
     before=$(main)
@@ -125,7 +125,7 @@ rides 3000 reexec
 # ---- many jobs -------------------------------------------------------------
 
 survivors="parked waiting connecting streaming stalled queued"
-# begin ROUND: a job in each state.
+# begin ROUND: starts a job in each state.
 begin() {
     rm -f "$scratch/www/busy$1" "$scratch/www/hold$1"
     ask fetch parked "$origin/middle?$1"
@@ -227,7 +227,7 @@ for way in "systemctl restart $unit" kill_daemon; do
     equal "the outcomes after $way" "$(outcomes)" "$told"
 done
 
-it "a consumer that goes while the service is down is seen to have gone"
+it "the service notices that a consumer went away while it was down"
 drop_in slow <<< $'[Service]\nRestartSec=2s'
 ask fetch parked "$origin/middle"
 eventually 10 in_state parked parked
@@ -250,12 +250,12 @@ drop_out slow
 
 # ---- the end ---------------------------------------------------------------
 
-it "systemctl stop lets jobs go on for a while, and tells the others the truth"
+it "systemctl stop lets jobs continue for a while, and reports the others as serviceStopped"
 ask fetch never "$origin/middle"
 ask fetch parked "$origin/other"
 eventually 10 in_state parked parked
 kept
-# Last, so that the body is in the middle when it begins: it takes more than a second.
+# Started last, so that the body is in the middle when the stop begins: it takes more than a second.
 ask fetch soon "$origin/slow/small"
 ask pace soon $((20 << 20))
 for name in soon never parked; do ask waiting $name; done

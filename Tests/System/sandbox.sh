@@ -1,6 +1,6 @@
 #!/bin/bash
-# The whole job behind all of the unit's locks: names, TLS, both families, lanes, the store, the state directory; and
-# what is not to be had from there: addresses, and for lanes nearly everything.
+# The whole job under all of the unit's restrictions: names, TLS, both families, lanes, the store, the state directory; and
+# what cannot be reached from there: addresses, and for lanes nearly everything.
 # IPAddressDeny= needs the unified hierarchy.
 # with-systemd: WITH_SYSTEMD_CGROUP=unified
 # shellcheck source=lib.sh
@@ -13,7 +13,7 @@ sum_of() { sha256sum | cut -d ' ' -f 1; }
 main() { property $unit MainPID; }
 lanes() { pgrep -u sluice -x sluice-lane || :; }
 
-# Addresses of all kinds, on a loopback that is all ours.
+# Addresses of all kinds, on a loopback of the test's own.
 ip link set lo up
 for address in 169.254.169.254 169.254.7.7 100.100.100.200 10.1.2.3 172.16.5.5 192.168.7.7 192.168.7.8 100.64.1.1; do
     ip address add $address/32 dev lo
@@ -68,9 +68,9 @@ systemd-run --quiet --unit=names /usr/bin/python3 "$repository/Tests/System/sand
 eventually 10 getent ahostsv4 four.dns.test > /dev/null
 systemctl start $unit
 
-# fetch URL: the digest of what member gets.
+# fetch URL: the digest of the body that member gets.
 fetch() { as member sluicectl fetch --quiet --retries 0 --connect-timeout 3 "$1" 2> /dev/null | sum_of; }
-# refused HOST...: each of them serves the body, and not to Sluice. All at once, as each is waited for.
+# refused HOST...: checks that each of them serves the body, but not to Sluice. All at once, because each takes time.
 refused() {
     local host
     for host in "$@"; do
@@ -97,7 +97,7 @@ if as member sluicectl fetch --quiet --retries 0 https://localhost:8443/body > /
     fail "a certificate for others was taken"
 fi
 
-it "a name server that changes is found by lanes that are there already"
+it "existing lanes use a changed name server"
 printf 'nameserver 127.0.0.9\n' > /etc/resolv.conf.new
 mv /etc/resolv.conf.new /etc/resolv.conf
 if [ "$(fetch http://late.dns.test:8080/body)" = "$sum" ]; then fail "the old name server was asked"; fi
@@ -124,10 +124,10 @@ for address in 10.1.2.3 172.16.5.5 192.168.7.7 100.64.1.1; do
     equal "the sum from $address" "$(fetch http://$address:8080/body)" "$sum"
 done
 
-it "deny-private.conf keeps private addresses out of reach, too, and allow-chosen.conf lets some back in"
+it "deny-private.conf makes private addresses unreachable, too, and allow-chosen.conf allows some again"
 install -D -m 644 $documentation/deny-private.conf /etc/systemd/system/$unit.d/deny-private.conf
 install -m 644 $documentation/allow-chosen.conf /etc/systemd/system/$unit.d/allow-chosen.conf
-# Its addresses stand for others.
+# Its addresses are placeholders.
 sed -i 's,^IPAddressAllow=192.0.2.10/32,IPAddressAllow=192.168.7.7/32 127.0.0.1/32,' /etc/systemd/system/$unit.d/allow-chosen.conf
 systemctl daemon-reload
 systemctl restart $unit
@@ -139,7 +139,7 @@ rm -r /etc/systemd/system/$unit.d
 systemctl daemon-reload
 systemctl restart $unit
 
-it "a lane that is at work stays within its part of TasksMax=, and all within LimitNOFILE="
+it "a lane at work stays within its part of TasksMax=, and all lanes within LimitNOFILE="
 rm "$scratch/slow"
 as member sluicectl fetch --quiet https://four.dns.test:8443/slow/body > "$scratch/slow" 2> /dev/null &
 fetching=$!
@@ -149,14 +149,14 @@ for lane in $(lanes); do
     [ "$threads" -le 12 ] || fail "a lane has $threads threads"
     echo "     a lane: $threads threads, $(find "/proc/$lane/fd" -mindepth 1 | wc -l) descriptors"
 done
-# Twice what the store may bring, and 1,024: less than the unit's 65,536 where the machine does not have so many.
+# Twice the size of the store, and 1,024: less than the unit's 65,536 if the machine's limit is lower.
 descriptors=$(awk '/^Max open files/ { print $4 }' "/proc/$(main)/limits")
 [ "$descriptors" -ge $((2 * 4096 + 1024)) ] || fail "$descriptors descriptors are too few"
 [ "$(property $unit MemoryMax)" != infinity ] || fail "there is no limit on memory"
 sluicectl cancel "$(sluicectl list | awk '/streaming/ { print $1 }')" > /dev/null
 wait $fetching || :
 
-it "a lane can do next to nothing beside fetching, and what it cannot do the daemon can"
+it "a lane can do next to nothing except fetching, and the daemon can do what the lane cannot"
 gcc -shared -fPIC -O1 -o /usr/lib/sluice-spy.so "$repository/Tests/System/sandbox/spy.c"
 drop_in spy <<'UNIT'
 [Service]
@@ -165,9 +165,9 @@ UNIT
 systemctl restart $unit
 equal "lanes that are warm" "$(lanes | wc -l)" 2
 install -o sluice -g sluice -m 600 /dev/null /var/lib/sluice/secret
-# ask PROCESS ABOUT: what the process can do to the other one.
+# ask PROCESS ABOUT: reports what the process can do to the other one.
 ask() { /bin/kill --signal USR2 --queue "$2" "$1"; }
-# What a lane says comes through the service, as a value in quotes.
+# The output of a lane comes through the service, as a value in quotes.
 report_of() { journalctl --no-pager -q -o cat -u $unit --grep "spy $1: " | sed -nE "s/^(lane says.*\")?spy $1: ([^\"]*)\"?$/\2/p" | sort -u; }
 spied() { report_of "$1" | grep '^tried ' > /dev/null; }
 lane=$(lanes | head -n 1)
@@ -177,7 +177,7 @@ eventually 10 spied "$lane"
 ask "$(main)" "$other"
 eventually 10 spied "$(main)"
 equal "what a lane can" "$(report_of "$lane" | grep '^can ')" 'can read /etc/hosts'
-# Else the test would not show anything.
+# Otherwise the test would not show anything.
 of_daemon=$(report_of "$(main)")
 for can in "set another's limits" "set another's policy" 'signal another' 'have the kernel signal' 'hold another' \
     'connect to the service' 'write to the journal' 'listen' 'start a process' 'start a program' 'have a memory file' \
@@ -185,7 +185,7 @@ for can in "set another's limits" "set another's policy" 'signal another' 'have 
     grep -qx "can $can" <<< "$of_daemon" || fail "the daemon cannot $can: $of_daemon"
 done
 [ "$(report_of "$lane" | grep '^tried ')" = "$(grep '^tried ' <<< "$of_daemon")" ] || fail "they did not try the same"
-as sluice cat "/proc/$(main)/environ" > /dev/null || fail "the daemon is closed to everybody of its user"
+as sluice cat "/proc/$(main)/environ" > /dev/null || fail "processes of the same user cannot read the daemon"
 equal "the lane's system calls" "$(awk '/^Seccomp_filters:/ { print $2 }' "/proc/$lane/status")" \
     $(($(awk '/^Seccomp_filters:/ { print $2 }' "/proc/$(main)/status") + 1))
 equal "the lane's turn when memory is short" "$(cat "/proc/$lane/oom_score_adj")" 500
@@ -195,17 +195,17 @@ it "a lane is batch work, the daemon is not"
 equal "the lane's policy" "$(chrt --pid "$lane" | head -n 1 | sed 's/.*: //')" SCHED_BATCH
 equal "the daemon's" "$(chrt --pid "$(main)" | head -n 1 | sed 's/.*: //')" SCHED_OTHER
 
-it "nor can it look into the daemon, or signal it"
+it "a lane cannot inspect the daemon, or signal it"
 ask "$other" "$(main)"
 eventually 10 spied "$other"
 equal "what a lane can" "$(report_of "$other" | grep '^can ')" 'can read /etc/hosts'
 rm /var/lib/sluice/secret
 
-it "nor speak in the service's name: what a lane writes is told as its own"
-logged laneSays "SLUICE_LANE=$other" || fail "what the lane wrote is not told as such"
+it "a lane cannot log in the service's name: its output is logged as its own"
+logged laneSays "SLUICE_LANE=$other" || fail "the output of the lane is not logged as its own"
 [ -z "$(journalctl --no-pager -q -o cat -u $unit _TRANSPORT=stdout --grep "^spy $other: ")" ] || fail "a lane has the service's stream"
 
-it "what a lane takes can be told, though it hides itself"
+it "the memory of a lane can be measured, although the lane hides itself"
 memory=$(sluicectl metrics | sed -n 's/^sluice_lane_memory_bytes //p')
 [ "${memory%.*}" -gt 1000000 ] || fail "all lanes have $memory bytes"
 finish

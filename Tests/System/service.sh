@@ -10,10 +10,10 @@ install -m 644 /tmp/body "$scratch/www/body"
 truncate -s 256M "$scratch/www/large"
 sum=$(sha256sum < /tmp/body | cut -d ' ' -f 1)
 
-# The lanes of the service as it runs now.
+# The lanes of the running service.
 lanes() { pgrep -u sluice -x sluice-lane || :; }
 main() { property $unit MainPID; }
-# in_state STATE COUNT: whether so many of member's jobs are in it.
+# in_state STATE COUNT: whether this number of member's jobs is in the state.
 in_state() {
     local jobs
     jobs=$(as member python3 "$repository/Tests/System/client.py" $system_socket call List)
@@ -26,14 +26,14 @@ client call Status > /dev/null
 [ "$(lanes | wc -l)" -ge 2 ] || fail "lanes: $(lanes)"
 eventually 5 logged serviceReady
 
-it "it runs as the user sluice, lanes too, and the socket is for the group sluice"
+it "the service and its lanes run as the user sluice, and the socket is for the group sluice"
 equal "the daemon's user" "$(stat -c %U "/proc/$(main)")" sluice
 for lane in $(lanes); do
     contains "the lane's control group" "$(cat "/proc/$lane/cgroup")" $unit
 done
 equal socket "$(stat -c '%U:%G %a' $system_socket)" "sluice:sluice 660"
 if as stranger sluicectl --socket $system_socket status > "$scratch/stranger" 2>&1; then
-    fail "a stranger was let in"
+    fail "a user outside the group could connect"
 fi
 contains "what a stranger is told" "$(tr '[:upper:]' '[:lower:]' < "$scratch/stranger")" "you may not use"
 
@@ -47,19 +47,19 @@ eventually 15 in_state stalled 3
 stalled_in_status() { systemctl status --no-pager $unit | grep 'Status: ".*3 stalled' > /dev/null; }
 eventually 5 stalled_in_status
 
-it "a consumer that goes away ends its jobs"
+it "a job ends when its consumer goes away"
 hold_in=${HOLD[1]}
 exec {hold_in}>&-
 wait "$holder" || :
 eventually 5 in_state stalled 0
 
-it "a body arrives whole, through sluicectl and through a client of another's making"
+it "a body arrives whole, through sluicectl and through another client"
 equal sum "$(as member sluicectl --socket $system_socket fetch --quiet "$origin/body" | sha256sum | cut -d ' ' -f 1)" "$sum"
 read -r count _ digest job <<< "$(as member python3 "$repository/Tests/System/client.py" $system_socket drain "$origin/body?token=hidden")"
 equal bytes "$count" 8388608
 equal sum "$digest" "$sum"
 
-it "journalctl SLUICE_JOB= tells the job's story, and keeps its secrets"
+it "journalctl SLUICE_JOB= shows the job's history, without its secrets"
 eventually 5 logged jobComplete SLUICE_JOB="$job"
 for kind in jobQueued jobStarted; do
     logged $kind SLUICE_JOB="$job" || fail "no $kind in: $(journalctl --no-pager -o cat SLUICE_JOB="$job")"
@@ -72,14 +72,14 @@ contains "the job's journal" "$(journalctl --no-pager -q -o json SLUICE_JOB="$jo
 if journalctl --no-pager -q -o json -u $unit | grep hidden > /dev/null; then fail "a query is in the journal"; fi
 contains "the catalog" "$(journalctl --no-pager -x SLUICE_JOB="$job")" "Job $job is complete"
 
-it "a lane's death is its job's failure and nothing else's"
+it "the death of a lane fails its job and nothing else"
 before=$(main)
 kill -KILL "$(lanes | head -n 1)"
 eventually 5 logged laneDied
 equal "the daemon" "$(main)" "$before"
 equal sum "$(as member sluicectl --socket $system_socket fetch --quiet "$origin/body" | sha256sum | cut -d ' ' -f 1)" "$sum"
 
-it "reload reads the settings again; broken ones are refused, and the service goes on"
+it "reload reads the settings again; broken ones are refused, and the service continues"
 systemctl reload $unit
 eventually 5 logged settingsReloaded
 cp /etc/sluice/sluiced.toml "$scratch/settings"
@@ -97,7 +97,7 @@ systemctl daemon-reload
 systemctl restart $unit
 pid=$(main)
 old=$(lanes)
-# Fed while it works: three watchdog intervals without a restart.
+# The daemon feeds the watchdog while it works: three watchdog intervals without a restart.
 fed=$(($(date +%s) + 6))
 past_three_intervals() { [ "$(date +%s)" -ge $fed ]; }
 eventually 10 past_three_intervals
@@ -110,7 +110,7 @@ client call Status > /dev/null
 rm /run/systemd/system/$unit.d/watchdog.conf
 systemctl daemon-reload
 
-it "systemctl stop is clean and quick, also with jobs under way, for which it asks systemd for more time where it needs that"
+it "systemctl stop is clean and quick, also with running jobs, for which the service asks systemd for more time if needed"
 drop_in short <<< $'[Service]\nTimeoutStopSec=2s'
 coproc HOLD { as member python3 "$repository/Tests/System/client.py" $system_socket hold 3 "$origin/large"; }
 holder=$HOLD_PID
@@ -119,14 +119,14 @@ eventually 15 in_state stalled 3
 began=$(milliseconds)
 systemctl stop $unit
 took=$(($(milliseconds) - began))
-# restart.drain_seconds is 5: so long the jobs may go on.
+# restart.drain_seconds is 5: the jobs may continue for that time.
 [ $took -ge 5000 ] || fail "it took $took ms"
 sooner "systemctl stop" $took 9000
 drop_out short
 equal result "$(property $unit Result)" success
 equal lanes "$(lanes)" ""
 [ ! -e $system_socket ] || fail "the socket is still there"
-logged serviceStopping || fail "no word of it in the journal"
+logged serviceStopping || fail "the journal does not report it"
 if journalctl --no-pager -q -o cat -u $unit --since "@$((began / 1000))" | grep "Killing process"; then fail "lanes were left to systemd"; fi
 hold_in=${HOLD[1]}
 exec {hold_in}>&-

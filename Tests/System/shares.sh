@@ -1,6 +1,6 @@
 #!/bin/bash
-# Who may use the service, and what users get of it, where the settings name users and groups; draining; what a user is told
-# who may not read the journal; proxies as a credential.
+# Who may use the service, and what users get of it, if the settings name users and groups; draining; what a user who may
+# not read the journal is told; proxies as a credential.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 unit=sluiced.service
@@ -17,7 +17,7 @@ reload() {
     settings
     systemctl reload $unit
 }
-# fetches USER: whether a user gets a body; what is said goes to $said.
+# fetches USER: whether a user gets a body; the messages go to $said.
 said="$scratch/said"
 fetches() { as "$1" sluicectl fetch --quiet "$origin/body" > /dev/null 2> "$said"; }
 # refused USER STATUS
@@ -27,7 +27,7 @@ refused() {
     equal "the exit status" $status "$2"
 }
 
-it "a group that is denied is told so; a reload ends its members' jobs and connections, and nobody else's"
+it "members of a denied group get an error; a reload ends their jobs and connections, and no others"
 fetches member
 fetches other
 as member sluicectl fetch --quiet "$origin/slow/large" > /dev/null 2> "$scratch/ended" &
@@ -50,7 +50,7 @@ contains "what it says" "$(cat "$said")" "do not allow you"
 streaming 1 || fail "$(sluicectl list)"
 fetches other
 
-it "where all are denied but some, these and root get in"
+it "if access is denied to all users except some, these and root have access"
 reload <<'TOML'
 [service]
 access = "deny"
@@ -72,7 +72,7 @@ rate = "8M"
 weight = 3
 TOML
 for user in member other; do
-    # Rooms of their own, which count what comes.
+    # Each user has a pipe and a reader of its own.
     as $user sh -c "sluicectl fetch --quiet $origin/large | dd bs=64K of=/dev/null status=none" &
 done
 eventually 20 streaming 2
@@ -87,12 +87,12 @@ shares() {
     speed=$(((first + second) / 5 / 1024))
     [ $percent -ge 68 ] && [ $percent -le 82 ] && [ $speed -ge 7600 ] && [ $speed -le 8800 ]
 }
-# The first look may still have the beginning in it.
+# The first measurement may still include the beginning.
 eventually 30 shares
 sluicectl cancel --all > /dev/null
 wait
 
-it "a service that drains says so, takes no new jobs, and is done when the last has ended; users cannot have it drain"
+it "a service that drains reports it, takes no new jobs, and is done when the last has ended; users cannot make it drain"
 settings < /dev/null
 systemctl reload $unit
 as member sluicectl fetch --quiet "$origin/slow/large" > /dev/null 2>&1 &
@@ -116,7 +116,7 @@ sluicectl undrain
 fetches member
 logged serviceDraining && logged serviceUndrained
 
-it "who may not read the journal is told what the service remembers"
+it "a user who may not read the journal is told what the service remembers"
 id=$(as member sluicectl list --json | jq -r ".[-1].id")
 story=$(as member sluicectl logs "$id" 2> "$said")
 contains "the story" "$story" "job accepted: $origin/body"
@@ -124,7 +124,7 @@ contains "the story" "$story" "job complete: complete: "
 contains "what is said beside" "$(cat "$said")" "you may not read the journal"
 status=0
 as other sluicectl logs "$id" > /dev/null 2>&1 || status=$?
-equal "the exit status for somebody else's" $status 4
+equal "the exit status for another user's" $status 4
 
 it "numbers by name are for operators"
 contains "root's" "$(sluicectl metrics --by-name)" "sluice_user_jobs_ended_total{state=\"complete\",user=\"$(id -u member)\"}"
@@ -133,7 +133,7 @@ as member sluicectl metrics --by-name > /dev/null 2>&1 || status=$?
 equal "the exit status" $status 4
 
 it "a proxy's password is a credential, which no environment shows"
-# An origin that answers whatever it is asked, and keeps what that was.
+# An origin that answers every request, and records the requests.
 cat > "$scratch/proxy.py" <<'END'
 import http.server, sys
 class Proxy(http.server.BaseHTTPRequestHandler):

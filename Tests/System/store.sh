@@ -1,12 +1,12 @@
 #!/bin/bash
-# What systemd promises of its descriptor store, and where the promises end: all that a restart of the service rests on.
+# What systemd promises of its descriptor store, and where the promises end: a restart of the service relies on all of it.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 probe=$repository/.build/debug/systemd-probe
 units=/etc/systemd/system
 mkfifo "$scratch/control"
 
-# unit NAME [LINE-OF-SERVICE...]: makes and starts a service that keeps what it is told to.
+# unit NAME [LINE-OF-SERVICE...]: creates and starts a service that stores what the test tells it to store.
 unit() {
     {
         printf '[Unit]\n%s\n' "${start_limit-StartLimitIntervalSec=0}"
@@ -29,7 +29,7 @@ done_with_unit() {
     systemctl reset-failed "$name" 2> /dev/null || :
     rm "$units/$name"
 }
-# ask COMMAND...: what the service answers.
+# ask COMMAND...: prints the service's answer.
 answered() { [ -e "$scratch/answer" ]; }
 ask() {
     rm -f "$scratch/answer"
@@ -38,19 +38,19 @@ ask() {
     cat "$scratch/answer"
 }
 tell() { equal "answer to '$*'" "$(ask "$@")" sent; }
-# settle: the manager has dealt with all that was said.
+# settle: waits until the manager has processed all messages.
 settle() { equal "answer to a barrier" "$(ask barrier)" answered; }
 fill() { contains "answer to 'fill $*'" "$(ask fill "$@")" filled; }
 main() { property "$name" MainPID; }
 stored() { property "$name" NFileDescriptorStore; }
-# crash: kill -9, and the next process has said what it found.
+# crash: kill -9; waits until the next process has reported what it found.
 reported() { [ -e "$scratch/report" ] && [ "$(property "$name" ActiveState)" = active ]; }
 crash() {
     rm -f "$scratch/report"
     kill -KILL "$(main)"
     eventually 60 reported
 }
-# crash_for_good: kill -9, and the manager has tried again and again to start the service, and cannot.
+# crash_for_good: kill -9; waits until the manager has tried repeatedly to start the service, and cannot.
 refused() { [ "$(property "$name" NRestarts)" -ge 3 ] && [ ! -e "$scratch/report" ]; }
 crash_for_good() {
     rm -f "$scratch/report"
@@ -60,8 +60,8 @@ crash_for_good() {
 # found LINE: the service found this when it started.
 found() { grep -qxF -- "$1" "$scratch/report" || fail "no '$1' in: $(cat "$scratch/report")"; }
 found_none_of() { ! grep -q "^$1:" "$scratch/report" || fail "a '$1' in: $(cat "$scratch/report")"; }
-# manager_said PATTERN: about the unit; also a process of the manager's that was to become the service, and was gone
-# before journald could know whose it was.
+# manager_said PATTERN: checks the manager's messages about the unit, including those of a process that should have become
+# the service and ended before journald could know its unit.
 manager_said() { journalctl --no-pager -q -o cat -b | grep -- "^$name: .*$1" > /dev/null; }
 
 unit keeper FileDescriptorStoreMax=100 WatchdogSec=30
@@ -73,12 +73,12 @@ equal stored "$(stored)" 4
 
 it "they come back after kill -9, with what is in them"
 crash
-# Its peer died with the process: a socket that is hung up goes.
+# Its peer died with the process: the manager drops a socket whose peer has hung up.
 orphaned='a1: counterPage pipeBothEnds recordFile the-record'
 found "count 3"
 found "$orphaned"
 
-it "they come back after a restart, a watchdog's signal, and from a manager that is executed anew or reads its units again"
+it "they come back after a restart, a watchdog's signal, a re-execution of the manager and a daemon-reload"
 rm "$scratch/report"
 systemctl restart "$name"
 found "$orphaned"
@@ -100,7 +100,7 @@ equal stored "$(stored)" 0
 begin
 found "count 0"
 
-it "they come without FD_CLOEXEC, and in no order that one could rely on"
+it "they come without FD_CLOEXEC, and in no reliable order"
 equal answer "$(ask groups 24)" filled
 equal stored "$(stored)" 96
 crash
@@ -121,7 +121,7 @@ crash
 found 'a2: counterPage pipeBothEnds recordFile two'
 found_none_of a1
 
-it "what is stored again is not there twice, and keeps its first name"
+it "a descriptor that is stored again is not kept twice, and keeps its first name"
 tell store a3 three
 tell store a4 again
 settle
@@ -130,7 +130,7 @@ crash
 found 'a3: recordFile three'
 found_none_of a4
 
-it "a pipe whose reader goes away is dropped at once, and what is beside it stays"
+it "a pipe whose reader goes away is dropped at once, and the other descriptors stay"
 systemctl stop "$name"
 begin
 tell store b1 pipe ledger the-record
@@ -143,14 +143,14 @@ found 'b1: counterPage recordFile the-record'
 
 it "the same while the service is down, and a reader that is kept keeps the pipe"
 tell store b2 pipe ledger two
-# Its read end is in the store as well: the next process has it.
+# Its read end is in the store as well: the next process gets it.
 tell store b3 pipe reader ledger
 settle
 crash
 found 'b2: counterPage recordFile two'
 found 'b3: counterPage pipeReadEnd pipeWriteEnd'
 
-it "a barrier is answered when all before it is stored: then a kill loses nothing"
+it "a barrier is answered when all earlier descriptors are stored: then a kill loses nothing"
 for round in 1 2 3; do
     systemctl stop "$name"
     begin
@@ -161,7 +161,7 @@ for round in 1 2 3; do
 done
 done_with_unit
 
-it "past FileDescriptorStoreMax what comes is dropped, a part of a message too, and what is there stays"
+it "past FileDescriptorStoreMax new descriptors are dropped, also a part of a message, and stored ones stay"
 unit small FileDescriptorStoreMax=10
 fill 8
 tell store zzzz staging ledger two three
@@ -177,33 +177,33 @@ settle
 equal "stored when there is room again" "$(stored)" 10
 done_with_unit
 
-it "only the service's main process may store, where the unit says NotifyAccess=main"
+it "only the service's main process may store if the unit sets NotifyAccess=main"
 unit guarded FileDescriptorStoreMax=10 NotifyAccess=main "ExecStartPost=-/usr/bin/env NOTIFY_SOCKET=/run/systemd/notify $probe notify-store"
 settle
 equal stored "$(stored)" 0
 manager_said 'reception only permitted for main PID' || fail "nothing in the journal"
 done_with_unit
 
-it "a soft limit of descriptors below what is stored keeps the service from ever starting again"
+it "a soft limit of descriptors below the number stored keeps the service from ever starting again"
 unit narrow FileDescriptorStoreMax=2000 LimitNOFILE=1024:524288
 fill 1100
 crash_for_good
 manager_said 'Failed at step FDS ' || fail "for another reason"
 equal "stored meanwhile" "$(stored)" 1100
-# Mended while the manager tries again and again: nothing is lost.
+# Corrected while the manager keeps trying: nothing is lost.
 sed -i 's/^LimitNOFILE=.*/LimitNOFILE=5024/' "$units/$name"
 systemctl daemon-reload
 eventually 30 reported
 found "count 1100"
 done_with_unit
 
-it "with many, as many and 1,024 are not enough either: to put them in order systemd needs half as many again"
+it "with many descriptors, their number and 1,024 are not enough either: to order them systemd needs half that number more"
 unit narrower FileDescriptorStoreMax=4000 LimitNOFILE=5024
 fill 4000
 crash_for_good
 manager_said 'Failed at step FDS ' || fail "for another reason"
 equal "stored meanwhile" "$(stored)" 4000
-# The manager compares each descriptor with all others when it reads its units again, as it did when they came.
+# The manager compares each descriptor with all others at a daemon-reload, as it did when they were stored.
 sed -i 's/^LimitNOFILE=.*/LimitNOFILE=9024/' "$units/$name"
 began=$(milliseconds)
 systemctl daemon-reload
@@ -233,7 +233,7 @@ begin
 found "count 0"
 done_with_unit
 
-it "without a start limit the store outlasts a loop of crashes"
+it "without a start limit the store survives a loop of crashes"
 unit looping FileDescriptorStoreMax=100
 tell store c1 staging ledger kept
 settle
@@ -241,7 +241,7 @@ for ((round = 0; round < 12; round++)); do crash; done
 found 'c1: counterPage pipeBothEnds recordFile kept'
 done_with_unit
 
-it "with the default one it does not: the service stays down, and the store is gone"
+it "with the default start limit it does not: the service stays down, and the store is gone"
 start_limit='' unit limited FileDescriptorStoreMax=100
 tell store c1 staging ledger lost
 settle

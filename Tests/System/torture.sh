@@ -3,7 +3,7 @@
 # stall, dribble and vanish. For every job: the whole body and `complete`, or an exact prefix and `failed`.
 #
 # SLUICE_TORTURE_SEED, _JOBS, _SECONDS and _NUMBERS in the environment are the arguments of torture/main.py. The same
-# seed is the same files, jobs, consumers and troubles; the moments of the kills fall elsewhere each time.
+# seed gives the same files, jobs, consumers and faults; the times of the kills differ in each run.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 install_sluice
@@ -32,7 +32,7 @@ start_origin
 chmod 755 "$scratch/www"
 systemctl start sluiced.socket sluiced.service
 
-it "every body is right or an exact prefix, and every outcome says so"
+it "every body is right or an exact prefix, and every outcome agrees with it"
 ulimit -n 8192
 # shellcheck disable=SC2086  # a list
 python3 "$repository/Tests/System/torture/main.py" "$scratch/www" \

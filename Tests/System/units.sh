@@ -1,5 +1,5 @@
 #!/bin/bash
-# The units themselves, as they are installed, with a stand-in for the daemon: what systemd makes of them.
+# The units as they are installed, with a stand-in for the daemon: how systemd treats them.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 install_sluice
@@ -11,7 +11,7 @@ for directory in /etc/systemd/system /etc/systemd/user; do
 done
 systemctl daemon-reload
 
-# say_hello USER PATH: what the stand-in answers.
+# say_hello USER PATH: prints the stand-in's answer.
 say_hello() {
     as "$1" timeout 10 python3 -c "
 import socket, sys
@@ -23,7 +23,7 @@ print(s.makefile().read(), end='')" "$2" 2>&1
 it "systemd-analyze verify is silent"
 equal output "$(systemd-analyze verify sluiced.service sluiced.socket 2>&1)" ""
 
-it "the service starts behind all its locks, as the user sluice, without privileges"
+it "the service starts under all its restrictions, as the user sluice, without privileges"
 systemctl start sluiced.service
 pid=$(property sluiced.service MainPID)
 equal user "$(stat -c %U "/proc/$pid")" sluice
@@ -36,7 +36,7 @@ equal "the socket's directory" "$(stat -c '%U:%G %a' /run/sluice)" "sluice:sluic
 systemctl stop sluiced.service
 equal "the directory after the stop" "$(stat -c '%U:%G %a' /run/sluice)" "sluice:sluice 755"
 
-it "the socket unit's socket is for the group alone"
+it "only the group may use the socket unit's socket"
 systemctl start sluiced.socket
 equal socket "$(stat -c '%G %a' $system_socket)" "sluice 660"
 contains "a stranger" "$(say_hello stranger $system_socket)" "PermissionError"
@@ -46,14 +46,14 @@ it "the first connection starts the service"
 equal answer "$(say_hello member $system_socket)" hello
 equal "service" "$(property sluiced.service ActiveState)" active
 
-it "the socket outlives a stop and a restart of the service"
+it "the socket survives a stop and a restart of the service"
 systemctl stop sluiced.service 2> /dev/null
 [ -S $system_socket ] || fail "the socket is gone"
 equal answer "$(say_hello member $system_socket)" hello
 systemctl restart sluiced.service
 equal answer "$(say_hello member $system_socket)" hello
 
-it "a service that crashes again and again is not given up"
+it "systemd does not give up on a service that crashes repeatedly"
 for crash in 1 2 3 4 5 6; do
     pid=$(property sluiced.service MainPID)
     kill -KILL "$pid"
@@ -62,7 +62,7 @@ for crash in 1 2 3 4 5 6; do
 done
 equal answer "$(say_hello member $system_socket)" hello
 
-it "the socket goes with its unit"
+it "the socket is removed with its unit"
 systemctl stop sluiced.socket sluiced.service
 [ ! -e $system_socket ] || fail "the socket is still there"
 

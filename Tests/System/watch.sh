@@ -1,5 +1,5 @@
 #!/bin/bash
-# What an administrator watches the service by: a job's journal, explanations, numbers for Prometheus.
+# An administrator's means to monitor the service: a job's journal, explanations, numbers for Prometheus.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"
 unit=sluiced.service
@@ -9,11 +9,11 @@ head -c 3000000 /dev/urandom > "$scratch/www/body"
 truncate -s 256M "$scratch/www/large"
 systemctl start $unit
 
-it "sluicectl logs shows the journal of one job, whoever else speaks of it"
+it "sluicectl logs shows the service's entries on one job, and no entries that another process forged"
 read -r _ _ _ job <<< "$(client drain "$origin/body")"
 read -r _ _ _ other <<< "$(client drain "$origin/body")"
 eventually 5 logged jobComplete SLUICE_JOB="$job"
-# Somebody who would like to be believed.
+# A process that forges an entry.
 logger --journald <<END
 MESSAGE=forged
 SLUICE_JOB=$job
@@ -28,7 +28,7 @@ contains "as JSON" "$(sluicectl logs "$job" -o json)" "\"SLUICE_JOB\":\"$job\""
 equal "as JSON, of no job" "$(sluicectl logs nosuchjob -o json)" ""
 contains "of no job" "$(sluicectl logs nosuchjob)" "No entries"
 
-it "with -x it is explained, and -f goes on with what comes"
+it "-x adds explanations, and -f continues with new entries"
 contains explained "$(sluicectl logs -x "$job")" "The body has been handed to its consumer"
 coproc HOLD { client hold 1 "$origin/large"; }
 holder=$HOLD_PID
@@ -46,14 +46,14 @@ hold_in=${HOLD[1]}
 exec {hold_in}>&-
 wait "$holder" || :
 
-it "who may not read the journal is told so, and what to do; who may, by a group, reads it"
+it "a user who may not read the journal is told so, and what to do; a user who may, by a group, reads it"
 if as member sluicectl logs "$job" > "$scratch/member" 2>&1; then fail "a member read the journal"; fi
 contains "what a member is told" "$(cat "$scratch/member")" "you may not read the journal"
 contains "what a member is told" "$(cat "$scratch/member")" "systemd-journal"
 usermod --append --groups systemd-journal member
 contains "what the group may see" "$(as member sluicectl logs "$job")" "job complete"
 
-it "whatever may be acted on has a MESSAGE_ID, and every one of them an explanation"
+it "each entry that may be acted on has a MESSAGE_ID, and each of these ids has an explanation"
 # A lane that cannot start, a method that is refused, settings that are wrong or need a restart.
 client call Fetch '{"url": "nonsense"}' > /dev/null 2>&1 || :
 printf '[limits]\nconnections = 100\nconnections_per_user = 50\n' > /etc/sluice/sluiced.toml
@@ -71,7 +71,7 @@ contains "its priority" "$entry" '"PRIORITY":"2"'
 contains "its explanation" "$(journalctl --no-pager -x MESSAGE_ID="$(message_id serviceFailed)")" "--check-config"
 : > /etc/sluice/sluiced.toml
 systemctl start $unit
-# By the daemon itself, not by systemd about it; notice and worse.
+# Entries of the daemon itself, not of systemd about it; notice and more severe.
 journalctl --no-pager -q -o json -u $unit -p notice SYSLOG_IDENTIFIER=sluiced > "$scratch/entries"
 [ -s "$scratch/entries" ] || fail "there are none"
 if grep -v '"MESSAGE_ID"' "$scratch/entries"; then fail "without an id"; fi
@@ -79,7 +79,7 @@ journalctl --list-catalog > "$scratch/catalog"
 grep -oE '"MESSAGE_ID":"[0-9a-f]*"' "$scratch/entries" | cut -d '"' -f 4 | sort -u > "$scratch/ids"
 while read -r id; do grep "^$id" "$scratch/catalog" > /dev/null || fail "$id has no explanation"; done < "$scratch/ids"
 
-it "too many refusals are not logged, but counted: in the journal, and in the numbers"
+it "too many refusals are not logged, but counted, in the journal and in the metrics"
 python3 - $system_socket <<'END'
 import json, socket, sys
 s = socket.socket(socket.AF_UNIX)
@@ -98,7 +98,7 @@ equal refused "$(number 'sluice_clients_refused_total{reason="invalidRequest"}')
 dropped=$(number 'sluice_log_messages_dropped_total{reason="limit"}')
 [ "$dropped" -ge 400 ] || fail "dropped: $dropped"
 
-it "the timer writes the numbers where the node exporter reads them"
+it "the timer writes the metrics where the node exporter reads them"
 examples=/usr/share/doc/sluice/examples
 cp $examples/sluice-metrics.service $examples/sluice-metrics.timer /etc/systemd/system
 systemctl daemon-reload
@@ -114,17 +114,17 @@ systemd-run --quiet --unit=exporter --uid=nobody prometheus-node-exporter --coll
 exported() { curl --silent http://127.0.0.1:9100/metrics > "$scratch/exported" && grep "^$1" "$scratch/exported" > /dev/null; }
 eventually 10 exported 'sluice_build_info'
 exported 'sluice_clients_refused_total{reason="invalidRequest"} 500' || fail "not the numbers: $(grep sluice "$scratch/exported")"
-exported 'node_textfile_scrape_error 0' || fail "the exporter does not like it"
+exported 'node_textfile_scrape_error 0' || fail "the exporter rejects the file"
 equal "what is left beside it" "$(ls -A "${file%/*}")" sluice.prom
 
-it "it writes again and again, each time as a whole, and follows what happens"
+it "it writes repeatedly, each time as a whole, and with the current numbers"
 old=$(stat -c %i $file)
 client drain "$origin/body" > /dev/null
 systemctl start sluice-metrics.service
 [ "$(stat -c %i $file)" != "$old" ] || fail "the file was written to, and not replaced"
 grep '^sluice_jobs_ended_total{outcome="complete"} 1$' $file > /dev/null || fail "$(grep ended $file)"
 
-it "no numbers of a service that does not run, and none is started for them"
+it "there are no metrics of a service that does not run, and the service is not started for them"
 systemctl stop $unit
 systemctl start sluiced.socket
 systemctl start sluice-metrics.service || fail "a service that is stopped is no failure"
@@ -134,7 +134,7 @@ systemctl start $unit
 systemctl start sluice-metrics.service
 [ -s $file ] || fail "no numbers"
 
-it "the process's start tells restarts apart, and jobs that outlived one are counted"
+it "the process's start time shows restarts, and jobs that survived one are counted"
 coproc HOLD { client hold 1 "$origin/large"; }
 holder=$HOLD_PID
 read -r said <&"${HOLD[0]}"
