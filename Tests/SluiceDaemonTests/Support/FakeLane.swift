@@ -8,9 +8,8 @@ import UnixSockets
 
 /// A lane without a process: a test reads its commands and speaks for it.
 final class FakeLane: LaneTransport {
-    private nonisolated(unsafe) static var lastProcessID: Int32 = 1 << 22  // Tests that use it run one after another.
-
-    let processID: Int32
+    /// More than any process of a test machine has.
+    let processID: Int32 = 1 << 22
     let memory: Int? = 1 << 20
     var threads: Int? = 8
     private(set) var hasEnded = false
@@ -26,11 +25,6 @@ final class FakeLane: LaneTransport {
     private(set) var ledger: Ledger?
     /// The socket takes no more.
     var isBehind = false
-
-    init() {
-        Self.lastProcessID += 1
-        processID = Self.lastProcessID
-    }
 
     /// The latest order.
     var order: LaneOrder? {
