@@ -64,21 +64,24 @@ let package = Package(
         .target(
             name: "SluiceCore",
             dependencies: [
-                "CIdn2", "CUnix", "UnixSockets", "SluiceInterface", system,
+                "CIdn2", "CUnix", "SluiceInterface",
                 .product(name: "RawStructuredFieldValues", package: "swift-http-structured-headers"),
             ], swiftSettings: strict),
         .target(
+            name: "LaneProtocol", dependencies: ["SluiceCore", "SluiceInterface", "UnixSockets"],
+            swiftSettings: strict),
+        .target(
             name: "SluiceLane",
             dependencies: [
-                "CCrypto", "CCurlShim", "CDispatchYield", "CUnix", "EventLoop", "UnixSockets", "SluiceCore",
-                system,
+                "CCrypto", "CCurlShim", "CDispatchYield", "CUnix", "EventLoop", "LaneProtocol", "UnixSockets",
+                "SluiceCore", system,
             ],
             swiftSettings: strict),
         .target(
             name: "SluiceDaemon",
             dependencies: [
-                "CUnix", "EventLoop", "UnixSockets", "Systemd", "Varlink", "SluiceInterface", "SluiceCore",
-                logging, system,
+                "CUnix", "EventLoop", "LaneProtocol", "UnixSockets", "Systemd", "Varlink", "SluiceInterface",
+                "SluiceCore", logging, system,
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: strict),
         .target(
@@ -125,17 +128,25 @@ let package = Package(
             name: "varlink-certification", dependencies: ["EventLoop", "UnixSockets", "Varlink"],
             path: "Tests/VarlinkCertification", swiftSettings: strict),
         tests("SluiceInterface", ["Varlink"]),
-        tests("SluiceCore", ["UnixSockets", "SluiceInterface"]),
+        tests("SluiceCore", ["LaneProtocol", "SluiceInterface", "UnixSockets"]),
+        tests("LaneProtocol", ["SluiceCore", "SluiceInterface", "UnixSockets"]),
         // In C: it makes the system calls that nothing else here makes.
         .executableTarget(name: "escape-probe", dependencies: ["CUnix"], path: "Tests/EscapeProbe"),
         tests(
-            "SluiceLane", ["CUnix", "SluiceCore", "UnixSockets", "EventLoop", "sluice-lane", "escape-probe"]),
+            "SluiceLane",
+            [
+                "CUnix", "LaneProtocol", "SluiceCore", "UnixSockets", "EventLoop", "sluice-lane",
+                "escape-probe",
+            ]),
         .executableTarget(
             name: "store-probe", dependencies: ["SluiceDaemon", "SluiceInterface", system],
             path: "Tests/StoreProbe", swiftSettings: strict),
         tests(
             "SluiceDaemon",
-            ["store-probe", "SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface", "Varlink", logging]),
+            [
+                "store-probe", "LaneProtocol", "SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface",
+                "Varlink", logging,
+            ]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         tests(
             "SluiceClient",
@@ -156,7 +167,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "TestKit", "CTestKit", "SluiceClient", "SluiceCore", "SluiceInterface", "UnixSockets",
+                "TestKit", "CTestKit", "LaneProtocol", "SluiceClient", "SluiceCore", "SluiceInterface",
+                "UnixSockets",
                 "Varlink", system, "sluiced", "sluice-lane", "sluicectl",
             ],
             swiftSettings: strict),

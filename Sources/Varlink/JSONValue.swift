@@ -46,11 +46,6 @@ public enum JSONValue: Sendable, Equatable {
         return try JSONDecoder().decode(One<Value>.self, from: data).value
     }
 
-    /// For messages that users read.
-    var text: String {
-        (try? MessageCoding.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? ""
-    }
-
     private struct One<Value: Decodable>: Decodable {
         let value: Value
         init(from decoder: any Decoder) throws {
@@ -123,4 +118,12 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
     public init(dictionaryLiteral elements: (String, JSONValue)...) {
         self = .object(Dictionary(elements, uniquingKeysWith: { $1 }))
     }
+}
+
+/// Any name.
+struct FieldName: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
 }

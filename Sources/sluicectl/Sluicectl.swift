@@ -24,7 +24,7 @@ struct Sluicectl: ParsableCommand {
             $XDG_RUNTIME_DIR/sluice/io.sluice.Ingest. Where none listens, fetch starts one for itself.
 
             Exit status:
-            \(exitStatusTable)
+            \(ExitStatus.table)
             """,
         version: "sluicectl \(SluiceVersion.current)",
         subcommands: [
@@ -32,14 +32,6 @@ struct Sluicectl: ParsableCommand {
             CancelCommand.self, LogsCommand.self, TopCommand.self, StatusCommand.self, MetricsCommand.self,
             DrainCommand.self, UndrainCommand.self,
         ])
-
-    /// A line for each exit status.
-    static var exitStatusTable: String {
-        ExitStatus.allCases.map { status in
-            let number = "\(status.rawValue)"
-            return "  " + String(repeating: " ", count: 3 - number.count) + "\(number)  \(status.meaning)"
-        }.joined(separator: "\n")
-    }
 
     static func main() {
         StandardDescriptors.fill()

@@ -1,4 +1,5 @@
 import Foundation
+import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import TestKit

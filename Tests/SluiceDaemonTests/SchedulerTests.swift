@@ -1,5 +1,6 @@
 import EventLoop
 import Glibc
+import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import SystemPackage
@@ -27,8 +28,9 @@ import UnixSockets
             change(&settings)
             loop = try EventLoop()
             weak var house: House?
-            let pool = LanePool(loop: loop, executable: "lane", settings: settings.lanes, log: .silent) {
-                () throws(Errno) in
+            let pool = LanePool(
+                loop: loop, executable: "lane", settings: settings.lanes, log: ServiceLog.silent
+            ) { () throws(Errno) in
                 if let shortage = house?.shortage { throw shortage }
                 let lane = FakeLane()
                 house?.lanes.append(lane)

@@ -1,3 +1,4 @@
+import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import Testing

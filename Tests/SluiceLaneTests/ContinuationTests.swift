@@ -1,4 +1,5 @@
 import FoundationEssentials
+import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import TestKit

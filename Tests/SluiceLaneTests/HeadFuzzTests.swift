@@ -1,4 +1,5 @@
 import Glibc
+import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import TestKit

@@ -1,6 +1,7 @@
 import CUnix
 import FoundationEssentials
 import Glibc
+import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import TestKit

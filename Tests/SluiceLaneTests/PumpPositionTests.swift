@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import LaneProtocol
 import SluiceCore
 import TestKit
 import Testing

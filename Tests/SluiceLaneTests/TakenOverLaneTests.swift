@@ -1,5 +1,6 @@
 import CUnix
 import Glibc
+import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import SystemPackage

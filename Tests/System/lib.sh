@@ -146,7 +146,7 @@ as() { runuser -u "$1" -- "${@:2}"; }
 client() { python3 "$repository/Tests/System/client.py" "$system_socket" "$@"; }
 # message_id CASE: the id of a kind of journal entry.
 message_id() {
-    sed -nE "s/^ *case $1 = \"(.*)\"$/\1/p" "$repository/Sources/SluiceDaemon/MessageID.swift"
+    sed -nE "s/^ *case $1 = \"(.*)\"$/\1/p" "$repository/Sources/SluiceDaemon/Log/MessageID.swift"
 }
 # logged CASE [MATCH...]: whether there is such an entry.
 logged() { journalctl --no-pager -q -o cat MESSAGE_ID="$(message_id "$1")" "${@:2}" | grep . > /dev/null; }

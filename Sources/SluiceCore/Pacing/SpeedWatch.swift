@@ -23,7 +23,7 @@ public struct SpeedWatch: Sendable, Equatable {
     ///   - span: in seconds.
     ///   - openTime: how long the gate has been open so far, in ns.
     ///   - received: bytes that have come so far.
-    public init(minimum: Int, span: Double = Timeouts.speedSpan, openTime: UInt64, received: Int) {
+    public init(minimum: Int, span: Double, openTime: UInt64, received: Int) {
         self.minimum = minimum
         self.span = UInt64(span * 1e9)
         begin = openTime

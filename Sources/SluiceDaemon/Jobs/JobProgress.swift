@@ -1,3 +1,4 @@
+internal import LaneProtocol
 internal import SluiceCore
 
 /// How far the consumer of a job is, and what the next attempt goes on with.

@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
@@ -35,7 +36,7 @@ final class JobRecord {
     var queue = JobQueue.Standing()
     var line = UserLines.Standing()
     /// The buffers of its pipes.
-    var charge = PipeAccount.Charge()
+    var charge = PipeCharge()
     /// What the service manager keeps of it.
     var stored: StoredEntry?
     var timers = Timers()

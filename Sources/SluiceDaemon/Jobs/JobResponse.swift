@@ -1,3 +1,4 @@
+internal import LaneProtocol
 internal import SluiceCore
 
 /// What responses have said of a job's body, for users to see. What decides anything is in `JobProgress`.

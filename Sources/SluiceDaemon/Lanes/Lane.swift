@@ -1,4 +1,5 @@
 internal import EventLoop
+internal import LaneProtocol
 internal import SluiceCore
 internal import SystemPackage
 internal import UnixSockets

@@ -1,5 +1,6 @@
 internal import CUnix
 internal import EventLoop
+internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
@@ -65,7 +66,7 @@ final class LanePool {
     private let loop: EventLoop
     private let executable: String
     private let makeTransport: () throws(Errno) -> any LaneTransport
-    private let log: ServiceLog
+    private let log: any LaneLog
     private var events: Events?
     private var lanes: [ObjectIdentifier: Lane] = [:]
     private var consecutiveFailures = 0
@@ -84,7 +85,7 @@ final class LanePool {
     ///   - executable: the lane's program, for sentences.
     ///   - makeTransport: starts the process of a lane.
     init(
-        loop: EventLoop, executable: String, settings: Settings.Lanes, log: ServiceLog,
+        loop: EventLoop, executable: String, settings: Settings.Lanes, log: any LaneLog,
         makeTransport: @escaping () throws(Errno) -> any LaneTransport
     ) {
         self.loop = loop

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Glibc
+internal import LaneProtocol
 internal import SluiceCore
 internal import SystemPackage
 internal import UnixSockets
@@ -38,7 +39,7 @@ final class LaneProcess: LaneTransport {
     /// Starts a lane.
     ///
     /// - Throws: `Errno` if a socket, a pipe or the process cannot be made.
-    init(executable: String, environment: [String], loop: EventLoop, log: ServiceLog) throws(Errno) {
+    init(executable: String, environment: [String], loop: EventLoop, log: any LaneLog) throws(Errno) {
         let pair = try UnixSocket.seqpacketPair()
         let pipe = try Pipe()
         let name = Name()

@@ -100,14 +100,6 @@ struct UndeclaredField: Error {
     let path: String
 }
 
-/// Any name.
-struct FieldName: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-}
-
 /// Parameters without fields, for methods that have none in their calls or replies.
 public struct NoParameters: Codable, Sendable, Equatable {
     /// `{}`
@@ -165,5 +157,12 @@ enum MessageCoding {
         guard let first = keys.first else { return nil }
         let inside = first.stringValue == "parameters" && keys.count > 1 ? keys.dropFirst() : keys[...]
         return inside.map { $0.intValue.map { String($0) } ?? $0.stringValue }.joined(separator: ".")
+    }
+}
+
+extension JSONValue {
+    /// For messages that users read.
+    var text: String {
+        (try? MessageCoding.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 }

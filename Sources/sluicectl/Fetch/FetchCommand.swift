@@ -30,7 +30,7 @@ struct FetchCommand: ParsableCommand {
             Ctrl-C cancels the job; a second one does not wait for that.
 
             Exit status:
-            \(Sluicectl.exitStatusTable)
+            \(ExitStatus.table)
             """)
 
     @OptionGroup var service: ServiceOptions

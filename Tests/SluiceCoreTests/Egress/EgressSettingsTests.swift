@@ -1,3 +1,4 @@
+import LaneProtocol
 import Testing
 
 @testable import SluiceCore

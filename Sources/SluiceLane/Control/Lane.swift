@@ -1,0 +1,62 @@
+internal import CUnix
+internal import EventLoop
+internal import Glibc
+internal import LaneProtocol
+internal import SluiceCore
+internal import SystemPackage
+public import UnixSockets
+
+/// A lane: a process with one URLSession that fetches one body at a time, for the daemon at the other end of its
+/// control socket.
+///
+/// ## Concurrency model
+/// Everything here is on the loop's thread, which is the main thread. Callbacks of URLSession come on the session's
+/// thread. `Transfer` and `Pump` handle them there, and send events to the loop's thread through `EventLoop.execute`.
+public enum Lane {
+    /// Bytes of memory that a lane may have beyond its own and the gate's. This bounds what a server can make
+    /// Foundation buffer outside of the gate, such as the body of a redirect.
+    private static let memoryReserve: UInt64 = 512 << 20
+
+    /// Maximum number of descriptors of a lane: about ten of its own, the job's, and a few connections.
+    private static let descriptors: CUnsignedInt = 256
+
+    /// Serves the daemon until the daemon closes the socket. Does not return.
+    ///
+    /// - Parameter control: a connected seqpacket socket.
+    public static func run(control: consuming OwnedDescriptor) -> Never {
+        signal(SIGPIPE, SIG_IGN)
+        // Different Dispatch threads allocate and free chunks. With a malloc arena for each thread, a stalled body
+        // would take many times its size.
+        cunix_use_one_malloc_arena()
+        // Each piece that a consumer takes wakes its lane. If the lane ran at once, it would take the processor from
+        // that consumer for one piece; a little later there are more pieces to move at a time. With 64 concurrent
+        // bodies this saves a ninth.
+        cunix_schedule_as_batch()
+        _ = cunix_set_limit(CInt(CUNIX_RLIMIT_DATA), (1 << 30) + memoryReserve)
+        // A server's response can crash this process (docs/foundation.md), and a future defect might let it take the
+        // process over. The lane therefore gives up everything that fetching does not need: access to the daemon's
+        // socket, to most files, and to most system calls. If the kernel supports only a part of this, that part is
+        // applied, and the daemon is told.
+        let confinement = LaneConfinement(cunix_confine_lane(descriptors, CInt(CUNIX_ANY_LANDLOCK)))
+        do {
+            let loop = try EventLoop()
+            let lane = try LaneController(loop: loop, channel: ControlChannel(socket: control))
+            try lane.start(confinement)
+            loop.run()
+        } catch {
+            let line = "sluice-lane: cannot start: \(error)\n"
+            _ = write(2, line, line.utf8.count)
+            exit(1)
+        }
+        exit(0)
+    }
+}
+
+extension LaneConfinement {
+    /// Converts the result of `cunix_confine_lane`.
+    fileprivate init(_ bits: CInt) {
+        self = []
+        if bits & CInt(CUNIX_CONFINED_FILES) != 0 { insert(.files) }
+        if bits & CInt(CUNIX_CONFINED_CALLS) != 0 { insert(.calls) }
+    }
+}

@@ -1,0 +1,420 @@
+internal import CUnix
+internal import EventLoop
+internal import Glibc
+internal import LaneProtocol
+internal import SluiceCore
+internal import SluiceInterface
+internal import SystemPackage
+internal import UnixSockets
+
+/// Carries out the daemon's commands, one job at a time, and enforces the time limits.
+///
+/// Used on the loop's thread only; events from the session's thread come through `LaneMailbox`.
+final class LaneController {
+    /// The longest unwanted response that is received and dropped, in bytes, in order to keep the connection.
+    private static let worthDropping = 64 << 10
+    /// After a body longer than this, in bytes, the lane gives free memory back: the body may have grown the heap, and
+    /// the next job may not come for a long time.
+    private static let worthTidying = 1 << 20
+    /// How long dropping may take before the connection is shut down.
+    private static let droppingTime = Duration.milliseconds(250)
+    /// The interval at which connections are shut down until URLSession notices: libcurl may be opening a new one.
+    private static let sweepInterval = Duration.milliseconds(20)
+
+    private static let consumerGone = Outcome(.consumerGone, "the consumer closed its end of the pipe")
+
+    private let loop: EventLoop
+    private let channel: ControlChannel
+    private let session = LaneSession()
+    private let room: RoomWait
+    private var job: LaneJob?
+    /// The account of the last job, if its whole body was delivered.
+    private var free: FreeAccount?
+    /// The egress rules of the last job, under which the kept connections were made.
+    private var egress = ""
+
+    init(loop: EventLoop, channel: ControlChannel) throws(Errno) {
+        self.loop = loop
+        self.channel = channel
+        room = try RoomWait()
+    }
+
+    func start(_ confinement: LaneConfinement) throws(Errno) {
+        _ = try loop.watch(channel.socket, for: .readable) { [self] _ in receiveCommands() }
+        channel.send(.ready(wire: LaneReport.wire, confinement: confinement))
+    }
+
+    // MARK: The daemon's commands
+
+    private func receiveCommands() {
+        while true {
+            switch channel.receive() {
+            case .nothing:
+                return
+            case .closed:
+                // The process exits at once, without atexit handlers: the session's thread may be waiting for a
+                // consumer, and there is no daemon to report to.
+                _exit(0)
+            case .command(.order(let order), var descriptors):
+                take(order, &descriptors)
+            case .command(.end(let serial), _):
+                if let job, job.order.serial == serial { end(job, Outcome(.cancelled, "it was ended")) }
+            case .command(.pipesGrown(let serial), _):
+                if let job, job.order.serial == serial { job.pump.pipesGrown() }
+            case .command(.rate(let serial, let bytesPerSecond), _):
+                if let job, job.order.serial == serial { job.pump.setRate(bytesPerSecond) }
+            case .command(.probe(let serial, let number), _):
+                if let job, job.order.serial == serial { probe(job, number) }
+            }
+        }
+    }
+
+    private func take(_ order: LaneOrder, _ descriptors: inout ReceivedDescriptors) {
+        guard job == nil, let sink = descriptors.take(0), let free = account(&descriptors),
+            let marks = try? Watermarks(high: order.highWatermark, low: order.lowWatermark),
+            let requests = RequestMaker(order),
+            let request = requests.request(to: requests.url, credentials: requests.credentials)
+        else { return refuse(order, "the lane cannot carry out this order") }
+        guard requests.egress.isEmpty || EgressGuard.isEffective else {
+            return refuse(
+                order, "this lane cannot enforce [egress] of the settings: see sluice-lane --check-shim")
+        }
+        if let refusal = EgressRefusal(of: requests.url, by: requests.egress) {
+            return refuse(order, refusal.facts())
+        }
+        do {
+            // The lock must come before any access to the account: another lane may still write to it.
+            let account = free.account
+            let lock = try LedgerLock(free.file)
+            guard account.isAt(order.position) else {
+                return refuse(order, "the job's ledger is not at byte \(order.position)")
+            }
+            account.ledger.markTaken()
+            let mailbox = LaneMailbox(loop: loop, controller: self, serial: order.serial)
+            let pump = try Pump(
+                sink: sink, account: account, room: room, order: order, marks: marks,
+                notify: { mailbox.post(.pump($0)) })
+            let transfer = Transfer(
+                requests: requests, pump: pump, notify: { mailbox.post(.transfer($0)) })
+            let job = LaneJob(order: order, pump: pump, transfer: transfer, lock: lock)
+            try watchSink(job, for: [])
+            self.job = job
+            awaitHead(job, after: .seconds(min(order.timeouts.connect, order.timeouts.head)))
+            RequestProgress.prepare(
+                connectSeconds: order.timeouts.connect, http1Only: order.http1Only, rate: order.rate,
+                egress: requests.egress,
+                certificate: order.clientCertificate.map { (text: $0, host: requests.url.origin.host) })
+            // Kept connections were made under other rules, or the order says that they must be dropped.
+            if order.egress != egress || order.dropsConnections { InetSockets.shutDownAll() }
+            egress = order.egress
+            session.begin(transfer, request)
+        } catch let refusal as LedgerLock.Refusal {
+            refuse(order, refusal.reason)
+        } catch {
+            refuse(order, "the lane cannot get a resource that it needs: \(error)")
+        }
+    }
+
+    /// The account that comes with the order, or the one that is left from the last job. The old account is dropped
+    /// before a new one is opened: closing a second descriptor of the same file would release the lock on it
+    /// (fcntl(2)).
+    private func account(_ descriptors: inout ReceivedDescriptors) -> FreeAccount? {
+        let left = free.take()
+        guard let file = descriptors.take(1) else { return left }
+        guard let staging = descriptors.take(2) else { return nil }
+        return FreeAccount(file: file, staging: staging)
+    }
+
+    /// Answers the daemon's question in the ledger if the session is alive, too.
+    private func probe(_ job: LaneJob, _ number: Int) {
+        let mailbox = LaneMailbox(loop: loop, controller: self, serial: job.order.serial)
+        Probe.run(isOriginsTurn: job.pump.originSilence() != nil, on: session) {
+            mailbox.post(.isAlive(number))
+        }
+    }
+
+    private func refuse(_ order: LaneOrder, _ reason: String) {
+        refuse(order, EndFacts(Outcome(.laneUnavailable, reason)))
+    }
+
+    private func refuse(_ order: LaneOrder, _ facts: EndFacts) {
+        channel.send(.ended(serial: order.serial, facts, isIdle: true, keepsAccount: false))
+    }
+
+    // MARK: Events
+
+    func handle(_ event: LaneMailbox.Event, serial: Int) {
+        guard let job, job.order.serial == serial else { return }
+        switch event {
+        case .pump(let event): handle(event, job)
+        case .transfer(let event): handle(event, job)
+        case .isAlive(let number):
+            // Once the account is closed, another lane may write to the ledger.
+            if !job.accountIsClosed { job.pump.account.ledger.answer(UInt64(clamping: number)) }
+        }
+    }
+
+    private func handle(_ event: Pump.Event, _ job: LaneJob) {
+        switch event {
+        case .gathered:
+            job.pump.pushGathered()
+        case .startTicking:
+            startTicking(job)
+        case .flowing:
+            channel.send(.flowing(serial: job.order.serial))
+            startTicking(job)
+        case .held:
+            channel.send(.held(serial: job.order.serial))
+        case .released:
+            channel.send(.released(serial: job.order.serial))
+        case .keepsUp:
+            channel.send(.keepsUp(serial: job.order.serial))
+        case .consumerGone:
+            close(job, EndFacts(Self.consumerGone, status: job.transfer.status))
+            stopTransfer(job)
+        case .tooLarge:
+            let limit = job.order.maximumSize ?? 0
+            close(
+                job,
+                EndFacts(
+                    Outcome(.tooLarge, "the body is larger than the \(limit) bytes allowed"),
+                    status: job.transfer.status))
+            stopTransfer(job)
+        case .drained:
+            close(
+                job,
+                job.result
+                    ?? EndFacts(
+                        Outcome(.protocolError, "the body ended without a result"),
+                        status: job.transfer.status))
+        }
+    }
+
+    private func handle(_ event: Transfer.Event, _ job: LaneJob) {
+        switch event {
+        case .responded(let facts):
+            channel.send(.responded(serial: job.order.serial, facts))
+            job.patience?.cancel()
+            watchOrigin(job, after: .seconds(job.order.timeouts.stall))
+            beginWatchingSpeed(job)
+        case .settled(let facts, let length):
+            guard job.pump.end() else { return }
+            close(job, facts)
+            if let length, length <= Self.worthDropping {
+                job.sweep = loop.after(Self.droppingTime) { [self, weak job] in
+                    if let job { stopTransfer(job) }
+                }
+            } else {
+                stopTransfer(job)
+            }
+        case .redirected(let request):
+            // The job may have been ended meanwhile.
+            if job.accountIsClosed { return sessionIsDone(job) }
+            session.begin(job.transfer, request)
+        case .completed(let facts):
+            job.result = facts
+            job.patience?.cancel()
+            sessionIsDone(job)
+        }
+    }
+
+    private func sessionIsDone(_ job: LaneJob) {
+        job.sweep?.cancel()
+        job.sessionIsDone = true
+        // If the account is still open, bytes must still be delivered. The report `ended`, which follows then, also
+        // says that the session is idle.
+        guard job.accountIsClosed else { return }
+        letGo(of: job)
+        channel.send(.idle)
+    }
+
+    private func watchSink(_ job: LaneJob, for readiness: Readiness) throws(Errno) {
+        if let watch = job.sinkWatch {
+            watch.readiness = readiness
+            return
+        }
+        job.sinkWatch = try job.pump.watch(on: loop, for: readiness) { [self, weak job] readiness in
+            guard let job else { return }
+            sinkIsReady(job, readiness)
+        }
+    }
+
+    /// While bytes flow, the pump writes to the consumer's end often enough to notice that it is closed. A watch would
+    /// wake this thread each time the consumer splices something out of the pipe, even if it asks for no readiness.
+    private func unwatchSink(_ job: LaneJob) {
+        job.sinkWatch?.cancel()
+        job.sinkWatch = nil
+    }
+
+    private func sinkIsReady(_ job: LaneJob, _ readiness: Readiness) {
+        if !readiness.isDisjoint(with: [.failed, .hungUp]) {
+            end(job, Self.consumerGone)
+        } else if !job.pump.pushAll() {
+            job.sinkWatch?.readiness = []
+        }
+    }
+
+    private func startTicking(_ job: LaneJob) {
+        // The event may have been sent before the account was closed. After that the lane does not watch the consumer.
+        guard !job.accountIsClosed else { return }
+        unwatchSink(job)
+        scheduleTick(job, milliseconds: 1)
+    }
+
+    private func scheduleTick(_ job: LaneJob, milliseconds: Int) {
+        job.tick = loop.after(.milliseconds(milliseconds)) { [self, weak job] in
+            if let job { tick(job) }
+        }
+    }
+
+    private func tick(_ job: LaneJob) {
+        let tick = job.pump.tick()
+        if case .after = tick.next, !tick.wantsRoom {
+            unwatchSink(job)
+        } else {
+            do {
+                try watchSink(job, for: tick.wantsRoom ? .writable : [])
+            } catch {
+                return end(job, Outcome(.laneUnavailable, "the consumer's end cannot be watched: \(error)"))
+            }
+        }
+        switch tick.next {
+        case .never: break
+        case .after(let milliseconds): scheduleTick(job, milliseconds: milliseconds)
+        case .stalled(let holdAfter):
+            channel.send(.stalled(serial: job.order.serial))
+            // A stall may last long, and many lanes may be stalled.
+            cunix_give_memory_back()
+            watchHold(job, milliseconds: holdAfter)
+        }
+    }
+
+    /// While a stall is reported there are no ticks: one timer fires when a hold may have to be reported.
+    private func watchHold(_ job: LaneJob, milliseconds: Int?) {
+        job.hold?.cancel()
+        guard let milliseconds else { return }
+        job.hold = loop.after(.milliseconds(milliseconds)) { [self, weak job] in
+            if let job { watchHold(job, milliseconds: job.pump.checkHold()) }
+        }
+    }
+
+    /// Enforces the time limits for the connection and for the head.
+    private func awaitHead(_ job: LaneJob, after delay: Duration) {
+        job.patience = loop.after(delay) { [self, weak job] in
+            guard let job else { return }
+            let limits = job.order.timeouts
+            switch job.transfer.lookAtPatience() {
+            case .later(let nanoseconds):
+                // A new connection or a redirect does not wake this thread, so the delay is at most the shorter of the
+                // two limits.
+                let due = Duration.nanoseconds(Int64(clamping: nanoseconds))
+                awaitHead(job, after: min(due, .seconds(min(limits.connect, limits.head))))
+            case .connectIsOverdue:
+                end(job, job.transfer.connectOverdue)
+            case .headIsOverdue:
+                end(
+                    job,
+                    Outcome(.headTimeout, "no answer from \(job.transfer.host) within \(limits.head) s"))
+            }
+        }
+    }
+
+    /// Enforces the stall timeout. Time behind a closed gate does not count, because the consumer causes it.
+    private func watchOrigin(_ job: LaneJob, after delay: Duration) {
+        job.patience = loop.after(delay) { [self, weak job] in
+            guard let job else { return }
+            let limit = Duration.seconds(job.order.timeouts.stall)
+            let silence = job.pump.originSilence() ?? .zero
+            guard silence >= limit else { return watchOrigin(job, after: limit - silence) }
+            end(
+                job,
+                Outcome(.stallTimeout, "the server sent nothing for \(job.order.timeouts.stall) s"))
+        }
+    }
+
+    private func beginWatchingSpeed(_ job: LaneJob) {
+        guard let minimum = job.order.timeouts.minimumSpeed, let pace = job.pump.originPace() else { return }
+        job.speed = SpeedWatch(
+            minimum: minimum, span: Timeouts.speedSpan, openTime: pace.openTime, received: pace.received)
+        lookAtSpeed(job)
+    }
+
+    private func lookAtSpeed(_ job: LaneJob) {
+        guard let pace = job.pump.originPace() else { return }
+        switch job.speed?.look(openTime: pace.openTime, received: pace.received) {
+        case nil: break
+        case .later(let nanoseconds):
+            // Behind a closed gate the span does not advance, so a later look is enough.
+            let delay: Duration =
+                pace.isHeldBack ? .seconds(Timeouts.speedSpan) : .nanoseconds(Int64(clamping: nanoseconds))
+            job.speedLook = loop.after(delay) { [self, weak job] in
+                if let job, !job.accountIsClosed { lookAtSpeed(job) }
+            }
+        case .tooSlow(let bytes):
+            end(
+                job,
+                Outcome(.tooSlow, "the server sent \(bytes) bytes in \(Int(Timeouts.speedSpan)) s"))
+        }
+    }
+
+    // MARK: The end
+
+    /// Ends a job on the lane's own decision: the account at once, the transfer as soon as URLSession releases it.
+    ///
+    /// A consumer that has all bytes of an announced length may close its pipe before URLSession reports the end.
+    private func end(_ job: LaneJob, _ outcome: Outcome) {
+        guard job.pump.end() else { return }
+        let facts = job.transfer.facts(forAll: job.pump.delivered)
+        close(job, facts ?? EndFacts(outcome, status: job.transfer.status))
+        stopTransfer(job)
+    }
+
+    /// Closes the account: nothing more will be written. Tells the daemon, which settles the account.
+    private func close(_ job: LaneJob, _ facts: EndFacts) {
+        guard !job.accountIsClosed else { return }
+        job.accountIsClosed = true
+        unwatchSink(job)
+        job.tick?.cancel()
+        job.hold?.cancel()
+        job.patience?.cancel()
+        job.speedLook?.cancel()
+        // The pump has ended, so no thread of this process uses the pipes or the ledger any more. The lock must be
+        // released before the report, because the daemon may give the job to another lane at once.
+        let file = job.releaseLock()
+        // A grown staging pipe is not kept: its size is in the budget of its job only.
+        let keepsAccount =
+            job.sessionIsDone && facts.outcome.code.state == .complete && job.pump.stagingIsOrdinary
+        if keepsAccount, let file { free = FreeAccount(file: file, account: job.pump.account) }
+        if job.sessionIsDone { letGo(of: job) }
+        channel.send(
+            .ended(
+                serial: job.order.serial, facts, isIdle: job.sessionIsDone, keepsAccount: keepsAccount))
+    }
+
+    /// Shuts the transfer's connections down until URLSession notices. If it never does, the daemon ends the lane.
+    private func stopTransfer(_ job: LaneJob) {
+        guard !job.sessionIsDone else { return }
+        job.transfer.abandon()
+        // This ends a transfer that has no connection yet, for example during a name lookup.
+        RequestProgress.abort()
+        InetSockets.shutDownAll()
+        sweepAgain(job)
+    }
+
+    private func sweepAgain(_ job: LaneJob) {
+        job.sweep = loop.after(Self.sweepInterval) { [self, weak job] in
+            guard let job else { return }
+            InetSockets.shutDownAll()
+            sweepAgain(job)
+        }
+    }
+
+    /// Releases the job once both threads have finished with it: the next one may come.
+    private func letGo(of job: LaneJob) {
+        job.cancelTimers()
+        if job.pump.received > Self.worthTidying { cunix_give_memory_back() }
+        // The job's descriptors are closed with the pump.
+        session.forget()
+        self.job = nil
+    }
+}
