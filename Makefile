@@ -59,9 +59,9 @@ DEBIAN_BENCH := nginx openssl curl wget aria2 gcc libc6-dev util-linux findutils
 
 SOURCES := Package.swift Sources Tests
 SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
-    $(filter-out %.py %.known tools/check-circles tools/tests,$(wildcard tools/*)) $(wildcard Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
+    $(filter-out %.py %.known tools/check-circles tools/draw-rooms tools/tests,$(wildcard tools/*)) $(wildcard Tests/System/*.sh Tests/System/*/*.sh Tests/System/run Tests/System/*/run)
 
-.PHONY: help build debug fmt check check-style check-tools check-circles check-units check-catalog check-man check-completions \
+.PHONY: help build debug fmt check check-style check-tools check-circles check-picture picture check-units check-catalog check-man check-completions \
     check-install completions fuzz-head test test-unit test-responses test-heads test-closes test-kills test-system test-package test-hostile \
     build-static deb \
     torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
@@ -71,6 +71,7 @@ help:
 	@echo 'debug        the programs and the tests, for work on them'
 	@echo 'fmt          format the sources'
 	@echo 'check        formatter and linter, folders, units, catalog, manual, completions: all without running Sluice'
+	@echo 'picture      docs/rooms.svg anew, from docs/rooms.txt and Package.swift'
 	@echo 'completions  create the shells'\'' completions anew from the options of the programs'
 	@echo 'test         install missing packages, check, and run every test. RERUN=2: a test that failed is run again, alone,'
 	@echo '             twice at most; one that then passes is reported at the end as flaky, and the run continues'
@@ -117,7 +118,7 @@ clean:
 
 # ---- checks ----------------------------------------------------------------
 
-check: debug check-style check-tools check-circles check-catalog check-man check-completions check-units check-install fuzz-head
+check: debug check-style check-tools check-circles check-picture check-catalog check-man check-completions check-units check-install fuzz-head
 
 check-style:
 	$(SWIFT) format lint --strict --recursive --parallel $(SOURCES)
@@ -129,6 +130,12 @@ check-tools:
 # What is wrong goes to stderr; the rest of what it says are the circles that are known. check-tools has tested it.
 check-circles:
 	$(PYTHON) tools/check-circles > /dev/null
+
+check-picture:
+	$(PYTHON) tools/draw-rooms --check
+
+picture:
+	$(PYTHON) tools/draw-rooms
 
 check-catalog:
 	tools/check-catalog
