@@ -59,7 +59,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
         case .local: "trouble on this side: the output cannot be written, a file cannot be made"
         case .refused: "the service does not accept the request"
         case .noService: "no service listens"
-        case .permissionDenied: "the service, the request, or the journal is not for this user"
+        case .permissionDenied: "this user may not use the service, make the request, or read the journal"
         case .noSuchJob: "no job of yours has this id"
         case .busy: "the service is at a limit, drains or stops: try again later"
         case .noResponse: "no response: denied, name, connection, proxy, TLS, timeout, or not HTTP"

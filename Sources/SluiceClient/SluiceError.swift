@@ -120,7 +120,8 @@ extension SluiceError {
                 remedy: "start one there (sluiced --socket PATH), or check the path")
         case .connectionRefused:
             self.init(
-                .noService, "no service at \(path): the socket file is there, but nobody serves it any more",
+                .noService,
+                "no service at \(path): the socket file is there, but no process serves it any more",
                 remedy: "start the service again")
         case .permissionDenied, .notPermitted:
             self.init(

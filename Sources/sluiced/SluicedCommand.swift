@@ -41,27 +41,28 @@ struct SluicedCommand: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Only say whether FILE and its drop-ins are good settings.", valueName: "file"),
+            "Check FILE and its drop-ins, and exit.", valueName: "file"),
         completion: .file(extensions: ["toml"]))
     var checkConfig: String?
 
     @Flag(
         name: .long,
-        help: "Only print all settings as they would be in force, and where each is from."
+        help: "Print all effective settings with their sources, and exit."
     )
     var printConfig = false
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Listen on PATH, whatever the settings say. The default is \(SocketPath.system) for root and "
+            "Listen on PATH. Overrides the settings. The default is \(SocketPath.system) for root and "
                 + "$XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.", valueName: "path"),
         completion: .file())
     var socket: String?
 
     @Option(
         name: .long,
-        help: ArgumentHelp("The lane's executable, if not the one installed beside.", valueName: "path"),
+        help: ArgumentHelp(
+            "Path of the lane's executable. The default is the installed one.", valueName: "path"),
         completion: .file())
     var lane: String?
 

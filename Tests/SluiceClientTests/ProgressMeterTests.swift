@@ -49,7 +49,7 @@ import Testing
         #expect(
             meter.line(at: 2, on: wide).hasSuffix("parked until it is read: gate closed 50 % of the time"))
         meter.loseService()
-        #expect(meter.line(at: 3, on: wide) == "the service has gone away: waits for it  0:03")
+        #expect(meter.line(at: 3, on: wide) == "the service has gone away: waiting for it  0:03")
         meter.update(job(.streaming, 25, of: 100), at: 4)
         #expect(meter.line(at: 4, on: wide).hasPrefix(" 25 % ["))
     }

@@ -231,7 +231,7 @@ import Varlink
         }
         try eventuallyShown("elapsed")
         try service.goDown()
-        try eventuallyShown("the service has gone away: waits for it")
+        try eventuallyShown("the service has gone away: waiting for it")
         text = ""
         try service.comeBack()
         try eventuallyShown("elapsed")

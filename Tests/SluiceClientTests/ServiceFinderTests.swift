@@ -43,7 +43,7 @@ import UnixSockets
     func named() throws {
         let directory = try TemporaryDirectory()
         try makeStaleSocket(directory.file("stale"))
-        for (name, word) in [("absent", "no such socket"), ("stale", "nobody serves it")] {
+        for (name, word) in [("absent", "no such socket"), ("stale", "no process serves it")] {
             let finder = ServiceFinder(explicit: directory.file(name), environment: [:])
             let error = #expect(throws: SluiceError.self) { try finder.find() }
             #expect(error?.kind == .noService)

@@ -78,10 +78,10 @@ end
 
 complete -c 'sluiced' -f
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" config' -l 'config' -d 'Read settings from FILE (sluiced.toml).' -rfa '(for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.\'toml\';printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
-complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" check-config' -l 'check-config' -d 'Only say whether FILE and its drop-ins are good settings.' -rfa '(for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.\'toml\';printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
-complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" print-config' -l 'print-config' -d 'Only print all settings as they would be in force, and where each is from.'
-complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" socket' -l 'socket' -d 'Listen on PATH, whatever the settings say. The default is /run/sluice/io.sluice.Ingest for root and $XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.' -rF
-complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" lane' -l 'lane' -d 'The lane\'s executable, if not the one installed beside.' -rF
+complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" check-config' -l 'check-config' -d 'Check FILE and its drop-ins, and exit.' -rfa '(for p in (string match -e -- \'*/\' (commandline -t);or printf \n)*.\'toml\';printf %s\n $p;end;__fish_complete_directories (commandline -t) \'\')'
+complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" print-config' -l 'print-config' -d 'Print all effective settings with their sources, and exit.'
+complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" socket' -l 'socket' -d 'Listen on PATH. Overrides the settings. The default is /run/sluice/io.sluice.Ingest for root and $XDG_RUNTIME_DIR/sluice/io.sluice.Ingest for others.' -rF
+complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" lane' -l 'lane' -d 'Path of the lane\'s executable. The default is the installed one.' -rF
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" private' -l 'private' -d 'Serve one client alone: write a byte to descriptor 3 when ready, stop when it reaches its end.'
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" version' -l 'version' -d 'Show the version.'
 complete -c 'sluiced' -n '__sluiced_should_offer_completions_for_flags_or_options "sluiced" h help' -s 'h' -l 'help' -d 'Show help information.'

@@ -43,7 +43,7 @@ public struct JournalQuery: Sendable, Equatable {
     ) throws(SluiceError) {
         guard !id.isEmpty, id.utf8.count <= Self.longestID, id.utf8.allSatisfy(Self.isInID) else {
             throw SluiceError(
-                .refused, "“\(Terminal.printable(String(id.prefix(80))))” is no id of a job",
+                .refused, "“\(Terminal.printable(String(id.prefix(80))))” is not the id of a job",
                 remedy: "sluicectl list shows your jobs")
         }
         self.id = id

@@ -87,7 +87,7 @@ public struct ProgressMeter: Sendable {
 
     /// The words to show while nothing flows; nil where the parts say more.
     private func status(at seconds: Double) -> String? {
-        if isAway { return "the service has gone away: waits for it" }
+        if isAway { return "the service has gone away: waiting for it" }
         guard let job else { return "asking the service" }
         switch job.state {
         case .queued: return "queued: waits for a lane" + Self.position(of: job)

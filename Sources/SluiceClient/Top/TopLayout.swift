@@ -137,7 +137,7 @@ public enum TopLayout {
                 ("\($0.key)", "sort by \($0.rawValue)\($0 == model.sort ? " (now)" : "")")
             }
             + [
-                ("o", "turn the order round"), ("p, space", "pause and continue"),
+                ("o", "reverse the order"), ("p, space", "pause and continue"),
                 ("+, -", "longer, shorter delay (\(Elapsed.brief(model.delay)))"),
                 ("j, k, arrows", "move through the jobs"), ("Page, Home, End", "likewise"),
                 ("Ctrl-L", "draw the screen again"), ("h, ?", "this help"), ("q, Ctrl-C", "quit"),

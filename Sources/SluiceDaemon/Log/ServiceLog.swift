@@ -143,7 +143,7 @@ struct ServiceLog {
     func restoreFailed(_ reason: String) {
         write(
             .error, .restoreFailed,
-            "something in the service manager's store cannot be used, and was dropped",
+            "an entry in the service manager's store cannot be used, and was dropped",
             ["SLUICE_REASON": "\(reason)"], about: .service)
     }
 
@@ -181,7 +181,7 @@ struct ServiceLog {
 
     func lanesLessConfined(_ missing: [String]) {
         write(
-            .warning, .lanesLessConfined, "lanes are confined less than they can be",
+            .warning, .lanesLessConfined, "lanes are not fully confined",
             ["SLUICE_REASON": "the kernel does not offer \(missing.joined(separator: " and "))"])
     }
 
@@ -230,7 +230,7 @@ struct ServiceLog {
 
     func directorySilent(userID: UInt32) {
         write(
-            .error, .userUnknown, "the strictest rules hold: the directory of users does not answer",
+            .error, .userUnknown, "the user directory does not answer; the strictest rules apply",
             ["SLUICE_USER": "\(userID)", "SLUICE_REASON": "nothing is known of user \(userID)"],
             about: .service)
     }

@@ -77,14 +77,15 @@ struct MetricsReport {
         _ status: Ingest.StatusReply, _ metrics: ServiceMetrics, _ log: ServiceLog
     ) {
         add(
-            "sluice_build", .info, "The service that answers.",
+            "sluice_build", .info, "Version of the running service.",
             [Ingest.MetricSample(1, labels: ["version": status.version])])
         gauge(
             "sluice_process_start_time_seconds", unit: "seconds", Double(status.startedUsec) / 1e6,
-            "When the service's process started, in seconds since 1970: each change is a restart.")
+            "Start time of the service's process, in seconds since 1970. It changes with each restart.")
         gauge(
             "sluice_settings_last_reload_successful", metrics.areSettingsGood ? 1 : 0,
-            "1, or 0 where the settings were last refused and older ones are in force.")
+            "1 if the last reload of the settings succeeded, 0 if they were rejected and older ones are in force."
+        )
         add(
             "sluice_log_messages_dropped", .counter,
             "Messages that were not logged: more than a client may cause (limit), or no room at journald (journal, and record "
@@ -110,21 +111,22 @@ struct MetricsReport {
         add(
             "sluice_jobs", .gauge, "Jobs that have not ended.",
             states.map { Ingest.MetricSample(Double($1), labels: ["state": $0.rawValue]) })
-        gauge("sluice_jobs_limit", Double(settings.limits.jobs), "As many jobs may there be (limits.jobs).")
+        gauge("sluice_jobs_limit", Double(settings.limits.jobs), "Maximum number of jobs (limits.jobs).")
         gauge(
             "sluice_jobs_stored", Double(scheduler.store.count),
             "Jobs that the service manager keeps for a restart.")
         counter("sluice_jobs_accepted", metrics.accepted, "Jobs that clients asked for and got.")
         counter("sluice_jobs_restored", metrics.restored, "Jobs of an earlier process of the service.")
-        counter("sluice_jobs_parked", metrics.parked, "How often jobs gave up their lanes.")
+        counter("sluice_jobs_parked", metrics.parked, "Number of times that jobs were parked.")
         add(
             "sluice_jobs_ended", .counter, "Jobs that have ended, by outcome.",
             OutcomeCode.allCases.map {
                 Ingest.MetricSample(Double(metrics.count(of: $0)), labels: ["outcome": $0.rawValue])
             })
-        counter("sluice_attempts", metrics.attempts, "How often origins were asked.")
+        counter("sluice_attempts", metrics.attempts, "Attempts, including first ones.")
         counter(
-            "sluice_retries", counts.retried, "Attempts beyond a job's first, parked jobs that go on too.")
+            "sluice_retries", counts.retried,
+            "Attempts after a job's first, including those of parked jobs that go on.")
     }
 
     private mutating func addBodies(_ numbers: JobAccount.Numbers) {
@@ -133,10 +135,12 @@ struct MetricsReport {
         counter(
             "sluice_delivered_bytes", unit: "bytes", numbers.delivered,
             "Bytes of bodies that reached consumers' pipes.")
-        counter("sluice_gate_closures", numbers.gateClosures, "How often consumers made origins wait.")
+        counter(
+            "sluice_gate_closures", numbers.gateClosures,
+            "Number of times that the gate closed because a consumer did not read.")
         add(
             "sluice_stalled_seconds", .counter, unit: "seconds",
-            "How long consumers made origins wait, all jobs together.",
+            "Total time during which the gate was closed because consumers did not read.",
             [Ingest.MetricSample(Double(numbers.stalledUsec) / 1e6)])
     }
 
@@ -145,11 +149,11 @@ struct MetricsReport {
         add(
             "sluice_lanes", .gauge, "Lanes, the processes that fetch.",
             states.map { Ingest.MetricSample(Double($1), labels: ["state": $0]) })
-        gauge("sluice_lanes_limit", Double(counts.limit), "As many lanes may there be (lanes.maximum).")
+        gauge("sluice_lanes_limit", Double(counts.limit), "Maximum number of lanes (lanes.maximum).")
         gauge(
             "sluice_lane_memory_bytes", unit: "bytes",
             Double(pool.memory),
-            "Memory of all lanes, without what they share with files.")
+            "Anonymous memory of all lanes.")
         counter("sluice_lanes_started", pool.starts, "Lanes that were started.")
         counter("sluice_lanes_died", counts.died, "Lanes that ended without being asked to.")
         counter(
@@ -163,7 +167,7 @@ struct MetricsReport {
         gauge("sluice_connections", Double(status.connections), "Clients' connections.")
         gauge(
             "sluice_connections_limit", Double(connectionsLimit),
-            "As many connections may there be (limits.connections, or what LimitNOFILE= leaves room for).")
+            "Maximum number of connections (limits.connections, or fewer if LimitNOFILE= is too low).")
         add(
             "sluice_clients_refused", .counter, "Requests and connections that were refused, by reason.",
             Refusal.allCases.map {
@@ -181,7 +185,7 @@ struct MetricsReport {
             "sluice_kept_pipe_bytes", unit: "bytes", Double(kept.bytes), "Buffers of these.")
         gauge(
             "sluice_pipe_budget_bytes", unit: "bytes", Double(status.pipeBudget),
-            "What these buffers may be before new ones stay small (pipes.budget).")
+            "Size of all buffers above which new pipes stay small (pipes.budget).")
     }
 
     // MARK: Inside

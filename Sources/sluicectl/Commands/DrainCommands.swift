@@ -4,7 +4,7 @@ import SluiceClient
 /// `sluicectl drain`
 struct DrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Have the service finish its jobs and accept no new ones.",
+        commandName: "drain", abstract: "Make the service finish its jobs and accept no new ones.",
         discussion: """
             For root, or the user that the service runs as. Returns when no job is left, and says meanwhile how many \
             there still are. New jobs are refused as busy until sluicectl undrain, or until the service is started again. \
@@ -12,7 +12,7 @@ struct DrainCommand: ParsableCommand {
             """)
 
     @OptionGroup var service: ServiceOptions
-    @Flag(help: "Return at once, and leave the service to it.") var noWait = false
+    @Flag(help: "Return at once; the service continues to drain.") var noWait = false
 
     func run() throws {
         let connection = try service.finder.connect()
@@ -33,7 +33,7 @@ struct DrainCommand: ParsableCommand {
 /// `sluicectl undrain`
 struct UndrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "undrain", abstract: "Have the service accept new jobs again, after drain.",
+        commandName: "undrain", abstract: "Make the service accept new jobs again, after drain.",
         discussion: "For root, or the user that the service runs as.")
 
     @OptionGroup var service: ServiceOptions

@@ -8,7 +8,7 @@ struct SelectionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Only jobs of this user.",
-            discussion: "A name or a number. Others than root have their own alone.",
+            discussion: "A name or a number. Only root sees the jobs of other users.",
             valueName: "name"), completion: .shellCommand("getent passwd | cut -d: -f1")) var user: String?
 
     /// Reports an unknown user name together with the command's usage.
@@ -44,7 +44,7 @@ struct ListCommand: ParsableCommand {
         help: ArgumentHelp(
             "Only jobs in this state.", discussion: "May be given several times.", valueName: "state"),
         completion: .list(JobState.allCases.map(\.rawValue))) var state: [JobState] = []
-    @Option(help: ArgumentHelp("The first so many alone.", valueName: "number")) var limit: Int?
+    @Option(help: ArgumentHelp("Maximum number of jobs.", valueName: "number")) var limit: Int?
 
     func validate() throws {
         if let limit, limit < 1 { throw ValidationError("--limit \(limit) lists nothing: give 1 or more") }

@@ -7,7 +7,7 @@ import SystemPackage
 /// `sluicectl logs`
 struct LogsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "logs", abstract: "Show what the journal has about a job.",
+        commandName: "logs", abstract: "Show the journal's entries about a job.",
         discussion: """
             Runs journalctl(1), and so ends with its exit status. Whoever may read the system's journal sees every \
             job there; the service need not run. A service whose socket is the user's own is looked for in the user's \
@@ -15,7 +15,7 @@ struct LogsCommand: ParsableCommand {
             """)
 
     @OptionGroup var service: ServiceOptions
-    @Flag(name: .shortAndLong, help: "Go on with new entries, until interrupted.") var follow = false
+    @Flag(name: .shortAndLong, help: "Continue with new entries until interrupted.") var follow = false
     @Flag(name: [.customShort("x"), .customLong("catalog")], help: "Explain entries, and say what to do.")
     var catalog = false
     @Option(
@@ -26,7 +26,7 @@ struct LogsCommand: ParsableCommand {
     var output: String?
     @Option(
         name: [.customShort("n", allowingJoined: true), .long],
-        help: ArgumentHelp("Only the latest so many.", valueName: "number"))
+        help: ArgumentHelp("Number of latest entries.", valueName: "number"))
     var lines: Int?
     @Option(help: ArgumentHelp("The service's unit.", valueName: "name")) var unit = JournalQuery.unit
     @Flag(help: "The unit is one of the user's own service manager.") var user = false

@@ -4,7 +4,7 @@ import SluiceClient
 /// `sluicectl show`
 struct ShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Show all that is known about a job.")
+        commandName: "show", abstract: "Show everything that is known about a job.")
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions

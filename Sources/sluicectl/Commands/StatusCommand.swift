@@ -4,7 +4,7 @@ import SluiceClient
 /// `sluicectl status`
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show what the service says about itself.")
+        commandName: "status", abstract: "Show the state of the service.")
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions

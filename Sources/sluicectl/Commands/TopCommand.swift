@@ -11,7 +11,7 @@ struct TopCommand: ParsableCommand {
         discussion: """
             Shows the jobs that have not ended: state, rate, progress, what waits in their lanes against the high \
             watermark, and for how long their origins have been made to wait. Root sees the jobs of all users. \
-            Rates are those between the last two looks.
+            Rates are measured between the last two samples.
 
             Keys: s, r, b, a, t sort by state, rate, bytes, age and stalled time; o turns the order round; p or space \
             pauses; + and - change the delay; j, k and the arrows move; h helps; q quits.
@@ -24,10 +24,11 @@ struct TopCommand: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Print tables instead of taking the terminal over.") var batch = false
     @Option(
         name: [.customShort("n", allowingJoined: true), .long],
-        help: ArgumentHelp("End after so many.", valueName: "number"))
+        help: ArgumentHelp("Number of samples after which to end.", valueName: "number"))
     var iterations: Int?
     @Option(
-        name: .shortAndLong, help: ArgumentHelp("Between two looks, from 0.1 to 3600.", valueName: "seconds"))
+        name: .shortAndLong,
+        help: ArgumentHelp("Interval between two samples, from 0.1 to 3600.", valueName: "seconds"))
     var delay = 1.0
     @Option(help: ArgumentHelp("One of state, rate, bytes, age and stalled.", valueName: "key"))
     var sort = Sort.rate

@@ -5,7 +5,7 @@ import SluiceInterface
 /// `sluicectl wait`
 struct WaitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "wait", abstract: "Wait until a job has ended, and say how.",
+        commandName: "wait", abstract: "Wait for a job to end and report its outcome.",
         discussion: """
             The exit status is the one that fetch would have given. A service that goes away is looked for: after a \
             restart it is asked again.
@@ -13,7 +13,7 @@ struct WaitCommand: ParsableCommand {
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions
-    @Flag(help: "Exit with 0 also where the body ended with the connection and may not be whole.")
+    @Flag(help: "Exit with 0 even if the body ended with the connection and may be incomplete.")
     var acceptUnverified = false
     @Argument(help: "The job's id.", completion: JobCompletion.ids(.all)) var id: String
 

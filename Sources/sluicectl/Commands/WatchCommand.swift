@@ -13,7 +13,9 @@ struct WatchCommand: ParsableCommand {
 
     @OptionGroup var service: ServiceOptions
     @OptionGroup var output: OutputOptions
-    @Option(help: ArgumentHelp("Between two lines about progress, from 0.1 to 3600.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp(
+            "Minimum interval between two progress lines, from 0.1 to 3600.", valueName: "seconds"))
     var interval = 1.0
     @Argument(help: "The job's id; without one, all of your jobs.", completion: JobCompletion.ids(.running))
     var id: String?

@@ -47,15 +47,18 @@ struct FetchCommand: ParsableCommand {
         help: ArgumentHelp("Add a header to the request; may be repeated.", valueName: "name: value"))
     var headers: [String] = []
 
-    @Option(help: ArgumentHelp("The gate closes when so much waits: 262144, 256K, 1M.", valueName: "size"))
+    @Option(
+        help: ArgumentHelp(
+            "Number of waiting bytes at which the gate closes: 262144, 256K, 1M.", valueName: "size"))
     var highWatermark: ByteCount?
 
-    @Option(help: ArgumentHelp("It opens again when so much is left.", valueName: "size"))
+    @Option(help: ArgumentHelp("Number of waiting bytes at which it opens again.", valueName: "size"))
     var lowWatermark: ByteCount?
 
     @Option(
         name: [.customLong("deadline"), .customLong("timeout")],
-        help: ArgumentHelp("Time for everything; --timeout is its older name.", valueName: "seconds"))
+        help: ArgumentHelp(
+            "Maximum time of the whole job; --timeout is the older name.", valueName: "seconds"))
     var deadline: Double?
 
     @Option(
@@ -68,13 +71,13 @@ struct FetchCommand: ParsableCommand {
             "Time from then on until the response begins, redirects included.", valueName: "seconds"))
     var headTimeout: Double?
 
-    @Option(help: ArgumentHelp("How long the origin may be silent.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("Maximum silence of the origin.", valueName: "seconds"))
     var stallTimeout: Double?
 
     @Option(
         name: .customLong("min-speed"),
         help: ArgumentHelp(
-            "The least that the origin must send: bytes a second over 30 s, 10K; 0 is no limit.",
+            "Minimum speed of the origin, in bytes per second over 30 s: 10K; 0 is no limit.",
             valueName: "rate"))
     var minimumSpeed: ByteCount?
 
@@ -83,7 +86,7 @@ struct FetchCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How many failures in a row the job bears, from 0 to 1000.", valueName: "number"))
+            "How many failures in a row are tolerated, from 0 to 1000.", valueName: "number"))
     var retries: Int?
 
     @Option(
@@ -100,11 +103,11 @@ struct FetchCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The same with the version in FILE, which remembers the one of a complete body.",
+            "The same with the version in FILE. The version of a complete body is stored there.",
             valueName: "file"), completion: .file())
     var etagFile: String?
 
-    @Flag(help: "Refuse a body with a content coding, such as gzip, in place of taking it as it is sent.")
+    @Flag(help: "Refuse a body with a content coding, such as gzip, instead of delivering it as sent.")
     var identity = false
 
     @Flag(help: "Follow redirects from https to http, too.")
@@ -113,19 +116,19 @@ struct FetchCommand: ParsableCommand {
     @Flag(name: .customLong("http1.1"), help: "Speak HTTP/1.1, for servers whose HTTP/2 is broken.")
     var http1 = false
 
-    @Flag(help: "Take a body that ended with the connection, whole or not.")
+    @Flag(help: "Accept a body that ended with the connection, complete or not.")
     var acceptUnverified = false
 
-    @Flag(name: .shortAndLong, help: "No progress, no notes; errors alone.")
+    @Flag(name: .shortAndLong, help: "Print only errors.")
     var quiet = false
 
-    @Flag(help: "Show progress also where standard error is no terminal.")
+    @Flag(help: "Show progress even if standard error is not a terminal.")
     var progress = false
 
-    @Flag(help: "Print the ended job as a line of JSON on standard error, in place of other words.")
+    @Flag(help: "Print the ended job as a line of JSON on standard error instead of messages.")
     var json = false
 
-    @Flag(help: "Show what a private service says.")
+    @Flag(help: "Show the messages of a private service.")
     var verbose = false
 
     @Argument(help: "An absolute http or https URL.") var url: String
