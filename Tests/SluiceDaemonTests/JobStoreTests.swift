@@ -53,8 +53,8 @@ import UnixSockets
         #expect(isDone && job.stored != nil && store.count == 1 && keeper.stored.count == 1)
     }
 
-    @Test("gives an account again that the service manager did not take")
-    func accountIsGivenAgain() throws {
+    @Test("gives an account again that the service manager did not take", arguments: [false, true])
+    func accountIsGivenAgain(atHandover: Bool) throws {
         let job = try job()
         store.store(job)
         let pipe = try Pipe()
@@ -64,7 +64,7 @@ import UnixSockets
         store.changed(job)
         keeper.failure = nil
         #expect(keeper.stored.values.map { $0 } == [2])
-        store.changed(job)
+        if atHandover { store.storeAll([job]) {} } else { store.changed(job) }
         #expect(keeper.stored.values.map { $0 } == [4])
     }
 

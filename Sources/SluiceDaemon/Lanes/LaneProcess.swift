@@ -15,6 +15,8 @@ final class LaneProcess: LaneTransport {
     /// The maximum number of reports that are read in one turn of the loop, so that a lane that reports without end
     /// does not hold up the others.
     private static let reportsPerTurn = 64
+    /// How many times that number is read at the end.
+    private static let turnsAfterEnd = 64
     /// The largest report, in bytes.
     private static let maximumReport = 16 << 10
 
@@ -157,9 +159,9 @@ final class LaneProcess: LaneTransport {
         retirement?.cancel()
         hasEnded = true
         words.finish()
-        // Reports that the lane sent before its end count, unless it was asked to end. It cannot send any more, so their number
-        // is limited by the socket's buffer.
-        if !isHungUp { while receive() {} }
+        // Reports that the lane sent before its end count, unless it was asked to end. The socket's buffer holds some
+        // hundreds; without a filter of system calls a child of the lane could go on sending.
+        if !isHungUp { for _ in 0..<Self.turnsAfterEnd where !receive() { break } }
         channelWatch?.cancel()
         var closed = OwnedDescriptor(adopting: -1)
         swap(&closed, &channel)

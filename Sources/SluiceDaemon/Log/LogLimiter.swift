@@ -37,6 +37,9 @@ final class LogLimiters {
     /// The number of messages that were not written since the start.
     private(set) var dropped = 0
     private var limiters: [Topic: LogLimiter] = [:]
+    private var lastSweep: ContinuousClock.Instant?
+    /// Idle limiters are looked for at most this often.
+    private static let sweepPause = Duration.seconds(10)
     private let others = LogLimiter()
 
     func admit(_ topic: Topic, at now: ContinuousClock.Instant) -> LogLimiter.Decision {
@@ -47,7 +50,8 @@ final class LogLimiters {
 
     private func limiter(of topic: Topic, at now: ContinuousClock.Instant) -> LogLimiter {
         if let limiter = limiters[topic] { return limiter }
-        if limiters.count >= Self.maximumTopics {
+        if limiters.count >= Self.maximumTopics, lastSweep.map({ now - $0 >= Self.sweepPause }) ?? true {
+            lastSweep = now
             limiters = limiters.filter { !$0.value.isIdle(at: now) }
         }
         guard limiters.count < Self.maximumTopics || topic.isOfService else { return others }
@@ -77,9 +81,10 @@ final class LogLimiter {
         self.interval = interval
     }
 
-    /// Whether it is as good as a new one: its interval is over, and no drop has to be reported.
+    /// Whether it is as good as a new one: its interval is over, and no drop has to be reported, or has had no message to
+    /// be reported with for another interval. `LogLimiters.dropped` has counted it.
     func isIdle(at now: ContinuousClock.Instant) -> Bool {
-        dropped == 0 && intervalEnd.map { now >= $0 } ?? true
+        intervalEnd.map { now >= (dropped == 0 ? $0 : $0 + interval) } ?? true
     }
 
     func admit(at now: ContinuousClock.Instant) -> Decision {

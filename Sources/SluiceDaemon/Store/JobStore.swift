@@ -169,7 +169,11 @@ final class JobStore {
     func storeAll(_ jobs: [JobRecord], _ completion: @escaping () -> Void) {
         guard isEnabled else { return completion() }
         let batch = jobs.prefix(Self.messagesAtOnce)
-        for job in batch { store(job) }
+        for job in batch {
+            store(job)
+            // An account that was not taken before has its last chance.
+            if let entry = job.stored, !entry.hasAccount { changed(job) }
+        }
         afterBarrier { [weak self] in
             guard let self, jobs.count > batch.count else { return completion() }
             storeAll(Array(jobs.dropFirst(batch.count)), completion)

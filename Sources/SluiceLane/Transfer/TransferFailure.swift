@@ -60,7 +60,7 @@ struct TransferFailure {
         case NSURLErrorCannotConnectToHost: return connectionRefused
         case NSURLErrorTimedOut: return connectTimeout
         case NSURLErrorNetworkConnectionLost:
-            return connectionLost("closed the connection before it answered")
+            return connectionLost("closed the connection before it answered (\(text))")
         case NSURLErrorBadServerResponse: return connectionLost("closed the connection without an answer")
         default: return beforeResponse(text: text)
         }
@@ -112,7 +112,7 @@ struct TransferFailure {
         case Code.receiveError where text.contains("Too large response headers"):
             return notUnderstood(text)
         case Code.sendError, Code.receiveError, Code.partialFile:
-            return connectionLost("closed the connection before it answered")
+            return connectionLost("closed the connection before it answered (\(text))")
         case Code.http2, Code.http2Stream:
             return Outcome(.connectionLost, "\(host) ended the request before it answered (\(text))")
         case Code.writeError:
@@ -195,7 +195,7 @@ struct TransferFailure {
             return Outcome(.tlsUntrusted, "the certificate of \(host) is not trusted (\(text))")
         }
         if Self.lostConnection.contains(where: has) {
-            return connectionLost("closed the connection before it answered")
+            return connectionLost("closed the connection before it answered (\(text))")
         }
         if has("Failed to connect") || has("Couldn't connect") || has("Could not connect") {
             return Outcome(.connectFailed, "no connection to \(host) could be made (\(text))")
