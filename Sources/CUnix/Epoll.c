@@ -32,9 +32,9 @@ int cunix_epoll_remove(int epoll, int fd) { return control(epoll, EPOLL_CTL_DEL,
 int cunix_epoll_wait(int epoll, struct cunix_event *events, int capacity, int timeout)
 {
     // epoll_event is packed on x86-64, and Swift cannot read packed structs.
-    struct epoll_event packed[64];
-    if (capacity > 64)
-        capacity = 64;
+    struct epoll_event packed[CUNIX_MOST_EVENTS];
+    if (capacity > CUNIX_MOST_EVENTS)
+        capacity = CUNIX_MOST_EVENTS;
     int n = epoll_wait(epoll, packed, capacity, timeout);
     for (int i = 0; i < n; i++) {
         events[i].events = packed[i].events;

@@ -65,9 +65,6 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     /// have had to wait that long. Called on the loop's thread.
     public var onTurn: ((Duration) -> Void)?
     private static let wakeUpToken: UInt64 = 0
-    /// Maximum number of events taken from the kernel at once. With a larger number, an event that comes last among
-    /// thousands waits for fewer turns, and so for less of the work that is done once in each turn.
-    private static let eventsPerTurn = 256
 
     /// A loop without a thread; `run` lends it one.
     ///
@@ -93,7 +90,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
         post { $0.jobs.append(unowned) }
     }
 
-    /// Makes `run` return once the current handlers are done. May be called twice.
+    /// Makes `run` return once the current handlers are done; where none runs, the next one. May be called twice.
     public func stop() {
         post { $0.isStopping = true }
     }
@@ -128,7 +125,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     public func run() {
         thread.store(UInt(pthread_self()), ordering: .relaxed)
         defer { thread.store(0, ordering: .relaxed) }
-        var events = [cunix_event](repeating: cunix_event(), count: Self.eventsPerTurn)
+        var events = [cunix_event](repeating: cunix_event(), count: Int(CUNIX_MOST_EVENTS))
         while drainInbox() {
             let now = ContinuousClock.now
             let count = cunix_epoll_wait(

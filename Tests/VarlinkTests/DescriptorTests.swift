@@ -51,6 +51,28 @@ import Varlink
         }
     }
 
+    @Test("of a client that goes before an upgrade is through: the call is told, and nothing stops")
+    func goneBeforeUpgrade() throws {
+        let gone = Mailbox<Void>()
+        let waiting = Mailbox<Void>()
+        let server = try TestServer { service in
+            try Echo.configure(service)
+            try service.handle(Echo.method("Upgrade")) { call in
+                call.onDisconnect = { gone.put(()) }
+                call.upgrade(Echo.Text(text: String(repeating: "x", count: 1 << 20))) { _, _ in }
+                waiting.put(())
+            }
+        }
+        defer { server.stop() }
+        do {
+            let client = try RawClient(server.path)
+            try client.send(#"{"method":"org.example.echo.Upgrade","upgrade":true}"# + "\0")
+            try waiting.take()
+        }
+        try gone.take()
+        try server.waitForConnections(0)
+    }
+
     @Test("of clients that are not accepted yet are not closed on the loop when the service closes")
     func unaccepted() throws {
         let handedOver = Mailbox<Void>()

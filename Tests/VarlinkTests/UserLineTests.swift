@@ -13,6 +13,42 @@ private final class Member: UserConnection {
     }
 }
 
+@Suite("The time that connections have in a turn of the loop") struct TurnTimeTests {
+    private func turnsUntilAllowed(_ time: inout TurnTime) -> Int {
+        for turn in 1... {
+            time.begin()
+            if time.allows(after: .zero) { return turn }
+            time.end(after: .zero, isLineEmpty: false)
+        }
+        return .max
+    }
+
+    @Test("is made up for after a long step, within bounds, and not where no other one waits")
+    func longSteps() {
+        var time = TurnTime()
+        time.begin()
+        #expect(time.allows(after: .milliseconds(1)) && !time.allows(after: .milliseconds(2)))
+        time.end(after: .milliseconds(10), isLineEmpty: false)
+        #expect(turnsUntilAllowed(&time) == 5)
+        // The machine has slept.
+        time.end(after: .seconds(3600), isLineEmpty: false)
+        #expect(turnsUntilAllowed(&time) == 26)
+        time.end(after: .seconds(3600), isLineEmpty: true)
+        #expect(turnsUntilAllowed(&time) == 1)
+    }
+
+    @Test("is not saved up")
+    func notSavedUp() {
+        var time = TurnTime()
+        for _ in 0..<10 {
+            time.begin()
+            time.end(after: .zero, isLineEmpty: false)
+        }
+        time.begin()
+        #expect(!time.allows(after: .milliseconds(2)))
+    }
+}
+
 @Suite("A user's connections") struct UserLineTests {
     @Test("take turns with each other user's, however many there are")
     func turns() {

@@ -62,6 +62,8 @@ final class Connection: UserConnection {
 
     /// Turns to the client, at once or when it is its turn.
     func begin() {
+        // A refused client may have gone before it could be told why.
+        guard state.maySend else { return }
         if isItsTurn() { takeTurn() } else { state.waits(for: .turn) }
     }
 
@@ -114,8 +116,9 @@ final class Connection: UserConnection {
 
     func finish(with bytes: [UInt8], descriptors: PushedDescriptors? = nil) {
         guard state.callEnds() else { return }
-        send(bytes, descriptors: descriptors)
+        // First, so that nothing is read before it is seen whether there is a call already.
         scheduleAdvance()
+        send(bytes, descriptors: descriptors)
     }
 
     func finish(with error: some VarlinkErrorProtocol) {
@@ -275,11 +278,11 @@ final class Connection: UserConnection {
             while state.mayTakeCalls {
                 if try reception.findNext() { place = service.nextPlace() }
                 guard let message = reception.next else { break }
+                stopMessageTimer()
                 guard mayTakeCall() else {
                     state.waits(for: .replies)
                     break
                 }
-                stopMessageTimer()
                 guard hasTurn || isItsTurn() else {
                     state.waits(for: .turn)
                     break
@@ -303,6 +306,9 @@ final class Connection: UserConnection {
     private func startMessageTimer() {
         guard messageTimer == nil else { return }
         messageTimer = service.loop.after(service.limits.messageTimeout) {
+            self.messageTimer = nil
+            // The rest may be there: it is looked at when it is the connection's turn.
+            if self.isInLine { return }
             if self.state.isReading { self.reject(.unfinishedMessage) }
             self.advance()
         }
@@ -332,6 +338,9 @@ final class Connection: UserConnection {
     /// Drops a client that has read nothing of what waits for it since then.
     func drop(idleSince moment: ContinuousClock.Instant) {
         guard !output.isEmpty, output.lastProgress < moment else { return }
+        // The socket may have room by now, and the connection wait for its turn.
+        flush()
+        guard output.lastProgress < moment else { return }
         fail(.unreadReplies)
     }
 
@@ -409,6 +418,8 @@ final class Connection: UserConnection {
         flushTimer?.cancel()
         flushTimer = service.loop.after(time) {
             if self.state.hasEnded { return }
+            // The socket may have room by now, and the connection wait for its turn.
+            if !self.output.isEmpty { self.flush() }
             self.fail(self.output.isEmpty ? nil : .unreadAtClose)
             self.advance()
         }
@@ -417,9 +428,10 @@ final class Connection: UserConnection {
     // MARK: The end
 
     private func fail(_ reason: VarlinkDropReason?) {
-        if case .upgrading(let upgrade) = state.phase { call = upgrade.call }
+        // Held here, since with the phase goes what may be the last reference to the call.
+        let last = if case .upgrading(let upgrade) = state.phase { upgrade.call } else { call }
         guard state.fail(reason) else { return }
-        keptCall = call
+        keptCall = last
         scheduleAdvance()
     }
 
@@ -458,6 +470,10 @@ final class Connection: UserConnection {
         guard let watch else { return }
         // It will look at everything when it is its turn, and is not told again and again until then.
         if isInLine { return watch.readiness = .edgesOnly }
-        watch.readiness = state.watched(isFull: output.isFull)
+        // `advance` does this once it knows whether there is another call already.
+        if isAdvancing { return }
+        var wanted = state.watched(isFull: output.isFull)
+        if isAdvanceScheduled { wanted.subtract([.readable, .peerFinished]) }
+        watch.readiness = wanted
     }
 }

@@ -5,7 +5,8 @@
 struct UserTurns<Member: UserConnection> {
     /// Users that have a line. The first one is next.
     private var order: [UInt32] = []
-    /// The waiting connections of each user. A line is no longer than the maximum number of connections of one user.
+    /// The waiting connections of each user. A line is no longer than the number of
+    /// connections of one user, which is bounded, and those that have ended before their turn.
     private var lines: [UInt32: [Member]] = [:]
 
     var isEmpty: Bool { order.isEmpty }

@@ -75,8 +75,7 @@ public final class VarlinkService {
     private var peak = 0
     private var turns = UserTurns<Connection>()
     private var turnsAreScheduled = false
-    /// The time that clients may still take in this turn of the loop; negative after a step that took longer.
-    private var timeLeft = Duration.zero
+    private var turnTime = TurnTime()
     private var looksForRoom = false
     private var lastPlace: UInt64 = 0
     private var lastNumber: UInt64 = 0
@@ -86,9 +85,6 @@ public final class VarlinkService {
     private var onClosed: [() -> Void] = []
     private var isClosing = false
 
-    /// How long clients may take in one turn of the loop while some wait. A longer step is subtracted from the next
-    /// turns. Between turns the loop does its other work; without other work the turns follow each other at once.
-    private static let timeForClients = Duration.milliseconds(2)
     /// How long a connection may keep waiting for room after room has become free.
     private static let lookInterval = Duration.milliseconds(20)
     /// Memory is given back only after this number of bytes was kept for clients, and after the time below.
@@ -349,7 +345,7 @@ public final class VarlinkService {
     /// Whether a connection may go on at once: no connection waits for its turn, and this turn of the loop has only
     /// begun. If not, the service calls the connection's `takeTurn` when it is its turn.
     func mayGoOn(_ connection: Connection) -> Bool {
-        if turns.isEmpty, ContinuousClock.now - loop.turnBegan < Self.timeForClients { return true }
+        if turns.isEmpty, ContinuousClock.now - loop.turnBegan < TurnTime.ofTurn { return true }
         turns.append(connection)
         scheduleTurns()
         return false
@@ -363,10 +359,12 @@ public final class VarlinkService {
 
     private func runTurns() {
         turnsAreScheduled = false
-        timeLeft = min(timeLeft, .zero) + Self.timeForClients
+        turnTime.begin()
         let begin = ContinuousClock.now
-        while timeLeft > ContinuousClock.now - begin, let connection = turns.next() { connection.takeTurn() }
-        timeLeft -= ContinuousClock.now - begin
+        while turnTime.allows(after: ContinuousClock.now - begin), let connection = turns.next() {
+            connection.takeTurn()
+        }
+        turnTime.end(after: ContinuousClock.now - begin, isLineEmpty: turns.isEmpty)
         if !turns.isEmpty { scheduleTurns() }
     }
 
