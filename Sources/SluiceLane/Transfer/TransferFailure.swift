@@ -21,6 +21,7 @@ struct TransferFailure {
         static let writeError = 23
         static let timedOut = 28
         static let tlsConnect = 35
+        static let badFunctionArgument = 43
         static let gotNothing = 52
         static let sendError = 55
         static let receiveError = 56
@@ -119,6 +120,10 @@ struct TransferFailure {
             if let line = end.offendingLine { return malformed(line) }
         case Code.weirdServerReply, Code.unsupportedProtocol:
             return notUnderstood(text)
+        case Code.badFunctionArgument:
+            // libcurl 7.88 says this of a field that it cannot read. Its text may be one of an earlier connection, which
+            // it has replaced without a word.
+            return notUnderstood("libcurl cannot read a line of its head")
         case Code.peerVerification, Code.tlsConnect: break
         default: break
         }
