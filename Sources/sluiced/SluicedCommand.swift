@@ -17,7 +17,7 @@ import UnixSockets
 struct SluicedCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluiced",
-        abstract: "Fetches URLs for local programs, into pipes, at the pace of whoever reads them.",
+        abstract: "Fetches URLs for local programs, into pipes, at the pace of their readers.",
         discussion: """
             Clients connect to a Unix-domain socket and speak Varlink (io.sluice.Ingest); sluicectl(1) is one. \
             Under systemd the socket is handed over by sluiced.socket, or made by the service itself.
@@ -26,7 +26,7 @@ struct SluicedCommand: ParsableCommand {
 
             Exit status:
               0  it was asked to stop
-              1  it cannot go on, for a reason that it has told
+              1  it cannot continue; it has reported the reason
              64  the command line cannot be understood
              69  it cannot listen, or cannot start a lane
              78  the settings cannot be used, or there is no sluice-lane

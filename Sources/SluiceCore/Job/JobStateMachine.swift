@@ -202,31 +202,26 @@ public struct JobStateMachine: Sendable {
 
     /// The lane is dead and reaped, so it cannot write any more.
     public mutating func laneDied(_ verdict: Verdict) -> Action {
-        switch state {
-        case .running:
-            return attemptEnded(verdict)
-        case .ending(let wanted, _):
-            return finish(wanted)
-        case .parking:
-            state = .parked
-            return .park
-        case .queued, .parked, .waiting, .finished:
-            return .none
-        }
+        guard case .running = state else { return stopIsOver() }
+        return attemptEnded(verdict)
     }
 
     /// The lane died before it took the order: a running job returns to the queue.
     public mutating func orderWasLost() -> Action {
+        guard case .running = state else { return stopIsOver() }
+        state = .queued
+        return .report
+    }
+
+    /// The lane that was told to stop is gone.
+    private mutating func stopIsOver() -> Action {
         switch state {
-        case .running:
-            state = .queued
-            return .report
         case .ending(let wanted, _):
             return finish(wanted)
         case .parking:
             state = .parked
             return .park
-        case .queued, .parked, .waiting, .finished:
+        case .queued, .running, .parked, .waiting, .finished:
             return .none
         }
     }

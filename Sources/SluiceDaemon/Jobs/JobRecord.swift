@@ -53,7 +53,7 @@ final class JobRecord {
         /// When the job was last put into the queue (`Monotonic`).
         var queuedAt: UInt64 = 0
         /// The job has to be put into the queue as soon as its lane is idle.
-        var isWanted = false
+        var wantsLane = false
     }
 
     struct Timers {
@@ -149,14 +149,14 @@ final class JobRecord {
 
     // MARK: What lanes tell
 
-    func hears(_ facts: ResponseFacts) {
+    func note(_ facts: ResponseFacts) {
         attempts.noteStatus(facts.status)
         response.noteStatus(facts.status)
         if progress.learn(from: facts) { response.noteETag(facts.etag) }
         response.describe(progress.known)
     }
 
-    func hears(_ facts: EndFacts) {
+    func note(_ facts: EndFacts) {
         if let status = facts.status { attempts.noteStatus(status) }
         response.ended(facts)
     }

@@ -10,7 +10,7 @@ extension Scheduler {
     // MARK: Attempts end
 
     func ended(_ job: JobRecord, _ facts: EndFacts) {
-        job.hears(facts)
+        job.note(facts)
         noteDenial(job, facts)
         perform(job.machine.laneEnded(verdict(on: job, facts, isDeath: false)), job)
     }
@@ -59,7 +59,7 @@ extension Scheduler {
         store.changed(job)
         if isParked {
             park(job)
-        } else if job.assignment.isWanted {
+        } else if job.assignment.wantsLane {
             admit(job)
         }
     }
@@ -116,7 +116,7 @@ extension Scheduler {
             lane.send(.end(serial: job.assignment.serial))
             watchEnd(of: job, in: lane)
         case .enqueue:
-            job.assignment.isWanted = true
+            job.assignment.wantsLane = true
             store.changed(job)
             onChange(job)
             guard job.assignment.lane == nil else { return }

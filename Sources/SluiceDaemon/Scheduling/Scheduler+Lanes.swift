@@ -69,7 +69,7 @@ extension Scheduler {
     }
 
     private func responded(_ job: JobRecord, _ facts: ResponseFacts) {
-        job.hears(facts)
+        job.note(facts)
         metrics.firstByte.record(
             Monotonic.seconds(from: job.assignment.orderedAt, to: Monotonic.nanoseconds()))
         store.changed(job)

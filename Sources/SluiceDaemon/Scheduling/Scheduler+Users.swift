@@ -7,7 +7,7 @@ internal import UnixSockets
 extension Scheduler {
     /// Puts a job into the queue as soon as the rules for its user are known.
     func admit(_ job: JobRecord) {
-        job.assignment.isWanted = false
+        job.assignment.wantsLane = false
         users.whenKnown(job.owner.userID) { [weak self] in
             guard let self, job.machine.outcome == nil else { return }
             // A user who cannot be looked up is not denied: jobs that were accepted go on.

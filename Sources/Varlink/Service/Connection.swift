@@ -64,7 +64,7 @@ final class Connection: UserConnection {
     func begin() {
         // A refused client may have gone before it could be told why.
         guard state.maySend else { return }
-        if isItsTurn() { takeTurn() } else { state.waits(for: .turn) }
+        if isItsTurn() { takeTurn() } else { state.startWaiting(for: .turn) }
     }
 
     /// Asks whether the client is admitted, and begins to listen to it.
@@ -72,7 +72,7 @@ final class Connection: UserConnection {
         SocketMessage.limitUnreceived(service.unreceivedBytes(of: peer.userID), of: socket)
         // Mostly answered at once, and then it costs nothing to have asked.
         if state.isReading, let admission = service.admission {
-            state.waits(for: .admission)
+            state.startWaiting(for: .admission)
             admission(peer) { [weak self] in self?.isAdmitted(unless: $0) }
         }
         do throws(Errno) {
@@ -93,7 +93,7 @@ final class Connection: UserConnection {
             refuse(with: error)
             service.onClientDropped?(peer, .notAdmitted)
         } else {
-            state.isOver(.admission)
+            state.stopWaiting(for: .admission)
             updateWatch()
         }
     }
@@ -190,9 +190,10 @@ final class Connection: UserConnection {
     /// Whether it may go on now; if not, it is told to take its turn.
     private func isItsTurn() -> Bool {
         guard !isInLine else { return false }
-        isInLine = !service.mayGoOn(self)
+        if service.mayGoOn(self) { return true }
+        isInLine = true
         updateWatch()
-        return !isInLine
+        return false
     }
 
     /// Answers what the loop has reported, and carries out a call that waits for that.
@@ -202,7 +203,7 @@ final class Connection: UserConnection {
         hasTurn = true
         respond(to: events)
         events = []
-        state.isOver(.turn)
+        state.stopWaiting(for: .turn)
         if watch == nil { start() }
         advance()
         hasTurn = false
@@ -221,7 +222,7 @@ final class Connection: UserConnection {
     private func receive() {
         // One whose call is not whole waits; a small one gets through.
         guard reception.isEmpty || service.mayReceive(self, waits: true) else {
-            return state.waits(for: .room)
+            return state.startWaiting(for: .room)
         }
         let isCramped = reception.isEmpty && !service.mayReceive(self, waits: false)
         let scratch = service.scratch.buffer
@@ -274,17 +275,17 @@ final class Connection: UserConnection {
 
     private func process() {
         do {
-            state.isOver(.replies)
+            state.stopWaiting(for: .replies)
             while state.mayTakeCalls {
                 if try reception.findNext() { place = service.nextPlace() }
                 guard let message = reception.next else { break }
                 stopMessageTimer()
                 guard mayTakeCall() else {
-                    state.waits(for: .replies)
+                    state.startWaiting(for: .replies)
                     break
                 }
                 guard hasTurn || isItsTurn() else {
-                    state.waits(for: .turn)
+                    state.startWaiting(for: .turn)
                     break
                 }
                 hasTurn = false
@@ -295,7 +296,7 @@ final class Connection: UserConnection {
             reject(error == .messageTooLarge ? .messageTooLarge : .tooManyDescriptors)
         }
         reportUnfinished()
-        switch state.isAtRest(isHalf: !reception.isEmpty) {
+        switch state.awaitNextCall(hasPart: !reception.isEmpty) {
         case .nothing: break
         case .close: startFlushTimer(service.limits.flushTimeout)
         case .awaitCall: stopMessageTimer()
@@ -331,7 +332,7 @@ final class Connection: UserConnection {
 
     /// Goes on, after `VarlinkService.mayTakeCall` or `mayReceive` had held it back.
     func resume() {
-        state.isOver(.room)
+        state.stopWaiting(for: .room)
         scheduleAdvance()
     }
 

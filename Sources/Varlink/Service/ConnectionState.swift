@@ -91,12 +91,12 @@ struct ConnectionState<Upgrade> {
     // MARK: Between two calls
 
     /// The client's next call has to wait, or need not wait any more.
-    mutating func waits(for wait: Wait) {
+    mutating func startWaiting(for wait: Wait) {
         if isReading { phase = .reading(wait) }
     }
 
     /// What was waited for is there; other waits go on.
-    mutating func isOver(_ wait: Wait) {
+    mutating func stopWaiting(for wait: Wait) {
         if self.wait == wait { phase = .reading(.nothing) }
     }
 
@@ -129,11 +129,11 @@ struct ConnectionState<Upgrade> {
 
     /// No whole call is there.
     ///
-    /// - Parameter isHalf: a part of one is.
-    mutating func isAtRest(isHalf: Bool) -> Lull {
+    /// - Parameter hasPart: a part of one is.
+    mutating func awaitNextCall(hasPart: Bool) -> Lull {
         switch phase {
         case .reading(.nothing), .reading(.admission), .reading(.room):
-            guard peerHasFinished else { return isHalf ? .awaitRest : .awaitCall }
+            guard peerHasFinished else { return hasPart ? .awaitRest : .awaitCall }
             // What is left is half a call that will never be whole.
             phase = .closing(lingers: false)
             return .close
