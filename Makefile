@@ -48,8 +48,8 @@ PYPI_PACKAGES := varlink==31.0.0
 
 # The Debian packages that building, checking, testing and the demo need in addition to a Swift toolchain.
 DEBIAN_BUILD := pkg-config libidn2-dev libssl-dev libsystemd-dev libcurl4 libxml2
-# The packages that `make deb` needs in addition.
-DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev
+# The packages that `make deb` and `make dist` need in addition.
+DEBIAN_PACKAGE := debhelper libcurl4-openssl-dev libxml2-dev patchelf
 DEBIAN_TEST := systemd systemd-sysv dbus util-linux procps nginx openssl curl gcc libc6-dev \
     python3 python3-venv varlink-go $(DEBIAN_PACKAGE) lintian debootstrap \
     mandoc man-db groff-base bash-completion zsh fish jq iproute2 \
@@ -63,8 +63,8 @@ SCRIPTS := .ci/run debian/preinst debian/postinst debian/prerm debian/postrm \
 
 .PHONY: help build debug fmt check check-style check-tools check-circles check-picture picture check-units check-catalog check-man check-completions \
     check-install completions fuzz-head test test-unit test-responses test-heads test-closes test-kills test-system test-package test-hostile \
-    build-static deb \
-    torture install uninstall demo clean deps venv bench bench-short bench-check bench-deps bench-venv
+    test-dist build-static deb dist \
+    torture install uninstall demo docs clean deps venv bench bench-short bench-check bench-deps bench-venv
 
 help:
 	@echo 'build        the programs, for use'
@@ -87,6 +87,9 @@ help:
 	@echo 'test-hostile attacks of one user on the service, with the static build, and their effect on another user; needs root'
 	@echo 'test-package the Debian package on a minimal Debian: installed, upgraded in mid-transfer, purged; needs root'
 	@echo 'deb          a Debian package in .build/deb, for machines without Swift'
+	@echo 'dist         a tarball in .build/dist, for machines without Swift, systemd or a root account: unpack it anywhere'
+	@echo 'test-dist    the tarball on a minimal Debian without systemd, used by a user who is not root; needs root'
+	@echo 'docs         the API documentation of the modules in .build/docs, as web pages (DocC)'
 	@echo 'demo         a large download and a slow consumer, explained step by step'
 	@echo 'bench        Sluice compared with curl, wget, aria2c, aiohttp and two floors in C; writes docs/benchmarks.md. BENCH=short for'
 	@echo '             a quick look that writes nothing (bench-short is the same); CASES=ac for some; ROUNDS=3; BUILT= for other programs'
@@ -156,6 +159,18 @@ completions: debug
 check-install: debug
 	tools/check-install
 
+# ---- the API documentation -------------------------------------------------
+
+# Of the modules that other programs could use. A name in a comment that does not exist is an error.
+DOCUMENTED := Varlink SluiceInterface SluiceCore LaneProtocol EventLoop Unix Systemd
+docs:
+	rm -rf .build/docs
+	for module in $(DOCUMENTED); do \
+	    SLUICE_DOCC=1 $(SWIFT) package --scratch-path .build/docc --allow-writing-to-directory .build/docs \
+	        generate-documentation --target $$module --warnings-as-errors --disable-indexing \
+	        --transform-for-static-hosting --hosting-base-path $$module --output-path .build/docs/$$module; \
+	done
+
 # ---- tests -----------------------------------------------------------------
 
 # How many times a test that failed is run again, alone. 0: each failure fails the run. CI sets 2, so that a test that
@@ -173,7 +188,7 @@ test: deps venv check
 	chrt --idle 0 $(MAKE) deb > .build/deb.log 2>&1 & package=$$!; \
 	$(MAKE) test-unit && $(MAKE) test-system EXCEPT=hostile || { kill $$package; exit 1; }; \
 	wait $$package || { tail -n 40 .build/deb.log >&2; exit 1; }; \
-	$(TEST_PACKAGE) && $(TEST_HOSTILE)
+	$(TEST_PACKAGE) && $(MAKE) pack-dist && $(TEST_DIST) && $(TEST_HOSTILE)
 
 # Failures are repeated at the end, so that the reader does not have to search thousands of lines.
 test-unit: debug venv
@@ -215,6 +230,10 @@ TEST_HOSTILE = SLUICE_TEST_BUILT="$$PWD/.build/static/release" $(run_system) hos
 # Builds the programs once more, statically, and downloads a minimal Debian: some minutes.
 test-package: deb
 	$(TEST_PACKAGE)
+
+test-dist: deb pack-dist
+	$(TEST_DIST)
+TEST_DIST = Tests/System/dist/run $(DIST)/*.tar.gz .build/deb/sluice_*.deb
 
 test-hostile: build-static
 	$(TEST_HOSTILE)
@@ -295,6 +314,24 @@ deb:
 	dh_clean
 	ls -l .build/deb
 
+# ---- the tarball -----------------------------------------------------------
+
+DIST := .build/dist
+VERSION = $(shell sed -n 's/.*current = "\(.*\)"/\1/p' Sources/SluiceInterface/SocketPaths.swift)
+DIST_NAME = sluice-$(VERSION)-linux-$(shell uname -m)
+
+dist: build-static pack-dist
+
+# Of the static build. The settings go to the documents, as an example.
+.PHONY: pack-dist
+pack-dist:
+	rm -rf $(DIST)
+	$(MAKE) install DESTDIR="$$PWD/$(DIST)/stage" PREFIX=/$(DIST_NAME) SYSCONFDIR=/$(DIST_NAME)/share/doc SYSTEMD=no \
+	    SWIFT_RUNTIME=system BUILT=.build/static/release > $(DIST).log
+	install -m 644 debian/copyright $(DIST)/stage/$(DIST_NAME)/share/doc/sluice/copyright
+	tools/make-dist $(DIST)/stage/$(DIST_NAME) $(DIST)/$(DIST_NAME).tar.gz
+	rm -r $(DIST)/stage
+
 # ---- install ---------------------------------------------------------------
 
 PROGRAMS = $(BUILT)/sluiced $(BUILT)/sluicectl $(BUILT)/sluice-lane
@@ -307,9 +344,12 @@ ZSH_COMPLETIONS = $(wildcard completions/_* completions/zsh/_*)
 FISH_COMPLETIONS = $(wildcard completions/*.fish completions/fish/*.fish)
 DOCUMENTS = README.md NEWS.md docs/administration.md docs/interface.md docs/limits.md docs/egress.md docs/foundation.md docs/design.md
 
+# yes: install the units and what else is systemd's. no: leave them out.
+SYSTEMD ?= yes
+
 # Each file that is installed, as SOURCE:PLACE:MODE; SOURCE ends with .in where paths have to be filled in. install
 # and uninstall both use this list. Not in the list are the settings, which stay, and the Swift runtime.
-INSTALLED = \
+ALL_INSTALLED = \
     $(foreach p,sluiced sluicectl,$(BUILT)/$p:$(BINDIR)/$p:755) \
     $(BUILT)/sluice-lane:$(LIBEXECDIR)/sluice/sluice-lane:755 \
     systemd/sluiced.service.in:$(SYSTEMUNITDIR)/sluiced.service:644 \
@@ -327,6 +367,7 @@ INSTALLED = \
     systemd/examples/sluice-metrics.service.in:$(DOCDIR)/examples/sluice-metrics.service:644 \
     systemd/examples/sluice-metrics.timer:$(DOCDIR)/examples/sluice-metrics.timer:644 \
     $(foreach f,$(DOCUMENTS),$f:$(DOCDIR)/$(notdir $f):644)
+INSTALLED = $(if $(filter yes,$(SYSTEMD)),$(ALL_INSTALLED),$(filter-out systemd/%,$(ALL_INSTALLED)))
 places = $(foreach entry,$(INSTALLED),$(word 2,$(subst :, ,$(entry))))
 # Directories that belong to Sluice alone.
 OWN_DIRECTORIES = $(LIBEXECDIR)/sluice $(LIBDIR)/sluice $(DOCDIR)
