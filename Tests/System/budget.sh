@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it counts the pipe buffers of all the service's users, which are one kernel user's
 # Many consumers that never read, and one more that runs at full speed: as the service's own, unprivileged user, whose
 # pipe buffers the kernel counts.
 # shellcheck source=lib.sh

@@ -12,7 +12,7 @@ minimum = 1
 maximum = 8
 [timeouts]
 connect_seconds = 2
-stall_seconds = 2
+silence_seconds = 2
 [retries]
 retries = 100
 base_seconds = 0.2
@@ -115,7 +115,7 @@ ask fetch cut "http://origin.example:8080/slow/middle"
 ask pace cut $((20 << 20))
 eventually 10 in_state cut streaming
 ip link set lo down
-eventually 20 attempted cut stallTimeout
+eventually 20 attempted cut silenceTimeout
 ip link set lo up
 ask stop cut
 whole cut middle

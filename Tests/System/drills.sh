@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it measures delays
 # Failure drills: faults that an administrator will meet some day, caused on purpose. Each fault affects only its own part
 # and is reported, and the service recovers by itself. restart.sh tests that jobs survive a kill and a hang of the daemon.
 # shellcheck source=lib.sh

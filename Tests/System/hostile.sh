@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it measures how long one user waits for another
 # One user attacks the service in all known ways; another one fetches a small body ten times a second and is not affected.
 # shellcheck source=lib.sh
 source "$1/Tests/System/lib.sh"

@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it measures time and memory
 # 1,000 consumers that read nothing for long: what their jobs cost, also when the service's process ends, and that
 # all consumers get their bodies in the end.
 # shellcheck source=lib.sh

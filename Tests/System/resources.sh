@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it measures memory and processes
 # What the unit sets for processors, memory and traffic, and that a service above MemoryHigh= still answers.
 # with-systemd: WITH_SYSTEMD_CGROUP=unified
 # shellcheck source=lib.sh

@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it measures rates
 # Who may use the service, and what users get of it, if the settings name users and groups; draining; what a user who may
 # not read the journal is told; proxies as a credential.
 # shellcheck source=lib.sh

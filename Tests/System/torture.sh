@@ -1,4 +1,5 @@
 #!/bin/bash
+# alone: it needs the whole machine
 # Everything at once, at random: an origin that cuts connections, lanes and the daemon killed, restarts, consumers that
 # stall, dribble and vanish. For every job: the whole body and `complete`, or an exact prefix and `failed`.
 #

@@ -210,7 +210,7 @@ class Consumer:
         parameters = self._parameters()
         command = [
             self.setup.sluicectl, "--socket", self.setup.socket, "fetch", "--quiet", parameters["url"],
-            "--stall-timeout", "2", "--json", "--retries", str(parameters["retries"]),
+            "--silence-timeout", "2", "--json", "--retries", str(parameters["retries"]),
         ]
         if "digest" in parameters:
             command += ["--digest", parameters["digest"]]

@@ -93,7 +93,7 @@ def job(seed, number, names):
 
     parameters = plan.parameters
     parameters["retries"] = dice.choice((0, 1, 3)) if dice.random() < 0.12 else 20
-    parameters["stallTimeoutSeconds"] = 2
+    parameters["silenceTimeoutSeconds"] = 2
     parameters["connectTimeoutSeconds"] = 10
     if dice.random() < 0.2:
         high = dice.choice((1, 4 * KIB, 64 * KIB, 256 * KIB, 300_000, 4 * MIB))
@@ -144,7 +144,7 @@ def trouble(seed, plan, request):
 # What a job that is never tried in vain again may end with, by what the origin does to it.
 WHEREVER = {
     "complete", "connectionRefused", "connectFailed", "connectTimeout", "headTimeout", "connectionLost", "truncated",
-    "stallTimeout", "httpStatus", "laneDied", "originGaveUp",
+    "silenceTimeout", "httpStatus", "laneDied", "originGaveUp",
 }
 BY_TRAIT = {
     "no-validator": {"noValidator", "notResumable", "consumerTooSlow"},
