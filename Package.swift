@@ -53,13 +53,13 @@ let package = Package(
         .target(name: "CUnix"),
         .target(name: "CDispatchYield"),
         .target(name: "CCurlShim"),
-        .target(name: "UnixSockets", dependencies: ["CUnix", system], swiftSettings: strict),
-        .target(name: "EventLoop", dependencies: ["CUnix", "UnixSockets", system], swiftSettings: strict),
+        .target(name: "Unix", dependencies: ["CUnix", system], swiftSettings: strict),
+        .target(name: "EventLoop", dependencies: ["CUnix", "Unix", system], swiftSettings: strict),
         .target(
-            name: "Systemd", dependencies: ["CSystemd", "CUnix", "UnixSockets", logging, system],
+            name: "Systemd", dependencies: ["CSystemd", "CUnix", "Unix", logging, system],
             swiftSettings: strict),
         .target(
-            name: "Varlink", dependencies: ["EventLoop", "UnixSockets", system], swiftSettings: strict),
+            name: "Varlink", dependencies: ["EventLoop", "Unix", system], swiftSettings: strict),
         .target(name: "SluiceInterface", dependencies: ["Varlink"], swiftSettings: strict),
         .target(
             name: "SluiceCore",
@@ -68,36 +68,36 @@ let package = Package(
                 .product(name: "RawStructuredFieldValues", package: "swift-http-structured-headers"),
             ], swiftSettings: strict),
         .target(
-            name: "LaneProtocol", dependencies: ["SluiceCore", "SluiceInterface", "UnixSockets"],
+            name: "LaneProtocol", dependencies: ["SluiceCore", "SluiceInterface", "Unix"],
             swiftSettings: strict),
         .target(
             name: "SluiceLane",
             dependencies: [
-                "CCrypto", "CCurlShim", "CDispatchYield", "CUnix", "EventLoop", "LaneProtocol", "UnixSockets",
+                "CCrypto", "CCurlShim", "CDispatchYield", "CUnix", "EventLoop", "LaneProtocol", "Unix",
                 "SluiceCore", system,
             ],
             swiftSettings: strict),
         .target(
             name: "SluiceDaemon",
             dependencies: [
-                "CUnix", "EventLoop", "LaneProtocol", "UnixSockets", "Systemd", "Varlink", "SluiceInterface",
+                "CUnix", "EventLoop", "LaneProtocol", "Unix", "Systemd", "Varlink", "SluiceInterface",
                 "SluiceCore", logging, system,
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ], swiftSettings: strict),
         .target(
             name: "SluiceClient",
-            dependencies: ["CUnix", "UnixSockets", "Varlink", "SluiceInterface", system],
+            dependencies: ["CUnix", "Unix", "Varlink", "SluiceInterface", system],
             swiftSettings: strict),
         .executableTarget(
             name: "sluiced",
             dependencies: [
-                "EventLoop", "SluiceDaemon", "SluiceCore", "SluiceInterface", "Systemd", "UnixSockets",
+                "EventLoop", "SluiceDaemon", "SluiceCore", "SluiceInterface", "Systemd", "Unix",
                 arguments, logging, system,
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ], swiftSettings: strict, linkerSettings: runtime),
         .executableTarget(
-            name: "sluice-lane", dependencies: ["CCurlShim", "SluiceLane", "UnixSockets"],
+            name: "sluice-lane", dependencies: ["CCurlShim", "SluiceLane", "Unix"],
             swiftSettings: strict,
             linkerSettings: runtime + [
                 .unsafeFlags(shimmed.flatMap { ["-Xlinker", "--export-dynamic-symbol=\($0)"] })
@@ -105,7 +105,7 @@ let package = Package(
         .executableTarget(
             name: "sluicectl",
             dependencies: [
-                "SluiceClient", "SluiceCore", "SluiceInterface", "UnixSockets", "Varlink", arguments, system,
+                "SluiceClient", "SluiceCore", "SluiceInterface", "Unix", "Varlink", arguments, system,
             ],
             swiftSettings: strict, linkerSettings: runtime),
 
@@ -114,28 +114,28 @@ let package = Package(
             // The pattern generator has to keep up with a pipe in debug builds too.
             cSettings: [.unsafeFlags(["-O2"])]),
         .target(
-            name: "TestKit", dependencies: ["CTestKit", "CUnix", "UnixSockets", system],
+            name: "TestKit", dependencies: ["CTestKit", "CUnix", "Unix", system],
             path: "Tests/TestKit",
             swiftSettings: strict),
-        tests("UnixSockets", ["CTestKit", "CUnix", "facts-probe", "systemd-probe"]),
-        tests("EventLoop", ["UnixSockets"]),
+        tests("Unix", ["CTestKit", "CUnix", "facts-probe", "systemd-probe"]),
+        tests("EventLoop", ["Unix"]),
         .executableTarget(
-            name: "systemd-probe", dependencies: ["CUnix", "Systemd", "UnixSockets", logging, system],
+            name: "systemd-probe", dependencies: ["CUnix", "Systemd", "Unix", logging, system],
             path: "Tests/SystemdProbe", swiftSettings: strict),
-        tests("Systemd", ["CUnix", "UnixSockets", "systemd-probe", logging]),
-        tests("Varlink", ["EventLoop", "UnixSockets", "varlink-certification"]),
+        tests("Systemd", ["CUnix", "Unix", "systemd-probe", logging]),
+        tests("Varlink", ["EventLoop", "Unix", "varlink-certification"]),
         .executableTarget(
-            name: "varlink-certification", dependencies: ["EventLoop", "UnixSockets", "Varlink"],
+            name: "varlink-certification", dependencies: ["EventLoop", "Unix", "Varlink"],
             path: "Tests/VarlinkCertification", swiftSettings: strict),
         tests("SluiceInterface", ["Varlink"]),
-        tests("SluiceCore", ["LaneProtocol", "SluiceInterface", "UnixSockets"]),
-        tests("LaneProtocol", ["SluiceCore", "SluiceInterface", "UnixSockets"]),
+        tests("SluiceCore", ["LaneProtocol", "SluiceInterface", "Unix"]),
+        tests("LaneProtocol", ["SluiceCore", "SluiceInterface", "Unix"]),
         // In C: it makes the system calls that nothing else here makes.
         .executableTarget(name: "escape-probe", dependencies: ["CUnix"], path: "Tests/EscapeProbe"),
         tests(
             "SluiceLane",
             [
-                "CUnix", "LaneProtocol", "SluiceCore", "UnixSockets", "EventLoop", "sluice-lane",
+                "CUnix", "LaneProtocol", "SluiceCore", "Unix", "EventLoop", "sluice-lane",
                 "escape-probe",
             ]),
         .executableTarget(
@@ -144,20 +144,20 @@ let package = Package(
         tests(
             "SluiceDaemon",
             [
-                "store-probe", "LaneProtocol", "SluiceCore", "UnixSockets", "EventLoop", "SluiceInterface",
+                "store-probe", "LaneProtocol", "SluiceCore", "Unix", "EventLoop", "SluiceInterface",
                 "Varlink", logging,
             ]),
         .target(name: "CFactsProbe", path: "Tests/CFactsProbe"),
         tests(
             "SluiceClient",
-            ["CTestKit", "CUnix", "EventLoop", "UnixSockets", "SluiceInterface", "Varlink", "sluicectl"]),
+            ["CTestKit", "CUnix", "EventLoop", "Unix", "SluiceInterface", "Varlink", "sluicectl"]),
         .executableTarget(
             name: "facts-probe", dependencies: ["CFactsProbe", "CTestKit", "CUnix"], path: "Tests/FactsProbe",
             swiftSettings: strict,
             // It takes libcurl's curl_easy_init over, for which it has to export its own.
             linkerSettings: [.unsafeFlags(["-Xlinker", "--export-dynamic"])]),
         .testTarget(
-            name: "FactsTests", dependencies: ["TestKit", "CUnix", "UnixSockets", "facts-probe", system],
+            name: "FactsTests", dependencies: ["TestKit", "CUnix", "Unix", "facts-probe", system],
             swiftSettings: strict),
         .testTarget(
             name: "ManTests",
@@ -168,9 +168,15 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "TestKit", "CTestKit", "LaneProtocol", "SluiceClient", "SluiceCore", "SluiceInterface",
-                "UnixSockets",
+                "Unix",
                 "Varlink", system, "sluiced", "sluice-lane", "sluicectl",
             ],
             swiftSettings: strict),
     ]
 )
+
+// Only `make docs` needs it; other builds do not fetch it.
+if Context.environment["SLUICE_DOCC"] != nil {
+    package.dependencies.append(
+        .package(url: "https://github.com/swiftlang/swift-docc-plugin", exact: "1.5.0"))
+}

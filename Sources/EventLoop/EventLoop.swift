@@ -2,7 +2,7 @@ internal import CUnix
 internal import Glibc
 internal import Synchronization
 public import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// What a descriptor is ready for, or what it is watched for (`epoll(7)`).
 public struct Readiness: OptionSet, Sendable {

@@ -1,3 +1,5 @@
+internal import Unix
+
 /// A call scheduled for later. Belongs to the loop's thread.
 public final class Timer {
     fileprivate let deadline: ContinuousClock.Instant
@@ -40,10 +42,7 @@ struct TimerHeap {
     mutating func millisecondsToNext(from now: ContinuousClock.Instant) -> Int32 {
         while let first = heap.first, first.handler == nil { removeFirst() }
         guard let first = heap.first else { return -1 }
-        let (seconds, attoseconds) = now.duration(to: first.deadline).components
-        if seconds < 0 || attoseconds < 0 { return 0 }
-        let roundedUp = (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-        return Int32(clamping: seconds.multipliedReportingOverflow(by: 1000).partialValue + roundedUp)
+        return now.duration(to: first.deadline).wholeMilliseconds
     }
 
     /// Takes out the timers that are due, the earliest first.

@@ -20,7 +20,7 @@ extension EndFacts {
     public var checked: EndFacts? {
         guard status.map({ (100...999).contains($0) }) ?? true, etag.map(LaneClaim.isTag) ?? true,
             digest?.isPlausible ?? true, deniedAddress.map({ IPAddress($0) != nil }) ?? true,
-            retryAfterSeconds.map({ $0 >= 0 && $0 <= 31_536_000 }) ?? true
+            retryAfterSeconds.map({ $0 >= 0 && $0 <= RetryPolicy.longestRetryAfter }) ?? true
         else { return nil }
         var facts = self
         facts.outcome.message = LaneClaim.printable(outcome.message)

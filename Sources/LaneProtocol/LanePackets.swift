@@ -235,7 +235,7 @@ extension Timeouts: PacketValue {
     public func write(to writer: inout PacketWriter) {
         writer.put(connect)
         writer.put(head)
-        writer.put(stall)
+        writer.put(silence)
         writer.put(deadline)
         writer.put(minimumSpeed)
     }
@@ -243,7 +243,7 @@ extension Timeouts: PacketValue {
     /// All fields.
     public init(from reader: inout PacketReader) throws(PacketReader.Malformed) {
         self.init(
-            connect: try reader.get(), head: try reader.get(), stall: try reader.get(),
+            connect: try reader.get(), head: try reader.get(), silence: try reader.get(),
             deadline: try reader.get(), minimumSpeed: try reader.get())
     }
 }

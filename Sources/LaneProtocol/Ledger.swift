@@ -1,6 +1,6 @@
 internal import FoundationEssentials
 public import SluiceCore
-public import UnixSockets
+public import Unix
 
 /// The shared page in which a lane keeps the account of its job, and which the daemon reads.
 ///

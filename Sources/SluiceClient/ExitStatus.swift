@@ -98,7 +98,7 @@ public enum ExitStatus: Int32, Sendable, CaseIterable {
             self = .noResponse
         case .httpStatus, .tooManyRedirects, .redirectRefused, .contentEncoded, .unexpectedPartial:
             self = .responseNotTaken
-        case .truncated, .connectionLost, .originGaveUp, .stallTimeout, .tooSlow, .noValidator,
+        case .truncated, .connectionLost, .originGaveUp, .silenceTimeout, .tooSlow, .noValidator,
             .weakValidator, .notResumable, .resourceChanged, .unknownVersion, .lengthChanged, .wrongRange,
             .multipartRange, .rangeNotSatisfiable:
             self = .brokeOff

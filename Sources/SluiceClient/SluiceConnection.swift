@@ -1,5 +1,5 @@
 public import SluiceInterface
-public import UnixSockets
+public import Unix
 internal import Varlink
 
 /// A body that is being delivered.

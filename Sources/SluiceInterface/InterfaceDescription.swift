@@ -117,7 +117,7 @@ extension Ingest {
         #
         # headers are added to the request; those of the connection and of ranges are refused. connectTimeoutSeconds is
         # for a connection that is ready for the request, headTimeoutSeconds for the head of the response from then on,
-        # stallTimeoutSeconds for silence of the origin while the consumer keeps up, deadlineSeconds for everything. An
+        # silenceTimeoutSeconds for silence of the origin while the consumer keeps up, deadlineSeconds for everything. An
         # origin that sends less than minimumSpeed bytes a second, over 30 s in which the consumer keeps up, fails the
         # attempt; 0 is no such limit. A body larger than maximumSize fails the job. retries is how many attempts may
         # fail in a row before the job does. digest is what the body must have ("sha256:" or "sha512:" and hexadecimal
@@ -131,6 +131,8 @@ extension Ingest {
           lowWatermark: ?int,
           connectTimeoutSeconds: ?float,
           headTimeoutSeconds: ?float,
+          silenceTimeoutSeconds: ?float,
+          # The former name of silenceTimeoutSeconds, until 0.5.0.
           stallTimeoutSeconds: ?float,
           minimumSpeed: ?int,
           deadlineSeconds: ?float,

@@ -151,6 +151,8 @@ public enum Ingest {
         /// Maximum time from then on until the head of the final response has arrived, in seconds.
         public var headTimeoutSeconds: Double?
         /// Maximum silence of the origin, in seconds.
+        public var silenceTimeoutSeconds: Double?
+        /// The former name of `silenceTimeoutSeconds`, until 0.5.0. Only one of the two may be given.
         public var stallTimeoutSeconds: Double?
         /// The minimum speed of the origin while the gate is open, in bytes per second over 30 s: 0 (none) to 1 TiB.
         public var minimumSpeed: Int?

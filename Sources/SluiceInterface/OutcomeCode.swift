@@ -72,8 +72,8 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
     case connectionLost
     /// The origin gave up while it had to wait for the consumer, and the body cannot be continued.
     case originGaveUp
-    /// The origin sent no byte for the stall timeout although the consumer was ready.
-    case stallTimeout
+    /// The origin sent no byte for the silence timeout although the consumer was ready.
+    case silenceTimeout
     /// The origin was slower than the minimum speed although the consumer was ready.
     case tooSlow
     /// The job's total time has passed.
@@ -140,22 +140,25 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .proxyUnreachable:
             "check the proxy in the service's environment (https_proxy, http_proxy, no_proxy), and whether it runs"
         case .proxyRefused:
-            "ask the proxy's owner whether it may reach the host; after 407 the administrator has to give the service the proxy's credentials: see sluiced(8)"
+            "ask the proxy's owner whether it may reach the host; after 407 the administrator must give the service the proxy's credentials: see sluiced(8)"
         case .tlsCertificateExpired:
-            "the server's owner has to renew the certificate; check this machine's clock, too"
+            "report it to the server's owner, who must renew the certificate; check this machine's clock, too"
         case .tlsWrongHost: "use the name that the certificate is for"
-        case .tlsUntrusted: "let the administrator add the authority to this machine's trusted certificates"
+        case .tlsUntrusted:
+            "ask the administrator to add the authority to this machine's trusted certificates"
         case .tlsFailed: nil
-        case .protocolError: "the server's owner has to mend it; docs/limits.md lists what is not taken"
+        case .protocolError:
+            "report it to the server's owner; docs/limits.md lists what Sluice does not accept"
         case .httpStatus:
             "check the URL, and whether it needs credentials (--header); after 429 or 5xx try again later"
         case .tooManyRedirects:
-            "check the URL: the server may send clients in circles; the limit is redirects.limit of the settings"
+            "check the URL: the redirects may form a circle; redirects.limit of the settings is the limit"
         case .redirectRefused:
-            "fetch the redirect's target yourself if you trust it; from https to http it takes --digest or --allow-downgrade"
+            "fetch the redirect's target yourself if you trust it; a redirect from https to http needs --digest or --allow-downgrade"
         case .contentEncoded:
-            "leave out --identity to get the body as it was sent; a transfer coding is the server's owner's to take off"
-        case .unexpectedPartial: "the server answers 206 without being asked for a range"
+            "leave out --identity to get a coded body as it was sent; report a transfer coding to the server's owner"
+        case .unexpectedPartial:
+            "report it to the server's owner: the server answers 206 although no range was requested"
         case .tooLarge: "allow more (--max-size)"
         case .consumerTooSlow: "read faster, or put the body into a file first (-o FILE)"
         case .truncated, .connectionLost: "fetch again"
@@ -164,9 +167,9 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
             "fetch again; a server that sends a strong ETag lets a body be continued"
         case .resourceChanged, .lengthChanged: "fetch again: what was delivered belongs to the old version"
         case .unknownVersion, .wrongRange, .multipartRange, .rangeNotSatisfiable:
-            "fetch again; the server's owner has to mend its range requests (RFC 9110 §14)"
+            "fetch again, and report to the server's owner that its answers to range requests are wrong (RFC 9110 §14)"
         case .digestMismatch: "do not use what was delivered; fetch again, or from another place"
-        case .stallTimeout: "fetch again, or allow longer silence (--stall-timeout)"
+        case .silenceTimeout: "fetch again, or allow longer silence (--silence-timeout)"
         case .tooSlow: "fetch again, or allow a lower speed (--min-speed)"
         case .deadlineExceeded: "allow more time (--deadline)"
         case .laneDied:
@@ -174,5 +177,18 @@ public enum OutcomeCode: String, Codable, Sendable, CaseIterable {
         case .laneUnavailable: "look into the service's journal"
         case .deliveryUncertain: "fetch again, and report this: it should never happen"
         }
+    }
+}
+
+extension OutcomeCode {
+    /// Reads a code. `stallTimeout` is what `silenceTimeout` was called before 0.4.0; stored outcomes may have it.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        let name = try container.decode(String.self)
+        guard let code = OutcomeCode(rawValue: name == "stallTimeout" ? "silenceTimeout" : name) else {
+            throw DecodingError.dataCorruptedError(
+                in: container, debugDescription: "there is no outcome \(name)")
+        }
+        self = code
     }
 }

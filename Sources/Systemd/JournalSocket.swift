@@ -2,7 +2,7 @@ internal import CUnix
 internal import Glibc
 internal import Synchronization
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Sends entries to journald. The caller that logs never waits for journald, so a journald that hangs does not make
 /// the service hang.

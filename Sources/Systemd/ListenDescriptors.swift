@@ -2,7 +2,7 @@ internal import CSystemd
 internal import CUnix
 internal import Glibc
 public import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// A listening socket that the service manager opened for this process.
 @frozen

@@ -1,6 +1,6 @@
 internal import Glibc
 public import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// Asks the service manager whether it has processed all messages sent so far.
 public enum NotifyBarrier: ~Copyable, Sendable {

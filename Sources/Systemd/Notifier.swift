@@ -2,6 +2,7 @@ internal import CSystemd
 internal import Glibc
 internal import Synchronization
 public import SystemPackage
+internal import Unix
 
 /// Tells the service manager how the service is doing (`sd_notify(3)`), through the socket named by NOTIFY_SOCKET.
 ///
@@ -64,7 +65,7 @@ public final class Notifier: Sendable {
     @discardableResult
     public func reloading(status: String? = nil) -> Outcome {
         // Type=notify-reload (systemd 253) uses MONOTONIC_USEC to tell this reload from an earlier one.
-        send("RELOADING=1", "MONOTONIC_USEC=\(Self.monotonicMicroseconds())", status: status)
+        send("RELOADING=1", "MONOTONIC_USEC=\(Monotonic.nanoseconds() / 1000)", status: status)
     }
 
     /// STOPPING=1: the service is stopping.
@@ -128,23 +129,5 @@ public final class Notifier: Sendable {
             line.append(shown)
         }
         return String(line)
-    }
-
-    private static func monotonicMicroseconds() -> Int64 {
-        var now = timespec()
-        // Cannot fail: the clock exists on every Linux.
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        return Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000
-    }
-}
-
-extension Duration {
-    /// Rounded up, and never negative.
-    var wholeMicroseconds: Int64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let fraction = (attoseconds + 999_999_999_999) / 1_000_000_000_000
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
-        return overflow || whole > .max - fraction ? .max : whole + fraction
     }
 }

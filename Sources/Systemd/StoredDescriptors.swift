@@ -1,5 +1,5 @@
 internal import Glibc
-public import UnixSockets
+public import Unix
 
 /// The names under which descriptors are put into the service manager's store.
 ///

@@ -1,5 +1,6 @@
 internal import CSystemd
 internal import Glibc
+internal import Unix
 
 /// What the service manager is about to do with this service: the job of its unit (`systemd.unit(5)`).
 ///

@@ -1,7 +1,7 @@
 internal import CCurlShim
 internal import Glibc
 internal import SluiceLane
-internal import UnixSockets
+internal import Unix
 
 /// Serves the daemon, which starts this program with its control socket as descriptor 3. The program has no other use.
 func serve() -> Never {

@@ -2,7 +2,7 @@ import Glibc
 import SluiceDaemon
 import SystemPackage
 import Systemd
-import UnixSockets
+import Unix
 
 /// The sockets to listen on: those that the service manager passed, else one that the daemon makes.
 struct Listening: ~Copyable {

@@ -3,8 +3,8 @@ import Glibc
 import ServiceLifecycle
 import SluiceDaemon
 import Systemd
+import Unix
 import UnixSignals
-import UnixSockets
 
 /// The daemon's part of the service group. It listens, starts the daemon, waits for the shutdown, and stops the daemon.
 struct DaemonService: Service {

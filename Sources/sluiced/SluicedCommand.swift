@@ -9,8 +9,8 @@ import SluiceInterface
 import Synchronization
 import SystemPackage
 import Systemd
+import Unix
 import UnixSignals
-import UnixSockets
 
 /// `sluiced(8)`: reads the settings, opens the socket, and hands over to `IngestDaemon`.
 @main

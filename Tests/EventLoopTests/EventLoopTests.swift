@@ -4,7 +4,7 @@ import Synchronization
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// The daemon's one thread. Each test runs the loop on its own thread and stops it from a handler, so a test waits
 /// only for the timers that it sets.
@@ -17,7 +17,7 @@ struct EventLoopTests {
     }
 
     @Test("timers fire in the order of their deadlines, never early, and cancelled ones not at all")
-    func timersInOrder() throws {
+    func firesTimersInDeadlineOrder() throws {
         let loop = try EventLoop()
         let journal = Journal()
         let start = ContinuousClock.now
@@ -36,8 +36,8 @@ struct EventLoopTests {
     }
 
     @Test(
-        "a timer may cancel another that is due at the same moment, and one that a handler adds waits a turn")
-    func timersFromTimers() throws {
+        "a timer may cancel another that is due at the same moment; a timer that a handler adds waits a turn")
+    func handlersCancelAndAddTimers() throws {
         let loop = try EventLoop()
         let journal = Journal()
         let late = loop.after(.milliseconds(2)) { journal.entries.append("late") }
@@ -57,7 +57,7 @@ struct EventLoopTests {
     }
 
     @Test("thousands of cancelled timers do not disturb the others")
-    func manyTimers() throws {
+    func cancelledTimersDisturbNoOthers() throws {
         let loop = try EventLoop()
         let journal = Journal()
         for index in 0..<5000 {
@@ -73,8 +73,8 @@ struct EventLoopTests {
         #expect(order == order.sorted())
     }
 
-    @Test("a watch reports again and again while there is something to read, and its end with the writer")
-    func readable() throws {
+    @Test("a watch reports repeatedly while there is something to read, and then that the writer has closed")
+    func reportsUntilWriterCloses() throws {
         let loop = try EventLoop()
         let pipe = try Pipe()
         let writeEnd = try pipe.writeEnd.duplicate()
@@ -106,9 +106,9 @@ struct EventLoopTests {
     }
 
     @Test(
-        "an event that was fetched before its watch was cancelled is dropped, also when the number has a new owner"
+        "an event that was fetched before its watch was cancelled is dropped, even if its descriptor is watched anew"
     )
-    func staleEvents() throws {
+    func dropsStaleEvents() throws {
         let loop = try EventLoop()
         let journal = Journal()
         let one = try Pipe()
@@ -135,8 +135,8 @@ struct EventLoopTests {
         #expect(journal.entries == ["handled"])
     }
 
-    @Test("a watch for nothing still reports a reader that is gone")
-    func failed() throws {
+    @Test("a watch for no event still reports that the reader is gone")
+    func emptyWatchReportsLostReader() throws {
         let loop = try EventLoop()
         let pipe = try Pipe()
         let writeEnd = try pipe.writeEnd.duplicate()
@@ -151,8 +151,8 @@ struct EventLoopTests {
         #expect(journal.entries == ["failed"])
     }
 
-    @Test("what a watch is for can be changed")
-    func changed() throws {
+    @Test("the events that a watch reports can be changed")
+    func changesWatchedEvents() throws {
         let loop = try EventLoop()
         let pair = try UnixSocket.streamPair()
         let journal = Journal()
@@ -168,8 +168,8 @@ struct EventLoopTests {
         #expect(journal.entries == ["writable"])
     }
 
-    @Test("what cannot be polled and what is watched already is refused")
-    func refused() throws {
+    @Test("a descriptor that cannot be polled or that is already watched is refused")
+    func refusesUnpollableOrWatchedDescriptor() throws {
         let loop = try EventLoop()
         let directory = try TemporaryDirectory()
         try directory.write("x", to: "file")

@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// The loop and other threads.
 @Suite("The event loop and other threads")
@@ -28,8 +28,8 @@ struct EventLoopThreadTests {
         deinit { stop() }
     }
 
-    @Test("work from other threads runs on the loop's thread, each thread's in its order")
-    func execute() throws {
+    @Test("work from other threads runs on the loop's thread, in each thread's own order")
+    func runsForeignWorkInOrder() throws {
         let running = try Running()
         let loop = running.loop
         #expect(!loop.isCurrent)
@@ -77,8 +77,8 @@ struct EventLoopThreadTests {
         var total: Int { count }
     }
 
-    @Test("an actor whose executor is the loop lives on the loop's thread, and handlers may touch it")
-    func actor() async throws {
+    @Test("an actor whose executor is the loop runs on the loop's thread, and handlers may access its state")
+    func runsActorOnItsThread() async throws {
         let running = try Running()
         let resident = Resident(running.loop)
         let onLoop = await withTaskGroup(of: Bool.self) { group in
@@ -91,8 +91,8 @@ struct EventLoopThreadTests {
         running.stop()
     }
 
-    @Test("stop makes run return, from a handler, from another thread, and before it has begun")
-    func stop() throws {
+    @Test("stop makes run return: from a handler, from another thread, and before run has begun")
+    func stopMakesRunReturn() throws {
         let early = try EventLoop()
         early.stop()
         early.run()
@@ -105,7 +105,7 @@ struct EventLoopThreadTests {
     }
 
     @Test("an idle loop sleeps: it uses no processor time")
-    func idle() throws {
+    func idleLoopUsesNoProcessorTime() throws {
         let running = try Running()
         let clock = Monitor<clockid_t?>(nil)
         running.loop.execute {

@@ -1,7 +1,7 @@
 import Glibc
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// Facts about what URLSession does worse than curl, and what the lane's shim corrects (docs/foundation.md). The
 /// probe has no shim.
@@ -19,7 +19,7 @@ struct ClientFacts {
         }
     }
 
-    @Test("F22: what waits on an idle connection is the answer to the next request")
+    @Test("F22: stray bytes on an idle connection are taken for the answer to the next request")
     func takesStrayBytes() throws {
         let (isIdle, isSent) = (try Gate(), try Gate())
         let origin = try BadOrigin { connection in
@@ -41,7 +41,7 @@ struct ClientFacts {
             "\(revisit("F22", "a stray response is noticed: InetSockets.dropUnusable can go: \(outcome)"))")
     }
 
-    @Test("F23: a proxy's answer to CONNECT is the response, though the origin never answered")
+    @Test("F23: a proxy's answer to CONNECT is reported as the response, although the origin never answered")
     func takesAProxysAnswer() throws {
         let proxy = try BadOrigin { connection in
             try connection.send("HTTP/1.1 200 Connection established\r\nX-Proxy: yes\r\n\r\n")
@@ -56,7 +56,7 @@ struct ClientFacts {
     }
 
     @Test(
-        "F24: heads that every other client takes are failures",
+        "F24: heads that every other client accepts fail",
         arguments: [
             "HTTP/1.1 200 OK\nContent-Length: 5\n\nhello",
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Name: a\r\n \r\n\r\nhello",
@@ -74,7 +74,7 @@ struct ClientFacts {
         #expect(outcome.number("code") != 0, "\(revisit("F24", "\(raw.debugDescription) is understood"))")
     }
 
-    @Test("F24: a head that ends behind its status line kills the process")
+    @Test("F24: a head that ends after its status line kills the process")
     func diesOfACutHead() throws {
         let origin = try BadOrigin { connection in
             try connection.send("HTTP/1.1 200 OK\r\n")
@@ -89,8 +89,8 @@ struct ClientFacts {
         }
     }
 
-    @Test("Foundation adds Accept-Language and Connection to a request, and a blank value keeps each out")
-    func addsFields() throws {
+    @Test("Foundation adds Accept-Language and Connection to a request, and a blank value suppresses each")
+    func addsFieldsUnlessBlank() throws {
         let origin = try BadOrigin { try $0.respond(body: [1]) }
         let probe = try Probe()
         _ = try probe.outcome(origin.url())
@@ -102,7 +102,7 @@ struct ClientFacts {
             requests[1]["Accept-Language"] == nil && requests[1]["Connection"] == nil, "\(requests[1].raw)")
     }
 
-    @Test("F31: each byte that comes as a chunk of its own costs hundreds")
+    @Test("F31: each byte that arrives as a chunk of its own costs hundreds of bytes of memory")
     func paysForSmallChunks() throws {
         let count = 200_000
         let origin = try BadOrigin { connection in

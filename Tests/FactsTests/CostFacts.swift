@@ -1,13 +1,14 @@
 import TestKit
 import Testing
+import Unix
 
 /// Facts about what a lane costs. The bounds are loose: they detect another order of magnitude, not a busy machine.
 @Suite("Facts: what a process with a session costs", .serialized)
 struct CostFacts {
     @Test(
-        "F16: a session's time limit arms timers, anew for each chunk, unless it is past the end of the clock"
+        "F16: a session's time limit arms a new timer for each chunk, unless the limit is past the end of the clock"
     )
-    func timers() throws {
+    func timeLimitArmsTimers() throws {
         let origin = try BadOrigin { try $0.respond(pattern: Pattern(seed: 1), count: 1 << 20) }
         func secondsLeft(_ probe: Probe) -> Int {
             (0..<64).reduce(0) { longest, descriptor in
@@ -29,9 +30,9 @@ struct CostFacts {
     }
 
     @Test(
-        "F7: a few MB of private memory, little processor time for a start and for a fetch, all on one connection"
+        "F7: a session costs a few MB of private memory, little processor time to start and fetch, and one connection"
     )
-    func cost() throws {
+    func costsLittleMemoryAndTime() throws {
         let origin = try BadOrigin { try $0.respond(body: [1]) }
         try judge("the start of a process with a session", takesLessThan: .seconds(1)) {
             try elapsed { _ = try Probe() }

@@ -37,7 +37,7 @@ struct EndFacts {
     @Test(
         "F5: shutdown(2) of the process's sockets ends a transfer behind a closed gate",
         arguments: Transport.allCases)
-    func shutdownEndsBlocked(_ transport: Transport) throws {
+    func shutdownEndsBlockedTransfer(_ transport: Transport) throws {
         let (nginx, authority, path) = try Self.served()
         try judge("the end of a transfer behind a closed gate", takesLessThan: .seconds(1)) {
             let probe = try Probe("gate=1000000", authority: authority.certificate)
@@ -61,7 +61,7 @@ struct EndFacts {
     }
 
     @Test("F5: shutdown(2) ends a transfer that runs at full speed", arguments: Transport.allCases)
-    func shutdownEndsRunning(_ transport: Transport) throws {
+    func shutdownEndsRunningTransfer(_ transport: Transport) throws {
         let (nginx, authority, path) = try Self.served()
         try judge("the end of a transfer at full speed", takesLessThan: .seconds(3)) {
             let probe = try Probe("slow=2000", authority: authority.certificate)
@@ -78,8 +78,10 @@ struct EndFacts {
         }
     }
 
-    @Test("F20: the gate holds, memory stays flat, the body is right", arguments: Transport.allCases)
-    func gateHolds(_ transport: Transport) throws {
+    @Test(
+        "F20: a closed gate stops the origin, memory stays flat, and the body is right",
+        arguments: Transport.allCases)
+    func closedGateStopsOrigin(_ transport: Transport) throws {
         let (nginx, authority, path) = try Self.served()
         let probe = try Probe("gate=1000000", "timeout=1", authority: authority.certificate)
         try probe.fetch(transport.url(nginx, path))

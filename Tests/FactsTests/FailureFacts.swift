@@ -5,13 +5,13 @@ import Testing
 @Suite("Facts: how failures are told", .serialized)
 struct FailureFacts {
     @Test(
-        "a certificate that does not hold is -1 with OpenSSL's reason",
+        "an invalid certificate fails with -1 and OpenSSL's reason",
         arguments: [
             (TestCA.Quality.expired, "SSL certificate problem: certificate has expired"),
             (.wrongHost, "SSL: no alternative certificate subject name matches target host name 'localhost'"),
             (.selfSigned, "SSL certificate problem: self-signed certificate"),
         ])
-    func certificates(_ quality: TestCA.Quality, _ text: String) throws {
+    func reportsInvalidCertificate(_ quality: TestCA.Quality, _ text: String) throws {
         let authority = try TestCA()
         var options = NginxOptions()
         options.certificate = authority[quality]
@@ -22,8 +22,8 @@ struct FailureFacts {
         #expect(try nginx.accessLog().isEmpty)
     }
 
-    @Test("an authority that nobody trusts is -1 with OpenSSL's reason")
-    func unknownAuthority() throws {
+    @Test("an untrusted authority fails with -1 and OpenSSL's reason")
+    func reportsUntrustedAuthority() throws {
         let authority = try TestCA()
         var options = NginxOptions()
         options.certificate = authority[.good]
@@ -34,7 +34,7 @@ struct FailureFacts {
     }
 
     @Test("environment variables do not make libcurl trust an authority")
-    func noVariableNamesAnAuthority() throws {
+    func environmentAddsNoAuthority() throws {
         let authority = try TestCA()
         var options = NginxOptions()
         options.certificate = authority[.good]
@@ -54,7 +54,9 @@ struct FailureFacts {
         #expect(outcome.number("code") == -1, "a variable works now: ca_file could use it")
     }
 
-    @Test("an executable that exports curl_easy_init chooses the authority, whichever the system's are")
+    @Test(
+        "an executable that exports curl_easy_init chooses the authority, whatever the system's authorities are"
+    )
     func interposedInitChoosesAuthority() throws {
         let authority = try TestCA()
         var options = NginxOptions()
@@ -68,45 +70,45 @@ struct FailureFacts {
         #expect(refused.number("code") == -1, "\(refused)")
     }
 
-    @Test("a refused connection is -1004")
-    func refused() throws {
+    @Test("a refused connection fails with -1004")
+    func reportsRefusedConnection() throws {
         let outcome = try Probe().outcome("http://127.0.0.1:\(try Loopback.freePort())/")
         #expect(outcome.number("code") == -1004, "\(outcome)")
         #expect(outcome["text"].hasPrefix("Failed to connect to 127.0.0.1 port "))
     }
 
-    @Test("a reset before the response is -1005")
-    func reset() throws {
+    @Test("a reset before the response fails with -1005")
+    func reportsResetBeforeResponse() throws {
         let origin = try BadOrigin { $0.reset() }
         let outcome = try Probe().outcome(origin.url())
         #expect(outcome.number("code") == -1005, "\(outcome)")
         #expect(outcome["text"] == "Recv failure: Connection reset by peer")
     }
 
-    @Test("a close before the response is -1011")
-    func emptyReply() throws {
+    @Test("a close before the response fails with -1011")
+    func reportsCloseBeforeResponse() throws {
         let origin = try BadOrigin { $0.close() }
         let outcome = try Probe().outcome(origin.url())
         #expect(outcome.number("code") == -1011, "\(outcome)")
         #expect(outcome["text"] == "Empty reply from server")
     }
 
-    @Test("a name that does not exist is -1003")
-    func unknownName() throws {
+    @Test("a name that does not exist fails with -1003")
+    func reportsUnknownName() throws {
         let outcome = try Probe().outcome("http://sluice.invalid/")
         #expect(outcome.number("code") == -1003, "\(outcome)")
         #expect(outcome["text"] == "Could not resolve host: sluice.invalid")
     }
 
-    @Test("a response that does not come in time is -1001")
-    func timeout() throws {
+    @Test("a response that does not arrive in time fails with -1001")
+    func reportsLateResponse() throws {
         let origin = try BadOrigin { $0.waitForClose() }
         let outcome = try Probe("timeout=1").outcome(origin.url())
         #expect(outcome.number("code") == -1001, "\(outcome)")
     }
 
-    @Test("a server that is not HTTP is -1002, the code of an unsupported URL")
-    func notHTTP() throws {
+    @Test("a server that does not speak HTTP fails with -1002, the code of an unsupported URL")
+    func reportsNonHTTPServer() throws {
         let origin = try BadOrigin { connection in
             try connection.send("SSH-2.0-OpenSSH_9.2\r\n")
             connection.close()

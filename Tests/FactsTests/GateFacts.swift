@@ -1,6 +1,6 @@
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// Facts about what delays a transfer, what ends it, and which functions must not be called.
 @Suite("Facts: the gate", .serialized)
@@ -11,7 +11,7 @@ struct GateFacts {
     @Test(
         "F1: suspend and resume in mid-body repeat the GET from byte 0, and the body is reported as a success"
     )
-    func suspendAndResume() throws {
+    func resumeRepeatsGetFromStart() throws {
         let count = 8 * Self.mebibyte
         let origin = try BadOrigin { connection in
             if connection.number > 0 { return try connection.respond(pattern: Self.pattern, count: count) }
@@ -35,8 +35,8 @@ struct GateFacts {
         #expect(origin.requests.count == 2)
     }
 
-    @Test("F2: with an ordinary delegate queue a slow delegate makes the whole body sit in memory")
-    func ordinaryQueueGrows() throws {
+    @Test("F2: with an ordinary delegate queue and a slow delegate the whole body accumulates in memory")
+    func ordinaryQueueBuffersWholeBody() throws {
         let count = 64 * Self.mebibyte
         let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: count) }
         let probe = try Probe("ordinary", "gate=1")
@@ -51,7 +51,7 @@ struct GateFacts {
     @Test(
         "F2, F3: with an inline queue a blocked delegate stops the origin, memory stays flat, the body is right"
     )
-    func inlineQueueHoldsBack() throws {
+    func blockedInlineQueueStopsOrigin() throws {
         let count = 64 * Self.mebibyte
         let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: count) }
         // A request timeout of 1 s shows that its time does not run while the gate is closed.
@@ -133,14 +133,14 @@ struct GateFacts {
     }
 
     @Test("F16: Foundation hands over at most 16 KiB at a time")
-    func chunkSize() throws {
+    func deliversAtMost16KiB() throws {
         let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 8 * Self.mebibyte) }
         let outcome = try Probe("slow=100").outcome(origin.url())
         #expect(outcome.number("largest") == 16384, "\(revisit("F16", "the receive buffer's size changed"))")
     }
 
     @Test("getAllTasks' block runs on an inline queue only when the session's queue is idle")
-    func idleHook() throws {
+    func getAllTasksRunsWhenIdle() throws {
         let origin = try BadOrigin { connection in
             try connection.sendHead(headers: ["Content-Length: 2000"])
             try connection.send(Self.pattern, 0..<1000)

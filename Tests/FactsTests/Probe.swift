@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 import SystemPackage
 import TestKit
-import UnixSockets
+import Unix
 
 /// A running `facts-probe session`: URLSession in a child, which may block, grow and die without harm to the tests.
 final class Probe: Sendable {

@@ -1,11 +1,11 @@
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// Facts about what is sent, to which server, and what is kept.
 @Suite("Facts: what is sent and kept", .serialized)
 struct RequestFacts {
-    @Test("F9: on a redirect to another origin Authorization, Cookie and custom headers go along")
+    @Test("F9: a redirect to another origin is followed with Authorization, Cookie and custom headers")
     func redirectKeepsHeaders() throws {
         let other = try BadOrigin(host: "127.0.0.2") { try $0.respond(body: [1]) }
         let target = other.url("/there")
@@ -29,7 +29,7 @@ struct RequestFacts {
     @Test(
         "F18: relative redirects are resolved wrongly",
         arguments: [("sub/y", "/sub/y"), ("?q=1", "/?q=1"), ("/abs", "/abs"), ("../up", "/up")])
-    func relativeRedirects(_ location: String, _ fetched: String) throws {
+    func resolvesRelativeRedirectsWrongly(_ location: String, _ fetched: String) throws {
         let origin = try BadOrigin { try $0.respond(body: [1]) }
         origin.on("/a/b/x") { try $0.respond("302 Found", headers: ["Location: \(location)"]) }
         _ = try Probe().outcome(origin.url("/a/b/x"))
@@ -38,7 +38,7 @@ struct RequestFacts {
     }
 
     // Each chunk is appended to a copy of all earlier ones, so the cost grows with the square: 25 MB took 10 s.
-    @Test("the body of a followed redirect sits in memory, and no data callback tells")
+    @Test("the body of a followed redirect is buffered in memory, and no data callback reports it")
     func redirectBodyIsBuffered() throws {
         let count = 8 << 20
         let gate = try Gate()
@@ -63,7 +63,7 @@ struct RequestFacts {
     }
 
     @Test("F11: a Basic challenge under default handling never completes")
-    func challengeByDefault() throws {
+    func defaultChallengeNeverCompletes() throws {
         let (origin, probe) = try challenged("default")
         try probe.fetch(origin.url())
         #expect(try probe.next("response").number("status") == 401)
@@ -74,7 +74,7 @@ struct RequestFacts {
     }
 
     @Test("F11: answering the challenge inside the callback of an inline queue stops the session")
-    func challengeInline() throws {
+    func inlineChallengeAnswerStopsSession() throws {
         let (origin, probe) = try challenged("inline")
         try probe.fetch(origin.url())
         _ = try probe.next("challenge")
@@ -85,7 +85,7 @@ struct RequestFacts {
     @Test(
         "F11: the 401 is reported before the challenge; cancelling it from another thread leaves the session idle"
     )
-    func challengeOutside() throws {
+    func outsideCancelLeavesSessionIdle() throws {
         let (origin, probe) = try challenged("outside")
         try probe.fetch(origin.url())
         #expect(try probe.next("response").number("status") == 401)
@@ -107,7 +107,7 @@ struct RequestFacts {
     }
 
     @Test("F14: a header value with CR or LF is dropped silently")
-    func headerWithNewline() throws {
+    func dropsHeaderWithNewline() throws {
         let origin = try BadOrigin { try $0.respond(body: [1]) }
         let probe = try Probe()
         // The probe's commands are lines, so the line break is named by another character.
@@ -120,15 +120,15 @@ struct RequestFacts {
     }
 
     @Test("F14: a URL longer than libcurl's limit fails with -1000")
-    func longURL() throws {
+    func refusesOverlongURL() throws {
         let origin = try BadOrigin { try $0.respond(body: [1]) }
         let probe = try Probe()
         try probe.fetch(origin.url("/" + String(repeating: "a", count: 8_000_001)))
         #expect(try probe.next("complete").number("code") == -1000)
     }
 
-    @Test("F15: http_proxy is honoured, and no_proxy excepts from it")
-    func proxy() throws {
+    @Test("F15: http_proxy is honoured, and no_proxy exempts hosts from it")
+    func honoursProxyVariables() throws {
         let proxy = try BadOrigin { try $0.respond(body: [1, 2, 3]) }
         let origin = try BadOrigin { try $0.respond(body: [1]) }
         let through = try Probe(environment: ["http_proxy": proxy.url("")]).outcome(origin.url("/x"))
@@ -139,8 +139,8 @@ struct RequestFacts {
         #expect(proxy.requests.count == 1)
     }
 
-    @Test("F15: https_proxy gets a CONNECT")
-    func secureProxy() throws {
+    @Test("F15: the proxy in https_proxy receives a CONNECT")
+    func httpsProxyReceivesConnect() throws {
         let proxy = try BadOrigin { try $0.respond("403 Forbidden", body: []) }
         let outcome = try Probe(environment: ["https_proxy": proxy.url("")]).outcome(
             "https://sluice.invalid/")
@@ -150,7 +150,7 @@ struct RequestFacts {
     }
 
     @Test("F17: a reused ephemeral session sends one job's cookies with the next, unless its storage is nil")
-    func cookies() throws {
+    func reusedSessionSendsOldCookies() throws {
         let origin = try BadOrigin { try $0.respond(headers: ["Set-Cookie: job=1; Path=/"], body: [1]) }
         for (options, expected) in [(["cookies"], "job=1"), ([], nil)] as [([String], String?)] {
             let probe = options.isEmpty ? try Probe() : try Probe(options[0])

@@ -15,19 +15,19 @@ struct ResponseTableReaderTests {
             (#"\{base}/\{authority}/\{port}"#, Array("https://127.0.0.1:7/127.0.0.1:7/7".utf8)),
             ("ä", [0xc3, 0xa4]),
         ])
-    func escapes(_ text: String, _ bytes: [UInt8]) throws {
+    func escapesStandForBytes(_ text: String, _ bytes: [UInt8]) throws {
         #expect(try EscapedBytes(text).bytes(scheme: "https", authority: "127.0.0.1:7") == bytes)
     }
 
     @Test(
-        "what is no escape is refused",
+        "an invalid escape is refused",
         arguments: [#"\q"#, #"\"#, #"\xz1"#, #"\<1>"#, #"\(x*a)"#, #"\(2*a"#, #"\{no}"#])
-    func noEscapes(_ text: String) {
+    func refusesInvalidEscapes(_ text: String) {
         #expect(throws: TestFailure.self) { try EscapedBytes(text) }
     }
 
-    @Test("an entry is read whole")
-    func entry() throws {
+    @Test("all parts of an entry are read")
+    func readsWholeEntry() throws {
         let table = try ResponseTable(
             """
             # a comment
@@ -70,7 +70,7 @@ struct ResponseTableReaderTests {
     }
 
     @Test(
-        "a mistake is told with its line",
+        "a mistake is reported with its line number",
         arguments: [
             "## a\n| x\n= complete 200 \"\"\ncurl same\n## a", "| x", "## a\n? x",
             "## a\n| x\n= complete 200",
@@ -78,14 +78,14 @@ struct ResponseTableReaderTests {
             "## a\n| x ",
             "## a\n>",
         ])
-    func mistakes(_ text: String) {
+    func reportsMistakeWithItsLine(_ text: String) {
         let line = text.split(separator: "\n", omittingEmptySubsequences: false).count
         let error = #expect(throws: TestFailure.self) { try ResponseTable(text) }
         #expect(error?.description.hasPrefix("responses.txt:\(line): ") == true)
     }
 
     @Test("an entry without a result is refused")
-    func unfinished() {
+    func refusesEntryWithoutResult() {
         #expect(throws: TestFailure.self) { try ResponseTable("## a\n| x\ncurl same") }
     }
 }

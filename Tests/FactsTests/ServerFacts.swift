@@ -1,6 +1,6 @@
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// Facts about what a server can send, and what Foundation makes of it.
 @Suite("Facts: what servers send", .serialized)
@@ -49,7 +49,7 @@ struct ServerFacts {
     }
 
     @Test(
-        "F8: the body of a response that was answered with .cancel arrives all the same",
+        "F8: the body arrives even if the delegate answered the response with .cancel",
         arguments: [200, 404])
     func dispositionIsIgnored(_ status: Int) throws {
         let origin = try BadOrigin { try $0.respond("\(status) Word", pattern: Self.pattern, count: 100_000) }
@@ -68,7 +68,7 @@ struct ServerFacts {
         return try readBytes(directory.file("plain.gz"))
     }
 
-    @Test("F10: a content encoding is decoded though identity was asked for")
+    @Test("F10: a content encoding is decoded although identity was requested")
     func decodesAlways() throws {
         let body = try gzipped()
         let origin = try BadOrigin { try $0.respond(headers: ["Content-Encoding: gzip"], body: body) }
@@ -80,8 +80,8 @@ struct ServerFacts {
         #expect(origin.requests.first?["Accept-Encoding"] == "identity")
     }
 
-    @Test("F10: a truncated gzip body without a length ends as success")
-    func truncatedGzip() throws {
+    @Test("F10: a truncated gzip body without a length ends as a success")
+    func truncatedGzipSucceeds() throws {
         let body = try gzipped()
         let origin = try BadOrigin { connection in
             try connection.sendHead(headers: ["Content-Encoding: gzip", "Connection: close"])
@@ -94,28 +94,28 @@ struct ServerFacts {
     }
 
     @Test("F12: a body shorter than its Content-Length ends with -1")
-    func truncatedLength() throws {
+    func bodyShorterThanLengthFails() throws {
         let outcome = try outcome(of: "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
         #expect(outcome.number("code") == -1 && outcome.number("received") == 5, "\(outcome)")
         #expect(outcome["text"] == "transfer closed with 5 bytes remaining to read")
     }
 
     @Test("F12: a chunked body without its last chunk ends with -1")
-    func truncatedChunks() throws {
+    func missingLastChunkFails() throws {
         let outcome = try outcome(of: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
         #expect(outcome.number("code") == -1 && outcome.number("received") == 5, "\(outcome)")
         #expect(outcome["text"] == "transfer closed with outstanding read data remaining")
     }
 
     @Test("F13: a status line with no space after the code fails with -1")
-    func statusWithoutSpace() throws {
+    func statusWithoutSpaceFails() throws {
         let outcome = try outcome(of: "HTTP/1.1 200\r\nContent-Length: 5\r\n\r\nhello")
         #expect(
             outcome.number("code") != 0, "\(revisit("F13", "such a status line is understood: \(outcome)"))")
     }
 
-    @Test("F13: header bytes that are not UTF-8 fail")
-    func headerNotUTF8() throws {
+    @Test("F13: a response with header bytes that are not UTF-8 fails")
+    func headerNotUTF8Fails() throws {
         let origin = try BadOrigin { connection in
             try connection.send(
                 Array("HTTP/1.1 200 OK\r\nX-Name: caf".utf8) + [0xE9]
@@ -128,20 +128,20 @@ struct ServerFacts {
     }
 
     @Test("F13: an IPv6 literal fails with -1000")
-    func ipv6Literal() throws {
+    func ipv6LiteralFails() throws {
         let origin = try BadOrigin(host: "::1") { try $0.respond(body: [1]) }
         let outcome = try Probe().outcome(origin.url())
         #expect(outcome.number("code") == -1000, "\(revisit("F13", "IPv6 literals work: \(outcome)"))")
     }
 
-    @Test("F19: a body that is delimited by the close alone, and cut short, is a success")
-    func closeDelimited() throws {
+    @Test("F19: a truncated body that only the close delimits is a success")
+    func truncatedCloseDelimitedBodySucceeds() throws {
         let outcome = try outcome(of: "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhel")
         #expect(outcome.number("code") == 0 && outcome.number("received") == 3, "\(outcome)")
     }
 
     @Test("a close-delimited body that is cut short by RST is an error")
-    func closeDelimitedReset() throws {
+    func resetCloseDelimitedBodyFails() throws {
         let gate = try Gate()
         let origin = try BadOrigin { connection in
             try connection.send("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhel")

@@ -1,13 +1,13 @@
 import Glibc
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// The tools on which all other tests rely.
 @Suite("The test kit")
 struct TestKitTests {
-    @Test("a pattern's ranges agree with its whole, and a changed byte is found")
-    func pattern() {
+    @Test("a pattern's ranges agree with the whole pattern, and a changed byte is found")
+    func patternFindsChangedByte() {
         let pattern = Pattern(seed: 7)
         let whole = pattern.bytes(0..<1000)
         #expect(pattern.bytes(13..<977) == Array(whole[13..<977]))
@@ -19,15 +19,17 @@ struct TestKitTests {
     }
 
     @Test("sha256sum agrees with a known sum")
-    func digest() throws {
+    func sha256sumMatchesKnownSum() throws {
         #expect(
             try SHA256Sum.of(Array("abc".utf8))
                 == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
         #expect(try Pattern().sha256(count: 100_000) == SHA256Sum.of(Pattern().bytes(0..<100_000)))
     }
 
-    @Test("a program's lines, errors and exit are seen, and an overdue one is killed with its children")
-    func program() throws {
+    @Test(
+        "a program's output, errors and exit are reported, and an overdue program is killed with its children"
+    )
+    func reportsAndKillsPrograms() throws {
         let shell = try Program("/bin/sh", ["-c", "echo one; echo two; echo oops >&2; exit 3"])
         #expect(try shell.line() == "one")
         let result = try shell.wait()
@@ -44,8 +46,9 @@ struct TestKitTests {
     }
 
     @Test(
-        "an origin serves scripts, keeps connections, counts bytes, and is held back by a reader that waits")
-    func origin() throws {
+        "an origin serves scripts, keeps connections, counts bytes, and is blocked by a client that does not read"
+    )
+    func originServesScripts() throws {
         let origin = try BadOrigin()
         origin.on("/ok") { try $0.respond(body: Array("hello".utf8)) }
         origin.on("/forever") {
@@ -66,7 +69,7 @@ struct TestKitTests {
     }
 
     @Test("nginx serves over HTTP, TLS and h2, and a program can be made to trust the test CA")
-    func nginx() throws {
+    func nginxServesEveryProtocol() throws {
         let authority = try TestCA()
         var options = NginxOptions()
         options.certificate = authority[.good]
@@ -91,8 +94,8 @@ struct TestKitTests {
         #expect(!Loopback.answers(port: nginx.httpPort))
     }
 
-    @Test("a reader stops at its mark, goes on when released, and checks each byte")
-    func reader() throws {
+    @Test("a reader stops at its mark, continues when released, and checks each byte")
+    func readerStopsAndContinues() throws {
         let pipe = try Pipe()
         try setNonblocking(pipe.writeEnd.rawValue, false)
         let pattern = Pattern(seed: 5)
@@ -107,8 +110,8 @@ struct TestKitTests {
         #expect(try reader.waitForDigest() == pattern.sha256(count: 50_000))
     }
 
-    @Test("what a process has written does not change with other processes of its program")
-    func written() throws {
+    @Test("the written bytes of a process do not depend on other processes of the same program")
+    func writtenBytesCountOneProcess() throws {
         let probe = try Probe()
         var alone = 0
         // The probe may still be stopping.
@@ -122,8 +125,8 @@ struct TestKitTests {
         #expect(try other.writtenBytes() > 256 << 10)
     }
 
-    @Test("memory is measured")
-    func memory() throws {
+    @Test("the memory and the open descriptors of a process are measured")
+    func measuresMemoryAndDescriptors() throws {
         let probe = try MemoryProbe(processID: getpid())
         #expect(probe.resident > 1 << 20)
         #expect(probe.privatePages > 1 << 20)

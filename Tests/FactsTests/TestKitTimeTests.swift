@@ -2,7 +2,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// What the tests rely on when the machine is busy, and when other programs start.
 @Suite("The test kit: time and forks", .serialized)
@@ -12,8 +12,10 @@ struct TestKitTimeTests {
         return poll(&entry, 1, 0) == 1 && CInt(entry.revents) & POLLHUP != 0
     }
 
-    @Test("a closed descriptor is at its end at once while no program starts, however many want to")
-    func holds() throws {
+    @Test(
+        "inside withoutForks a closed pipe is at its end at once, even while other threads try to start programs"
+    )
+    func withoutForksPipesEndAtOnce() throws {
         let starter = Starter()
         defer { starter.stop() }
         try starter.waitForStart()
@@ -54,8 +56,8 @@ struct TestKitTimeTests {
         }
     }
 
-    @Test("a program of another thread starts after a hold, one of the same thread at once")
-    func waits() throws {
+    @Test("a program of another thread starts only after withoutForks, a program of the same thread at once")
+    func withoutForksDelaysOtherThreads() throws {
         let started = try Gate()
         let starting = withoutForks {
             let thread = TestThread {
@@ -72,8 +74,8 @@ struct TestKitTimeTests {
         starting.join()
     }
 
-    @Test("the forks may be held twice, also while a start waits for them")
-    func nested() throws {
+    @Test("withoutForks may be nested, also while another thread waits to start a program")
+    func withoutForksMayBeNested() throws {
         let starting = try withoutForks {
             let thread = TestThread { _ = try? SpawnedProcess(path: "/bin/true", environment: []).wait() }
             letPass(.milliseconds(50))
@@ -84,14 +86,14 @@ struct TestKitTimeTests {
         starting.join()
     }
 
-    @Test("how busy the machine is: at least as a calm one, and within a bound")
-    func busyness() {
+    @Test("the busyness of the machine is at least 1, and within its limit")
+    func busynessIsBounded() {
         #expect((1...Busyness.limit).contains(Busyness.atStart))
         #expect((1...Busyness.limit).contains(Busyness.now()))
     }
 
-    @Test("a deadline comes no sooner than it says; an exact one is not moved")
-    func deadlines() throws {
+    @Test("a deadline does not pass early, and an exact deadline is not extended")
+    func deadlinesNeverPassEarly() throws {
         let (scaled, exact) = (Deadline(.milliseconds(50)), Deadline(exactly: .milliseconds(50)))
         #expect(!exact.hasPassed && !scaled.hasPassed)
         letPass(.milliseconds(50))
@@ -101,8 +103,8 @@ struct TestKitTimeTests {
         #expect(calls >= 4000 && Double(calls) <= 4000 * Busyness.limit)
     }
 
-    @Test("what keeps its bound is measured once")
-    func kept() throws {
+    @Test("a measurement that is within its bound is not repeated")
+    func measuresOnceWithinBound() throws {
         var times = 0
         let result = try judge("nothing") {
             times += 1

@@ -9,8 +9,8 @@ extension Integration {
     struct Addresses {
         static let pattern = Pattern(seed: 6)
 
-        @Test("an IPv6 literal is fetched, also where a redirect leads there")
-        func literals() throws {
+        @Test("an IPv6 literal is fetched, also as the target of a redirect")
+        func fetchesIPv6Literals() throws {
             let origin = try BadOrigin(host: "::1")
             origin.onOther { try $0.respond(pattern: Self.pattern, count: 1000) }
             let redirecting = try BadOrigin { connection in
@@ -34,7 +34,7 @@ extension Integration {
         }
 
         @Test("a dead first address costs no attempt", .enabled(if: Trust.isAvailable))
-        func deadAddress() throws {
+        func deadAddressCostsNoAttempt() throws {
             // A listener whose queue is full answers no connect(2), as with a host that does not exist.
             let dead = try SilentListener(host: "127.0.0.2")
             let origin = try BadOrigin(host: "127.0.0.3", port: dead.port)
@@ -47,8 +47,8 @@ extension Integration {
             withExtendedLifetime(directory) {}
         }
 
-        @Test("another attempt asks for the address again", .enabled(if: Trust.isAvailable))
-        func asksAgain() throws {
+        @Test("another attempt looks the address up again", .enabled(if: Trust.isAvailable))
+        func retryLooksAddressUpAgain() throws {
             let origin = try BadOrigin(host: "127.0.0.3")
             origin.onOther { try $0.respond(pattern: Self.pattern, count: 1000) }
             // No server listens on this port there.
@@ -64,9 +64,9 @@ extension Integration {
         }
 
         @Test(
-            "a job can be ended while its name is looked up, and keeps its lane",
+            "a job can be cancelled while its name is looked up, and its lane survives",
             .enabled(if: Trust.isAvailable && geteuid() == 0))
-        func endsLookUp() throws {
+        func cancelsDuringLookUp() throws {
             // Name servers have port 53; this one never answers.
             let server = try SilentNameServer(host: "127.0.0.5")
             let directory = try TemporaryDirectory("sluice-resolver")
@@ -89,8 +89,8 @@ extension Integration {
             withExtendedLifetime(directory) {}
         }
 
-        @Test("the kernel looks after a connection on which nothing comes")
-        func keepsAlive() throws {
+        @Test("TCP keep-alive is active on a connection to a silent origin")
+        func keepAliveProbesSilentConnection() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService()
             let job = try service.fetch(origin.url())

@@ -15,8 +15,8 @@ extension Integration {
                 + MemoryProbe(processID: lane).privateDirty
         }
 
-        @Test("a consumer that stops for 10 s costs no memory, holds the origin back, and gets the rest")
-        func stops() throws {
+        @Test("a consumer that stalls for 10 s costs no memory, blocks the origin, and then gets the rest")
+        func stalledConsumerCostsNoMemory() throws {
             let nginx = try Nginx()
             let service = try TestService()
             let size = 1 << 30
@@ -73,8 +73,8 @@ extension Integration {
             return states
         }
 
-        @Test("Watch tells of the stall and of its end, in order")
-        func watched() throws {
+        @Test("Watch reports the stall and its end, in order")
+        func watchReportsStallInOrder() throws {
             let nginx = try Nginx()
             let service = try TestService("gate.stalled_after_seconds = 0.1")
             let path = try nginx.serve("file", Self.pattern, count: 64 << 20)
@@ -99,8 +99,10 @@ extension Integration {
             try job.finishComplete(64 << 20)
         }
 
-        @Test("the gate holds on every wire, and the body is right afterwards", arguments: Wire.available)
-        func everyWire(_ wire: Wire) throws {
+        @Test(
+            "a closed gate bounds memory on every wire, and the body is right afterwards",
+            arguments: Wire.available)
+        func gateBoundsMemoryOnEveryWire(_ wire: Wire) throws {
             let wires = try Wires("gate.stalled_after_seconds = 0.1")
             let size = 128 << 20
             let path = try wires.nginx.serve("file", Self.pattern, count: size)
@@ -120,9 +122,9 @@ extension Integration {
         }
 
         @Test(
-            "a job's own watermarks bound what waits",
+            "a job's own watermarks bound its buffered bytes",
             arguments: [(1, 0), (64 << 10, 0), (64 << 10, (64 << 10) - 1), (16 << 20, 1 << 20)])
-        func ownMarks(_ high: Int, _ low: Int) throws {
+        func ownWatermarksBoundBuffer(_ high: Int, _ low: Int) throws {
             let nginx = try Nginx()
             let service = try TestService("gate.stalled_after_seconds = 0.1")
             let size = 64 << 20
@@ -149,7 +151,7 @@ extension Integration {
         }
 
         @Test("a job whose consumer keeps up never closes the gate")
-        func keepsUp() throws {
+        func fastConsumerNeverClosesGate() throws {
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: \(1 << 20)"])
                 try connection.sendSlowly(

@@ -9,8 +9,10 @@ extension Integration.Failures {
         static let pattern = Integration.Failures.pattern
         typealias Scene = Integration.Failures.Scene
 
-        @Test("a body that is shorter than its Content-Length is truncated, and what came is delivered")
-        func truncated() throws {
+        @Test(
+            "a body that is shorter than its Content-Length is truncated, and the bytes that arrived are delivered"
+        )
+        func bodyShorterThanLengthIsTruncated() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 let sent = Int(connection.request.path.dropFirst()) ?? 0
@@ -24,8 +26,8 @@ extension Integration.Failures {
             }
         }
 
-        @Test("a chunked body without its last chunk is truncated, and what came is delivered")
-        func truncatedChunks() throws {
+        @Test("a chunked body without its last chunk is truncated, and the bytes that arrived are delivered")
+        func missingLastChunkIsTruncated() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Transfer-Encoding: chunked"])
@@ -41,8 +43,8 @@ extension Integration.Failures {
             #expect(job.bytesDelivered <= 100_004)
         }
 
-        @Test("a connection that is reset in mid-body is lost, and the prefix is exact")
-        func reset() throws {
+        @Test("a connection that is reset in mid-body is lost, and the delivered prefix is exact")
+        func resetDeliversExactPrefix() throws {
             let scene = try Scene()
             let received = try Gate()
             let origin = try BadOrigin { connection in
@@ -58,8 +60,8 @@ extension Integration.Failures {
             try scene.isWell()
         }
 
-        @Test("a silent origin ends its job after the stall timeout")
-        func stall() throws {
+        @Test("a silent origin ends its job after the silence timeout")
+        func silentOriginEndsItsJob() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: 10000000"])
@@ -68,21 +70,21 @@ extension Integration.Failures {
             }
             try judge("a stall timeout of 0.5 s", takesLessThan: .seconds(5)) {
                 try elapsed {
-                    try scene.fails(origin.url(), .stallTimeout, delivered: 1000) {
-                        $0.stallTimeoutSeconds = 0.5
+                    try scene.fails(origin.url(), .silenceTimeout, delivered: 1000) {
+                        $0.silenceTimeoutSeconds = 0.5
                     }
                 }
             }
         }
 
-        @Test("the stall timer does not run while the consumer is the slow one")
-        func stallIsTheOrigins() throws {
+        @Test("the silence timeout does not run while the consumer does not read")
+        func slowConsumerCausesNoTimeout() throws {
             let nginx = try Nginx()
             let service = try TestService("gate.stalled_after_seconds = 0.1")
             let size = 64 << 20
             let path = try nginx.serve("file", Self.pattern, count: size)
             let job = try service.fetch(nginx.httpURL(path), expecting: Self.pattern, pace: .stopAt(1000)) {
-                $0.stallTimeoutSeconds = 0.3
+                $0.silenceTimeoutSeconds = 0.3
             }
             try job.waitFor(.stalled)
             // Three times the stall timeout, measured by the job's own clock.
@@ -91,8 +93,8 @@ extension Integration.Failures {
             try job.finishComplete(size)
         }
 
-        @Test("the total deadline runs, also behind a closed gate and in the queue")
-        func deadline() throws {
+        @Test("the total deadline also runs behind a closed gate and in the queue")
+        func deadlineRunsWhileJobsWait() throws {
             let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 2\ngate.stalled_after_seconds = 0.1")
             let nginx = try Nginx()
             let path = try nginx.serve("file", Self.pattern, count: 64 << 20)
@@ -114,8 +116,8 @@ extension Integration.Failures {
             try scene.isWell()
         }
 
-        @Test("a body larger than the job allows fails, with a length and without one")
-        func tooLarge() throws {
+        @Test("a body larger than the job allows fails, with and without a Content-Length")
+        func refusesTooLargeBody() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 if connection.request.path == "/length" {
@@ -137,15 +139,15 @@ extension Integration.Failures {
             }.finishComplete(1_000_000)
         }
 
-        @Test("the service's own maximum holds, whatever the job asks for")
-        func serviceMaximum() throws {
+        @Test("the service's own maximum size applies, whatever the job asks for")
+        func serviceMaximumAlwaysApplies() throws {
             let scene = try Scene("limits.maximum_size = 20000")
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 20_001) }
             try scene.fails(origin.url(), .tooLarge) { $0.maximumSize = 1 << 30 }
         }
 
-        @Test("a body that only the connection's end delimits is complete, and unverified")
-        func closeDelimited() throws {
+        @Test("a body that only the connection's end delimits is complete but unverified")
+        func closeDelimitedBodyIsUnverified() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Connection: close"])
@@ -162,7 +164,7 @@ extension Integration.Failures {
 
         @Test(
             "an HTTP/2 body without a Content-Length ends with its stream, which proves it complete")
-        func http2WithoutLength() throws {
+        func http2StreamEndProvesCompleteness() throws {
             let backend = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Transfer-Encoding: chunked"])
                 try connection.sendChunk(Self.pattern.bytes(0..<200_000))
@@ -178,9 +180,9 @@ extension Integration.Failures {
         }
 
         @Test(
-            "a response without a body is a complete body of no bytes",
+            "a response without a body is complete with zero bytes",
             arguments: ["204 No Content", "200 OK"])
-        func empty(_ status: String) throws {
+        func emptyBodyIsComplete(_ status: String) throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(status, headers: status.hasPrefix("204") ? [] : ["Content-Length: 0"])

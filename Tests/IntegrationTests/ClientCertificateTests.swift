@@ -41,8 +41,10 @@ extension Integration {
             }
         }
 
-        @Test("a host is shown the certificate that is for it; other hosts, redirects to them too, are not")
-        func shown() throws {
+        @Test(
+            "only the configured host is shown its client certificate; other hosts and redirect targets are not"
+        )
+        func showsCertificateToItsHostOnly() throws {
             let scene = try Scene()
             let own = ["\(scene.nginx.tlsURL("/who"))", scene.nginx.http2URL("/who")]
             for url in own { #expect(try scene.body(url) == "SUCCESS CN=good", "\(url)") }
@@ -53,8 +55,8 @@ extension Integration {
             for url in own { #expect(try scene.body(url) == "SUCCESS CN=good", "\(url)") }
         }
 
-        @Test("a credential that is not there, or is none, is told with its name, and never what is in it")
-        func missing() throws {
+        @Test("a missing or invalid credential is reported by its name, and its content is never logged")
+        func reportsBadCredentialByName() throws {
             let scene = try Scene("")
             #expect(try scene.body(scene.nginx.tlsURL("/who")) == "NONE ")
             func refuses(_ name: String, _ part: String) throws {

@@ -3,7 +3,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// `sluicectl`, the service and nginx together, as users have them.
@@ -32,7 +32,7 @@ extension Integration {
         }
 
         @Test("1 GiB has the right SHA-256 through a pipe, into a file, and into a C program's fread")
-        func gibibyte() throws {
+        func gibibyteHasRightDigest() throws {
             let nginx = try Nginx()
             let service = try TestService()
             let path = try nginx.serve("large", Self.pattern, count: 1 << 30)
@@ -87,8 +87,8 @@ extension Integration {
                 String.init)
         }
 
-        @Test("a failed fetch leaves no file, keeps an old one, and exits with its own status")
-        func failedFile() throws {
+        @Test("a failed fetch leaves no new file, keeps an old one, and exits with the status of its failure")
+        func failedFetchLeavesNoFile() throws {
             let origin = try BadOrigin()
             origin.on("/cut") { connection in
                 try connection.sendHead(headers: ["Content-Length: 1000000"])
@@ -113,9 +113,9 @@ extension Integration {
         }
 
         @Test(
-            "a body that broke off is delivered to its exact prefix on standard output, and the status says so"
+            "standard output gets the exact prefix of a body that breaks off, and the exit status reports the failure"
         )
-        func prefix() throws {
+        func deliversExactPrefixOnFailure() throws {
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: 1000000"])
                 try connection.send(Self.pattern, 0..<300_000)
@@ -133,8 +133,8 @@ extension Integration {
             #expect(bytes.count == 300_000 && Self.pattern.mismatch(bytes) == nil)
         }
 
-        @Test("a refused request and an unknown job exit with their own status and one line")
-        func refused() throws {
+        @Test("a refused request and an unknown job exit with a specific status and a short message")
+        func refusalsHaveOwnExitStatus() throws {
             let service = try TestService()
             for (arguments, status) in [
                 (["fetch", "ftp://h/"], 2), (["fetch", "http://u:p@h/"], 2),
@@ -153,9 +153,9 @@ extension Integration {
         }
 
         @Test(
-            "a consumer that goes early ends the job",
+            "a consumer that closes early ends the job",
             arguments: [["fetch", "URL"], ["fetch", "URL", "--", "/usr/bin/head", "-c", "1000"]])
-        func earlyEnd(_ arguments: [String]) throws {
+        func closingConsumerEndsTheJob(_ arguments: [String]) throws {
             let nginx = try Nginx()
             let service = try TestService()
             let path = try nginx.serve("large", Self.pattern, count: 1 << 30)
@@ -175,9 +175,9 @@ extension Integration {
         }
 
         @Test(
-            "Ctrl-C cancels the job, and exits with 130",
+            "SIGINT and SIGTERM cancel the job, and sluicectl exits with 130 or 143",
             arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)])
-        func interrupted(_ signal: Int32, _ status: Int32) throws {
+        func signalCancelsTheJob(_ signal: Int32, _ status: Int32) throws {
             let nginx = try Nginx()
             let service = try TestService()
             let path = try nginx.serve("large", Self.pattern, count: 1 << 30)
@@ -193,8 +193,8 @@ extension Integration {
             #expect(job?.state == .cancelled, "\(String(describing: job))")
         }
 
-        @Test("list, show, watch, wait, cancel and status tell the same, also as JSON")
-        func others() throws {
+        @Test("list, show, watch, wait, cancel and status report the same state, also as JSON")
+        func commandsReportSameState() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService()
             let job = try service.fetch(origin.url("/some/where"), expecting: Self.pattern)
@@ -218,8 +218,8 @@ extension Integration {
             #expect(try watcher.wait().output.contains("cancelled"))
         }
 
-        @Test("where no service listens fetch runs one of its own, which leaves nothing behind")
-        func embedded() throws {
+        @Test("if no service listens, fetch runs one of its own, which leaves nothing behind")
+        func fetchRunsItsOwnService() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 3_000_000) }
             let directory = try TemporaryDirectory()
             var variables = environment(nil)
@@ -238,8 +238,8 @@ extension Integration {
             }
         }
 
-        @Test("Ctrl-C ends the embedded service, too")
-        func embeddedInterrupted() throws {
+        @Test("Ctrl-C also ends the embedded service")
+        func interruptEndsEmbeddedService() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let directory = try TemporaryDirectory()
             var variables = environment(nil)
@@ -258,8 +258,8 @@ extension Integration {
             }
         }
 
-        @Test("SIGKILL of the client takes the embedded service along")
-        func embeddedKilled() throws {
+        @Test("SIGKILL of the client also ends the embedded service and its lanes")
+        func killEndsEmbeddedService() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let directory = try TemporaryDirectory()
             var variables = environment(nil)

@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration.Door {
@@ -19,8 +19,9 @@ extension Integration.Door {
         }
 
         @Test(
-            "10,000 connections: those past a user's limit are told so, the others and their jobs are served")
-        func tenThousand() throws {
+            "10,000 connections: those over a user's limit are refused with an error, the others and their jobs are served"
+        )
+        func refusesConnectionsOverUserLimit() throws {
             let count = wanted()
             let service = try TestService("limits.connections_per_user = 2000")
             let origin = try BadOrigin { try $0.respond(pattern: Pattern(), count: 1000) }
@@ -72,8 +73,8 @@ extension Integration.Door {
             }
         }
 
-        @Test("10,000 connections are served where the settings allow them")
-        func allowed() throws {
+        @Test("10,000 connections are served if the settings allow them")
+        func servesAllAllowedConnections() throws {
             let count = wanted()
             let service = try TestService(
                 """
@@ -91,8 +92,8 @@ extension Integration.Door {
             #expect(status.connections == count + 1)
         }
 
-        @Test("users have limits on jobs, each of their own")
-        func jobs() throws {
+        @Test("each user has a job limit of their own, within the limit for all users")
+        func limitsJobsPerUser() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService(
                 "lanes.maximum = 2\nlimits.jobs_per_user = 3\nlimits.jobs = 5\nlimits.remembered_jobs_per_user = 2"

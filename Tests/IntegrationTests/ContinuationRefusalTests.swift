@@ -50,9 +50,9 @@ extension Integration.Continuation {
     ]
 
     @Test(
-        "an answer that is not the rest of the same body ends the job by its own name",
+        "an answer that is not the rest of the same body ends the job with a specific outcome",
         arguments: refusals)
-    func refused(_ refusal: Refusal) throws {
+    func refusesWrongRest(_ refusal: Refusal) throws {
         let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
             let count = refusal.status.hasPrefix("200") ? 1_000_000 : 700_000
             try connection.sendHead(
@@ -69,8 +69,8 @@ extension Integration.Continuation {
         #expect(origin.requests.count == 2, "it was asked again")
     }
 
-    @Test("the same version with fewer bytes than were delivered is another length")
-    func shorter() throws {
+    @Test("the same version with fewer bytes than were delivered fails as a changed length")
+    func refusesShorterBody() throws {
         let origin = try BadOrigin.breaking(Self.pattern, length: nil) { connection, _ in
             try connection.respond(headers: [Self.etag], pattern: Self.pattern, count: 200_000)
         }
@@ -79,8 +79,8 @@ extension Integration.Continuation {
             .finish(failing: .lengthChanged, delivered: 300_000)
     }
 
-    @Test("a part that breaks its own announcement never ends as complete")
-    func longPart() throws {
+    @Test("a part that is longer than its Content-Range never ends as complete")
+    func refusesPartLongerThanAnnounced() throws {
         let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
             try connection.sendHead(
                 "206 Partial Content",
@@ -108,9 +108,9 @@ extension Integration.Continuation {
     ]
 
     @Test(
-        "without a strong name of its version a body is not continued, and the origin is not asked",
+        "a body without a strong validator is not continued, and the origin is not asked again",
         arguments: obstacles)
-    func obstacle(_ head: [String], _ code: OutcomeCode) throws {
+    func needsStrongValidator(_ head: [String], _ code: OutcomeCode) throws {
         let origin = try BadOrigin.breaking(Self.pattern, head: head) { connection, _ in
             try connection.respondRest(Self.pattern, count: 1_000_000)
         }
@@ -123,8 +123,8 @@ extension Integration.Continuation {
         #expect(job.outcome?.message.contains("300000 of 1000000") == true, "\(job)")
     }
 
-    @Test("a body that ends with the connection is not continued")
-    func unannounced() throws {
+    @Test("a body that only the connection's end delimits is not continued")
+    func closeDelimitedBodyIsNotContinued() throws {
         let isDelivered = try Gate()
         let origin = try BadOrigin.numbered { connection, _ in
             try connection.sendHead(headers: [Self.etag, "Connection: close"])

@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// A body that broke off continues with its exact next byte, or not at all.
@@ -38,9 +38,9 @@ extension Integration {
         }
 
         @Test(
-            "connections that are cut at random places, by FIN or RST, cost attempts and not a byte",
+            "connections that are cut at random places, by FIN or RST, cost attempts but not one byte",
             arguments: Wire.available, [false, true])
-        func cut(_ wire: Wire, _ resets: Bool) throws {
+        func randomCutsLoseNoByte(_ wire: Wire, _ resets: Bool) throws {
             let wires = try Wires("lanes.minimum = 4\n" + Self.retries)
             // A reset discards what the lane has not read yet, so there will be many.
             let size = resets ? 1_500_000 : 5_000_000
@@ -76,9 +76,9 @@ extension Integration {
         }
 
         @Test(
-            "a file that is replaced in mid-body fails its job, and not one byte of the new one is delivered",
+            "a file that is replaced in mid-body fails its job, and not one byte of the new file is delivered",
             arguments: Wire.available)
-        func replaced(_ wire: Wire) throws {
+        func replacedFileFailsItsJob(_ wire: Wire) throws {
             let wires = try Wires(Self.retries)
             let size = 32 << 20
             let path = try wires.nginx.serve("file", Self.pattern, count: size)
@@ -107,8 +107,8 @@ extension Integration {
             _ = try Program.run("/usr/bin/touch", ["-d", "-1 hour", file]).successful()
         }
 
-        @Test("sluicectl's user sees nothing of it, unless no failure is to be borne")
-        func client() throws {
+        @Test("sluicectl completes a body over cut connections, and fails with --retries 0")
+        func clientContinuesUnlessRetriesAreZero() throws {
             let nginx = try Nginx()
             let service = try TestService(Self.retries)
             let size = 5_000_000
@@ -134,8 +134,8 @@ extension Integration {
 
         // MARK: Bodies that continue
 
-        @Test("the rest is asked for by Range and If-Range, and the caller's fields go along")
-        func request() throws {
+        @Test("the lane requests the rest with Range and If-Range, and repeats the caller's fields")
+        func requestsRestWithRange() throws {
             let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
                 try connection.respondRest(Self.pattern, count: 1_000_000)
             }
@@ -157,8 +157,8 @@ extension Integration {
             #expect(origin.requests.first?["Range"] == nil)
         }
 
-        @Test("a strong date of last modification is as good as an entity-tag")
-        func date() throws {
+        @Test("a strong Last-Modified date is as good as an entity-tag")
+        func continuesWithStrongDate() throws {
             let modified = "Wed, 01 Jan 2020 00:00:00 GMT"
             let origin = try BadOrigin.breaking(
                 Self.pattern, head: ["Last-Modified: \(modified)", "Date: Wed, 01 Jan 2020 00:01:00 GMT"]
@@ -173,8 +173,10 @@ extension Integration {
             #expect(origin.requests.last?["If-Range"] == modified)
         }
 
-        @Test("an origin that ignores Range sends all of it again, and what the consumer has is dropped")
-        func ignoresRange() throws {
+        @Test(
+            "if the origin ignores Range and sends the whole body, the bytes that the consumer has are dropped"
+        )
+        func dropsRepeatedBytes() throws {
             let origin = try BadOrigin.breaking(Self.pattern) { connection, number in
                 if number == 2 {
                     // The connection breaks once more, before any new byte has come.
@@ -190,8 +192,8 @@ extension Integration {
             #expect(job.attemptLog.map(\.position) == [0, 300_000, 300_000])
         }
 
-        @Test("a chunked body goes on, and 416 at its very end says that it was complete")
-        func chunked() throws {
+        @Test("a chunked body continues, and a 416 at its very end shows that it was complete")
+        func continuesChunkedBody() throws {
             let origin = try BadOrigin.breaking(Self.pattern, length: nil) { connection, number in
                 if number == 2 {
                     try connection.sendHead(
@@ -211,8 +213,8 @@ extension Integration {
             #expect(job.attemptLog.map(\.httpStatus) == [200, 206, 416])
         }
 
-        @Test("after a redirect the rest is asked for where the body came from")
-        func redirected() throws {
+        @Test("after a redirect the lane requests the rest from the redirect's target")
+        func requestsRestFromRedirectTarget() throws {
             let origin = try BadOrigin()
             let count = Monitor(0)
             origin.on("/there") { connection in
@@ -233,7 +235,7 @@ extension Integration {
         }
 
         @Test("an origin that falls silent in mid-body is asked again for the rest")
-        func silent() throws {
+        func asksSilentOriginAgain() throws {
             let origin = try BadOrigin.numbered { connection, number in
                 guard number == 1 else {
                     return try connection.respondRest(Self.pattern, count: 1_000_000)
@@ -244,14 +246,14 @@ extension Integration {
             }
             let service = try TestService(Self.retries)
             let job = try service.fetch(origin.url(), expecting: Self.pattern) {
-                $0.stallTimeoutSeconds = 1
+                $0.silenceTimeoutSeconds = 1
             }.finishComplete(1_000_000)
-            #expect(job.attemptLog.map(\.code) == [.stallTimeout, .complete])
+            #expect(job.attemptLog.map(\.code) == [.silenceTimeout, .complete])
             #expect(job.attemptLog.map(\.position) == [0, 300_000])
         }
 
-        @Test("what was delivered before counts towards the largest size that is wanted")
-        func tooLarge() throws {
+        @Test("bytes of earlier attempts count towards the job's maximum size")
+        func maximumSizeCountsEarlierBytes() throws {
             let origin = try BadOrigin.breaking(Self.pattern, length: nil) { connection, _ in
                 let start = connection.request.rangeStart ?? 0
                 try connection.sendHead(
@@ -269,8 +271,8 @@ extension Integration {
             #expect(job.bytesDelivered <= 500_000 && job.attempts == 2)
         }
 
-        @Test("a body on an upgraded connection goes on as others do")
-        func upgraded() throws {
+        @Test("a body on an upgraded connection continues as others do")
+        func continuesOnUpgradedConnection() throws {
             let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
                 try connection.respondRest(Self.pattern, count: 1_000_000)
             }
@@ -281,8 +283,8 @@ extension Integration {
             #expect(job.outcome?.code == .complete && job.attempts == 2 && consumer.count == 1_000_000)
         }
 
-        @Test("what a redirect to another origin stripped stays stripped when the rest is asked for")
-        func stripped() throws {
+        @Test("fields that a redirect to another origin removed stay removed in the request for the rest")
+        func strippedFieldsStayStripped() throws {
             let there = try BadOrigin.breaking(Self.pattern) { connection, _ in
                 try connection.respondRest(Self.pattern, count: 1_000_000)
             }

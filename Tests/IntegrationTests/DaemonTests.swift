@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// `sluiced` as a program: its socket, its settings, its signals.
@@ -29,8 +29,8 @@ extension Integration {
             return program
         }
 
-        @Test("a second daemon on the same socket fails in words, and the first goes on")
-        func twoDaemons() throws {
+        @Test("a second daemon on the same socket fails with a message, and the first continues")
+        func secondDaemonFails() throws {
             let service = try TestService()
             let second = try run(["--socket", service.socket])
             #expect(second.exit == .exited(69))
@@ -39,7 +39,7 @@ extension Integration {
         }
 
         @Test("a socket that a killed daemon left behind is taken over")
-        func staleSocket() throws {
+        func takesOverStaleSocket() throws {
             let directory = try TemporaryDirectory()
             let socket = directory.file("socket")
             let first = try start([], socket: socket)
@@ -52,8 +52,9 @@ extension Integration {
             #expect(access(socket, F_OK) != 0)
         }
 
-        @Test("a file that is no socket is left alone", arguments: [true, false])
-        func notASocket(isDirectory: Bool) throws {
+        @Test(
+            "the daemon refuses a path that is not a socket, and leaves it alone", arguments: [true, false])
+        func leavesOtherFilesAlone(isDirectory: Bool) throws {
             let directory = try TemporaryDirectory()
             if isDirectory {
                 try directory.makeDirectory("socket")
@@ -66,8 +67,8 @@ extension Integration {
             if !isDirectory { #expect(try readText(directory.file("socket")) == "precious") }
         }
 
-        @Test("a socket's path that cannot be is refused in words")
-        func impossiblePath() throws {
+        @Test("an impossible socket path is refused with a message that names it")
+        func refusesImpossibleSocketPath() throws {
             let long = "/tmp/\(String(repeating: "x", count: 120))"
             for path in ["/proc/nothing/socket", long] {
                 let result = try run(["--socket", path])
@@ -76,8 +77,8 @@ extension Integration {
             }
         }
 
-        @Test("the socket has mode 0660 from its first moment on")
-        func mode() throws {
+        @Test("the socket has mode 0660 from the start")
+        func socketHasMode0660() throws {
             let directory = try TemporaryDirectory()
             let program = try start([], socket: directory.file("socket"))
             var status = stat()
@@ -87,8 +88,8 @@ extension Integration {
             #expect(try program.wait().exit == .exited(0))
         }
 
-        @Test("a command line that cannot be understood is answered under the program's own name")
-        func usage() throws {
+        @Test("an invalid command line fails with a message under the program's own name")
+        func reportsInvalidCommandLine() throws {
             for arguments in [["--nonsense"], ["surplus"], ["--socket"]] {
                 let result = try run(arguments)
                 #expect(result.exit == .exited(64), "\(arguments)")
@@ -103,7 +104,7 @@ extension Integration {
         @Test(
             "a service whose lanes cannot be started is never ready, and says why",
             arguments: ["", "lanes.minimum = 0", "lanes.minimum = 5"])
-        func noLanes(settings: String) throws {
+        func neverReadyWithoutLanes(settings: String) throws {
             let directory = try TemporaryDirectory()
             let socket = directory.file("socket")
             let file = try directory.write(settings, to: "sluiced.toml")
@@ -123,7 +124,7 @@ extension Integration {
         }
 
         @Test("a lane of another version is not used, and the log says what to do")
-        func otherVersion() throws {
+        func refusesLaneOfOtherVersion() throws {
             let directory = try TemporaryDirectory()
             // `ready`, with the number of a version far in the future.
             let ready = #"\013\0\0\0\0\0\0\0\347\003\0\0\0\0\0\0"#
@@ -138,8 +139,8 @@ extension Integration {
                 "\(result)")
         }
 
-        @Test("a service that keeps no lane warm tries one all the same, and lets it go")
-        func noneWarm() throws {
+        @Test("a service that keeps no lane warm still tries one at its start, and then ends it")
+        func triesLaneWithoutWarmLanes() throws {
             let service = try TestService("lanes.minimum = 0\nlanes.idle_seconds = 0.1")
             try eventually("no lane is left") {
                 let lanes = try service.status().lanes
@@ -149,8 +150,8 @@ extension Integration {
             try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100)
         }
 
-        @Test("a private daemon ends when its client has gone, and its jobs with it")
-        func lifeline() throws {
+        @Test("a private daemon and its jobs end when its client is gone")
+        func privateDaemonEndsWithClient() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService()
             let job = try service.fetch(origin.url(), expecting: Self.pattern)
@@ -167,8 +168,8 @@ extension Integration {
             #expect(access(service.socket, F_OK) != 0)
         }
 
-        @Test("SIGHUP takes over new settings; a broken file changes nothing, and the log says why")
-        func reload() throws {
+        @Test("SIGHUP applies new settings; a broken file changes nothing, and the log says why")
+        func sighupAppliesNewSettings() throws {
             let service = try TestService("lanes.maximum = 8\nlanes.idle_seconds = 0.1")
             func rewrite(_ text: String, until words: String) throws {
                 try service.directory.write(text, to: "sluiced.toml")
@@ -218,7 +219,7 @@ extension Integration {
             ("gate.low_watermark = \"2M\"", "gate.low_watermark"),
             ("gate.stalled_after_seconds = true", "gate.stalled_after_seconds"),
             ("timeouts.connect_seconds = -1", "timeouts.connect_seconds"),
-            ("timeouts.stall_seconds = nan", "timeouts.stall_seconds"),
+            ("timeouts.silence_seconds = nan", "timeouts.silence_seconds"),
             ("timeouts.deadline_seconds = inf", "timeouts.deadline_seconds"),
             ("limits.jobs = 0", "limits.jobs"), ("limits.jobs_per_user = 5000", "limits.jobs_per_user"),
             ("limits.maximum_size = -1", "limits.maximum_size"),
@@ -234,7 +235,7 @@ extension Integration {
         ]
 
         @Test("--check-config names the file and the key of a mistake", arguments: mistakes)
-        func mistake(_ text: String, _ key: String) throws {
+        func checkConfigNamesFileAndKey(_ text: String, _ key: String) throws {
             let directory = try TemporaryDirectory()
             let file = try directory.write(text + "\n", to: "sluiced.toml")
             let result = try run(["--check-config", file])
@@ -243,8 +244,8 @@ extension Integration {
             #expect(result.errors.contains(key), "\(result)")
         }
 
-        @Test("--check-config reports all mistakes at once, and praises a good file")
-        func checkConfig() throws {
+        @Test("--check-config reports all mistakes at once, and confirms a good file")
+        func checkConfigReportsAllMistakes() throws {
             let directory = try TemporaryDirectory()
             let bad = try directory.write("lanes.maximum = 0\ngate.nothing = 1\n", to: "bad.toml")
             let result = try run(["--check-config", bad])
@@ -263,8 +264,8 @@ extension Integration {
             #expect(refused.errors.contains("lanes.maximum"), "\(refused)")
         }
 
-        @Test("the log tells a job's story, with the URL's secrets blanked out")
-        func story() throws {
+        @Test("the log records the course of a job, without the URL's secrets")
+        func logsJobWithoutSecrets() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             let service = try TestService()
             let job = try service.fetch(origin.url("/x?key=hunter2"), expecting: Self.pattern)

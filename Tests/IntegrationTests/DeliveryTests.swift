@@ -15,7 +15,7 @@ extension Integration {
         ]
 
         @Test("a body of any size arrives whole and exact", arguments: Wire.available)
-        func sizes(_ wire: Wire) throws {
+        func deliversAnySizeExactly(_ wire: Wire) throws {
             let wires = try Wires()
             for size in Self.sizes + [64 << 20] {
                 let path = try wires.nginx.serve("\(size)", Self.pattern, count: size)
@@ -29,7 +29,7 @@ extension Integration {
         }
 
         @Test("a chunked body of any size arrives whole and exact")
-        func chunked() throws {
+        func deliversAnyChunkedSizeExactly() throws {
             let origin = try BadOrigin { connection in
                 let size = Int(connection.request.path.dropFirst()) ?? 0
                 try connection.sendHead(headers: ["Transfer-Encoding: chunked"])
@@ -46,8 +46,10 @@ extension Integration {
             }
         }
 
-        @Test("a body arrives exact at a reader that takes seven bytes at a time", arguments: Wire.available)
-        func sevenBytes(_ wire: Wire) throws {
+        @Test(
+            "a body arrives exactly at a consumer that reads seven bytes at a time", arguments: Wire.available
+        )
+        func deliversToSevenByteReads(_ wire: Wire) throws {
             let wires = try Wires()
             for size in [1, 4097, 65537, 262_145] {
                 let path = try wires.nginx.serve("\(size)", Self.pattern, count: size)
@@ -57,8 +59,8 @@ extension Integration {
             }
         }
 
-        @Test("71-byte chunks arrive exact through 37-byte reads, whatever the watermarks")
-        func oddChunks() throws {
+        @Test("71-byte chunks arrive exactly through 37-byte reads, whatever the watermarks")
+        func deliversOddChunksExactly() throws {
             let size = 300_000
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Transfer-Encoding: chunked"])
@@ -79,8 +81,8 @@ extension Integration {
             }
         }
 
-        @Test("a trickle is passed on as it comes")
-        func trickle() throws {
+        @Test("a trickle of bytes is delivered as it arrives")
+        func deliversTrickleAtOnce() throws {
             let next = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: 8"])
@@ -98,7 +100,7 @@ extension Integration {
         }
 
         @Test("1 GiB from nginx has the right SHA-256")
-        func gibibyte() throws {
+        func gibibyteHasRightDigest() throws {
             let wires = try Wires()
             let path = try wires.nginx.serve("large", Self.pattern, count: 1 << 30)
             let expected = try SHA256Sum.of(file: "\(wires.nginx.root)/large")
@@ -107,8 +109,8 @@ extension Integration {
             try job.finishComplete(1 << 30)
         }
 
-        @Test("the status, the length, and the times of a job are told")
-        func facts() throws {
+        @Test("a job reports its attempts and times, and its URL without secrets")
+        func reportsTimesAndRedactsURL() throws {
             let wires = try Wires()
             let path = try wires.nginx.serve("file", Self.pattern, count: 1000)
             let job = try wires.service.fetch(

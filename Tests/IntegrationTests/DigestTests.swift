@@ -3,7 +3,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// Digests that are requested, reported and announced; versions that the caller already has.
@@ -27,9 +27,9 @@ extension Integration {
         // MARK: Digests
 
         @Test(
-            "a digest that is asked for and right makes a body complete, and a wrong one fails it",
+            "a body with the requested digest is complete, and a body with another digest fails",
             arguments: ["sha256", "sha512"])
-        func asked(_ algorithm: String) throws {
+        func verifiesRequestedDigest(_ algorithm: String) throws {
             let nginx = try Nginx()
             let service = try TestService()
             let path = try nginx.serve("file", Self.pattern, count: Self.size)
@@ -67,8 +67,8 @@ extension Integration {
             #expect(job.attempts == 1)
         }
 
-        @Test("a digest is told on request, and not without")
-        func told() throws {
+        @Test("a digest is reported on request, and not otherwise")
+        func reportsDigestOnRequest() throws {
             let nginx = try Nginx()
             let service = try TestService()
             let path = try nginx.serve("file", Self.pattern, count: Self.size)
@@ -95,8 +95,8 @@ extension Integration {
             #expect(empty.digest == "sha256:\(try Self.pattern.sha256(count: 0))")
         }
 
-        @Test("a digest that is none is refused at the door")
-        func malformed() throws {
+        @Test("a malformed digest is refused before a job starts")
+        func refusesMalformedDigest() throws {
             let service = try TestService()
             for digest in ["md5", "sha256:12", "sha256:", ":", "sha256:\(String(repeating: "g", count: 64))"]
             {
@@ -107,8 +107,9 @@ extension Integration {
         }
 
         @Test(
-            "what the origin announces (Repr-Digest, RFC 9530) is compared, and a mismatch is none to retry")
-        func announced() throws {
+            "the digest that the origin announces (Repr-Digest, RFC 9530) is verified, and a mismatch is not retried"
+        )
+        func verifiesAnnouncedDigest() throws {
             let nginx = try Nginx()
             try nginx.serve("file", Self.pattern, count: Self.size)
             let hex = try sum("sha256sum", of: "\(nginx.root)/file")
@@ -149,8 +150,8 @@ extension Integration {
             }
         }
 
-        @Test("a body of unknown end is complete, not unverified, where its digest is right")
-        func unannounced() throws {
+        @Test("a close-delimited body with the right digest is complete, not unverified")
+        func digestVerifiesCloseDelimitedBody() throws {
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Connection: close"])
                 try connection.send(Self.pattern, 0..<Self.size)
@@ -168,8 +169,8 @@ extension Integration {
             }.finish(failing: .digestMismatch, delivered: Self.size)
         }
 
-        @Test("a digest sees every byte, also where the body broke off and came once more")
-        func brokeOff() throws {
+        @Test("a digest covers every byte, also of a body that broke off and was fetched again")
+        func digestCoversRefetchedBody() throws {
             let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
                 try connection.respond(headers: ["ETag: \"v1\""], pattern: Self.pattern, count: 1_000_000)
             }
@@ -184,8 +185,10 @@ extension Integration {
 
         // MARK: Versions
 
-        @Test("a version that the caller has is unchanged: nothing comes, and the exit status says so")
-        func unchanged() throws {
+        @Test(
+            "a version that the caller already has is unchanged: no body arrives, and the exit status reports it"
+        )
+        func reportsUnchangedVersion() throws {
             let nginx = try Nginx()
             let service = try TestService()
             let path = try nginx.serve("file", Self.pattern, count: Self.size)
@@ -203,9 +206,9 @@ extension Integration {
         }
 
         @Test(
-            "--etag-file goes round: written, sent, kept while unchanged, replaced with the body",
+            "--etag-file is written, sent, kept while the body is unchanged, and replaced with a new body",
             arguments: Wire.available)
-        func etagFile(_ wire: Wire) throws {
+        func etagFileFollowsTheBody(_ wire: Wire) throws {
             let wires = try Wires()
             let path = try wires.nginx.serve("file", Self.pattern, count: Self.size)
             let url = wires.url(path, over: wire)
@@ -231,8 +234,8 @@ extension Integration {
             try eventually("nginx has written its log") { try statuses() == ["200", "304", "200"] }
         }
 
-        @Test("a broken-off body of a new version leaves the old version's file and its tag")
-        func etagFileFailed() throws {
+        @Test("a new version that breaks off leaves the old version's file and entity-tag in place")
+        func failureKeepsOldFileAndTag() throws {
             let origin = try BadOrigin.numbered { connection, number in
                 if number == 1 {
                     try connection.respond(headers: ["ETag: \"v1\""], pattern: Self.pattern, count: 1000)

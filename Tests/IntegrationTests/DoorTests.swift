@@ -58,16 +58,16 @@ extension Integration {
             "http://host/\(String(repeating: "a", count: 8192))", "http://host,other/", "http://ho$t/",
         ]
 
-        @Test("a URL that cannot be fetched is refused by name, reason and remedy")
-        func urls() throws {
+        @Test("an invalid URL is refused with the parameter's name, a reason and a remedy")
+        func refusesInvalidURLs() throws {
             let service = try TestService()
             let client = try service.client()
             for url in Self.badURLs { try refuses(client, "url", Ingest.FetchParameters(url: url)) }
             #expect(try service.status().jobs == Ingest.JobCounts(), "a refused request became a job")
         }
 
-        @Test("header fields that are not the caller's, or not fields, are refused")
-        func headers() throws {
+        @Test("invalid header fields, and fields that the caller must not set, are refused")
+        func refusesBadHeaderFields() throws {
             let service = try TestService()
             let client = try service.client()
             var bad = [
@@ -95,7 +95,7 @@ extension Integration {
         }
 
         @Test("watermarks, times and sizes out of range are refused by name")
-        func numbers() throws {
+        func refusesNumbersOutOfRange() throws {
             let service = try TestService(
                 "gate.maximum_high_watermark = \"1M\"\ngate.high_watermark = \"1M\"")
             let client = try service.client()
@@ -116,14 +116,14 @@ extension Integration {
             }
             for time in [0, -1, 0.0009, 31_536_001, 1e300] {
                 try refuses("connectTimeoutSeconds") { $0.connectTimeoutSeconds = time }
-                try refuses("stallTimeoutSeconds") { $0.stallTimeoutSeconds = time }
+                try refuses("silenceTimeoutSeconds") { $0.silenceTimeoutSeconds = time }
                 try refuses("deadlineSeconds") { $0.deadlineSeconds = time }
             }
             try refuses("maximumSize") { $0.maximumSize = -1 }
         }
 
-        @Test("calls that are not as declared get Varlink's own errors, which name the field")
-        func malformedCalls() throws {
+        @Test("calls that do not match the interface get Varlink's own errors, which name the field")
+        func malformedCallsGetVarlinkErrors() throws {
             let service = try TestService()
             let calls: [(String, String, String)] = [
                 ("io.sluice.Ingest.Nothing", "{}", "MethodNotFound"),
@@ -165,17 +165,17 @@ extension Integration {
         }
 
         @Test(
-            "left out, null and empty parameters are the same",
+            "omitted, null and empty parameters mean the same",
             arguments: ["", #","parameters":null"#, #","parameters":{}"#])
-        func noParameters(_ text: String) throws {
+        func treatsEmptyParametersAlike(_ text: String) throws {
             let service = try TestService()
             var connection = try RawConnection(service)
             try connection.send(#"{"method":"io.sluice.Ingest.Status"\#(text)}"#)
             #expect(try connection.receive()?.contains("\"status\"") == true)
         }
 
-        @Test("bytes that are no message end their connection with an error, and nobody else's")
-        func garbage() throws {
+        @Test("an invalid message ends its own connection with an error, and no other connection")
+        func garbageEndsOnlyItsConnection() throws {
             let service = try TestService()
             let other = try service.client()
             let messages = [
@@ -200,7 +200,7 @@ extension Integration {
         }
 
         @Test("a message over the limit ends its connection with an error")
-        func tooLong() throws {
+        func overlongMessageEndsItsConnection() throws {
             let service = try TestService()
             var connection = try RawConnection(service)
             let long = #"{"method":"io.sluice.Ingest.Fetch","parameters":{"url":"http://h/"#
@@ -212,8 +212,8 @@ extension Integration {
             try eventually("the connection is forgotten") { try service.status().connections == 1 }
         }
 
-        @Test("half a message and then silence ends after ten seconds")
-        func halfAMessage() throws {
+        @Test("a connection with half a message is ended after ten seconds")
+        func halfAMessageTimesOut() throws {
             let service = try TestService()
             var connection = try RawConnection(service)
             let quiet = try service.client()
@@ -231,8 +231,8 @@ extension Integration {
                 "io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: Deadline.ofCall)
         }
 
-        @Test("a client that never reads its replies is dropped; others do not notice")
-        func neverReads() throws {
+        @Test("a client that never reads its replies is dropped, and other clients are not delayed")
+        func dropsClientThatNeverReads() throws {
             let call =
                 Array(
                     #"{"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.sluice.Ingest"}}"#
@@ -257,8 +257,8 @@ extension Integration {
             }
         }
 
-        @Test("a watcher that never reads is dropped or skipped, and its job goes on")
-        func watcherNeverReads() throws {
+        @Test("a watcher that never reads is dropped or skipped, and the jobs continue")
+        func unreadWatchDelaysNoJob() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Pattern(), count: 1000) }
             let service = try TestService()
             let connection = try RawConnection(service)

@@ -4,7 +4,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration.Door {
@@ -128,8 +128,8 @@ extension Integration.Door {
             return count
         }
 
-        @Test("descriptors whose close(2) waits hold up nobody, received or not, and are let go of")
-        func descriptors() throws {
+        @Test("descriptors whose close(2) blocks delay no other user, received or not, and are closed")
+        func blockingDescriptorsDelayNoUser() throws {
             let service = try TestService("limits.connections_per_user = 20")
             let peer = try SilentPeer.listening()
             try isServed(service, "before")
@@ -164,8 +164,8 @@ extension Integration.Door {
             #expect(service.program.isRunning)
         }
 
-        @Test("texts that take long to compare are refused, wherever they are")
-        func combiningMarks() throws {
+        @Test("texts that take long to compare are refused anywhere in a call")
+        func refusesTextsSlowToCompare() throws {
             let service = try TestService()
             let marks = String(repeating: "\u{301}\u{323}", count: 60_000)
             let escaped = String(repeating: #"\u0301\u0323"#, count: 20_000)
@@ -224,8 +224,8 @@ extension Integration.Door {
             }
         }
 
-        @Test("half a call on each of 1,000 connections costs a bounded memory, which is given back")
-        func halfMessages() throws {
+        @Test("half a call on each of 1,000 connections costs bounded memory, which is given back")
+        func halfCallsCostBoundedMemory() throws {
             let service = try TestService()
             try isServed(service, "before")
             let before = try MemoryProbe(processID: service.processID).privateDirty
@@ -252,8 +252,8 @@ extension Integration.Door {
             try isServed(service, "after")
         }
 
-        @Test("lists that one user asks for on 500 connections delay another's question by one of them")
-        func lists() throws {
+        @Test("one user's List calls on 500 connections delay another user's call by only one of them")
+        func manyListsDelayOthersLittle() throws {
             let origin = try BadOrigin { try $0.respond("404 Not Found", body: []) }
             let service = try TestService("limits.jobs_per_user = 400")
             let attacker = OtherUser(Self.attacker, service)
@@ -279,8 +279,8 @@ extension Integration.Door {
             }
         }
 
-        @Test("root always gets in: a connection, a job, a lane")
-        func reserve() throws {
+        @Test("root always gets a connection, a job and a lane")
+        func rootAlwaysGetsIn() throws {
             let origin = try BadOrigin { connection in
                 if connection.request.path == "/root" {
                     try connection.respond(pattern: Pattern(), count: 100)

@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// The addresses to which jobs may connect. Addresses of 127.0.0.0/8 stand for other networks.
@@ -62,8 +62,8 @@ extension Integration {
             }
         }
 
-        @Test("an address that is denied is not connected to, in whatever form it is written")
-        func literals() throws {
+        @Test("the lane does not connect to a denied address, in whatever form it is written")
+        func deniesAddressInEveryForm() throws {
             let scene = try Scene()
             try scene.succeeds(scene.allowed.url())
             // The service refuses forms that are not canonical before a lane sees them.
@@ -77,8 +77,10 @@ extension Integration {
             #expect(scene.service.log.contains("127.0.0.3"))
         }
 
-        @Test("0.0.0.0 and :: are loopback, link-local addresses and metadata services denied by default")
-        func defaults() throws {
+        @Test(
+            "0.0.0.0 and :: count as loopback; link-local addresses and metadata services are denied by default"
+        )
+        func deniesLinkLocalByDefault() throws {
             let scene = try Scene("egress.deny_networks = [\"loopback\", \"link-local\", \"metadata\"]\n")
             for host in ["0.0.0.0", "[::]", "127.0.0.1", "[::1]", "localhost", "127.0.0.2"] {
                 try scene.fails(scene.url(host), naming: "“loopback” in egress.deny_networks")
@@ -93,8 +95,9 @@ extension Integration {
         }
 
         @Test(
-            "the user is told host and rule, the administrator the address", .enabled(if: Trust.isAvailable))
-        func whoIsTold() throws {
+            "the outcome names the host and the rule, and the log names the address",
+            .enabled(if: Trust.isAvailable))
+        func outcomeNamesHostAndRule() throws {
             let scene = try Scene(hosts: "127.0.0.3 inside.test\n")
             let job = try scene.fails(scene.url("inside.test"), naming: "“127.0.0.3” in egress.deny_networks")
             #expect(job.outcome?.message.contains("inside.test:\(scene.allowed.port)") == true)
@@ -104,8 +107,8 @@ extension Integration {
             #expect(word.service.log.contains("127.0.0.3"))
         }
 
-        @Test("of several addresses those that are allowed are used", .enabled(if: Trust.isAvailable))
-        func severalAddresses() throws {
+        @Test("of several addresses only the allowed ones are used", .enabled(if: Trust.isAvailable))
+        func usesOnlyAllowedAddresses() throws {
             let scene = try Scene(
                 hosts:
                     "127.0.0.3 first.test\n127.0.0.2 first.test\n127.0.0.2 last.test\n127.0.0.3 last.test\n"
@@ -116,9 +119,9 @@ extension Integration {
         }
 
         @Test(
-            "where the allowed ones fail, that is the outcome, and it is tried again",
+            "if the allowed addresses fail, that failure is the outcome, and the job is retried",
             .enabled(if: Trust.isAvailable))
-        func otherFailures() throws {
+        func retriesWhenAllowedAddressesFail() throws {
             // Nothing listens at 127.0.0.4.
             let scene = try Scene(hosts: "127.0.0.3 half.test\n127.0.0.4 half.test\n", retries: 1)
             let job = try scene.service.fetch(scene.url("half.test"), expecting: nil)
@@ -128,9 +131,9 @@ extension Integration {
         }
 
         @Test(
-            "a name that leads elsewhere at its second lookup is caught there",
+            "a name that resolves to a denied address at its second lookup is denied then",
             .enabled(if: Trust.isAvailable))
-        func rebinding() throws {
+        func deniesReboundName() throws {
             let scene = try Scene(hosts: "127.0.0.2 turns.test\n", retries: 50)
             // The lookup changes in a redirect that closes its connection: the next request finds the other address.
             let path = scene.directory.file("hosts")
@@ -155,9 +158,9 @@ extension Integration {
         }
 
         @Test(
-            "a redirect to what is denied is not followed: an address, a name, a port",
+            "a redirect to a denied address, name or port is not followed",
             .enabled(if: Trust.isAvailable))
-        func redirects() throws {
+        func deniesRedirectTargets() throws {
             let scene = try Scene(
                 Scene.rules + "egress.deny_hosts = [\".corp.test\", \"any port 1-79\"]\n",
                 hosts: "127.0.0.3 inside.test\n127.0.0.2 a.corp.test\n127.0.0.2 fine.test\n")
@@ -187,9 +190,9 @@ extension Integration {
         }
 
         @Test(
-            "a kept connection is not used once its address is denied, and the rules change at a reload",
+            "a reload changes the rules, and a kept connection is not used once its address is denied",
             .enabled(if: Trust.isAvailable))
-        func keptConnection() throws {
+        func reloadDeniesKeptConnection() throws {
             let scene = try Scene(
                 "lanes.maximum = 1\negress.deny_networks = []\n", hosts: "127.0.0.3 inside.test\n")
             let url = scene.url("inside.test")
@@ -215,9 +218,9 @@ extension Integration {
         }
 
         @Test(
-            "a kept connection of another name is not used for a host that is denied",
+            "a kept connection to another name is not used for a denied host",
             arguments: Wire.available)
-        func coalescing(_ wire: Wire) throws {
+        func neverCoalescesForDeniedHost(_ wire: Wire) throws {
             // One certificate, one address, one port: a browser would use one HTTP/2 connection for both hosts.
             let wires = try Wires(
                 "lanes.maximum = 1\nlanes.minimum = 1\negress.deny_hosts = [\"addresses\"]\n")
@@ -233,9 +236,9 @@ extension Integration {
         }
 
         @Test(
-            "what one group is denied, or one user allowed, is so for these alone",
+            "the rules of a group or a user apply to that group or user only",
             .enabled(if: geteuid() == 0))
-        func users() throws {
+        func appliesRulesPerUserAndGroup() throws {
             let scene = try Scene(
                 """
                 [egress]
@@ -282,8 +285,8 @@ extension Integration {
             try check(try service.fetch(url(nginx), expecting: Egress.pattern), proxy, nginx)
         }
 
-        @Test("a proxy whose address is denied is not connected to, and named")
-        func proxyIsDenied() throws {
+        @Test("the lane does not connect to a proxy whose address is denied, and the outcome names the proxy")
+        func deniesProxyByAddress() throws {
             try job("egress.deny_networks = [\"127.0.0.1\"]\n") { job, proxy, _ in
                 let ended = try job.finish(failing: .addressDenied, delivered: 0)
                 #expect(ended.attempts == 1)
@@ -294,8 +297,10 @@ extension Integration {
             }
         }
 
-        @Test("a target whose name is denied, or that is written as a denied address, is not asked for")
-        func targetIsDenied() throws {
+        @Test(
+            "the proxy is not asked for a target whose name is denied, or that is written as a denied address"
+        )
+        func deniesTargetBehindProxy() throws {
             for (rule, host) in [
                 ("egress.deny_hosts = [\"localhost\"]\n", "localhost"),
                 ("egress.deny_networks = [\"127.0.0.2\"]\n", "127.0.0.2"),
@@ -308,8 +313,8 @@ extension Integration {
             }
         }
 
-        @Test("what the target's name stands for is the proxy's business")
-        func onlyTheName() throws {
+        @Test("the addresses of the target's name are not checked: the proxy looks them up")
+        func leavesTargetLookUpToProxy() throws {
             // The machine would find ::1 and 127.0.0.1. Rules about ports of addresses apply to the proxy's address.
             try job("egress.deny_networks = [\"::1\", \"any port 1-79\"]\n") { job, proxy, nginx in
                 try job.finishComplete(1000)

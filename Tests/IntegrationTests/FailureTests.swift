@@ -47,22 +47,22 @@ extension Integration {
 
         // MARK: No response
 
-        @Test("a name without an address")
-        func unknownName() throws {
+        @Test("a name without an address fails as nameNotResolved")
+        func reportsUnknownName() throws {
             let job = try Scene().fails("http://sluice.invalid/", .nameNotResolved)
             #expect(job.outcome?.message.contains("sluice.invalid") == true)
             #expect(job.httpStatus == nil)
         }
 
-        @Test("a refused connection")
-        func refused() throws {
+        @Test("a refused connection fails as connectionRefused")
+        func reportsRefusedConnection() throws {
             let port = try Loopback.freePort()
             let job = try Scene().fails("http://127.0.0.1:\(port)/", .connectionRefused)
             #expect(job.outcome?.message.contains("\(port)") == true)
         }
 
-        @Test("a connection that is reset, or closed, before the response")
-        func lostBeforeResponse() throws {
+        @Test("a connection that is reset or closed before the response fails as connectionLost")
+        func reportsConnectionLostBeforeResponse() throws {
             let scene = try Scene()
             let origin = try BadOrigin()
             origin.on("/reset") { $0.reset() }
@@ -71,12 +71,12 @@ extension Integration {
         }
 
         @Test(
-            "a head that is cut off, wherever that is, loses the connection and no lane",
+            "a head that is cut off at any place loses the connection, but costs no lane",
             arguments: [
                 "HTT", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Le",
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nServer: a\r\n",
             ])
-        func cutHead(_ head: String) throws {
+        func cutHeadCostsNoLane(_ head: String) throws {
             let scene = try Scene()
             let origin = try BadOrigin {
                 try $0.send(head)
@@ -87,9 +87,9 @@ extension Integration {
         }
 
         @Test(
-            "a connection that is cut in a handshake, or before the head of a response, is lost",
+            "a connection that is cut in a handshake or before the head of a response is lost",
             arguments: Wire.available.filter { $0 != .http }, [false, true])
-        func cutHandshake(_ wire: Wire, _ resets: Bool) throws {
+        func cutHandshakeLosesConnection(_ wire: Wire, _ resets: Bool) throws {
             let wires = try Wires()
             try wires.nginx.serve("file", Self.pattern, count: 100_000)
             // A body can begin at some place above 1,000: the certificate alone has about 500 bytes.
@@ -106,8 +106,8 @@ extension Integration {
             }
         }
 
-        @Test("a server that accepts and never answers")
-        func silent() throws {
+        @Test("an origin that accepts a connection and stays silent fails as headTimeout")
+        func silentOriginTimesOut() throws {
             let scene = try Scene()
             let origin = try BadOrigin { $0.waitForClose() }
             try judge("a connect timeout of 0.5 s", takesLessThan: .seconds(4)) {
@@ -117,8 +117,8 @@ extension Integration {
             }
         }
 
-        @Test("what is not HTTP")
-        func notHTTP() throws {
+        @Test("an answer that is not HTTP fails as protocolError")
+        func refusesAnswerThatIsNotHTTP() throws {
             let scene = try Scene()
             let origin = try BadOrigin {
                 try $0.send("SSH-2.0-OpenSSH_9.2\r\n")
@@ -128,12 +128,12 @@ extension Integration {
         }
 
         @Test(
-            "a certificate that does not hold",
+            "an expired, wrong-host or self-signed certificate fails with its own outcome, and no request is sent",
             arguments: [
                 (TestCA.Quality.expired, OutcomeCode.tlsCertificateExpired), (.wrongHost, .tlsWrongHost),
                 (.selfSigned, .tlsUntrusted),
             ])
-        func certificates(_ quality: TestCA.Quality, _ code: OutcomeCode) throws {
+        func refusesInvalidCertificate(_ quality: TestCA.Quality, _ code: OutcomeCode) throws {
             let authority = try TestCA()
             var options = NginxOptions()
             options.certificate = authority[quality]
@@ -144,8 +144,8 @@ extension Integration {
             #expect(try nginx.accessLog().isEmpty, "a request was sent all the same")
         }
 
-        @Test("an authority that nobody here trusts, and TLS where there is none")
-        func tls() throws {
+        @Test("an untrusted authority fails as tlsUntrusted, and a port without TLS as tlsFailed")
+        func refusesUntrustedOrMissingTLS() throws {
             let authority = try TestCA()
             var options = NginxOptions()
             options.certificate = authority[.good]
@@ -158,9 +158,9 @@ extension Integration {
         // MARK: Responses that are not accepted
 
         @Test(
-            "a status that is not 2xx delivers nothing",
+            "a response whose status is not 2xx delivers nothing",
             arguments: [400, 401, 403, 404, 410, 429, 500, 503])
-        func status(_ status: Int) throws {
+        func errorStatusDeliversNothing(_ status: Int) throws {
             let scene = try Scene()
             let origin = try BadOrigin()
             origin.on("/small") { try $0.respond("\(status) Word", body: Array("no".utf8)) }
@@ -176,8 +176,8 @@ extension Integration {
             }
         }
 
-        @Test("304 is no answer to a request that asked for no comparison")
-        func notModified() throws {
+        @Test("a 304 to a request without a condition is a failure")
+        func refusesUnconditionalNotModified() throws {
             let scene = try Scene()
             // It never has a body (RFC 9110 §15.4.5): bytes after it would belong to the next response.
             let origin = try BadOrigin { try $0.sendHead("304 Not Modified", headers: ["ETag: \"a\""]) }
@@ -187,8 +187,8 @@ extension Integration {
             }
         }
 
-        @Test("a refused response without a body is refused as one with a body is")
-        func emptyRefusal() throws {
+        @Test("a refused response without a body fails in the same way as one with a body")
+        func refusesErrorStatusWithoutBody() throws {
             let origin = try BadOrigin { try $0.respond("404 No") }
             let service = try TestService()
             for _ in 0..<200 {
@@ -197,8 +197,8 @@ extension Integration {
             }
         }
 
-        @Test("a Basic challenge ends its job, and the next one runs")
-        func challenge() throws {
+        @Test("a Basic challenge ends its job, and the next job runs")
+        func challengeEndsOnlyItsJob() throws {
             let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 1")
             let origin = try BadOrigin { connection in
                 if connection.request["Authorization"] == "Basic dTpw" {
@@ -217,8 +217,8 @@ extension Integration {
             }.finishComplete(10)
         }
 
-        @Test("a body that is coded comes as it was sent, and is refused where the job wants none")
-        func encoded() throws {
+        @Test("an encoded body is delivered as it was sent, and refused if the job asks for identity")
+        func deliversEncodedBodyUnchanged() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.respond(
@@ -231,9 +231,9 @@ extension Integration {
         }
 
         @Test(
-            "a transfer coding that nobody asked for, of a body that is cut",
+            "an unrequested transfer coding of a truncated body fails as contentEncoded",
             arguments: ["gzip, chunked", "gzip"])
-        func transferCoded(_ coding: String) throws {
+        func refusesUnrequestedTransferCoding(_ coding: String) throws {
             let scene = try Scene()
             // The beginning of a gzip stream, and nothing after it.
             let stream: [UInt8] = [31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72]
@@ -249,8 +249,8 @@ extension Integration {
             try scene.fails(origin.url(), .contentEncoded)
         }
 
-        @Test("a part where the whole was asked for")
-        func partial() throws {
+        @Test("a part that answers a request for the whole body fails as unexpectedPartial")
+        func refusesUnrequestedPart() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.respond(
@@ -260,9 +260,9 @@ extension Integration {
         }
 
         @Test(
-            "a Content-Length that is no number, or two that differ",
+            "a body with an invalid Content-Length, or with two that differ, is never reported as complete",
             arguments: ["-5", "abc", "5\r\nContent-Length: 6"])
-        func strangeLength(_ value: String) throws {
+        func invalidLengthNeverCompletes(_ value: String) throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(value)\r\n\r\nhello")
@@ -277,7 +277,7 @@ extension Integration {
         // MARK: Responses that would stop Foundation
 
         @Test("a Content-Length of 2⁶³-1 is refused, and costs no lane")
-        func absurdLength() throws {
+        func absurdLengthCostsNoLane() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\nhello")
@@ -288,7 +288,7 @@ extension Integration {
         }
 
         @Test("a chunked body with trailers is complete (swiftlang/swift-corelibs-foundation#5285)")
-        func trailers() throws {
+        func completesBodyWithTrailers() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Transfer-Encoding: chunked", "Trailer: X-Sum"])

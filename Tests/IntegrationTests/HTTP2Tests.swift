@@ -8,8 +8,8 @@ extension Integration {
     struct HTTP2 {
         static let pattern = Pattern(seed: 2)
 
-        @Test("trailers are no part of a body, whether there is one or not")
-        func trailers() throws {
+        @Test("trailers are not part of the body, even if the body is empty")
+        func excludesTrailersFromBody() throws {
             let wires = try Wires { options in
                 options.serverConfiguration = "add_trailer X-Sum 1 always;"
             }
@@ -23,8 +23,8 @@ extension Integration {
             #expect(try wires.service.status().lanes.died == 0)
         }
 
-        @Test("a job that wants HTTP/1.1 gets it, before and after one that does not")
-        func http1() throws {
+        @Test("a job that asks for HTTP/1.1 gets it, before and after a job that does not")
+        func usesHTTP1OnRequest() throws {
             let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1\n")
             try wires.nginx.serve("file", Self.pattern, count: 1000)
             for wantsOld in [true, false, true] {
@@ -37,7 +37,7 @@ extension Integration {
         }
 
         @Test("a body without a length is complete, also after redirects over several hosts")
-        func provesTheEnd() throws {
+        func bodyWithoutLengthIsComplete() throws {
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Transfer-Encoding: chunked"])
                 try connection.sendChunk(Self.pattern.bytes(0..<100_000))
@@ -56,8 +56,8 @@ extension Integration {
             }
         }
 
-        @Test("an origin that says goodbye before it answers has lost the connection")
-        func goesAway() throws {
+        @Test("an origin that closes the connection before it answers fails as connectionLost")
+        func closeBeforeAnswerLosesConnection() throws {
             let origin = try BadOrigin { $0.close() }
             let wires = try Wires("retries.retries = 1\nretries.base_seconds = 0\n") { options in
                 // 444 closes the stream's connection without an answer.

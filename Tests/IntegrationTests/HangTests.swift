@@ -5,7 +5,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// Lanes that hang, and lanes that only seem to.
@@ -36,7 +36,7 @@ extension Integration {
         @Test(
             "is replaced, also while its consumer does not read, and its job goes on with the next byte",
             arguments: [false, true])
-        func stopped(_ isStalled: Bool) throws {
+        func replacesHangingLane(_ isStalled: Bool) throws {
             let nginx = try Nginx()
             let path = try nginx.serve("file", Self.pattern, count: Self.size)
             let service = try TestService(
@@ -64,7 +64,7 @@ extension Integration {
         }
 
         @Test("before it has taken its order costs the job no attempt")
-        func neverTook() throws {
+        func costsNoAttemptBeforeOrder() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 1000) }
             let service = try TestService("lanes.minimum = 1\nlanes.hang_seconds = 1")
             let lane = try #require(try Processes.children(of: service.processID).first)
@@ -75,7 +75,7 @@ extension Integration {
         }
 
         @Test("is not one whose origin is silent, or whose consumer does not read")
-        func waiting() throws {
+        func waitingLaneDoesNotHang() throws {
             let gate = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.wait(for: gate)
@@ -95,8 +95,9 @@ extension Integration {
             #expect(try service.status().lanes.died == 0)
         }
 
-        @Test("is not one that a stopped daemon did not look at, or that was stopped together with it")
-        func frozen() throws {
+        @Test(
+            "is not one that a stopped daemon could not check, or that was stopped together with the daemon")
+        func stoppedDaemonKillsNoLane() throws {
             let gate = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.wait(for: gate)
@@ -118,8 +119,8 @@ extension Integration {
             #expect(try service.status().lanes.died == 0)
         }
 
-        @Test("is left alone where the setting says so, from a reload on")
-        func reload() throws {
+        @Test("is left alone after a reload that sets lanes.hang_seconds to 0, until another reload")
+        func reloadSwitchesHangCheck() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService("lanes.hang_seconds = 1")
             let job = try service.fetch(origin.url(), expecting: Self.pattern)

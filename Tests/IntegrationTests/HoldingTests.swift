@@ -10,9 +10,9 @@ extension Integration.Parking {
     }
 
     @Test(
-        "jobs that cannot be continued keep their lanes up to a share, then the oldest fails, and others go on"
+        "jobs that cannot be continued keep lanes up to a share; beyond it the oldest fails and the others continue"
     )
-    func share() throws {
+    func holdsLanesUpToShare() throws {
         let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 4\nparking.holding_share = 0.5\n")
         let origin = try stubborn()
         var consumers: [SteppedConsumer] = []
@@ -39,8 +39,8 @@ extension Integration.Parking {
         #expect(try third.readToEnd().outcome?.code == .complete)
     }
 
-    @Test("with the only lane held and no share to hold it, the job that cannot go on makes room")
-    func noShare() throws {
+    @Test("if the share allows no lane, a job that cannot be continued makes room for the next job")
+    func makesRoomWithoutShare() throws {
         let scene = try Scene(Self.one)
         let origin = try stubborn(["ETag: W/\"weak\""])
         let consumer = try SteppedConsumer(scene.service, origin.url(), expecting: Self.pattern)
@@ -51,8 +51,8 @@ extension Integration.Parking {
         #expect(ended.outcome?.code == .consumerTooSlow, "\(ended)")
     }
 
-    @Test("with the whole share nobody is ended for being slow")
-    func wholeShare() throws {
+    @Test("with a holding share of 1 no job is ended because its consumer is slow")
+    func wholeShareEndsNoSlowJob() throws {
         let scene = try Scene("lanes.minimum = 2\nlanes.maximum = 2\nparking.holding_share = 1\n")
         let origin = try stubborn()
         let consumers = try (0..<2).map { _ in
@@ -67,9 +67,9 @@ extension Integration.Parking {
     }
 
     @Test(
-        "a job with a digest keeps its lane while there is room, else comes once more, whole",
+        "a job with a digest keeps its lane while there is room; otherwise the whole body is fetched again",
         arguments: [false, true])
-    func digest(_ announced: Bool) throws {
+    func digestJobKeepsLaneOrRestarts(_ announced: Bool) throws {
         let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 2\nparking.holding_share = 0.5\n")
         let sum = try Self.pattern.sha256(count: Self.size)
         let bytes = stride(from: 0, to: 64, by: 2).compactMap { place -> UInt8? in

@@ -3,7 +3,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration {
@@ -12,8 +12,10 @@ extension Integration {
     struct Hostile {
         static let pattern = Pattern(seed: 23)
 
-        @Test("100 and 103 are not the answer", arguments: ["100 Continue", "103 Early Hints"])
-        func interim(_ status: String) throws {
+        @Test(
+            "the interim responses 100 and 103 are not taken for the answer",
+            arguments: ["100 Continue", "103 Early Hints"])
+        func skipsInterimAnswers(_ status: String) throws {
             let origin = try BadOrigin { connection in
                 try connection.send("HTTP/1.1 \(status)\r\nLink: </x>\r\n\r\n")
                 try connection.respond(pattern: Self.pattern, count: 5000)
@@ -22,8 +24,8 @@ extension Integration {
             try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(5000)
         }
 
-        @Test("a consumer that closes after the last byte has a whole body, told or not")
-        func closesAtOnce() throws {
+        @Test("a job is complete if its consumer closes after the last byte, even before it reads the end")
+        func completesWhenConsumerClosesAtOnce() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 30_000) }
             let service = try TestService()
             for _ in 0..<200 {
@@ -40,8 +42,8 @@ extension Integration {
             }
         }
 
-        @Test("jobs that end in the middle of redirects harm no lane, and no other job")
-        func endsInRedirects() throws {
+        @Test("jobs that end in the middle of redirects harm no lane and no other job")
+        func endingInRedirectsHarmsNoLane() throws {
             let origin = try BadOrigin { connection in
                 if connection.request.path == "/body" {
                     try connection.respond(pattern: Self.pattern, count: 100)
@@ -62,7 +64,7 @@ extension Integration {
         }
 
         @Test("a lane does not grow with the body that passes through it")
-        func grows() throws {
+        func laneDoesNotGrowWithBody() throws {
             let nginx = try Nginx()
             let service = try TestService("lanes.minimum = 1")
             let path = try nginx.serve("large", Self.pattern, count: 1 << 30)
@@ -76,8 +78,8 @@ extension Integration {
             #expect(growth < 3 << 20)
         }
 
-        @Test("what is no URL is not repeated in the log")
-        func secrets() throws {
+        @Test("an invalid URL is not repeated in the log")
+        func logOmitsInvalidURLs() throws {
             let service = try TestService()
             for url in ["example.com/?token=SECRET123", "user:SECRET123@example.com", "x://SECRET123"] {
                 #expect(throws: VarlinkClientError.self) { try service.open(url) }
@@ -87,7 +89,7 @@ extension Integration {
         }
 
         @Test("a daemon that stops leaves its successor's socket alone")
-        func successor() throws {
+        func leavesSuccessorsSocketAlone() throws {
             let service = try TestService()
             // A client that does not read delays the end of the old service.
             let idle = try service.client()
@@ -106,8 +108,8 @@ extension Integration {
             #expect(access(service.socket, F_OK) != 0)
         }
 
-        @Test("more lanes by a reload are for those who wait already")
-        func moreLanes() throws {
+        @Test("lanes that a reload adds serve the jobs that already wait")
+        func addedLanesServeWaitingJobs() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService("lanes.minimum = 1\nlanes.maximum = 1")
             let first = try service.open(origin.url())
@@ -122,8 +124,8 @@ extension Integration {
             close(second.body)
         }
 
-        @Test("thousands of calls that want no answer hold up nobody")
-        func oneway() throws {
+        @Test("thousands of oneway calls do not delay other clients")
+        func onewayFloodDelaysNoClient() throws {
             try judge("an answer beside a flood of calls", takesLessThan: .seconds(2)) {
                 let service = try TestService()
                 let flood = try RawConnection(service)
@@ -133,8 +135,8 @@ extension Integration {
             }
         }
 
-        @Test("ended jobs behind one that waits are forgotten")
-        func queueMemory() throws {
+        @Test("ended jobs behind a waiting job are forgotten")
+        func forgetsEndedJobsInQueue() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService(
                 "lanes.minimum = 1\nlanes.maximum = 1\nlimits.remembered_jobs_per_user = 10")

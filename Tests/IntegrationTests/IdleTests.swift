@@ -20,8 +20,8 @@ extension Integration {
             return sum
         }
 
-        @Test("sleeps: neither the daemon nor a lane wakes up, before a job and after one")
-        func sleeps() throws {
+        @Test("sleeps: neither the daemon nor a lane wakes up, before a job or after one")
+        func sleepsBeforeAndAfterJob() throws {
             let nginx = try Nginx()
             let url = nginx.httpURL(try nginx.serve("body", Pattern(), count: 100_000))
             let service = try TestService(

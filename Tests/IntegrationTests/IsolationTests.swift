@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// Whether a test can run the service as nobody: root can, if the user nobody can reach the programs.
 enum Unprivileged {
@@ -30,7 +30,7 @@ extension Integration {
         @Test(
             "a 65th job runs at full speed beside 64 whose consumers never read",
             arguments: Unprivileged.isAvailable ? [true, false] : [false])
-        func sixtyFive(unprivileged: Bool) throws {
+        func stalledJobsDoNotSlowOthers(unprivileged: Bool) throws {
             let nginx = try Nginx()
             let service = try TestService(
                 // On a slow machine the measurement takes longer than the service waits for consumers before it parks
@@ -78,7 +78,7 @@ extension Integration {
         }
 
         @Test("pipes grow for consumers that keep up, and never past the budget")
-        func budget() throws {
+        func pipesStayWithinBudget() throws {
             let nginx = try Nginx()
             // Room for the pipes of three jobs, and for one of them to grow.
             let service = try TestService("lanes.maximum = 4\npipes.budget = \"2M\"")
@@ -100,8 +100,8 @@ extension Integration {
         }
 
         @Test(
-            "lanes of one user never serve another, who sees no job of theirs")
-        func lanesOfUsers() throws {
+            "a lane of one user never serves another user, and no job sends the cookies of an earlier one")
+        func usersNeverShareLanes() throws {
             let seen = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.respond(

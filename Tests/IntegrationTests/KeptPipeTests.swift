@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration {
@@ -21,8 +21,8 @@ extension Integration {
             deinit { release() }
         }
 
-        @Test("pipes of ended jobs are told by Status until their consumers have read and closed them")
-        func told() throws {
+        @Test("Status counts the pipes of ended jobs until their consumers have read and closed them")
+        func statusCountsPipesOfEndedJobs() throws {
             let nginx = try Nginx()
             let url = nginx.httpURL(try nginx.serve("body", Pattern(), count: Self.size))
             let service = try TestService()
@@ -51,8 +51,8 @@ extension Integration {
             #expect(try service.status().pipeBytes == 0)
         }
 
-        @Test("the pipe of a running job that its consumer has grown is told by Status, too")
-        func grownByConsumer() throws {
+        @Test("Status also counts what a consumer adds to the capacity of a running job's pipe")
+        func statusCountsPipeGrownByConsumer() throws {
             let origin = try BadOrigin { connection in
                 try connection.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n12345")
                 connection.waitForClose()
@@ -66,8 +66,8 @@ extension Integration {
             #expect(try service.status().pipeBytes == before + (1 << 20) - (64 << 10))
         }
 
-        @Test("a user who keeps a quarter of the budget in pipes gets no more jobs, and others do")
-        func bounded() throws {
+        @Test("a user who keeps a quarter of the budget in pipes gets no new jobs, while other users do")
+        func refusesUserWhoKeepsManyPipes() throws {
             let nginx = try Nginx()
             let url = nginx.httpURL(try nginx.serve("body", Pattern(), count: Self.size))
             let service = try TestService("pipes.budget = \"1M\"\nlanes.maximum = 4")
@@ -88,8 +88,10 @@ extension Integration {
             try again.finishComplete(Self.size)
         }
 
-        @Test("a consumer of another user can open /dev/stdin again, and cannot write to it")
-        func openedAgain() throws {
+        @Test(
+            "a consumer that runs as another user than the service can reopen /dev/stdin, but cannot write to it"
+        )
+        func consumerReopensInputReadOnly() throws {
             try #require(getuid() == 0, "this test needs root to become other users: run the tests as root")
             let nginx = try Nginx()
             let url = nginx.httpURL(try nginx.serve("body", Pattern(), count: Self.size))

@@ -2,6 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
+import Unix
 
 extension Integration {
     /// Lanes that are killed, and what their jobs and consumers report then.
@@ -15,7 +16,7 @@ extension Integration {
         }
 
         @Test("a lane that is killed at any moment leaves an account of exactly what the consumer got")
-        func kills() throws {
+        func killedLaneLeavesExactAccount() throws {
             let nginx = try Nginx()
             let service = try TestService("lanes.minimum = 4")
             let size = 192 << 20
@@ -54,8 +55,8 @@ extension Integration {
             #expect(try service.status().lanes.died == kills)
         }
 
-        @Test("lanes that are killed while bytes flow at full speed cost their jobs attempts, and not a byte")
-        func resumed() throws {
+        @Test("lanes that are killed while bytes flow at full speed cost their jobs attempts, but not a byte")
+        func killsAtFullSpeedLoseNothing() throws {
             let size = 192 << 20
             let nginx = try Nginx()
             let service = try TestService(
@@ -116,8 +117,8 @@ extension Integration {
             return lane
         }
 
-        @Test("lanes that are killed behind a closed gate lose nothing either", arguments: [false, true])
-        func stalled(_ readsOn: Bool) throws {
+        @Test("lanes that are killed behind a closed gate lose no bytes either", arguments: [false, true])
+        func killsAtClosedGateLoseNothing(_ readsOn: Bool) throws {
             let size = 24 << 20
             let nginx = try Nginx()
             let service = try TestService(
@@ -141,8 +142,10 @@ extension Integration {
             #expect(Set(ended.attemptLog.dropFirst().map(\.position)).count <= 2, "\(ended.attemptLog)")
         }
 
-        @Test("with a digest asked for, what comes after a death is hashed from the first byte on")
-        func digest() throws {
+        @Test(
+            "after a lane's death, a job with a digest fetches the whole body again and hashes it from the first byte"
+        )
+        func digestCoversBytesBeforeLaneDeath() throws {
             let size = 24 << 20
             let nginx = try Nginx()
             let service = try TestService("retries.retries = 5\nretries.base_seconds = 0\n")
@@ -167,8 +170,8 @@ extension Integration {
             #expect(try nginx.accessLog().allSatisfy { $0.contains("\"-\"") }, "a part was asked for")
         }
 
-        @Test("a job whose lanes die every time fails in the end, and holds up nobody's")
-        func murderer() throws {
+        @Test("a job whose lane dies in every attempt fails in the end, while other jobs complete")
+        func jobThatLosesEveryLaneFails() throws {
             let origin = try BadOrigin()
             origin.on("/kills") { connection in
                 try connection.sendHead(headers: ["Content-Length: 100000", "ETag: \"a\""])

@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// The pool as seen from outside.
@@ -20,7 +20,7 @@ extension Integration {
         }
 
         @Test("jobs wait their turn, first in, first out")
-        func queue() throws {
+        func queueIsFirstInFirstOut() throws {
             let gates = try (0..<8).map { _ in try Gate() }
             let origin = try BadOrigin { connection in
                 let number = Int(connection.request.path.dropFirst()) ?? 0
@@ -46,8 +46,8 @@ extension Integration {
             #expect(try service.call("List", as: Ingest.ListReply.self).jobs.map(\.id) == jobs.map(\.id))
         }
 
-        @Test("a job that is cancelled in the queue makes room without having run")
-        func cancelledInQueue() throws {
+        @Test("a job that is cancelled in the queue never starts, and the next one takes its place")
+        func jobCancelledInQueueNeverStarts() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService("lanes.maximum = 1\nlanes.minimum = 1")
             let first = try service.fetch(origin.url("/1"), expecting: Self.pattern)
@@ -62,8 +62,8 @@ extension Integration {
             _ = try service.wait(third.id)
         }
 
-        @Test("idle lanes go after a while, the minimum stays")
-        func retirement() throws {
+        @Test("idle lanes end after a while, and the minimum number remains")
+        func retiresIdleLanesAboveMinimum() throws {
             let gate = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.wait(for: gate)
@@ -85,9 +85,9 @@ extension Integration {
         }
 
         @Test(
-            "the second job of a user and origin finds the same lane and its connection",
+            "further jobs of a user for the same origin use the same lane and its connection",
             arguments: Wire.available)
-        func reuse(_ wire: Wire) throws {
+        func reusesLaneAndConnection(_ wire: Wire) throws {
             let wires = try Wires()
             let path = try wires.nginx.serve("file", Self.pattern, count: 100_000)
             for _ in 0..<5 {
@@ -100,8 +100,8 @@ extension Integration {
             #expect(connections.count == 1, "\(log)")
         }
 
-        @Test("a failed status, a redirect and a cancel leave a lane that is used again")
-        func reuseAfterFailure() throws {
+        @Test("a lane is used again after an error status and after a cancel")
+        func reusesLaneAfterFailureAndCancel() throws {
             let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1")
             try wires.nginx.serve("file", Self.pattern, count: 64 << 20)
             let before = try Processes.children(of: wires.service.processID)
@@ -117,8 +117,9 @@ extension Integration {
             #expect(try Processes.children(of: wires.service.processID) == before)
         }
 
-        @Test("a lane has no descriptor but its own, and keeps none of a job but an empty account")
-        func descriptors() throws {
+        @Test(
+            "a lane has only its own descriptors, and keeps at most a ledger and a staging pipe after a job")
+        func laneHasOnlyItsOwnDescriptors() throws {
             let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1")
             let path = try wires.nginx.serve("file", Self.pattern, count: 10 << 20)
             let held = try wires.service.open(wires.nginx.httpURL(path))
@@ -155,8 +156,8 @@ extension Integration {
             #expect(after.count { $0.contains("pipe:") } <= 2, "\(after)")
         }
 
-        @Test("small bodies have one ledger, one after the other, and each a new account")
-        func accounts() throws {
+        @Test("jobs with small bodies use one ledger in turn, and each job begins a new account")
+        func smallBodiesShareLedgerInTurn() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 300_000) }
             origin.on("/404") { try $0.respond("404 No") }
             origin.on("/twice") { connection in
@@ -215,7 +216,7 @@ extension Integration {
         }
 
         @Test("the daemon keeps no descriptor of a job that has ended")
-        func daemonDescriptors() throws {
+        func daemonKeepsNoDescriptorsOfJobs() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             origin.on("/404") { try $0.respond("404 No") }
             origin.on("/silent") { $0.waitForClose() }
@@ -250,7 +251,7 @@ extension Integration {
         }
 
         @Test("lanes that die while idle are replaced")
-        func diesIdle() throws {
+        func replacesLanesThatDieIdle() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             let service = try TestService()
             let lanes = try Processes.children(of: service.processID)
@@ -265,8 +266,8 @@ extension Integration {
             try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100)
         }
 
-        @Test("where lanes cannot be started any more jobs fail in words, and the service lives")
-        func noLane() throws {
+        @Test("when no lane can be started any more, jobs fail with a message and the service keeps running")
+        func jobsFailWhenNoLaneStarts() throws {
             let directory = try TemporaryDirectory()
             let lane = directory.file("lane")
             #expect(symlink(try Products.path("sluice-lane"), lane) == 0)
@@ -282,8 +283,8 @@ extension Integration {
             #expect(try service.status().jobs.failed == 1)
         }
 
-        @Test("thousands of small jobs pass through the same lanes")
-        func manySmall() throws {
+        @Test("a thousand small jobs complete on at most four lanes, and no lane dies")
+        func lanesSurviveThousandSmallJobs() throws {
             let wires = try Wires("lanes.maximum = 4")
             let path = try wires.nginx.serve("small", Self.pattern, count: 1000)
             let start = ContinuousClock.now

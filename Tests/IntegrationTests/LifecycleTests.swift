@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration {
@@ -83,7 +83,7 @@ extension Integration {
         }
 
         @Test("a consumer that closes its pipe ends its job at once", arguments: Wire.available)
-        func consumerGone(_ wire: Wire) throws {
+        func closedPipeEndsJob(_ wire: Wire) throws {
             let scene = try Scene()
             for moment in Moment.allCases {
                 try judge("the end while \(moment) over \(wire)", takesLessThan: .seconds(1)) {
@@ -107,7 +107,7 @@ extension Integration {
         @Test(
             "Cancel ends a job within a second in every state, also behind a closed gate",
             arguments: Wire.available)
-        func cancel(_ wire: Wire) throws {
+        func cancelEndsJobInEveryState(_ wire: Wire) throws {
             let scene = try Scene()
             for moment in Moment.allCases {
                 try judge("cancel while \(moment) over \(wire)", takesLessThan: .seconds(1)) {
@@ -131,7 +131,7 @@ extension Integration {
         }
 
         @Test("a hundred jobs are cancelled at random moments at full speed, and every account is exact")
-        func cancelMany() throws {
+        func accountsAreExactAfterRandomCancels() throws {
             let scene = try Scene()
             var dice = Dice()
             for round in 0..<100 {
@@ -146,7 +146,7 @@ extension Integration {
         }
 
         @Test("a lane that does not answer a cancel is replaced")
-        func stoppedLane() throws {
+        func replacesLaneThatIgnoresCancel() throws {
             let wires = try Wires("lanes.end_seconds = 0.3")
             try wires.nginx.serve("large", Self.pattern, count: 1 << 30)
             let job = try wires.service.fetch(
@@ -165,8 +165,10 @@ extension Integration {
                 1000)
         }
 
-        @Test("SIGTERM ends running jobs as serviceStopped, answers those who wait, and leaves nothing")
-        func terminate() throws {
+        @Test(
+            "SIGTERM ends running jobs as serviceStopped, answers waiting clients, and leaves no lane and no socket"
+        )
+        func terminationEndsJobsAndAnswersWaiters() throws {
             let scene = try Scene()
             let job = try scene.job(at: .stalled, over: .http)
             let service = scene.wires.service
@@ -197,8 +199,8 @@ extension Integration {
             }
         }
 
-        @Test("no lane outlives a daemon that is killed, also behind a closed gate")
-        func killedDaemon() throws {
+        @Test("no lane outlives a daemon that is killed, not even behind a closed gate")
+        func noLaneOutlivesKilledDaemon() throws {
             let scene = try Scene()
             let job = try scene.job(at: .stalled, over: .http)
             let service = scene.wires.service

@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// The metrics of the service, and whether programs that collect them understand them.
@@ -25,8 +25,8 @@ extension Integration {
             return numbers
         }
 
-        @Test("every number follows what happens")
-        func numbers() throws {
+        @Test("the metrics follow jobs, bytes, refusals and dead lanes, and no counter ever falls")
+        func metricsFollowEvents() throws {
             let nginx = try Nginx()
             let url = nginx.httpURL(try nginx.serve("body", Pattern(), count: 5_000_000))
             let service = try TestService(
@@ -88,8 +88,8 @@ extension Integration {
             }
         }
 
-        @Test("everybody may ask, and nobody is named")
-        func everybody() throws {
+        @Test("any user may call Metrics, and the reply names no job, URL or host")
+        func anyUserMayReadAnonymousMetrics() throws {
             let service = try TestService()
             let job = try service.open("http://127.0.0.1:1/secret")
             close(job.body)
@@ -100,8 +100,8 @@ extension Integration {
             #expect(!text.contains("secret") && !text.contains(job.id) && !text.contains("127.0.0.1"))
         }
 
-        @Test("promtool has nothing to say about Prometheus' format")
-        func promtool() throws {
+        @Test("promtool reports no problem with the Prometheus format")
+        func promtoolAcceptsPrometheusFormat() throws {
             let service = try TestService()
             let directory = try TemporaryDirectory()
             let file = directory.file("sluice.prom")
@@ -110,8 +110,8 @@ extension Integration {
             #expect(check.exit == .exited(0) && check.errors.isEmpty && check.output.isEmpty, "\(check)")
         }
 
-        @Test("Prometheus itself reads OpenMetrics' format, and so does the reference parser")
-        func openMetrics() throws {
+        @Test("promtool and the reference parser read the OpenMetrics format completely")
+        func parsersAcceptOpenMetricsFormat() throws {
             let service = try TestService()
             let directory = try TemporaryDirectory()
             let text = try sluicectl(service, ["metrics"])
@@ -134,8 +134,8 @@ extension Integration {
             #expect(imported.output.contains(" \(series) "), "\(imported)")
         }
 
-        @Test("the file is replaced as a whole, or not at all")
-        func file() throws {
+        @Test("sluicectl metrics -o keeps the old file when the service is gone")
+        func failedExportKeepsOldFile() throws {
             let service = try TestService()
             let directory = try TemporaryDirectory()
             let file = try directory.write("old", to: "sluice.prom")

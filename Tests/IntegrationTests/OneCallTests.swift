@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration {
@@ -44,8 +44,8 @@ extension Integration {
             return job
         }
 
-        @Test("tells of whole bodies and of failures, one after the other on one connection")
-        func outcomes() throws {
+        @Test("reports complete bodies and failures, one after the other on one connection")
+        func reportsOutcomesOnOneConnection() throws {
             let wires = try Wires()
             let client = try wires.service.client()
             for size in [0, 10_240, 3 << 20] {
@@ -63,8 +63,9 @@ extension Integration {
             #expect(report.count == 0)
         }
 
-        @Test("holds up the calls behind it, and refuses what cannot be accepted with one reply")
-        func order() throws {
+        @Test(
+            "delays later calls on its connection, and is refused with one reply when its request is invalid")
+        func laterCallsWaitForOutcome() throws {
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: 10"])
                 try connection.send(Self.pattern.bytes(0..<10))
@@ -80,8 +81,8 @@ extension Integration {
             #expect(try reader(body).waitForEnd().count == 10)
         }
 
-        @Test("may lose its connection: the job goes on")
-        func disconnected() throws {
+        @Test("may lose its connection: the job continues")
+        func jobOutlivesLostConnection() throws {
             let gate = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: 10"])
@@ -98,7 +99,7 @@ extension Integration {
         }
 
         @Test("is answered when the service stops")
-        func stopping() throws {
+        func isAnsweredWhenServiceStops() throws {
             let gate = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: 10"])

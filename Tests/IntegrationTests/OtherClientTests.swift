@@ -1,7 +1,7 @@
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     @Suite("Clients of others' making")
@@ -19,8 +19,8 @@ extension Integration {
             return result.output
         }
 
-        @Test("Python's varlink finds its way: info, help, Status, List")
-        func python() throws {
+        @Test("Python's varlink package can use the service: info, help, Status, List")
+        func pythonClientCallsService() throws {
             let service = try TestService()
             let address = "unix:\(service.socket)"
             let info = try varlink("info", address)

@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration {
@@ -47,9 +47,9 @@ extension Integration {
         }
 
         @Test(
-            "a job that is not read gives up its lane and its connection, and goes on with the next byte, again and again",
+            "each time its consumer stops reading, a job gives up lane and connection, then continues at the next byte",
             arguments: Wire.available)
-        func again(_ wire: Wire) throws {
+        func parksAndContinuesRepeatedly(_ wire: Wire) throws {
             let scene = try Scene(Self.one)
             let consumer = try SteppedConsumer(
                 scene.service, scene.wires.url("/file", over: wire), expecting: Self.pattern)
@@ -83,8 +83,8 @@ extension Integration {
             #expect(!scene.service.log.contains("attempt failed"))
         }
 
-        @Test("a pipe that is drained in part waits until a quarter is left")
-        func quarter() throws {
+        @Test("a parked job continues once its consumer has left at most a quarter of the pipe unread")
+        func continuesWhenQuarterIsUnread() throws {
             let scene = try Scene()
             let consumer = try scene.parked()
             let mark = try consumer.capacity() / 4
@@ -105,7 +105,7 @@ extension Integration {
         }
 
         @Test("a parked job can be cancelled")
-        func cancelled() throws {
+        func parkedJobCanBeCancelled() throws {
             let scene = try Scene()
             let consumer = try scene.parked()
             let ended = try scene.service.cancel(consumer.id)
@@ -116,7 +116,7 @@ extension Integration {
         }
 
         @Test("a consumer that closes its pipe ends its parked job")
-        func closed() throws {
+        func closedPipeEndsParkedJob() throws {
             let scene = try Scene()
             let consumer = try scene.parked()
             consumer.close()
@@ -125,8 +125,8 @@ extension Integration {
             #expect(try scene.service.status().jobs.parked == 0)
         }
 
-        @Test("a deadline comes to a parked job, too")
-        func deadline() throws {
+        @Test("a deadline also ends a parked job")
+        func deadlineEndsParkedJob() throws {
             let scene = try Scene()
             let consumer = try scene.parked { $0.deadlineSeconds = 1 }
             let ended = try scene.service.wait(consumer.id)
@@ -135,8 +135,10 @@ extension Integration {
             #expect(consumer.count == ended.bytesDelivered)
         }
 
-        @Test("a body that was replaced while its job was parked is not mixed with the new one")
-        func replaced() throws {
+        @Test(
+            "a job whose body is replaced while it is parked ends as resourceChanged, without bytes of the new body"
+        )
+        func replacedBodyIsNotMixed() throws {
             let scene = try Scene()
             try Continuation.age("\(scene.nginx.root)/file")
             try scene.nginx.serve("new", Pattern(seed: 92), count: Self.size)
@@ -147,8 +149,9 @@ extension Integration {
             #expect(consumer.count == ended.bytesDelivered)
         }
 
-        @Test("an origin that is gone when the consumer reads again is tried as often as retries say")
-        func originGone() throws {
+        @Test(
+            "an origin that is gone when the consumer reads again is retried as often as the settings allow")
+        func retriesOriginGoneAfterParking() throws {
             let scene = try Scene("retries.retries = 2\nretries.base_seconds = 0.005\n")
             let consumer = try scene.parked()
             scene.nginx.stop()
@@ -158,8 +161,8 @@ extension Integration {
             #expect(consumer.count == ended.bytesDelivered)
         }
 
-        @Test("parking is no failure: with no retries a job parks and goes on as often as it must")
-        func noRetries() throws {
+        @Test("parking is not a failure: with no retries, a job parks and continues as often as necessary")
+        func parkingCostsNoRetries() throws {
             let scene = try Scene("retries.retries = 0\n", size: 3 << 20)
             let consumer = try scene.parked()
             for _ in 0..<3 {
@@ -170,8 +173,8 @@ extension Integration {
             #expect(ended.outcome?.code == .complete && ended.attempts == 5, "\(ended)")
         }
 
-        @Test("a small body that waits in its lane as a whole is parked, too")
-        func small() throws {
+        @Test("a job is parked even when the rest of its small body already waits in the lane")
+        func parksSmallBodyWaitingInLane() throws {
             let scene = try Scene(Self.one, size: 300_000)
             let consumer = try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern)
             let parked = try consumer.waitFor(.parked)
@@ -182,8 +185,8 @@ extension Integration {
             #expect(ended.attemptLog.last?.position == parked.bytesDelivered)
         }
 
-        @Test("a body that fits into the pipe is complete, read or not")
-        func fits() throws {
+        @Test("a body that fits into the pipe is complete, whether it is read or not")
+        func bodyThatFitsPipeCompletes() throws {
             let scene = try Scene(size: 60_000)
             let consumer = try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern)
             #expect(try scene.service.wait(consumer.id).outcome?.code == .complete)
@@ -191,8 +194,8 @@ extension Integration {
             #expect(consumer.count == 60_000)
         }
 
-        @Test("a job on an upgraded connection parks as others do")
-        func upgraded() throws {
+        @Test("a job on an upgraded connection is parked like any other")
+        func parksJobOnUpgradedConnection() throws {
             let scene = try Scene(Self.one, size: 64 << 20)
             let consumer = try SteppedConsumer(
                 upgrading: scene.service, scene.url, expecting: Self.pattern)
@@ -205,8 +208,10 @@ extension Integration {
             #expect(ended.outcome?.code == .complete && consumer.count == 64 << 20, "\(ended)")
         }
 
-        @Test("a job that goes on stands in the queue as others do, and ends there when its consumer goes")
-        func queuedAgain() throws {
+        @Test(
+            "a job that continues waits in the queue like any other, and ends there when its consumer closes its pipe"
+        )
+        func continuingJobQueuesLikeOthers() throws {
             let scene = try Scene(Self.one)
             let origin = try BadOrigin { $0.waitForClose() }
             let first = try scene.parked()
@@ -227,7 +232,7 @@ extension Integration {
         }
 
         @Test("consumers of every pace share two lanes, and each gets its whole body")
-        func paces() throws {
+        func consumersOfEveryPaceShareLanes() throws {
             let scene = try Scene("lanes.minimum = 2\nlanes.maximum = 2\n", size: 2 << 20)
             var dice = Dice()
             var jobs: [TestJob] = []
@@ -258,8 +263,10 @@ extension Integration {
             for job in jobs { try job.finishComplete(2 << 20) }
         }
 
-        @Test("a service that stops ends jobs without lanes as well, and says so to who waits for them")
-        func stopped() throws {
+        @Test(
+            "a service that stops also ends jobs without lanes, and reports this to the clients that wait for them"
+        )
+        func stopEndsJobsWithoutLanes() throws {
             let scene = try Scene("retries.retries = 1\nretries.base_seconds = 0\n")
             let origin = try BadOrigin { try $0.respond("503 Later", headers: ["Retry-After: 60"]) }
             let parked = try scene.parked()
@@ -282,8 +289,8 @@ extension Integration {
             #expect(try scene.service.program.wait().exit == .exited(0))
         }
 
-        @Test("Watch tells of the parking and of what follows, in order")
-        func watched() throws {
+        @Test("Watch reports the parking and the states that follow, in order")
+        func watchReportsParkingInOrder() throws {
             let scene = try Scene()
             let consumer = try SteppedConsumer(scene.service, scene.url, expecting: Self.pattern)
             let watcher = try scene.service.client()
@@ -311,8 +318,8 @@ extension Integration {
             #expect(states.last == .complete && delivered == Self.size)
         }
 
-        @Test("fifty parked jobs cost the service no time at all")
-        func idle() throws {
+        @Test("fifty parked jobs cost the daemon almost no wake-ups and almost no processor time")
+        func parkedJobsCostAlmostNothing() throws {
             let scene = try Scene("lanes.maximum = 8\n")
             var consumers: [SteppedConsumer] = []
             for _ in 0..<50 {

@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration {
@@ -11,8 +11,8 @@ extension Integration {
     struct Owners {
         static let pattern = Pattern(seed: 17)
 
-        @Test("another user's job does not exist, whatever is asked about it; root sees all")
-        func others() throws {
+        @Test("for another user a job does not exist, whatever method that user calls; root sees all jobs")
+        func jobsAreHiddenFromOtherUsers() throws {
             let origin = try BadOrigin { $0.waitForClose() }
             let service = try TestService()
             let owner = OtherUser(4001, service)
@@ -38,8 +38,8 @@ extension Integration {
             #expect(try owner.call("Cancel", parameters, as: Ingest.JobReply.self).job.state == .cancelled)
         }
 
-        @Test("a Watch without an id tells of the caller's jobs alone")
-        func watchAll() throws {
+        @Test("a Watch without an id reports only the caller's jobs, but all jobs to root")
+        func watchReportsOwnJobsOnly() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             let service = try TestService()
             let owner = OtherUser(4001, service)
@@ -66,8 +66,10 @@ extension Integration {
             #expect(try ids(root, until: own.id) == [own.id, theirs.id])
         }
 
-        @Test("an upgraded connection carries the body, then ends; Wait elsewhere tells how")
-        func upgraded() throws {
+        @Test(
+            "an upgraded connection carries the body and then ends; Wait on another connection reports the outcome"
+        )
+        func upgradedConnectionCarriesBody() throws {
             let origin = try BadOrigin { connection in
                 try connection.respond(pattern: Self.pattern, count: 10_000_000)
             }
@@ -89,8 +91,8 @@ extension Integration {
             #expect(job.bytesDelivered == 10_000_000)
         }
 
-        @Test("an upgraded client that goes ends its job; one that stops reading stalls it")
-        func upgradedEndings() throws {
+        @Test("an upgraded client that disconnects ends its job, and one that does not read stalls it")
+        func upgradedClientEndsOrStallsJob() throws {
             let nginx = try Nginx()
             let service = try TestService("gate.stalled_after_seconds = 0.1")
             let path = try nginx.serve("file", Self.pattern, count: 256 << 20)

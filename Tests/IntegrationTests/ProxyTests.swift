@@ -1,7 +1,7 @@
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// Behind `https_proxy` everything works as without it, and errors of the proxy are reported as the proxy's.
@@ -68,7 +68,7 @@ extension Integration {
         static let wires: [Wire] = [.tls, .http2]
 
         @Test("a body comes through the proxy", arguments: wires)
-        func whole(_ wire: Wire) throws {
+        func bodyComesThroughProxy(_ wire: Wire) throws {
             let scene = try Scene()
             try scene.nginx.serve("file", Self.pattern, count: 1_000_000)
             for _ in 0..<3 {
@@ -81,8 +81,8 @@ extension Integration {
                 ])
         }
 
-        @Test("a body that breaks off behind the proxy goes on with its next byte", arguments: wires)
-        func continued(_ wire: Wire) throws {
+        @Test("a body that breaks off behind the proxy continues at its next byte", arguments: wires)
+        func continuesBrokenBody(_ wire: Wire) throws {
             let scene = try Scene { number in number < 2 ? .cut(after: 600_000) : .forward }
             try scene.nginx.serve("file", Self.pattern, count: 4_000_000)
             let job = try scene.service.fetch(scene.url("/file", wire), expecting: Self.pattern) {
@@ -95,9 +95,9 @@ extension Integration {
         }
 
         @Test(
-            "a body of a server without ranges is fetched again, and what was delivered is dropped"
+            "a body of a server without ranges is fetched again, and the bytes already delivered are dropped"
         )
-        func restarted() throws {
+        func refetchesBodyWithoutRanges() throws {
             let scene = try Scene(
                 proxy: { number in number == 0 ? .cut(after: 600_000) : .forward },
                 nginx: { $0.serverConfiguration = "max_ranges 0;" })
@@ -110,8 +110,10 @@ extension Integration {
             #expect(job.attemptLog.map(\.httpStatus) == [200, 200], "\(job)")
         }
 
-        @Test("a body whose consumer does not read is parked behind the proxy, and goes on", arguments: wires)
-        func parked(_ wire: Wire) throws {
+        @Test(
+            "a job whose consumer does not read is parked behind the proxy, and continues later",
+            arguments: wires)
+        func parksAndContinuesThroughProxy(_ wire: Wire) throws {
             let scene = try Scene(Parking.soon)
             try scene.nginx.serve("file", Self.pattern, count: Parking.size)
             let consumer = try SteppedConsumer(
@@ -131,22 +133,22 @@ extension Integration {
                 (TestCA.Quality.expired, OutcomeCode.tlsCertificateExpired), (.wrongHost, .tlsWrongHost),
                 (.selfSigned, .tlsUntrusted),
             ])
-        func certificates(_ quality: TestCA.Quality, _ code: OutcomeCode) throws {
+        func reportsBadCertificateBehindProxy(_ quality: TestCA.Quality, _ code: OutcomeCode) throws {
             let scene = try Scene(quality: quality)
             try scene.service.fetch(scene.nginx.tlsURL("/"), expecting: nil) { $0.retries = 2 }
                 .finish(failing: code, delivered: 0)
             #expect(scene.proxy.targets.count == 1)
         }
 
-        @Test("an authority behind the proxy that is not trusted is a certificate error")
-        func untrusted() throws {
+        @Test("an untrusted authority behind the proxy is a certificate error")
+        func reportsUntrustedAuthorityBehindProxy() throws {
             let scene = try Scene(trusting: false)
             try scene.service.fetch(scene.nginx.tlsURL("/"), expecting: nil)
                 .finish(failing: .tlsUntrusted, delivered: 0)
         }
 
-        @Test("a status of the origin is the origin's")
-        func originStatus() throws {
+        @Test("an error status of the origin is reported as the origin's, not as the proxy's")
+        func attributesStatusToOrigin() throws {
             let scene = try Scene(nginx: { $0.serverConfiguration = "location /no { return 403; }" })
             let job = try scene.service.fetch(scene.nginx.tlsURL("/no"), expecting: nil)
                 .finish(failing: .httpStatus, delivered: 0)
@@ -154,9 +156,9 @@ extension Integration {
         }
 
         @Test(
-            "a proxy that says no is told as such, and not asked again",
+            "a proxy that refuses is reported as such, and is not asked again",
             arguments: ["403 Forbidden", "407 Who are you"])
-        func refuses(_ status: String) throws {
+        func reportsRefusalWithoutRetry(_ status: String) throws {
             let scene = try Scene { _ in
                 .refuse(status, headers: ["Proxy-Authenticate: Basic realm=\"p\""])
             }
@@ -166,9 +168,9 @@ extension Integration {
         }
 
         @Test(
-            "a proxy that is in trouble is asked again",
+            "a proxy that answers 502, 503 or 504 is asked again",
             arguments: ["502 Bad Gateway", "503 Busy", "504 Slow"])
-        func troubled(_ status: String) throws {
+        func retriesProxyInTrouble(_ status: String) throws {
             let scene = try Scene { number in number < 2 ? .refuse(status) : .forward }
             try scene.nginx.serve("file", Self.pattern, count: 1000)
             let job = try scene.service.fetch(scene.nginx.tlsURL("/file"), expecting: Self.pattern) {
@@ -180,33 +182,34 @@ extension Integration {
             try never.fails(["proxyRefused"], attempts: 3)
         }
 
-        @Test("a proxy that closes, or speaks another language, is told as such")
-        func closes() throws {
+        @Test("a proxy that closes the connection, or gives no valid answer, is reported as such")
+        func reportsProxyWithoutValidAnswer() throws {
             try Scene { _ in .close }.fails(["proxyUnreachable"], attempts: 3)
             try Scene { _ in .say("SSH-2.0-x\r\n") }.fails(["proxyRefused", "proxyUnreachable"], attempts: 3)
             try Scene { _ in .say("HTTP/1.1 200 OK\r\n") }.fails(
                 ["proxyRefused", "proxyUnreachable"], attempts: 3)
         }
 
-        @Test("a proxy that says nothing is told as such, after the time to connect")
-        func silent() throws {
+        @Test("a silent proxy is reported as such when the time to connect is over")
+        func reportsSilentProxy() throws {
             try Scene { _ in .beSilent }.fails(
                 ["proxyUnreachable", "connectTimeout"], attempts: 2, retries: 1)
         }
 
-        @Test("a tunnel in which nothing moves ends after the time to connect")
-        func emptyTunnel() throws {
+        @Test("a tunnel that carries no bytes ends as connectTimeout")
+        func silentTunnelEndsAsConnectTimeout() throws {
             let scene = try Scene { _ in .forwardNothing }
             let job = try scene.service.fetchWhole(scene.nginx.tlsURL("/file")) {
                 $0.connectTimeoutSeconds = 1
-                $0.stallTimeoutSeconds = 5
+                $0.silenceTimeoutSeconds = 5
                 $0.retries = 0
             }.job
             #expect(job.outcome?.code == .connectTimeout, "\(job)")
         }
 
-        @Test("a proxy that is dead, or has no address, is told as such, and asked again")
-        func dead() throws {
+        @Test(
+            "a proxy without a listener or without an address is reported as unreachable, and is asked again")
+        func retriesUnreachableProxy() throws {
             let port = try Loopback.freePort()
             for proxy in ["http://127.0.0.1:\(port)", "http://sluice.invalid:3128"] {
                 let service = try Scene.service(Self.soon, proxy: proxy, authority: nil)
@@ -218,7 +221,7 @@ extension Integration {
         }
 
         @Test("a proxy that comes back is used again")
-        func returns() throws {
+        func usesProxyThatComesBack() throws {
             let scene = try Scene { number in number == 0 ? .close : .forward }
             try scene.nginx.serve("file", Self.pattern, count: 1000)
             let job = try scene.service.fetch(scene.nginx.tlsURL("/file"), expecting: Self.pattern) {

@@ -30,8 +30,9 @@ extension Integration.Failures {
         }
 
         @Test(
-            "as many redirects are followed as the settings say, and one more is not", arguments: [20, 3, 0])
-        func limit(_ count: Int) throws {
+            "redirects are followed up to the configured limit, and one more fails the job",
+            arguments: [20, 3, 0])
+        func followsRedirectsUpToLimit(_ count: Int) throws {
             let scene = try Scene(count == 20 ? "" : "redirects.limit = \(count)\n")
             let origin = try stairs()
             try scene.service.fetch(origin.url("/\(count)"), expecting: Self.pattern).finishComplete(1000)
@@ -41,29 +42,29 @@ extension Integration.Failures {
         }
 
         @Test(
-            "a redirect to another scheme, to nowhere, or to what is no URL, is refused",
+            "a redirect to another scheme, or to a URL that is invalid or has credentials, is refused",
             arguments: [
                 "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://x/", "javascript:1", "http:x", "//",
                 "http://",
                 "http://u:p@127.0.0.1/", "http://127.0.0.1:99999/", "http://[::1%25lo]/",
             ])
-        func refused(_ location: String) throws {
+        func refusesInvalidTargets(_ location: String) throws {
             let scene = try Scene()
             let origin = try BadOrigin { try Self.redirect(&$0, to: location) }
             let job = try scene.fails(origin.url(), .redirectRefused)
             #expect(job.httpStatus == 302)
         }
 
-        @Test("a redirect without a Location is not a body")
-        func noLocation() throws {
+        @Test("a redirect without a Location is refused, and its body is not delivered")
+        func refusesRedirectWithoutLocation() throws {
             let scene = try Scene()
             let origin = try BadOrigin { try $0.respond("302 Elsewhere", body: Array("nothing".utf8)) }
             let job = try scene.fails(origin.url(), .redirectRefused)
             #expect(job.httpStatus == 302)
         }
 
-        @Test("https to http is refused, http to https is followed")
-        func downgrade() throws {
+        @Test("a redirect from https to http is refused by default; one from http to https is followed")
+        func refusesDowngradeByDefault() throws {
             let target = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 1000) }
             let wires = try Wires { options in
                 options.serverConfiguration = """
@@ -101,7 +102,7 @@ extension Integration.Failures {
                 ("y;p", "/a/b/y;p"),
                 ("a b", "/a/b/a%20b"),
             ])
-        func relative(_ location: String, _ target: String) throws {
+        func resolvesRelativeLocation(_ location: String, _ target: String) throws {
             let scene = try Scene()
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             origin.on("/a/b/x") { connection in
@@ -115,8 +116,8 @@ extension Integration.Failures {
             #expect(origin.requests.last?.target == target)
         }
 
-        @Test("the caller's credentials stay with their origin and never come back; other fields go along")
-        func fields() throws {
+        @Test("credentials are not sent to another origin, nor after a return to the first; other fields are")
+        func credentialsStayWithTheirOrigin() throws {
             let scene = try Scene("redirects.credential_fields = [\"X-Key\"]\n")
             let second = try BadOrigin(host: "127.0.0.2")
             let first = try BadOrigin()
@@ -152,8 +153,8 @@ extension Integration.Failures {
             #expect(second.requests.first?["Host"] == "127.0.0.2:\(second.port)")
         }
 
-        @Test("cookies that a redirect sets go along within the job, and no further")
-        func cookies() throws {
+        @Test("cookies that a redirect sets are sent within the same job only")
+        func cookiesStayWithinJob() throws {
             let scene = try Scene("lanes.minimum = 1\nlanes.maximum = 1\n")
             let origin = try BadOrigin()
             let other = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
@@ -184,7 +185,7 @@ extension Integration.Failures {
         }
 
         @Test("another port is another origin")
-        func otherPort() throws {
+        func otherPortIsOtherOrigin() throws {
             let scene = try Scene()
             let second = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             let first = try BadOrigin { try Self.redirect(&$0, to: second.url("/")) }
@@ -195,8 +196,8 @@ extension Integration.Failures {
             #expect(second.requests.first?["Authorization"] == nil)
         }
 
-        @Test("a redirect with an endless body ends, and costs bounded memory")
-        func endlessBody() throws {
+        @Test("a redirect with an endless body is followed, and uses bounded memory")
+        func followsRedirectWithEndlessBody() throws {
             let scene = try Scene()
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             origin.on("/endless") { connection in
@@ -218,8 +219,8 @@ extension Integration.Failures {
             try scene.isWell()
         }
 
-        @Test("a flood of header fields ends as a failure, within limits")
-        func headerFlood() throws {
+        @Test("a flood of header fields fails the job, and the next job succeeds")
+        func floodOfHeaderFieldsFailsJob() throws {
             let scene = try Scene()
             let origin = try BadOrigin { connection in
                 try connection.send("HTTP/1.1 200 OK\r\n")

@@ -8,9 +8,9 @@ extension Integration {
     @Suite("Responses")
     struct Responses {
         @Test(
-            "the table says of each entry how it stands to curl"
+            "each entry of the table states how its result compares with curl's"
         )
-        func wellFormed() throws {
+        func entriesStateRelationToCurl() throws {
             let table = try ResponseTable()
             #expect(table.entries.count >= 120)
             for entry in table.entries {
@@ -25,9 +25,9 @@ extension Integration {
         }
 
         @Test(
-            "each response has the result that the table names, as with curl, and no lane dies of it",
+            "each response gives the result in the table, curl behaves as stated there, and no lane dies",
             arguments: Wire.available.filter { $0 != .http2 })
-        func table(_ wire: Wire) throws {
+        func responsesMatchTable(_ wire: Wire) throws {
             let scene = try ResponseScene(wire)
             let entries = try ResponseTable().entries.filter { $0.wires.contains(wire.rawValue) }
             try #require(!entries.isEmpty)

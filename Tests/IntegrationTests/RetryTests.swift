@@ -47,7 +47,7 @@ extension Integration {
                     try connection.sendHead(headers: ["Content-Length: 1000", "ETag: \"other\""])
                     connection.close()
                 },
-                Trouble("a head without its body, and silence", .stallTimeout) { connection in
+                Trouble("a head without its body, and silence", .silenceTimeout) { connection in
                     try connection.sendHead(headers: ["Content-Length: 1000", "ETag: \"other\""])
                     connection.waitForClose()
                 },
@@ -58,9 +58,9 @@ extension Integration {
             ]
 
         @Test(
-            "before the first byte a failure that may pass is repeated, and the next answer is as good as the first",
+            "a temporary failure before the first byte is retried, and the next answer may be of another version",
             arguments: passing)
-        func passes(_ trouble: Trouble) throws {
+        func retriesTemporaryFailures(_ trouble: Trouble) throws {
             let origin = try BadOrigin.numbered { connection, number in
                 if number <= 2 {
                     try trouble.script(&connection)
@@ -74,7 +74,7 @@ extension Integration {
                 // The short timeout applies only where the test expects it: on a busy machine an answer may take
                 // longer.
                 $0.headTimeoutSeconds = trouble.code == .headTimeout ? 0.3 : 60
-                $0.stallTimeoutSeconds = trouble.code == .stallTimeout ? 0.3 : 60
+                $0.silenceTimeoutSeconds = trouble.code == .silenceTimeout ? 0.3 : 60
             }.finishComplete(50_000)
             #expect(job.attempts == 3)
             #expect(job.attemptLog.map(\.code) == [trouble.code, trouble.code, .complete])
@@ -86,7 +86,7 @@ extension Integration {
         }
 
         @Test("a name without an address and a port without a listener are tried again")
-        func noConnection() throws {
+        func retriesFailedConnections() throws {
             let service = try TestService("retries.retries = 2\nretries.base_seconds = 0.005\n")
             let port = try Loopback.freePort()
             for (url, code) in [
@@ -99,8 +99,8 @@ extension Integration {
             }
         }
 
-        @Test("what will be the same the next time is not tried again")
-        func lasting() throws {
+        @Test("permanent failures are not retried")
+        func doesNotRetryPermanentFailures() throws {
             let origin = try BadOrigin()
             for status in [400, 401, 403, 404, 405, 410, 418, 501, 505] {
                 origin.on("/\(status)") { try $0.respond("\(status) No") }
@@ -134,8 +134,8 @@ extension Integration {
             #expect(try service.status().jobs.retried == 0)
         }
 
-        @Test("a certificate that does not hold is not tried again")
-        func certificate() throws {
+        @Test("an untrusted certificate is not retried")
+        func doesNotRetryUntrustedCertificate() throws {
             let authority = try TestCA()
             var options = NginxOptions()
             options.certificate = authority[.good]
@@ -147,8 +147,8 @@ extension Integration {
 
         // MARK: Number of attempts
 
-        @Test("as many failures are borne as the settings say, or the job")
-        func count() throws {
+        @Test("a job is retried as often as the settings, or its own parameters, allow, and no more")
+        func retriesUpToLimit() throws {
             let origin = try BadOrigin { try $0.respond("503 No") }
             let service = try TestService("retries.retries = 3\nretries.base_seconds = 0\n")
             for (retries, attempts) in [(nil, 4), (0, 1), (1, 2), (7, 8), (40, 41)] as [(Int?, Int)] {
@@ -163,8 +163,8 @@ extension Integration {
             #expect(origin.requests.count == 4 + 1 + 2 + 8 + 41)
         }
 
-        @Test("an attempt that brought a good deal is no failure to count")
-        func progress() throws {
+        @Test("an attempt that delivers 1 MiB or more resets the count of earlier failures")
+        func progressResetsFailureCount() throws {
             let size = 12 << 20
             let origin = try BadOrigin { connection in
                 let start = connection.request.rangeStart ?? 0
@@ -194,8 +194,8 @@ extension Integration {
             return (job, Double(retry - ended) / 1e6)
         }
 
-        @Test("Retry-After in seconds and as a date is honoured, up to the limit of the settings")
-        func retryAfter() throws {
+        @Test("Retry-After in seconds or as a date is respected, up to the configured limit")
+        func respectsRetryAfterUpToLimit() throws {
             let origin = try BadOrigin()
             func answer(_ path: String, _ value: String) {
                 origin.on(path) { try $0.respond("503 Later", headers: ["Retry-After: \(value)"]) }
@@ -230,8 +230,8 @@ extension Integration {
             return formatter.string(from: Date(timeIntervalSince1970: Double(seconds)))
         }
 
-        @Test("pauses are spread over the whole time up to their limit, and never longer")
-        func jitter() throws {
+        @Test("pauses are spread over the whole range from zero to their limit, and are never longer")
+        func spreadsPausesUpToLimit() throws {
             let origin = try BadOrigin { try $0.respond("503 Later") }
             let service = try TestService("retries.base_seconds = 1000\nretries.longest_seconds = 60\n")
             var pauses: [Double] = []
@@ -246,7 +246,7 @@ extension Integration {
         }
 
         @Test("a deadline that leaves no time for the pause ends the job at once")
-        func deadline() throws {
+        func endsWhenPauseExceedsDeadline() throws {
             let origin = try BadOrigin { try $0.respond("503 Later", headers: ["Retry-After: 60"]) }
             let service = try TestService("retries.retries = 5\n")
             try judge("the end of a job whose pause does not fit", takesLessThan: .seconds(5)) {
@@ -259,8 +259,8 @@ extension Integration {
             }
         }
 
-        @Test("a deadline counts the pauses, too")
-        func deadlineInPause() throws {
+        @Test("a deadline includes the pauses between attempts")
+        func deadlineIncludesPauses() throws {
             let service = try TestService("retries.retries = 1000\nretries.base_seconds = 0.02\n")
             let port = try Loopback.freePort()
             let job = try service.fetch("http://127.0.0.1:\(port)/") { $0.deadlineSeconds = 0.5 }.finish()
@@ -272,8 +272,10 @@ extension Integration {
 
         // MARK: Waiting jobs
 
-        @Test("a job that waits has no lane, can be cancelled, and ends when its consumer goes")
-        func whileWaiting() throws {
+        @Test(
+            "a job that waits for an attempt has no lane, can be cancelled, and ends when its consumer closes its pipe"
+        )
+        func waitingJobHasNoLane() throws {
             let origin = try BadOrigin.breaking(Self.pattern) { connection, _ in
                 try connection.respond("503 Later", headers: ["Retry-After: 60"])
             }
@@ -303,8 +305,8 @@ extension Integration {
 
         // MARK: Reports
 
-        @Test("every attempt is in show and in the log")
-        func told() throws {
+        @Test("show lists every attempt, and the log has every failed one")
+        func reportsEveryAttempt() throws {
             let origin = try BadOrigin.numbered { connection, number in
                 switch number {
                 case 1:

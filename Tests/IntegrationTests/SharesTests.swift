@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 extension Integration {
@@ -47,8 +47,8 @@ extension Integration {
 
         // MARK: Rates
 
-        @Test("a user's rate is exact to a twentieth over ten seconds, for one job and for several")
-        func rate() throws {
+        @Test("a user's rate is exact to 5 % over ten seconds, for one job and for several")
+        func userRateIsExact() throws {
             let origin = try origin()
             // All scenes run at the same time, each with a service of its own.
             let scenes = try [(64 << 10, 1), (4 << 20, 1), (4 << 20, 5)].map { rate, count in
@@ -78,8 +78,8 @@ extension Integration {
             for job in scenes.flatMap(\.jobs) { #expect(job.reader.report.firstMismatch == nil) }
         }
 
-        @Test("small jobs are held to the rate as well")
-        func smallJobs() throws {
+        @Test("small jobs respect the rate, too")
+        func smallJobsRespectRate() throws {
             let origin = try origin()
             let rate = 200_000
             let service = try TestService("limits.rate_per_user = \(rate)")
@@ -102,9 +102,9 @@ extension Integration {
         }
 
         @Test(
-            "users share the service's rate by weight, however many jobs they have, and what one leaves the other gets"
+            "users share the service's rate by weight, not by number of jobs, and get what another user leaves"
         )
-        func weights() throws {
+        func usersShareRateByWeight() throws {
             let origin = try origin()
             let rate = 8 << 20
             let service = try TestService(
@@ -133,8 +133,10 @@ extension Integration {
             }
         }
 
-        @Test("a job whose consumer does not read leaves its share to the others, and gets it back")
-        func unused() throws {
+        @Test(
+            "a job whose consumer does not read leaves its share to the others, and gets it back when the consumer reads"
+        )
+        func stalledJobLeavesItsShare() throws {
             let origin = try origin()
             let rate = 8 << 20
             let service = try TestService(
@@ -159,8 +161,8 @@ extension Integration {
             }
         }
 
-        @Test("a host's rate holds for all users together, and a reload changes what runs")
-        func hosts() throws {
+        @Test("a host's rate applies to all users together, and a reload changes it for running jobs")
+        func hostRateCoversAllUsers() throws {
             let origin = try origin()
             let service = try TestService("[origins.\"127.0.0.1\"]\nrate = \"2M\"")
             let jobs = [
@@ -185,10 +187,10 @@ extension Integration {
             }
         }
 
-        @Test("a rate is no reason to call an origin silent")
-        func patience() throws {
+        @Test("an origin whose body is slowed down by a rate is not considered silent")
+        func slowRateIsNotSilence() throws {
             let origin = try origin()
-            let service = try TestService("limits.rate_per_user = \"1K\"\ntimeouts.stall_seconds = 0.5")
+            let service = try TestService("limits.rate_per_user = \"1K\"\ntimeouts.silence_seconds = 0.5")
             let job = try service.fetch(origin.url(), expecting: Self.pattern)
             // The bytes of one second arrive at a time.
             try job.reader.waitForCount(4 * 1024)
@@ -197,8 +199,8 @@ extension Integration {
 
         // MARK: Lanes, jobs, sizes
 
-        @Test("a user has no more lanes, jobs and bytes than are the user's; another has as many as all")
-        func limits() throws {
+        @Test("limits on one user's lanes, jobs and body sizes are enforced, and do not apply to other users")
+        func enforcesLimitsOfOneUser() throws {
             let origin = try origin()
             let service = try TestService(
                 "[users.\(Self.users.0)]\nlanes = 2\njobs = 5\nmaximum_size = 5000")
@@ -222,8 +224,8 @@ extension Integration {
             gate.open()
         }
 
-        @Test("a host has no more connections than it may, and nobody's other jobs wait for it")
-        func connections() throws {
+        @Test("a host gets no more connections than its limit, and jobs for other hosts do not wait for it")
+        func limitsConnectionsToHost() throws {
             let gate = try Gate()
             let count = Monitor((now: 0, most: 0))
             let busy = try BadOrigin { connection in
@@ -248,8 +250,10 @@ extension Integration {
             #expect(count.read { $0.most } == 2)
         }
 
-        @Test("of two users with a thousand jobs each and one with one that comes last, this one starts next")
-        func turns() throws {
+        @Test(
+            "a third user's single job is among the next to start, behind two users with a thousand jobs each"
+        )
+        func usersTakeTurns() throws {
             var limit = rlimit()
             getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
             limit.rlim_cur = limit.rlim_max
@@ -293,8 +297,10 @@ extension Integration {
 
         // MARK: Access
 
-        @Test("who may not use the service is told so at the door; a reload ends jobs and connections")
-        func access() throws {
+        @Test(
+            "a user without access gets NotAllowed, and a reload that denies access ends jobs and connections"
+        )
+        func refusesUsersWithoutAccess() throws {
             let origin = try origin()
             let service = try TestService()
             let (first, second) = (OtherUser(Self.users.0, service), OtherUser(Self.users.1, service))
@@ -328,8 +334,8 @@ extension Integration {
 
         // MARK: Draining
 
-        @Test("a service that drains finishes its jobs, refuses new ones, and says how far it is")
-        func drain() throws {
+        @Test("a draining service finishes its jobs, refuses new ones, and reports its progress")
+        func drainingServiceFinishesItsJobs() throws {
             let gate = try Gate()
             let origin = try BadOrigin { connection in
                 try connection.sendHead(headers: ["Content-Length: 1000"])

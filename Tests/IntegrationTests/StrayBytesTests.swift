@@ -108,16 +108,16 @@ extension Integration {
         }
 
         @Test(
-            "what an origin sends on an idle connection is no answer: each job gets its own, at once",
+            "stray bytes after a response are never taken for an answer: each job gets its own at the first attempt",
             arguments: Stray.allCases, Moment.allCases)
-        func http(_ stray: Stray, _ moment: Moment) throws {
+        func ignoresStrayBytesOverHTTP(_ stray: Stray, _ moment: Moment) throws {
             try jobsGetTheirOwn(stray, moment, .http)
         }
 
         @Test(
-            "the same over TLS",
+            "over TLS, too, stray bytes after a response are never taken for an answer",
             .enabled(if: Trust.isAvailable), arguments: Stray.allCases, Moment.allCases)
-        func tls(_ stray: Stray, _ moment: Moment) throws {
+        func ignoresStrayBytesOverTLS(_ stray: Stray, _ moment: Moment) throws {
             try jobsGetTheirOwn(stray, moment, .tls)
         }
 
@@ -132,7 +132,7 @@ extension Integration {
         }
 
         @Test("a kept connection that the origin closes on the next request costs that job no attempt")
-        func closedOnRequest() throws {
+        func closeOnRequestCostsNoAttempt() throws {
             let closed = Monitor(false)
             let origin = try BadOrigin { connection in
                 let isFirstTime = closed.update { closed in
@@ -151,8 +151,8 @@ extension Integration {
             }
         }
 
-        @Test("connections are kept where nothing is wrong with them")
-        func kept() throws {
+        @Test("a connection without faults is kept and used again")
+        func keepsSoundConnections() throws {
             let origin = try BadOrigin { try $0.respond(body: Array("well".utf8)) }
             let service = try TestService("lanes.minimum = 1\nlanes.maximum = 1")
             for number in 1...5 {

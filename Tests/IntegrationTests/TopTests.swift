@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 extension Integration {
     /// `sluicectl top` in a terminal with a user.
@@ -62,8 +62,8 @@ extension Integration {
             try terminal.see("the status \(status)") { $0.contains("status=\(status)") }
         }
 
-        @Test("shows jobs as they are, sorts them, follows the terminal's size, and leaves nothing behind")
-        func live() throws {
+        @Test("shows the current jobs, sorts them, follows the terminal's size, and leaves nothing behind")
+        func showsAndSortsLiveJobs() throws {
             let jobs = try jobs()
             let before = try terminal.modes()
             try start("-d 0.2")
@@ -118,9 +118,9 @@ extension Integration {
         }
 
         @Test(
-            "leaves the terminal clean when it is ended from outside",
+            "leaves the terminal clean when a signal ends it",
             arguments: [("INT", 130), ("TERM", 143), ("HUP", 129)])
-        func signals(name: String, status: Int) throws {
+        func leavesTerminalCleanAfterSignal(name: String, status: Int) throws {
             let before = try terminal.modes()
             try start()
             try terminal.see("no jobs") { lines in lines.contains { $0.hasPrefix("no jobs") } }
@@ -134,8 +134,8 @@ extension Integration {
             try expectClean(before, status: status)
         }
 
-        @Test("stops at Ctrl-Z with the terminal as the shell wants it, and takes it over again")
-        func stop() throws {
+        @Test("restores the terminal for the shell at Ctrl-Z, and takes it over again when it continues")
+        func suspendsAndResumesCleanly() throws {
             let before = try terminal.modes()
             try start()
             try terminal.press("C-z")
@@ -152,8 +152,8 @@ extension Integration {
         }
 
         @Test(
-            "a service that goes away is said to be gone; one that hangs, to be silent; and the keys work on")
-        func loss() throws {
+            "reports that the service hangs or is gone, and the keys keep working")
+        func reportsLostOrHangingService() throws {
             let before = try terminal.modes()
             try start("-d 0.2")
             try terminal.see("no jobs") { lines in lines.contains { $0.hasPrefix("no jobs") } }
@@ -166,8 +166,8 @@ extension Integration {
             try expectClean(before, status: 0)
         }
 
-        @Test("a service that hangs before it has answered once is said to be silent, too")
-        func hung() throws {
+        @Test("reports a service that hangs even before its first answer")
+        func reportsServiceThatHangsAtStart() throws {
             kill(service.processID, SIGSTOP)
             try start("-d 0.2")
             try silence()
@@ -188,7 +188,7 @@ extension Integration {
         }
 
         @Test("a service that comes back is shown again")
-        func reconnects() throws {
+        func reconnectsToReturnedService() throws {
             let directory = try TemporaryDirectory("top")
             let socket = directory.file("socket")
             func serve() throws -> Program {
@@ -214,8 +214,8 @@ extension Integration {
             second.kill()
         }
 
-        @Test("where the output is no terminal it is a table again and again, without a single escape")
-        func batch() throws {
+        @Test("prints one table after another, without escape sequences, when the output is not a terminal")
+        func printsPlainTablesWithoutTerminal() throws {
             let jobs = try jobs()
             let result = try Program.run(
                 program, ["top", "-n", "2", "-d", "0.2", "--sort", "state", "--socket", service.socket]

@@ -8,7 +8,7 @@ extension Integration {
     @Suite("Waiting lanes")
     struct WaitingLanes {
         @Test(
-            "A lane that waits for a head uses no processor, on any wire, new or kept",
+            "A lane that waits for a head uses no processor time, over any wire, on new and kept connections",
             arguments: Wire.available)
         func sleepsOverEveryWire(_ wire: Wire) throws {
             let origin = try BadOrigin { $0.waitForClose() }

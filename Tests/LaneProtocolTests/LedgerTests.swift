@@ -1,6 +1,6 @@
 import SluiceCore
 import Testing
-import UnixSockets
+import Unix
 
 @testable import LaneProtocol
 
@@ -10,8 +10,8 @@ struct LedgerTests {
         try SharedCounters(mapping: SharedCounters.makeFile(name: "test"))
     }
 
-    @Test("what a lane records is what the daemon reads")
-    func roundTrip() throws {
+    @Test("the daemon reads what a lane records")
+    func daemonReadsWhatLaneRecords() throws {
         let page = try page()
         let lane = Ledger(new: page)
         let daemon = try #require(Ledger(existing: page))
@@ -29,8 +29,8 @@ struct LedgerTests {
         #expect(daemon.read().stalledMicroseconds(now: 9_000_000) == 2000)
     }
 
-    @Test("a page that is used again is a new account, whatever has been on it")
-    func renewal() throws {
+    @Test("a page that is used again begins a new account, whatever it contained before")
+    func reusedPageBeginsNewAccount() throws {
         let page = try page()
         for slot in 0..<SharedCounters.count { page.store(.max, at: slot) }
         var reader = LedgerReader(Ledger(new: page))
@@ -57,8 +57,8 @@ struct LedgerTests {
         #expect(try reader.delivered(staged: 0) == 0)
     }
 
-    @Test("the answers of a lane grow, and are gone with its attempt")
-    func answers() throws {
+    @Test("the number of the latest answer only grows, and is reset with the lane's attempt")
+    func answersGrowWithinAttempt() throws {
         let page = try page()
         let lane = Ledger(new: page)
         var daemon = LedgerReader(try #require(Ledger(existing: page)))
@@ -75,8 +75,8 @@ struct LedgerTests {
         #expect(daemon.pulse == LedgerPulse())
     }
 
-    @Test("a ledger of a service that did not know of answers is taken as it is")
-    func withoutAnswers() throws {
+    @Test("a ledger of an earlier version, which has no answers, is read as it is")
+    func readsLedgerWithoutAnswers() throws {
         let page = try page()
         // The format and the eight counters of the earlier version, each with a value of its own.
         page.store(0x0001_7375_6c69_6365, at: 0)
@@ -90,8 +90,8 @@ struct LedgerTests {
         #expect(daemon.pulse.answered == 0)
     }
 
-    @Test("a page that holds something else is no ledger")
-    func format() throws {
+    @Test("a page with other content is not a ledger")
+    func refusesPageOfOtherFormat() throws {
         let page = try page()
         #expect(Ledger(existing: page) == nil)
         _ = Ledger(new: page)
@@ -100,8 +100,8 @@ struct LedgerTests {
         #expect(Ledger(existing: page) == nil)
     }
 
-    @Test("outside a fill, delivered is what was filled without what is staged")
-    func delivered() throws {
+    @Test("outside a fill, the delivered bytes are the filled ones minus the staged ones")
+    func deliveredIsFilledMinusStaged() throws {
         let ledger = Ledger(new: try page())
         var reader = LedgerReader(ledger)
         #expect(try reader.delivered(staged: 0) == 0)
@@ -117,8 +117,8 @@ struct LedgerTests {
         #expect(try reader.delivered(staged: 50) == 100)
     }
 
-    @Test("more staged than filled is damage")
-    func stagedTooMuch() throws {
+    @Test("an account with more bytes staged than filled is damaged")
+    func moreStagedThanFilledIsDamage() throws {
         let ledger = Ledger(new: try page())
         var reader = LedgerReader(ledger)
         ledger.setReceived(100)
@@ -129,8 +129,8 @@ struct LedgerTests {
         #expect(throws: LedgerReader.Damage.self) { try reader.delivered(staged: -1) }
     }
 
-    @Test("more filled than received is damage")
-    func filledTooMuch() throws {
+    @Test("an account with more bytes filled than received is damaged")
+    func moreFilledThanReceivedIsDamage() throws {
         let ledger = Ledger(new: try page())
         var reader = LedgerReader(ledger)
         ledger.setReceived(99)
@@ -141,7 +141,7 @@ struct LedgerTests {
     }
 
     @Test("a counter that shrinks is damage")
-    func shrinking() throws {
+    func shrinkingCounterIsDamage() throws {
         func damage(_ change: (Ledger) -> Void) throws {
             let ledger = Ledger(new: try page())
             var reader = LedgerReader(ledger)
@@ -157,8 +157,10 @@ struct LedgerTests {
         try damage { $0.gateClosed(closures: 1, at: 1) }
     }
 
-    @Test("absurd numbers are damage, not a trap", arguments: [UInt64.max, 1 << 62, 1 << 63, UInt64.max - 1])
-    func absurd(_ value: UInt64) throws {
+    @Test(
+        "absurd numbers never cause a trap, and are damage in the counts of received and filled bytes",
+        arguments: [UInt64.max, 1 << 62, 1 << 63, UInt64.max - 1])
+    func absurdNumbersDoNotTrap(_ value: UInt64) throws {
         for slot in 1...6 {
             let page = try page()
             let ledger = Ledger(new: page)
@@ -176,7 +178,7 @@ struct LedgerTests {
     // MARK: From one attempt to the next
 
     @Test("another attempt begins at the byte after the last one that was delivered")
-    func restart() throws {
+    func nextAttemptBeginsAtNextByte() throws {
         let ledger = Ledger(new: try page())
         var reader = LedgerReader(ledger)
         ledger.markTaken()
@@ -204,8 +206,8 @@ struct LedgerTests {
         #expect(try reader.delivered(staged: 40) == 700)
     }
 
-    @Test("a lane that died in a fill has delivered what was there before it")
-    func restartInAFill() throws {
+    @Test("a lane that dies during a fill has delivered only the bytes of earlier fills")
+    func interruptedFillDeliversNothing() throws {
         let ledger = Ledger(new: try page())
         var reader = LedgerReader(ledger)
         ledger.setReceived(500)
@@ -215,8 +217,8 @@ struct LedgerTests {
         #expect(try reader.delivered(staged: 0) == 200)
     }
 
-    @Test("after another attempt has begun, the account is watched as closely as before")
-    func damageAfterRestart() throws {
+    @Test("after another attempt has begun, the account is checked as strictly as before")
+    func checksAccountAfterRestart() throws {
         let ledger = Ledger(new: try page())
         var reader = LedgerReader(ledger)
         reader.restart(at: 100, now: 0)
@@ -230,14 +232,14 @@ struct LedgerTests {
     }
 
     @Test("an attempt can begin at any byte that a body can have", arguments: [0, 1, 1 << 40, (1 << 56) - 1])
-    func restartAnywhere(_ position: Int) throws {
+    func restartsAtAnyByte(_ position: Int) throws {
         var reader = LedgerReader(Ledger(new: try page()))
         reader.restart(at: position, now: .max)
         #expect(try reader.delivered(staged: 0) == position)
     }
 
-    @Test("counters that a lane made absurd do not stop the next attempt, and are bounded for it")
-    func absurdRestart() throws {
+    @Test("absurd counters from a lane do not stop the next attempt, and are bounded for it")
+    func absurdCountersDoNotStopRestart() throws {
         for value in [UInt64.max, 1 << 63, UInt64.max - 1, 1 << 62, 31_536_000_000_000_001] {
             for slot in 1...7 {
                 let page = try page()
@@ -255,8 +257,8 @@ struct LedgerTests {
         }
     }
 
-    @Test("what the body is of is found by another process, and nothing is found where nothing makes sense")
-    func representation() throws {
+    @Test("another process reads the noted representation, and finds none if the note's length is wrong")
+    func otherProcessReadsRepresentation() throws {
         let file = try SharedCounters.makeFile(name: "test")
         let ledger = Ledger(new: try SharedCounters(mapping: file))
         let other = try #require(Ledger(existing: try SharedCounters(mapping: file)))
@@ -283,8 +285,8 @@ struct LedgerTests {
         }
     }
 
-    @Test("what a lane of 0.2.0 has noted is read on")
-    func oldNote() throws {
+    @Test("a note that a lane of 0.2.0 wrote is still read")
+    func readsNoteOfOldLane() throws {
         let page = try page()
         let ledger = Ledger(new: page)
         let note = """
@@ -300,8 +302,8 @@ struct LedgerTests {
                     version: .strong(Validator(kind: .etag, text: "\"a\"")), length: 5, framing: .length))
     }
 
-    @Test("what a lane has noted that took no coded bodies is read on")
-    func noteWithoutCoding() throws {
+    @Test("a note of a lane that accepted no coded bodies is still read")
+    func readsNoteWithoutCoding() throws {
         let page = try page()
         let ledger = Ledger(new: page)
         let known = Representation(
@@ -326,8 +328,8 @@ struct LedgerTests {
         }
     }
 
-    @Test("the coding of a body is noted, and believed only where it can be one")
-    func coding() throws {
+    @Test("the coding of a body is noted, and a note with an invalid coding is ignored")
+    func ignoresNoteWithInvalidCoding() throws {
         let ledger = Ledger(new: try page())
         var known = Representation(
             url: "http://h/a", sendsHeaders: true, version: .weak, length: 5, framing: .length)

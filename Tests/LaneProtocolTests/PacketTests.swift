@@ -70,8 +70,8 @@ struct PacketTests {
 
     /// A change of these bytes is a change of the wire format: it needs a new version number, and new bytes in this
     /// test.
-    @Test("have the bytes of their version")
-    func version() {
+    @Test("have exactly the bytes of their wire version")
+    func bytesMatchWireVersion() {
         let ended = LaneReport.ended(
             serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
         #expect(LaneReport.wire == 5)
@@ -86,8 +86,8 @@ struct PacketTests {
         #expect(LaneReport(packet: word(11) + word(3)) == .ready(wire: 3, confinement: []))
     }
 
-    @Test("of orders have the bytes of their version, too")
-    func orders() throws {
+    @Test("of orders, too, have exactly the bytes of their wire version")
+    func orderBytesMatchWireVersion() throws {
         var parameters = Ingest.FetchParameters(url: "http://h/")
         parameters.allowDowngrade = true
         parameters.http1 = true
@@ -111,14 +111,14 @@ struct PacketTests {
         #expect(packet.indices.contains { Array(packet[$0...].prefix(limits.count)) == limits })
     }
 
-    @Test("say what was said")
-    func roundTrip() throws {
+    @Test("decode to what was encoded")
+    func decodeToWhatWasEncoded() throws {
         for report in Self.reports() { #expect(LaneReport(packet: report.packet) == report) }
         for command in try Self.commands() { #expect(LaneCommand(packet: command.packet) == command) }
     }
 
-    @Test("that end too early, or too late, are none")
-    func cut() throws {
+    @Test("that are too short or too long are refused")
+    func refusesWrongLength() throws {
         let packets = Self.reports().map(\.packet) + (try Self.commands().map(\.packet))
         for packet in packets {
             let areNone = packet.indices.allSatisfy { count in
@@ -131,8 +131,8 @@ struct PacketTests {
         }
     }
 
-    @Test("of noise are refused, or say something, and stop nobody")
-    func noise() throws {
+    @Test("with random damage are refused or decoded, and never cause a trap")
+    func randomDamageNeverTraps() throws {
         let packets = Self.reports().map(\.packet) + (try Self.commands().map(\.packet))
         var generator = SeededGenerator(seed: 5)
         var read = 0
@@ -156,8 +156,8 @@ struct PacketTests {
         #expect(read > 1000)
     }
 
-    @Test("may not claim more than there is, nor numbers and texts that are none")
-    func claims() {
+    @Test("with false counts, invalid numbers or invalid text are refused")
+    func refusesFalseClaims() {
         for count in [2, 1 << 30, Int.max, -1] { #expect([String](packet: count.packet + [0]) == nil) }
         #expect(Double(packet: Double.infinity.bitPattern.littleEndianBytes) == nil)
         #expect(Double(packet: Double.nan.bitPattern.littleEndianBytes) == nil)

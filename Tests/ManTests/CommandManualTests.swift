@@ -83,7 +83,7 @@ import Testing
     }
 
     @Test("every subcommand of sluicectl has a page with its options, and the overview names it")
-    func subcommandPages() throws {
+    func everySubcommandHasPage() throws {
         let overview = try ManPage("sluicectl.1")
         let commands = try subcommands()
         #expect(
@@ -98,8 +98,8 @@ import Testing
         }
     }
 
-    @Test("the overview has the options that all subcommands have, and none that fewer than two have")
-    func commonOptions() throws {
+    @Test("the overview has the options that all subcommands share, and none that fewer than two have")
+    func overviewHasSharedOptions() throws {
         let overview = try ManPage("sluicectl.1")
         let commands = try subcommands()
         func count(_ option: Argument) -> Int {
@@ -110,8 +110,8 @@ import Testing
         expectNoOthers(overview, than: options.filter { count($0) > 1 })
     }
 
-    @Test("a synopsis has the options that are a command's own, and its arguments")
-    func synopses() throws {
+    @Test("a synopsis has the command's own options and its arguments")
+    func synopsisHasOptionsAndArguments() throws {
         for command in try subcommands() {
             let synopsis = try ManPage("sluicectl-\(command.commandName).1").section("SYNOPSIS")
             let words = synopsis.flatMap(ManPage.tokens)
@@ -131,14 +131,14 @@ import Testing
     }
 
     @Test("no page is about a subcommand that does not exist")
-    func noOtherPages() throws {
+    func everyPageHasSubcommand() throws {
         let pages = try FileManager.default.contentsOfDirectory(atPath: "\(Repository.path)/man")
         let commands = try subcommands().map { "sluicectl-\($0.commandName).1" }
         #expect(pages.filter { $0.hasPrefix("sluicectl-") }.sorted() == commands.sorted())
     }
 
     @Test("sluiced(8) has the options of sluiced")
-    func daemon() throws {
+    func daemonPageHasItsOptions() throws {
         let page = try ManPage("sluiced.8")
         let options = try command("sluiced").options
         compare(options, [page], "sluiced")
@@ -151,7 +151,7 @@ import Testing
     }
 
     @Test("sluiced(8) has the fields of the journal's entries")
-    func journalFields() throws {
+    func daemonPageHasJournalFields() throws {
         var fields: Set<String> = []
         for directory in ["Sources/SluiceDaemon", "Sources/sluiced", "Sources/Systemd"] {
             let path = "\(Repository.path)/\(directory)"

@@ -45,7 +45,7 @@ import Varlink
     }
 
     @Test("has every method, with its parameters and its reply")
-    func methods() throws {
+    func hasEveryMethod() throws {
         #expect(Set(page.subsections(of: "METHODS")) == Set(interface.methods.keys))
         for (name, method) in interface.methods {
             #expect(
@@ -55,7 +55,7 @@ import Varlink
     }
 
     @Test("has every type, with its fields or words")
-    func types() throws {
+    func hasEveryType() throws {
         #expect(Set(page.subsections(of: "TYPES")) == Set(interface.types.keys))
         for (name, type) in interface.types {
             switch type {
@@ -71,7 +71,7 @@ import Varlink
     }
 
     @Test("has every error, with its fields")
-    func errors() throws {
+    func hasEveryError() throws {
         let others = "Errors of org.varlink.service"
         #expect(
             page.subsections(of: "ERROR REPLIES").sorted() == (interface.errors.keys + [others]).sorted())
@@ -80,8 +80,10 @@ import Varlink
         }
     }
 
-    @Test("says of every outcome what to do, and whether it is tried again", arguments: OutcomeCode.allCases)
-    func outcomes(code: OutcomeCode) throws {
+    @Test(
+        "states the remedy for every outcome, and whether the service retries it",
+        arguments: OutcomeCode.allCases)
+    func statesRemedyAndRetryOfOutcomes(code: OutcomeCode) throws {
         let item = try #require(
             page.items(in: "TYPES", "OutcomeCode").first { $0.head == ["Li", code.rawValue] })
         if let remedy = code.remedy {

@@ -64,8 +64,8 @@ import Testing
             range: fact("Range: "), needsStart: effect.hasPrefix("start"), effect: effect)
     }
 
-    @Test("has the keys of the shipped file in its order, with its defaults")
-    func keys() {
+    @Test("has the keys and defaults of the shipped file, in the same order")
+    func hasKeysOfShippedFile() {
         var section = ""
         var expected: [String] = []
         for line in shipped {
@@ -82,8 +82,8 @@ import Testing
         #expect(entries.map { "\($0.name) = \($0.defaultValue)" } == expected)
     }
 
-    @Test("has the defaults of the program, each of the type it says")
-    func defaults() throws {
+    @Test("has the program's defaults, each of the documented type")
+    func hasDefaultsOfProgram() throws {
         var text = ""
         var section = ""
         for entry in entries {
@@ -104,8 +104,8 @@ import Testing
         }
     }
 
-    @Test("takes the types it says, and no others")
-    func types() throws {
+    @Test("documents the types that the program accepts, and no others")
+    func documentsAcceptedTypes() throws {
         for entry in entries {
             func isWrong(_ value: String) -> Bool { refuses(entry, value, as: "it is not") }
             #expect(isWrong("true"), "\(entry.name)")
@@ -145,8 +145,8 @@ import Testing
         }
     }
 
-    @Test("has the ranges of the program: their ends are taken, what is beyond them is not")
-    func ranges() throws {
+    @Test("documents the program's ranges: their ends are accepted, and values beyond them are refused")
+    func documentsAcceptedRanges() throws {
         for entry in entries where !["text", "names", "networks", "hosts", "tables"].contains(entry.type) {
             var range = try #require(entry.range, "\(entry.name)")[...]
             let step = ["seconds", "share"].contains(entry.type) ? 0.0005 : 1
@@ -172,7 +172,7 @@ import Testing
     }
 
     @Test("the comments of the shipped file name the same ranges")
-    func comments() throws {
+    func shippedCommentsNameSameRanges() throws {
         for entry in entries {
             guard let range = entry.range else { continue }
             let words = try comment(on: entry).filter { $0 != "(" && $0 != ")" }
@@ -200,8 +200,8 @@ import Testing
         }
     }
 
-    @Test("says of each setting whether it needs a start, as the program does")
-    func effects() throws {
+    @Test("states for each setting whether a change needs a restart, as in the program")
+    func statesWhichSettingsNeedRestart() throws {
         for entry in entries {
             let candidates =
                 switch entry.key {

@@ -3,7 +3,7 @@ import SluiceClient
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @Suite("Copying a body") struct BodyCopierTests {
     /// Pieces of 71 bytes and more than one pipe full, so that no boundary lines up.
@@ -38,8 +38,8 @@ import UnixSockets
         return try BodyCopier(to: output).copy(from: try source())
     }
 
-    @Test("goes by splice into a regular file, at its offset")
-    func regularFile() throws {
+    @Test("splices into a regular file, at its offset")
+    func splicesIntoRegularFile() throws {
         let directory = try TemporaryDirectory()
         let path = directory.file("out")
         let file = try FileDescriptor.open(path, .writeOnly, options: .create, permissions: .ownerReadWrite)
@@ -49,8 +49,8 @@ import UnixSockets
         #expect(try readBytes(path) == [1, 2, 3] + Self.body)
     }
 
-    @Test("goes through a buffer where a file is appended to")
-    func appending() throws {
+    @Test("uses a buffer for a file that is opened for appending")
+    func buffersForAppendedFile() throws {
         let directory = try TemporaryDirectory()
         let path = directory.file("out")
         let file = try FileDescriptor.open(
@@ -61,8 +61,8 @@ import UnixSockets
         #expect(try readBytes(path) == [1, 2, 3] + Self.body)
     }
 
-    @Test("goes by splice into a pipe, blocking or not", arguments: [false, true])
-    func pipe(nonblocking: Bool) throws {
+    @Test("splices into a pipe, blocking or not", arguments: [false, true])
+    func splicesIntoPipe(nonblocking: Bool) throws {
         let pipe = try Pipe()
         try setNonblocking(pipe.writeEnd.rawValue, nonblocking)
         let raw = try pipe.writeEnd.duplicate().release()
@@ -77,8 +77,8 @@ import UnixSockets
         #expect(result.get() == BodyCopier.Result(end: .endOfPipe, bytes: Self.body.count, isSpliced: true))
     }
 
-    @Test("goes into a socket and a terminal")
-    func socketAndTerminal() throws {
+    @Test("works with a socket and a terminal as output")
+    func copiesToSocketAndTerminal() throws {
         let pair = try UnixSocket.streamPair()
         let thread = TestThread { [raw = try pair.first.duplicate().release()] in
             _ = try? copy(to: raw)
@@ -96,8 +96,8 @@ import UnixSockets
         writer.join()
     }
 
-    @Test("makes the output's pipe larger where the body is large, and arrives whole all the same")
-    func grown() throws {
+    @Test("enlarges the output's pipe for a large body, and delivers every byte")
+    func enlargesPipeForLargeBody() throws {
         for (size, capacity) in [((1 << 20) - 1, 64 << 10), (8 << 20, 256 << 10)] {
             let pattern = Pattern(seed: 4)
             let source = try Pipe()
@@ -128,15 +128,15 @@ import UnixSockets
         }
     }
 
-    @Test("ends when nobody reads the output any more")
-    func closedOutput() throws {
+    @Test("ends when the reader of the output has closed it")
+    func endsWhenOutputCloses() throws {
         var pipe = try Pipe()
         pipe.readEnd = OwnedDescriptor(adopting: -1)
         #expect(try copy(to: pipe.writeEnd.rawValue).end == .outputClosed)
     }
 
-    @Test("ends also while the origin is silent")
-    func closedWhileSilent() throws {
+    @Test("ends when the output is closed, even while the origin is silent")
+    func endsWhileOriginIsSilent() throws {
         signal(SIGPIPE, SIG_IGN)
         let silent = try Pipe()
         var output = try Pipe()
@@ -152,8 +152,8 @@ import UnixSockets
         #expect(result.get() == BodyCopier.Result(end: .outputClosed, bytes: 0, isSpliced: true))
     }
 
-    @Test("that cannot be written says why", arguments: ["/dev/full", "/dev/null"])
-    func broken(path: String) throws {
+    @Test("reports an output that cannot be written", arguments: ["/dev/full", "/dev/null"])
+    func reportsUnwritableOutput(path: String) throws {
         // The second descriptor is open only for reading.
         let file = try FileDescriptor.open(path, path == "/dev/full" ? .writeOnly : .readOnly)
         defer { try? file.close() }

@@ -4,14 +4,14 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 @Suite("A connection to the service") struct ConnectionTests {
     private static let interface = Ingest.interfaceName
 
-    @Test("asks for a body with what was given, and gets the pipe and the outcome")
-    func fetch() throws {
+    @Test("sends a request as given, and receives the pipe and the outcome")
+    func fetchReceivesPipeAndOutcome() throws {
         let service = try FakeService(.init(body: Array("hello".utf8)))
         defer { service.stop() }
         let connection = try SluiceConnection(connectedTo: service.path)
@@ -33,7 +33,7 @@ import Varlink
     }
 
     @Test("watches a job to its end, and cancels it")
-    func watch() throws {
+    func watchesAndCancelsJob() throws {
         let service = try FakeService(.init(ending: .silence))
         defer { service.stop() }
         let connection = try SluiceConnection(connectedTo: service.path)
@@ -85,7 +85,7 @@ import Varlink
             ),
             (VarlinkErrorReply("\(interface).InvalidRequest"), .refused, "?: ?"),
         ])
-    func errors(reply: VarlinkErrorReply, kind: SluiceError.Kind, part: String) throws {
+    func turnsErrorsIntoSentences(reply: VarlinkErrorReply, kind: SluiceError.Kind, part: String) throws {
         let service = try FakeService(.init(failure: reply))
         defer { service.stop() }
         let connection = try SluiceConnection(connectedTo: service.path)
@@ -99,8 +99,8 @@ import Varlink
         }
     }
 
-    @Test("says that the outcome is not known when the service goes away for good")
-    func vanished() throws {
+    @Test("reports an error instead of an outcome when the service does not come back")
+    func outcomeIsUnknownWithoutService() throws {
         let service = try FakeService(.init(body: [1, 2, 3], ending: .vanish))
         defer { service.stop() }
         let connection = try SluiceConnection(connectedTo: service.path)
@@ -115,8 +115,8 @@ import Varlink
         _ = body.pipe.rawValue
     }
 
-    @Test("asks a restarted service, which may know the job or not")
-    func restarted() throws {
+    @Test("asks a restarted service, and reports that it does not know the job")
+    func asksRestartedServiceForOutcome() throws {
         let directory = try TemporaryDirectory()
         let path = directory.file("s")
         let listener = try UnixSocket.listen(path: path)

@@ -8,21 +8,21 @@ import Testing
 private typealias ExitStatus = SluiceClient.ExitStatus
 
 @Suite("The exit status") struct ExitStatusTests {
-    @Test("is 0 for a complete body and nothing else", arguments: OutcomeCode.allCases)
-    func zero(code: OutcomeCode) {
+    @Test("is 0 for a complete body only", arguments: OutcomeCode.allCases)
+    func isZeroOnlyForCompleteBody(code: OutcomeCode) {
         #expect((ExitStatus(of: code) == .complete) == (code == .complete))
         #expect(ExitStatus(of: code).rawValue != 1)
     }
 
-    @Test("is 0 for a body that may be whole, where that was asked for")
-    func unverified() {
+    @Test("is 0 for an unverified body if the caller accepts such bodies")
+    func unverifiedBodyCanBeAccepted() {
         #expect(ExitStatus(of: .completeUnverified) == .unverified)
         #expect(ExitStatus(of: .completeUnverified, acceptsUnverified: true) == .complete)
         #expect(ExitStatus(of: .truncated, acceptsUnverified: true) == .brokeOff)
     }
 
-    @Test("keeps its numbers, whatever is added")
-    func stable() {
+    @Test("keeps its numbers when others are added")
+    func numbersAreStable() {
         let numbers: [ExitStatus: Int32] = [
             .complete: 0, .local: 1, .refused: 2, .noService: 3, .permissionDenied: 4, .noSuchJob: 5,
             .busy: 6,
@@ -35,8 +35,8 @@ private typealias ExitStatus = SluiceClient.ExitStatus
         for (status, number) in numbers { #expect(status.rawValue == number) }
     }
 
-    @Test("stands in the manual, each with its meaning and each outcome with its status")
-    func manual() throws {
+    @Test("is documented in the manual, with its meaning and the outcomes that lead to it")
+    func isDocumentedInManual() throws {
         var parts = #filePath.split(separator: "/").dropLast(3)
         parts.append(contentsOf: ["man", "sluicectl.1"])
         // A literal hyphen is written with a backslash.
@@ -52,8 +52,8 @@ private typealias ExitStatus = SluiceClient.ExitStatus
         }
     }
 
-    @Test("of a signal is 128 and its number")
-    func signals() {
+    @Test("of a signal is 128 plus its number")
+    func signalStatusIs128PlusNumber() {
         #expect(ExitStatus(signal: SIGINT)?.rawValue == 128 + SIGINT)
         #expect(ExitStatus(signal: SIGTERM)?.rawValue == 128 + SIGTERM)
         #expect(ExitStatus(signal: SIGHUP)?.rawValue == 128 + SIGHUP)

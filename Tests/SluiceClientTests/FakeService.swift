@@ -4,7 +4,7 @@ import SluiceInterface
 import Synchronization
 import SystemPackage
 import TestKit
-import UnixSockets
+import Unix
 import Varlink
 
 /// A service that does what a test wants, with one script for every job.
@@ -267,7 +267,7 @@ final class FakeService: Sendable {
         case _ where job.isCancelled: code = .cancelled
         case _ where readerGone: code = .consumerGone
         case .outcome(let wanted): code = wanted
-        case .silence: code = .stallTimeout
+        case .silence: code = .silenceTimeout
         case .vanish:
             // Waiting calls are never answered: their connections close.
             unlink(path)

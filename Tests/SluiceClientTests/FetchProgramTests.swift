@@ -3,7 +3,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 /// `sluicectl` itself, against a fake service.
@@ -24,8 +24,8 @@ import Varlink
 
     private func lines(_ text: String) -> [Substring] { text.split(separator: "\n") }
 
-    @Test("exits with 0 for a complete body, and says nothing")
-    func complete() throws {
+    @Test("exits with 0 for a complete body, and prints no message")
+    func completeBodyExitsWithZero() throws {
         let service = try FakeService(.init(body: Array("the body\n".utf8)))
         defer { service.stop() }
         let result = try run(service, []).successful()
@@ -33,15 +33,15 @@ import Varlink
         #expect(result.errors == "")
     }
 
-    @Test("takes the options to the service")
-    func options() throws {
+    @Test("passes its options to the service")
+    func passesOptionsToService() throws {
         let service = try FakeService()
         defer { service.stop() }
         _ = try run(
             service,
             [
                 "--header", "A: b", "-H", "C:d", "--high-watermark", "2M", "--low-watermark", "256k",
-                "--deadline", "9.5", "--connect-timeout", "2", "--stall-timeout", "3", "--max-size", "1G",
+                "--deadline", "9.5", "--connect-timeout", "2", "--silence-timeout", "3", "--max-size", "1G",
                 "--retries", "7", "--if-none-match", "\"a\", W/\"b\"", "--head-timeout", "4.5",
                 "--min-speed", "10K", "--identity", "--allow-downgrade", "--http1.1",
             ]
@@ -52,7 +52,7 @@ import Varlink
         request.lowWatermark = 256 << 10
         request.deadlineSeconds = 9.5
         request.connectTimeoutSeconds = 2
-        request.stallTimeoutSeconds = 3
+        request.silenceTimeoutSeconds = 3
         request.maximumSize = 1 << 30
         request.retries = 7
         request.ifNoneMatch = "\"a\", W/\"b\""
@@ -64,21 +64,22 @@ import Varlink
         #expect(service.requests == [request])
 
         // The older name of an option, and an empty variable of a script.
-        _ = try run(service, ["--timeout", "9.5", "--if-none-match", ""]).successful()
+        _ = try run(service, ["--timeout", "9.5", "--stall-timeout", "8", "--if-none-match", ""]).successful()
         request = Ingest.FetchParameters(url: "http://h/x")
         request.deadlineSeconds = 9.5
+        request.silenceTimeoutSeconds = 8
         #expect(service.requests.last == request)
     }
 
     @Test(
-        "ends with the outcome's status and one line, whatever came before",
+        "exits with the status of a failed outcome and prints one line, even after a part of the body",
         arguments: [
             (OutcomeCode.httpStatus, 11), (.truncated, 12), (.completeUnverified, 13), (.tooLarge, 16),
             (.laneDied, 20), (.nameNotResolved, 10), (.digestMismatch, 18), (.resourceChanged, 12),
             (.headTimeout, 10), (.tooSlow, 12), (.proxyUnreachable, 10), (.proxyRefused, 10),
             (.addressDenied, 10),
         ] as [(OutcomeCode, Int32)])
-    func failed(code: OutcomeCode, status: Int32) throws {
+    func failureExitsWithOutcomeStatus(code: OutcomeCode, status: Int32) throws {
         let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(code)))
         defer { service.stop() }
         let result = try run(service, [])
@@ -93,8 +94,8 @@ import Varlink
         #expect(lines(json.errors).count == 1)
     }
 
-    @Test("names a file only when the body is complete")
-    func outputFile() throws {
+    @Test("gives the output file its name only when the body is complete")
+    func namesFileOnlyWhenComplete() throws {
         let directory = try TemporaryDirectory()
         let path = try directory.write("old", to: "f")
         for code in OutcomeCode.allCases where code != .complete {
@@ -118,8 +119,8 @@ import Varlink
         #expect(unlink(path) == 0 && rmdir(directory.path) == 0)
     }
 
-    @Test("does not believe a service that claims to have delivered more")
-    func lost() throws {
+    @Test("fails when the service claims to have delivered more bytes than arrived")
+    func detectsMissingBytes() throws {
         let directory = try TemporaryDirectory()
         let service = try FakeService(.init(body: Array("body".utf8), claimedBytes: 5))
         defer { service.stop() }
@@ -129,8 +130,8 @@ import Varlink
         #expect(rmdir(directory.path) == 0)
     }
 
-    @Test("an end of file without an outcome is no success")
-    func vanished() throws {
+    @Test("fails at an end of file without an outcome")
+    func endWithoutOutcomeFails() throws {
         let directory = try TemporaryDirectory()
         let service = try FakeService(.init(body: Self.body, ending: .vanish))
         defer { service.stop() }
@@ -140,8 +141,8 @@ import Varlink
         #expect(rmdir(directory.path) == 0)
     }
 
-    @Test("a request that is refused makes no file")
-    func refused() throws {
+    @Test("creates no file for a request that the service refuses")
+    func refusedRequestCreatesNoFile() throws {
         let directory = try TemporaryDirectory()
         let failure = VarlinkErrorReply(
             "\(Ingest.interfaceName).InvalidRequest",
@@ -155,11 +156,11 @@ import Varlink
     }
 
     @Test(
-        "gives a command the pipe, and its status back",
+        "gives the pipe to a command, and exits with the command's status",
         arguments: [
             ("cat; exit 0", 0), ("cat; exit 7", 7), ("cat; kill -9 $$", 137), ("exit 9", 9), ("exit 0", 15),
         ] as [(String, Int32)])
-    func command(script: String, status: Int32) throws {
+    func returnsStatusOfCommand(script: String, status: Int32) throws {
         let service = try FakeService(.init(body: Self.body))
         defer { service.stop() }
         let result = try run(service, ["--", "sh", "-c", "\(script)"])
@@ -168,7 +169,7 @@ import Varlink
     }
 
     @Test("a command's status does not hide that the body failed")
-    func commandOfFailedBody() throws {
+    func failedBodyOverridesCommandStatus() throws {
         let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(.truncated)))
         defer { service.stop() }
         let result = try run(service, ["--", "cat"])
@@ -176,8 +177,8 @@ import Varlink
         #expect(result.output == "part")
     }
 
-    @Test("a command that is not there is said before anything is fetched")
-    func noCommand() throws {
+    @Test("a command that is missing or not executable is reported before anything is fetched")
+    func reportsMissingCommandBeforeFetching() throws {
         let service = try FakeService()
         defer { service.stop() }
         #expect(try run(service, ["--", "no-such-command-here"]).exit == .exited(127))
@@ -187,9 +188,9 @@ import Varlink
     }
 
     @Test(
-        "a signal cancels the job, removes the file and ends with its status",
+        "a signal cancels the job, removes the file and determines the exit status",
         arguments: [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] as [(Int32, Int32)])
-    func signals(signal: Int32, status: Int32) throws {
+    func signalCancelsJobAndRemovesFile(signal: Int32, status: Int32) throws {
         let directory = try TemporaryDirectory()
         let service = try FakeService(.init(body: Self.body, ending: .silence))
         defer { service.stop() }
@@ -210,8 +211,8 @@ import Varlink
         #expect(rmdir(directory.path) == 0)
     }
 
-    @Test("a command gets a signal that was sent, and is waited for")
-    func signalWithCommand() throws {
+    @Test("passes a signal on to the command, and waits for the command to end")
+    func passesSignalToCommand() throws {
         let service = try FakeService(.init(body: Array("go\n".utf8), ending: .silence))
         defer { service.stop() }
         let script =
@@ -225,8 +226,8 @@ import Varlink
         #expect(try program.wait().exit == .exited(143))
     }
 
-    @Test("an output that is closed ends it quietly, and the job with it")
-    func closedOutput() throws {
+    @Test("ends with status 15 and without a message when its output is closed")
+    func closedOutputEndsQuietly() throws {
         let service = try FakeService(.init(body: Self.body, ending: .silence))
         defer { service.stop() }
         var pipe = try Pipe()
@@ -243,8 +244,8 @@ import Varlink
         #expect(result.errors == "")
     }
 
-    @Test("draws its progress on a terminal, clears it, and leaves whole lines")
-    func progress() throws {
+    @Test("draws its progress on a terminal, and clears it before its last line")
+    func drawsAndClearsProgress() throws {
         let directory = try TemporaryDirectory()
         let service = try FakeService(.init(body: Self.body, ending: .silence))
         defer { service.stop() }
@@ -266,7 +267,7 @@ import Varlink
     }
 
     @Test(
-        "a wrong command line is said to be one",
+        "a wrong command line is reported as a usage error",
         arguments: [
             ["fetch"], ["fetch", "http://h/", "--header", "x"], ["fetch", "http://h/", "--max-size", "1Q"],
             ["fetch", "http://h/", "-o", ""], ["fetch", "http://h/", "--etag-file", ""],
@@ -279,7 +280,7 @@ import Varlink
             ["fetch", "http://h/", "--if-none-match", "\"a\"", "--etag-file", "f"],
             ["fetch", "http://h/", "--etag-file", "f", "-o", "f"],
         ])
-    func usage(arguments: [String]) throws {
+    func reportsWrongCommandLine(arguments: [String]) throws {
         let result = try Program.run(try Products.path("sluicectl"), arguments, environment: [:])
         #expect(result.exit == .exited(64))
         #expect(result.errors.hasPrefix("sluicectl: ") || result.errors.contains("cancel"))

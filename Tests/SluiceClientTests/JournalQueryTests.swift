@@ -1,11 +1,11 @@
 import SluiceClient
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @Suite("A job's journal") struct JournalQueryTests {
-    @Test("asks for the job and for the unit that must have written the entries")
-    func arguments() throws {
+    @Test("is queried by the job and by the unit that must have written the entries")
+    func queriesByJobAndUnit() throws {
         #expect(
             try JournalQuery("abc123").arguments == ["SLUICE_JOB=abc123", "_SYSTEMD_UNIT=sluiced.service"])
         var query = try JournalQuery("abc", manager: .user, unit: "mine")
@@ -23,9 +23,9 @@ import UnixSockets
     }
 
     @Test(
-        "what is no id is refused before journalctl can take it for something else",
+        "an invalid id is refused before journalctl can take it for something else",
         arguments: ["", "a b", "a=b", "a\n", "+", "ä", String(repeating: "a", count: 65)])
-    func ids(id: String) {
+    func refusesInvalidID(id: String) {
         #expect(throws: SluiceError.self) { try JournalQuery(id) }
     }
 
@@ -39,8 +39,8 @@ import UnixSockets
             exists: existing.contains)
     }
 
-    @Test("the journal is that of the manager whose service would be asked")
-    func managers() {
+    @Test("comes from the manager whose service the client would ask")
+    func usesJournalOfServiceManager() {
         let system = "/run/sluice/io.sluice.Ingest"
         let own = "/run/user/7/sluice/io.sluice.Ingest"
         #expect(manager([system, own]) == .system)
@@ -51,8 +51,8 @@ import UnixSockets
         #expect(manager(explicit: "/tmp/socket", [own]) == .system)
     }
 
-    @Test("a journal that is there and may not be read is said to be that")
-    func access() throws {
+    @Test("a journal that exists but cannot be read is reported as such")
+    func reportsUnreadableJournal() throws {
         let id = "0123456789abcdef0123456789abcdef"
         func check(
             _ manager: JournalQuery.Manager, _ answers: [String: JournalAccess.Answer]
@@ -76,8 +76,8 @@ import UnixSockets
         }
     }
 
-    @Test("becomes journalctl, with its output and its exit status")
-    func program() throws {
+    @Test("sluicectl logs becomes journalctl, with its output and its exit status")
+    func becomesJournalctl() throws {
         let directory = try TemporaryDirectory()
         let stand = try directory.write("#!/bin/sh\necho \"$@\"\nexit 7\n", to: "journalctl")
         _ = try Program.run("/bin/chmod", ["755", stand]).successful()

@@ -19,8 +19,8 @@ import Testing
             samples: [.init(histogram)]),
     ]
 
-    @Test("OpenMetrics: types, units, suffixes, canonical bounds, and an end")
-    func openMetrics() throws {
+    @Test("OpenMetrics has types, units, suffixes, canonical bounds and an end marker")
+    func rendersOpenMetrics() throws {
         #expect(
             try MetricsText.render(Self.metrics, as: .openmetrics) == #"""
                 # TYPE sluice_build info
@@ -47,8 +47,8 @@ import Testing
                 """#)
     }
 
-    @Test("Prometheus: counters with their suffix, no units, no end")
-    func prometheus() throws {
+    @Test("Prometheus has counters with their suffix, no units and no end marker")
+    func rendersPrometheusFormat() throws {
         #expect(
             try MetricsText.render(Self.metrics, as: .prometheus) == #"""
                 # TYPE sluice_build_info gauge
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test("a label's value cannot end its line or its quotes")
-    func hostileLabels() throws {
+    func escapesHostileLabels() throws {
         let metric = Ingest.Metric(
             "a", .gauge, help: "x\ny", samples: [.init(1, labels: ["l": "\"} 2\nb 3\\"])])
         #expect(
@@ -108,13 +108,13 @@ import Testing
             ]),
     ]
 
-    @Test("what is no metric is an error, not a line that breaks a collector", arguments: notMetrics)
-    func nonsense(metric: Ingest.Metric) {
+    @Test("an invalid metric is an error, not a line that breaks a collector", arguments: notMetrics)
+    func refusesInvalidMetrics(metric: Ingest.Metric) {
         #expect(throws: SluiceError.self) { try MetricsText.render([metric], as: .openmetrics) }
     }
 
-    @Test("a family comes once")
-    func twice() {
+    @Test("a metric family that appears twice is an error")
+    func refusesDuplicateFamily() {
         let metric = Ingest.Metric("a", .gauge, help: "", samples: [.init(1)])
         #expect(throws: SluiceError.self) { try MetricsText.render([metric, metric], as: .openmetrics) }
     }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite struct OptionOrderTests {
     @Test(
-        "options in front of the subcommand go behind it",
+        "options before the subcommand are moved behind it",
         arguments: [
             (["--socket", "/s", "list"], ["list", "--socket", "/s"]),
             (["--json", "--socket=/s", "show", "id"], ["show", "--json", "--socket=/s", "id"]),
@@ -15,7 +15,7 @@ import Testing
             (["--socket", "/s", "--version"], ["--socket", "/s", "--version"]),
             ([], []),
         ])
-    func order(given: [String], expected: [String]) {
+    func movesOptionsBehindSubcommand(given: [String], expected: [String]) {
         #expect(OptionOrder.subcommandFirst(given) == expected)
     }
 }

@@ -9,32 +9,19 @@ import Testing
             ("Accept: text/html", "Accept", "text/html"), ("X:1", "X", "1"), (" A \t:\t b c ", "A", "b c"),
             ("Authorization: Basic a:b", "Authorization", "Basic a:b"), ("Empty:", "Empty", ""),
         ])
-    func header(text: String, name: String, value: String) {
+    func splitsHeaderAtFirstColon(text: String, name: String, value: String) {
         #expect(HeaderOption.parse(text) == HeaderField(name: name, value: value))
     }
 
-    @Test("is no header without a colon or a name", arguments: ["", "Accept", ":", ": x", "  : x"])
-    func noHeader(text: String) {
+    @Test(
+        "text without a colon or without a name is not a header",
+        arguments: ["", "Accept", ":", ": x", "  : x"])
+    func refusesHeaderWithoutColonOrName(text: String) {
         #expect(HeaderOption.parse(text) == nil)
     }
 
-    @Test("a digest is the algorithm's name, alone or with its digits, in either case")
-    func digest() {
-        let digits = String(repeating: "0123456789abcdef", count: 4)
-        #expect(DigestOption.parse("SHA256")?.description == "sha256")
-        #expect(DigestOption.parse("sha512")?.digits == nil)
-        #expect(DigestOption.parse("sha256:\(digits.uppercased())")?.description == "sha256:\(digits)")
-        #expect(DigestOption.parse("sha512:\(digits)\(digits)")?.digits == digits + digits)
-        for text in [
-            "", ":", "md5", "sha-256", "sha256:", "sha256:\(digits)0", "sha512:\(digits)", "sha256 \(digits)",
-            "sha256:\(digits.dropLast())g", "sha256:\(digits.dropLast())ä", ":\(digits)",
-        ] {
-            #expect(DigestOption.parse(text) == nil, "\(text)")
-        }
-    }
-
-    @Test("the patience with a service that has gone away is a number of seconds, 30 if nobody says another")
-    func patience() throws {
+    @Test("SLUICE_PATIENCE is a number of seconds, 30 by default; other text is refused")
+    func patienceIsThirtySecondsByDefault() throws {
         #expect(try Patience.duration([:]) == .seconds(30))
         #expect(try Patience.duration([Patience.variable: ""]) == .seconds(30))
         #expect(try Patience.duration([Patience.variable: "0.5"]) == .milliseconds(500))
@@ -43,8 +30,8 @@ import Testing
         }
     }
 
-    @Test("the terminal shows Unicode if the weightiest variable says UTF-8")
-    func unicode() {
+    @Test("the terminal shows Unicode if the locale variable of highest precedence names UTF-8")
+    func unicodeFollowsLocaleVariables() {
         #expect(Terminal.isUnicode(["LANG": "de_DE.UTF-8"]))
         #expect(Terminal.isUnicode(["LANG": "C", "LC_CTYPE": "C.utf8"]))
         #expect(!Terminal.isUnicode(["LANG": "de_DE.UTF-8", "LC_ALL": "C"]))
@@ -54,8 +41,8 @@ import Testing
 }
 
 @Suite("The service's executable") struct ServiceExecutableTests {
-    @Test("is looked for beside the client, then where it is installed, then in PATH")
-    func order() {
+    @Test("is searched for beside the client, then in the directories of an installation, then in PATH")
+    func searchesBesideClientFirst() {
         let candidates = ServiceExecutable.candidates(
             program: "/usr/bin/sluicectl", environment: ["PATH": "/a:/b"])
         #expect(
@@ -65,8 +52,8 @@ import Testing
             ])
     }
 
-    @Test("is what SLUICED names, and nothing else then")
-    func named() {
+    @Test("is only what SLUICED names, if that is set")
+    func isOnlyWhatVariableNames() {
         let candidates = ServiceExecutable.candidates(
             program: "/usr/bin/sluicectl", environment: ["SLUICED": "/x/d", "PATH": "/a"])
         #expect(candidates == ["/x/d"])

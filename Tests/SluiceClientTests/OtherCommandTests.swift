@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// The other subcommands, against a fake service.
 @Suite("sluicectl") struct OtherCommandTests {
@@ -10,8 +10,8 @@ import UnixSockets
         try Program.run(try Products.path("sluicectl"), arguments, environment: environment)
     }
 
-    @Test("lists, shows, waits and cancels, for people and for programs")
-    func jobs() throws {
+    @Test("lists, shows, watches, waits for and cancels jobs, with text and JSON output")
+    func printsJobsAsTextAndJSON() throws {
         let service = try FakeService(.init(body: Array("part".utf8), ending: .outcome(.truncated)))
         defer { service.stop() }
         let socket = ["--socket", service.path]
@@ -45,16 +45,16 @@ import UnixSockets
         #expect(try run(["show", "none"] + socket).exit == .exited(5))
     }
 
-    @Test("says plainly that no service runs", arguments: ["list", "status", "watch", "top", "metrics"])
-    func noService(command: String) throws {
+    @Test("reports plainly that no service runs", arguments: ["list", "status", "watch", "top", "metrics"])
+    func reportsMissingService(command: String) throws {
         let directory = try TemporaryDirectory()
         let result = try run([command, "--socket", directory.file("none")])
         #expect(result.exit == .exited(3))
         #expect(result.errors.hasPrefix("sluicectl: no service at \(directory.path)"))
     }
 
-    @Test("does not start a service of its own for what that would refuse")
-    func refusedWithoutService() throws {
+    @Test("starts no private service for a request that the service would refuse")
+    func startsNoServiceForInvalidRequest() throws {
         let directory = try TemporaryDirectory()
         let executable = try directory.write("#!/bin/sh\ntouch \"$0.started\"\n", to: "sluiced")
         #expect(chmod(executable, 0o755) == 0)
@@ -70,8 +70,8 @@ import UnixSockets
         #expect(access("\(executable).started", F_OK) != 0)
     }
 
-    @Test("tells its version, and helps")
-    func help() throws {
+    @Test("prints its version, and help for its subcommands")
+    func printsVersionAndHelp() throws {
         #expect(try run(["--version"]).successful().output == "sluicectl \(SluiceVersion.current)\n")
         let commands = [
             "fetch", "list", "show", "watch", "wait", "cancel", "logs", "top", "status", "metrics",

@@ -1,7 +1,7 @@
 import Glibc
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceClient
 
@@ -24,8 +24,8 @@ import UnixSockets
         #expect(write(file.descriptor.rawValue, bytes, bytes.count) == bytes.count)
     }
 
-    @Test("has its name only after the commit, and a new file's permissions")
-    func commit() throws {
+    @Test("gets its name only at the commit, and has the permissions of a new file")
+    func getsNameAtCommit() throws {
         let directory = try TemporaryDirectory()
         try directory.write("old", to: "f")
         let file = try OutputFile(path: directory.file("f"))
@@ -44,7 +44,7 @@ import UnixSockets
     }
 
     @Test("that is discarded leaves nothing and changes nothing")
-    func discard() throws {
+    func discardLeavesNothing() throws {
         let directory = try TemporaryDirectory()
         try directory.write("old", to: "f")
         let file = try OutputFile(path: directory.file("f"))
@@ -56,8 +56,8 @@ import UnixSockets
         #expect(throws: SluiceError.self) { try file.commit() }
     }
 
-    @Test("follows a symbolic link, and writes to what cannot be replaced")
-    func special() throws {
+    @Test("follows a symbolic link, and is written in place where it cannot be replaced")
+    func followsLinksAndWritesDevices() throws {
         let directory = try TemporaryDirectory()
         try directory.write("old", to: "target")
         #expect(symlink("target", directory.file("link")) == 0)
@@ -88,7 +88,7 @@ import UnixSockets
 
     @Test(
         "gets the owner and the permissions of the file that it replaces", arguments: [0o600, 0o640, 0o4755])
-    func permissions(_ mode: mode_t) throws {
+    func takesOwnerAndPermissions(_ mode: mode_t) throws {
         let directory = try TemporaryDirectory()
         let path = try directory.write("old", to: "f")
         // Only root can give files to other users.
@@ -107,9 +107,9 @@ import UnixSockets
     }
 
     @Test(
-        "is a descriptor that is open already, where its name says so",
+        "is an open descriptor where its path names one",
         arguments: ["/dev/fd/", "/proc/self/fd/"])
-    func descriptors(_ prefix: String) throws {
+    func canBeOpenDescriptor(_ prefix: String) throws {
         let directory = try TemporaryDirectory()
         let path = try directory.write("before ", to: "f")
         let opened = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
@@ -122,8 +122,8 @@ import UnixSockets
         #expect(throws: SluiceError.self) { try OutputFile(path: "\(prefix)1000000") }
     }
 
-    @Test("cannot be a directory, nor in one that is not there")
-    func refused() throws {
+    @Test("cannot be a directory, or in a directory that does not exist")
+    func refusesDirectoryAndMissingParent() throws {
         let directory = try TemporaryDirectory()
         for path in [directory.path, directory.file("none/f")] {
             let error = #expect(throws: SluiceError.self) { try OutputFile(path: path) }
@@ -132,8 +132,8 @@ import UnixSockets
         #expect(try names(in: directory) == [])
     }
 
-    @Test("has a temporary name beside it that a file system takes")
-    func temporaryName() {
+    @Test("has a temporary name in the same directory, no longer than file systems accept")
+    func temporaryNameFitsFileSystem() {
         #expect(OutputFile.temporaryName(for: "/a/b", 35) == "/a/.b.sluice-z")
         #expect(OutputFile.temporaryName(for: "b", 35) == ".b.sluice-z")
         let long = OutputFile.temporaryName(for: "/a/" + String(repeating: "ü", count: 127), .max)

@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test("a table has a line for each job")
-    func table() {
+    func tableHasLinePerJob() {
         var failed = job()
         failed.id = "longer"
         failed.state = .failed
@@ -34,8 +34,8 @@ import Testing
         #expect(narrow.split(separator: "\n").allSatisfy { $0.count <= 20 })
     }
 
-    @Test("nothing that comes from outside acts on the terminal")
-    func printable() {
+    @Test("control characters from outside never reach the terminal")
+    func replacesControlCharacters() {
         #expect(Terminal.printable("a\u{1B}[2Jb\n\u{7}\u{9B}ü\u{202E}x") == "a?[2Jb???ü?x")
         var job = job()
         job.state = .failed
@@ -49,8 +49,8 @@ import Testing
         }
     }
 
-    @Test("a job in full shows every fact")
-    func details() {
+    @Test("the details of a job show every fact")
+    func detailsShowEveryFact() {
         var job = job()
         job.httpStatus = 200
         job.gateClosures = 3
@@ -66,8 +66,8 @@ import Testing
         }
     }
 
-    @Test("a coded body is called so")
-    func coded() {
+    @Test("the coding of a body is shown")
+    func showsCodingOfBody() {
         var job = job()
         #expect(!JobDetails.render(job, nowUsec: 12_000_000).contains("Encoding"))
         job.contentEncoding = "gzip"
@@ -102,8 +102,8 @@ import Testing
         return job
     }
 
-    @Test("a job in full shows each attempt that is known, and when the next begins")
-    func attempts() {
+    @Test("the details of a job show each attempt that is known, and when the next one begins")
+    func detailsShowAttempts() {
         let text = JobDetails.render(retrying(), nowUsec: 31_500_000)
         for part in [
             "Attempts: 3 (the first 1 are not listed)\n", "Attempt 2: 1970-01-01 ",
@@ -120,8 +120,8 @@ import Testing
         #expect(!other.contains("Next attempt"))
     }
 
-    @Test("a line and a table tell what a job waits for")
-    func waiting() {
+    @Test("the line and the table show what a job waits for")
+    func showsWhatJobWaitsFor() {
         let line = JobDetails.line(retrying(), nowUsec: 31_500_000)
         #expect(line.hasSuffix("  waits 3 s for attempt 4: answered 503?"))
         #expect(JobTable.render([retrying()], nowUsec: 31_500_000).contains("k2x  waiting (3 s)  5.0 MB"))
@@ -134,8 +134,8 @@ import Testing
         #expect(JobTable.render([parked], nowUsec: 12_000_000).contains("complete (unchanged)"))
     }
 
-    @Test("bears attempts that a service should never tell of")
-    func nonsense() {
+    @Test("impossible numbers from a service are shown without a trap")
+    func impossibleNumbersDoNotTrap() {
         for number in [Int.min, -1, .max] {
             var job = retrying()
             job.attempts = number
@@ -150,7 +150,7 @@ import Testing
     }
 
     @Test("the status counts every state")
-    func status() {
+    func statusCountsEveryState() {
         var jobs = Ingest.JobCounts()
         jobs.parked = 11
         jobs.waiting = 12
@@ -166,24 +166,24 @@ import Testing
     }
 
     @Test("a pause counts down in whole seconds")
-    func countdown() {
+    func countsDownInWholeSeconds() {
         let texts = [-1, 0, 0.2, 2.001, 99.5, 125, .nan].map(Elapsed.countdown)
         #expect(texts == ["0 s", "0 s", "1 s", "3 s", "100 s", "2 min", "?"])
     }
 
     @Test(
-        "spans of time have a unit",
+        "durations have a unit",
         arguments: [
             (0.0, "0 ms"), (0.0123, "12 ms"), (0.9999, "1.0 s"), (3.24, "3.2 s"), (9.96, "10 s"),
             (99, "99 s"),
             (125, "2 min"), (7300, "2 h"), (300_000, "3 d"), (-1, "?"), (.infinity, "?"),
         ] as [(Double, String)])
-    func brief(seconds: Double, text: String) {
+    func durationsHaveUnit(seconds: Double, text: String) {
         #expect(Elapsed.brief(seconds) == text)
     }
 
     @Test("JSON is one line with the interface's names")
-    func json() throws {
+    func jsonIsOneLine() throws {
         let text = try JSONText.encode(job())
         #expect(!text.contains("\n"))
         #expect(text.contains(#""bytesDelivered":5000000"#))

@@ -1,7 +1,7 @@
 import Glibc
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceClient
 
@@ -21,8 +21,8 @@ import UnixSockets
         return path
     }
 
-    @Test("is there when it was started, and gone when it was stopped")
-    func life() throws {
+    @Test("runs when it has been started, and is gone when it has been stopped")
+    func runsFromStartToStop() throws {
         let directory = try TemporaryDirectory()
         let executable = try script(Self.wellBehaved, in: directory)
         let environment = ["XDG_RUNTIME_DIR": directory.path, "PATH": "/usr/bin:/bin"]
@@ -40,8 +40,8 @@ import UnixSockets
         #expect(access(own, F_OK) != 0)
     }
 
-    @Test("that does not start is an error, with how it ended")
-    func failing() throws {
+    @Test("that does not start is an error that reports how the process ended")
+    func reportsFailedStart() throws {
         let directory = try TemporaryDirectory()
         let environment = ["XDG_RUNTIME_DIR": directory.path]
         for executable in [try script("#!/bin/sh\nexit 3\n", in: directory), directory.file("none")] {
@@ -54,8 +54,8 @@ import UnixSockets
         #expect(unlink(directory.file("sluiced")) == 0 && rmdir(directory.path) == 0)
     }
 
-    @Test("does not get what the service manager gave to the client")
-    func environment() {
+    @Test("does not inherit the variables that the service manager gave to the client")
+    func dropsVariablesOfServiceManager() {
         let passed = PrivateService.environment(from: [
             "NOTIFY_SOCKET": "/n", "LISTEN_FDS": "1", "WATCHDOG_USEC": "1", "SLUICE_SOCKET": "/s",
             "http_proxy": "http://p", "HOME": "/h",
@@ -63,8 +63,8 @@ import UnixSockets
         #expect(passed == ["HOME=/h", "http_proxy=http://p"])
     }
 
-    @Test("is found to be missing by sluicectl in words")
-    func named() throws {
+    @Test("is reported as missing by sluicectl when SLUICED names no file")
+    func reportsMissingExecutable() throws {
         let directory = try TemporaryDirectory()
         // The system's own service may run on this machine. The test then shows nothing.
         guard access("/run/sluice/io.sluice.Ingest", F_OK) != 0 else { return }

@@ -16,8 +16,8 @@ import Testing
         return job
     }
 
-    @Test("says what is waited for before the first byte")
-    func before() {
+    @Test("shows what the client waits for before the first byte")
+    func showsWhatIsAwaited() {
         var meter = ProgressMeter(at: 10)
         #expect(meter.line(at: 11, on: wide) == "asking the service  0:01")
         meter.update(job(.queued, 0), at: 11)
@@ -26,8 +26,8 @@ import Testing
         #expect(meter.line(at: 75, on: wide) == "connecting  1:05")
     }
 
-    @Test("counts down to the next attempt, and says why")
-    func waiting() {
+    @Test("counts down to the next attempt, and shows the reason")
+    func countsDownToNextAttempt() {
         var waiting = job(.waiting, 5_000_000, of: 10_000_000)
         waiting.attempts = 1
         waiting.attemptLog = [Attempt(number: 1, position: 0, startedUsec: 0)]
@@ -42,8 +42,8 @@ import Testing
         #expect(meter.line(at: 20, on: wide) == "connecting, to go on after 5.0 MB  0:20")
     }
 
-    @Test("says that a body is parked, and that the service has gone away")
-    func parkedAndAway() {
+    @Test("shows that a body is parked, and that the service has gone away")
+    func showsParkingAndLostService() {
         var meter = ProgressMeter(at: 0)
         meter.update(job(.parked, 25, of: 100, stalled: 1), at: 2)
         #expect(
@@ -54,8 +54,8 @@ import Testing
         #expect(meter.line(at: 4, on: wide).hasPrefix(" 25 % ["))
     }
 
-    @Test("has percent, bar, bytes, rate, ETA and the time that has passed")
-    func whole() {
+    @Test("shows percentage, bar, bytes, rate, ETA and elapsed time")
+    func showsAllPartsOfKnownSize() {
         var meter = ProgressMeter(at: 0)
         meter.update(job(.streaming, 0, of: 100_000_000), at: 0)
         meter.update(job(.streaming, 25_000_000, of: 100_000_000), at: 2)
@@ -67,8 +67,8 @@ import Testing
         #expect(meter.line(at: 4, on: wide).hasPrefix("100 % [======================================]"))
     }
 
-    @Test("says that a body is coded, in the line where there is room, and at the end")
-    func coded() {
+    @Test("shows the content coding of a body if there is room, and in the summary")
+    func showsContentCoding() {
         var coded = job(.streaming, 3_000_000)
         coded.contentEncoding = "gzip"
         var meter = ProgressMeter(at: 0)
@@ -81,24 +81,24 @@ import Testing
         #expect(meter.line(at: 1, on: wide) == "3.0 MB  ?]0;xxxxxxxxxxxx  0 B/s  0:01 elapsed")
     }
 
-    @Test("draws eighths of a character where it may")
-    func blocks() {
+    @Test("draws eighths of a character on a Unicode terminal")
+    func drawsEighthsOfCharacters() {
         var meter = ProgressMeter(at: 0)
         meter.update(job(.streaming, 51, of: 100), at: 0)
         let line = meter.line(at: 0.1, on: Terminal(width: 121, isUnicode: true))
         #expect(line.hasPrefix(" 51 % [███████████████████▍                  ]"))
     }
 
-    @Test("has no percent, bar and ETA for a size that nobody knows")
-    func unknownSize() {
+    @Test("has no percentage, bar or ETA if the size is unknown")
+    func omitsPercentageOfUnknownSize() {
         var meter = ProgressMeter(at: 0)
         meter.update(job(.streaming, 0), at: 0)
         meter.update(job(.streaming, 3_000_000), at: 1)
         #expect(meter.line(at: 1, on: wide) == "3.0 MB  3.0 MB/s  0:01 elapsed")
     }
 
-    @Test("says when it is the consumer that is slow, and how much of the time")
-    func slowConsumer() {
+    @Test("shows that the consumer is slow, and for which share of the time")
+    func reportsSlowConsumer() {
         var meter = ProgressMeter(at: 0)
         meter.update(job(.streaming, 10, of: 100), at: 0)
         meter.update(job(.streaming, 20, of: 100, stalled: 0.3), at: 10)
@@ -112,8 +112,8 @@ import Testing
         #expect(ended == "100 B in 20 s (5 B/s); consumer was slow: gate closed 50 % of the time")
     }
 
-    @Test("measures the rate over five seconds, and lets it fall when nothing comes")
-    func rate() {
+    @Test("measures the rate over five seconds, and lets it fall when no bytes arrive")
+    func measuresRateOverFiveSeconds() {
         var meter = ProgressMeter(at: 0)
         for second in 0...20 { meter.update(job(.streaming, second * second * 1000), at: Double(second)) }
         #expect(meter.rate(at: 20) == 1000 * Double(20 * 20 - 15 * 15) / 5)
@@ -121,8 +121,9 @@ import Testing
         #expect(meter.rate(at: 60) == 0)
     }
 
-    @Test("never is as wide as the terminal, and loses the least important first", arguments: 1...140)
-    func width(columns: Int) {
+    @Test(
+        "is always narrower than the terminal, and drops the least important parts first", arguments: 1...140)
+    func staysNarrowerThanTerminal(columns: Int) {
         var meter = ProgressMeter(at: 0)
         meter.update(job(.streaming, 0, of: 100_000_000), at: 0)
         meter.update(job(.stalled, 25_000_000, of: 100_000_000, stalled: 1), at: 2)
@@ -133,8 +134,8 @@ import Testing
         #expect(columns < 60 || line.contains("consumer is slow"))
     }
 
-    @Test("bears what a service should never say")
-    func nonsense() {
+    @Test("tolerates impossible values from the service")
+    func toleratesImpossibleValues() {
         var meter = ProgressMeter(at: 5)
         for job in [
             job(.streaming, -5, of: -7, stalled: -3), job(.streaming, .max, of: 1),

@@ -3,7 +3,7 @@ import SluiceClient
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 /// What a client sees of a service that is restarted, against a fake service.
@@ -24,8 +24,8 @@ import Varlink
         try program(service, ["fetch", "http://h/x"] + arguments)
     }
 
-    @Test("in mid-body is a pause and nothing else", arguments: [[], ["--", "cat"], ["-o"]])
-    func ridden(arguments: [String]) throws {
+    @Test("in mid-body causes a pause and nothing else", arguments: [[], ["--", "cat"], ["-o"]])
+    func onlyPausesInMidBody(arguments: [String]) throws {
         let directory = try TemporaryDirectory()
         let path = directory.file("f")
         let service = try FakeService(.init(body: Self.body, holdsAfter: Self.half))
@@ -50,8 +50,8 @@ import Varlink
     /// The output of a program, decoded as text.
     private static let text = Array(String(decoding: body, as: UTF8.self).utf8)
 
-    @Test("is waited out when the body ends while nobody serves")
-    func endsWhileDown() throws {
+    @Test("makes the client wait for the outcome if the body ends while the service is down")
+    func awaitsOutcomeWhileDown() throws {
         let service = try FakeService(.init(body: Array("whole\n".utf8), holdsAfter: 3))
         defer { service.stop() }
         let program = try fetching(service)
@@ -67,9 +67,9 @@ import Varlink
     }
 
     @Test(
-        "that loses a job before its first byte has it fetched again, with a note and once",
+        "that loses a job before its first byte makes the client fetch again, with a note and only once",
         arguments: [false, true])
-    func forgottenAtZero(quiet: Bool) throws {
+    func refetchesJobLostBeforeFirstByte(quiet: Bool) throws {
         let directory = try TemporaryDirectory()
         let path = directory.file("f")
         let service = try FakeService(.init(body: Self.body, holdsAfter: 0))
@@ -95,8 +95,8 @@ import Varlink
         #expect(requests[1].retries == 2)
     }
 
-    @Test("before the service has answered has it asked again, with a note")
-    func unanswered() throws {
+    @Test("before the service has answered makes the client ask again, with a note")
+    func repeatsUnansweredRequest() throws {
         let service = try FakeService(.init(body: Array("body".utf8), ignoresFirstFetch: true))
         defer { service.stop() }
         let program = try fetching(service)
@@ -109,8 +109,8 @@ import Varlink
         #expect(service.requests.count == 2)
     }
 
-    @Test("that is stopping has it asked again until the next one answers, with one note")
-    func askedWhileStopping() throws {
+    @Test("makes the client repeat its request until the next service answers, with one note")
+    func repeatsRequestWhileStopping() throws {
         let stopping = VarlinkErrorReply("io.sluice.Ingest.Stopping")
         let service = try FakeService(.init(body: Array("body".utf8), failure: stopping, failures: 3))
         defer { service.stop() }
@@ -120,8 +120,8 @@ import Varlink
         #expect(service.requests.count == 4)
     }
 
-    @Test("that goes on stopping is left alone when the patience is over")
-    func stoppingForGood() throws {
+    @Test("in which the service never finishes stopping makes the client give up when its patience is over")
+    func givesUpOnEndlessStopping() throws {
         let stopping = VarlinkErrorReply("io.sluice.Ingest.Stopping")
         let service = try FakeService(.init(failure: stopping))
         defer { service.stop() }
@@ -133,7 +133,7 @@ import Varlink
     }
 
     @Test("that loses the second job, too, is a failure")
-    func forgottenTwice() throws {
+    func failsWhenSecondJobIsLost() throws {
         let service = try FakeService(.init(body: Self.body, holdsAfter: 0))
         defer { service.stop() }
         let program = try fetching(service)
@@ -150,8 +150,10 @@ import Varlink
         #expect(service.requests.count == 2)
     }
 
-    @Test("that loses a job in mid-body is a failure, and no file", arguments: [[], ["-o"], ["--", "cat"]])
-    func forgottenInMidBody(arguments: [String]) throws {
+    @Test(
+        "that loses a job in mid-body is a failure, and leaves no file",
+        arguments: [[], ["-o"], ["--", "cat"]])
+    func failsWhenLostInMidBody(arguments: [String]) throws {
         let directory = try TemporaryDirectory()
         let service = try FakeService(.init(body: Array("part, and the rest".utf8), holdsAfter: 4))
         defer { service.stop() }
@@ -171,8 +173,8 @@ import Varlink
         #expect(rmdir(directory.path) == 0)
     }
 
-    @Test("that loses a job whose command has seen an empty input is a failure")
-    func forgottenWithCommand() throws {
+    @Test("that loses a job before its first byte is a failure if its command has already started")
+    func failsWhenCommandHasStarted() throws {
         let service = try FakeService(.init(body: Array("body".utf8), holdsAfter: 0))
         defer { service.stop() }
         let program = try fetching(service, ["--", "sh", "-c", "echo started; cat"])
@@ -185,8 +187,9 @@ import Varlink
     }
 
     @Test(
-        "does not keep a signal from the job", arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)])
-    func interrupted(signal: Int32, status: Int32) throws {
+        "does not prevent a signal from cancelling the job",
+        arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)])
+    func signalStillCancelsJob(signal: Int32, status: Int32) throws {
         let service = try FakeService(.init(body: Array("go\nrest".utf8), holdsAfter: 3))
         defer { service.stop() }
         let program = try fetching(service)
@@ -200,8 +203,8 @@ import Varlink
         #expect(result.errors.hasSuffix("the job is cancelled\n"))
     }
 
-    @Test("lets a signal end the program also while nobody serves")
-    func interruptedWhileDown() throws {
+    @Test("lets a signal end the client even while the service is down")
+    func signalEndsClientWhileDown() throws {
         let service = try FakeService(.init(body: Array("go\nrest".utf8), holdsAfter: 3))
         defer { service.stop() }
         let program = try fetching(service)
@@ -213,8 +216,8 @@ import Varlink
         #expect(result.errors == "sluicectl: interrupted; the job ends with this program\n")
     }
 
-    @Test("is said in the progress, which goes on afterwards")
-    func progress() throws {
+    @Test("is shown in the progress line, which continues afterwards")
+    func showsLossInProgress() throws {
         let directory = try TemporaryDirectory()
         let service = try FakeService(.init(body: Self.body, holdsAfter: Self.half))
         defer { service.stop() }
@@ -241,8 +244,8 @@ import Varlink
         #expect(text.contains("\r\u{1B}[K200 kB in "))
     }
 
-    @Test("is ridden through by wait and watch")
-    func others() throws {
+    @Test("does not end wait and watch")
+    func waitAndWatchContinue() throws {
         let service = try FakeService(.init(body: Array("go\nrest".utf8), holdsAfter: 3))
         defer { service.stop() }
         let fetch = try fetching(service)
@@ -262,8 +265,8 @@ import Varlink
         #expect(watched.errors == "sluicectl: the service has gone away; looking for it\n")
     }
 
-    @Test("that forgets the job is said by wait and watch")
-    func othersForgotten() throws {
+    @Test("that loses the job is reported by wait and watch")
+    func waitAndWatchReportLostJob() throws {
         let service = try FakeService(.init(body: Array("go\nrest".utf8), holdsAfter: 3))
         defer { service.stop() }
         let fetch = try fetching(service)
@@ -280,8 +283,8 @@ import Varlink
         }
     }
 
-    @Test("that does not end is given up in the end, and the patience begins anew after each")
-    func patience() throws {
+    @Test("after which no service answers makes the client give up when its patience is over")
+    func givesUpWithoutNewService() throws {
         let service = try FakeService(.init(body: [1], holdsAfter: 0))
         defer { service.stop() }
         let connection = try SluiceConnection(connectedTo: service.path)
@@ -310,8 +313,8 @@ import Varlink
         _ = body.pipe.rawValue
     }
 
-    @Test("that is announced is ridden through as well")
-    func stopping() throws {
+    @Test("that the service announces does not end the wait for the outcome")
+    func announcedStopDoesNotEndWait() throws {
         let service = try FakeService(.init(body: [1], holdsAfter: 0))
         defer { service.stop() }
         let connection = try SluiceConnection(connectedTo: service.path)

@@ -2,7 +2,7 @@ import Glibc
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// Versions and digests, as `sluicectl fetch` asks for them, against a fake service.
 @Suite("sluicectl fetch, of a version") struct RevalidationTests {
@@ -28,8 +28,8 @@ import UnixSockets
 
     // MARK: Unchanged
 
-    @Test("has a status of its own for what is unchanged, and is silent where it is asked to be")
-    func unchanged() throws {
+    @Test("exits with status 17 if the body is unchanged, and prints nothing with -q")
+    func exitsWithStatusForUnchanged() throws {
         let service = try fake(.init(ending: .outcome(.unchanged)))
         defer { service.stop() }
         let result = try run(service, ["--if-none-match", "\"a\""])
@@ -42,8 +42,8 @@ import UnixSockets
         #expect(json.exit == .exited(17) && json.errors.contains(#""code":"unchanged""#))
     }
 
-    @Test("leaves both files as they are where it is unchanged")
-    func unchangedFiles() throws {
+    @Test("leaves both files as they are if the body is unchanged")
+    func leavesFilesWhenUnchanged() throws {
         let service = try fake(.init(ending: .outcome(.unchanged), etag: "\"other\""))
         defer { service.stop() }
         try directory.write("old", to: "f")
@@ -57,8 +57,8 @@ import UnixSockets
         #expect(unlink(file) == 0 && unlink(etagFile) == 0 && rmdir(directory.path) == 0)
     }
 
-    @Test("does not start a command for what is unchanged or never begins, but for an empty body")
-    func command() throws {
+    @Test("does not start a command if the body is unchanged or never begins, but does for an empty body")
+    func startsCommandOnlyForBody() throws {
         let script = ["--", "sh", "-c", "cat; echo ran"]
         let cases: [(OutcomeCode, Int32)] = [(.unchanged, 17), (.httpStatus, 11), (.complete, 0)]
         for (code, status) in cases {
@@ -75,8 +75,8 @@ import UnixSockets
 
     // MARK: The file of the version
 
-    @Test("remembers the version of a complete body, and asks with it the next time")
-    func remembered() throws {
+    @Test("stores the version of a complete body, and sends it with the next request")
+    func storesAndSendsVersion() throws {
         let service = try fake(.init(body: Array("body".utf8), etag: "W/\"1-a!\""))
         defer { service.stop() }
         let mask = umask(0o027)
@@ -90,8 +90,8 @@ import UnixSockets
         #expect(unlink(file) == 0 && unlink(etagFile) == 0 && rmdir(directory.path) == 0)
     }
 
-    @Test("does not ask with it where the file that it belongs to is missing")
-    func missing() throws {
+    @Test("does not send the version if the file that it belongs to is missing")
+    func omitsVersionOfMissingFile() throws {
         let service = try fake(.init(body: Array("body".utf8), etag: "\"b\""))
         defer { service.stop() }
         try directory.write("\"a\"", to: "e")
@@ -109,9 +109,9 @@ import UnixSockets
     }
 
     @Test(
-        "forgets the version where the new body has none that could be sent back",
+        "deletes the stored version if the new body has none that could be sent back",
         arguments: [nil, "a", "\"ä\""])
-    func forgotten(etag: String?) throws {
+    func deletesVersionWithoutReplacement(etag: String?) throws {
         let service = try fake(.init(body: Array("body".utf8), etag: etag))
         defer { service.stop() }
         try directory.write("\"a\"", to: "e")
@@ -121,8 +121,8 @@ import UnixSockets
         #expect(unlink(file) == 0 && rmdir(directory.path) == 0)
     }
 
-    @Test("keeps the version where the body is not complete, or its command fails")
-    func kept() throws {
+    @Test("keeps the stored version if the body is not complete or its command fails")
+    func keepsVersionAfterFailure() throws {
         try directory.write("\"a\"", to: "e")
         try directory.write("old", to: "f")
         for code in OutcomeCode.allCases where code != .complete {
@@ -141,8 +141,8 @@ import UnixSockets
         #expect(try readText(etagFile) == "\"b\"\n")
     }
 
-    @Test("does not give a version to a body that may have been cut short")
-    func unverified() throws {
+    @Test("stores no version of a body that may have been cut short")
+    func storesNoVersionOfUnverifiedBody() throws {
         let service = try fake(
             .init(body: Array("body".utf8), ending: .outcome(.completeUnverified), etag: "\"b\""))
         defer { service.stop() }
@@ -152,8 +152,8 @@ import UnixSockets
         #expect(try readText(file) == "body")
     }
 
-    @Test("takes an empty file for none, and a file without a newline or with CR LF as it is meant")
-    func readings() throws {
+    @Test("reads an empty version file as no version, and accepts a missing newline or CR LF")
+    func readsVersionFileLeniently() throws {
         let service = try fake(.init())
         defer { service.stop() }
         for (text, sent) in [("", nil), ("\n", nil), ("\"\"", "\"\""), ("W/\"x\"\r\n", "W/\"x\"")] {
@@ -163,8 +163,8 @@ import UnixSockets
         }
     }
 
-    @Test("says what is wrong with the file before it asks for anything")
-    func refused() throws {
+    @Test("reports an invalid version file before it sends any request")
+    func reportsInvalidVersionFile() throws {
         let service = try fake(.init())
         defer { service.stop() }
         for text in [
@@ -193,8 +193,8 @@ import UnixSockets
 
     private static let digits = String(repeating: "0123456789abcdef", count: 4)
 
-    @Test("passes a digest on, and keeps what it says to itself where it is right")
-    func expected() throws {
+    @Test("passes a digest on, and prints nothing if the body matches it")
+    func printsNothingForMatchingDigest() throws {
         let service = try fake(.init(body: Array("body".utf8), digest: "sha256:\(Self.digits)"))
         defer { service.stop() }
         let result = try run(service, ["--digest", "SHA256:\(Self.digits.uppercased())"]).successful()
@@ -202,8 +202,8 @@ import UnixSockets
         #expect(service.requests.map(\.digest) == ["sha256:\(Self.digits)"])
     }
 
-    @Test("prints a digest that was asked for, alone on its line, also when it is to be quiet")
-    func told() throws {
+    @Test("prints a requested digest alone on its line, also with -q")
+    func printsRequestedDigest() throws {
         let digest = "sha512:\(Self.digits)\(Self.digits)"
         let service = try fake(.init(body: Array("body".utf8), digest: digest))
         defer { service.stop() }
@@ -216,8 +216,8 @@ import UnixSockets
         #expect(json.errors.contains(#""digest":"\#(digest)""#) && json.errors.hasPrefix("{"))
     }
 
-    @Test("does not name a file with another digest, whoever finds that it is another")
-    func mismatch() throws {
+    @Test("creates no file with another digest, whether the service or the client detects the mismatch")
+    func createsNoFileOnDigestMismatch() throws {
         let arguments = ["-o", file, "--digest", "sha256:\(Self.digits)"]
         let service = try fake(.init(body: Array("body".utf8), ending: .outcome(.digestMismatch)))
         defer { service.stop() }

@@ -4,11 +4,11 @@ import SluiceClient
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @Suite("The search for the service") struct ServiceFinderTests {
-    @Test("goes from the option to the variable, the system's socket and the user's")
-    func order() {
+    @Test("tries the option, otherwise the variable, otherwise the system's socket and then the user's")
+    func prefersOptionThenVariable() {
         func paths(_ option: String?, _ environment: [String: String]) -> [String] {
             ServiceFinder(explicit: option, environment: environment).paths
         }
@@ -22,8 +22,8 @@ import UnixSockets
         #expect(paths(nil, ["XDG_RUNTIME_DIR": ""]) == [SocketPath.system])
     }
 
-    @Test("passes over what is absent or stale at the usual places")
-    func staleByDefault() throws {
+    @Test("skips absent and stale sockets at the default paths")
+    func skipsAbsentAndStaleSockets() throws {
         let directory = try TemporaryDirectory()
         try makeStaleSocket(directory.file("system"))
         try directory.makeDirectory("sluice")
@@ -39,8 +39,8 @@ import UnixSockets
         _ = listener.rawValue
     }
 
-    @Test("takes a named place at its word")
-    func named() throws {
+    @Test("fails if no service listens at the path that was given")
+    func failsAtUnservedGivenPath() throws {
         let directory = try TemporaryDirectory()
         try makeStaleSocket(directory.file("stale"))
         for (name, word) in [("absent", "no such socket"), ("stale", "no process serves it")] {
@@ -54,8 +54,8 @@ import UnixSockets
         #expect(throws: SluiceError.self) { try long.find() }
     }
 
-    @Test("ends at a socket that is not for the user, and goes nowhere else")
-    func denied() throws {
+    @Test("ends at a socket that the user may not use, and tries no other")
+    func endsAtForbiddenSocket() throws {
         let directory = try TemporaryDirectory()
         chmod(directory.path, 0o755)
         let listener = try UnixSocket.listen(path: directory.file("system"), mode: 0)

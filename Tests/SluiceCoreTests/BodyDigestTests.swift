@@ -14,7 +14,7 @@ struct BodyDigestTests {
         "z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg=="
 
     @Test(
-        "what a job may ask",
+        "a job may request an algorithm or an exact digest, in upper or lower case",
         arguments: [
             ("sha256", DigestAlgorithm.sha256, nil), ("SHA512", .sha512, nil),
             ("sha256:\(empty256)", .sha256, "sha256:\(empty256)"),
@@ -25,13 +25,22 @@ struct BodyDigestTests {
                 "sha256:\(String(repeating: "00", count: 32))"
             ),
         ] as [(String, DigestAlgorithm, String?)])
-    func requests(_ text: String, _ algorithm: DigestAlgorithm, _ expected: String?) throws {
+    func readsDigestRequests(_ text: String, _ algorithm: DigestAlgorithm, _ expected: String?) throws {
         let request = try DigestRequest(text)
         #expect(request.algorithm == algorithm && request.expected?.description == expected)
     }
 
+    @Test("a request accepts only its exact digest, or any digest of its algorithm if it names none")
+    func acceptsOnlyMatchingDigests() throws {
+        let exact = try DigestRequest("SHA256:\(Self.empty256.uppercased())")
+        #expect(exact.description == "sha256:\(Self.empty256)" && exact.accepts(exact.description))
+        #expect(!exact.accepts("sha256:\(String(Self.empty256.reversed()))") && !exact.accepts(nil))
+        let any = try DigestRequest("sha512")
+        #expect(any.description == "sha512" && any.accepts("sha512:00") && !any.accepts("sha256:00"))
+    }
+
     @Test(
-        "what it may not",
+        "an invalid digest request is refused with a short reason on one line",
         arguments: [
             "", ":", "md5", "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709", "sha-256", "sha256 ", " sha256",
             "sha256:",
@@ -47,14 +56,14 @@ struct BodyDigestTests {
             "sha256:\(String(repeating: "０", count: 64))",
             "\(empty256)", "sha256\0", "ſha256",
         ])
-    func refused(_ text: String) throws {
+    func refusesInvalidRequests(_ text: String) throws {
         let error = #expect(throws: RequestError.self) { try DigestRequest(text) }
         #expect(error?.parameter == "digest" && error?.reason.contains("\n") == false)
         #expect((error?.reason.utf8.count ?? 0) < 300)
     }
 
-    @Test("a digest as long as a message costs nothing to refuse")
-    func endless() {
+    @Test("a digest as long as a message is refused quickly")
+    func refusesHugeDigestQuickly() {
         for text in [
             "sha256:" + String(repeating: "ab", count: 128 << 10), String(repeating: "é", count: 128 << 10),
         ] {
@@ -67,7 +76,7 @@ struct BodyDigestTests {
     }
 
     @Test(
-        "what an origin says in Repr-Digest (RFC 9530 §3)",
+        "the digests in an origin's Repr-Digest field are read (RFC 9530 §3)",
         arguments: [
             ("sha-256=:\(field256):", ["sha256:\(empty256)"]),
             ("sha-512=:\(field512):", ["sha512:\(empty512)"]),
@@ -87,12 +96,12 @@ struct BodyDigestTests {
             ("sha-256=:\(field256.dropLast()):", ["sha256:\(empty256)"]),
             ("sha-512=:\(field512.dropLast(2)):", ["sha512:\(empty512)"]),
         ])
-    func fields(_ text: String, _ digests: [String]) {
+    func readsReprDigest(_ text: String, _ digests: [String]) {
         #expect(BodyDigest.inField(text).map(\.description) == digests)
     }
 
     @Test(
-        "what makes no sense there is passed over",
+        "an invalid or unusable Repr-Digest field is ignored",
         arguments: [
             "", " ", ",", "sha-256", "sha-256=", "sha-256=?1", "sha-256=1", "sha-256=:", "sha-256=::",
             "sha-256=:AAAA:",
@@ -106,19 +115,19 @@ struct BodyDigestTests {
             "sha-256=:\(field256):\0", "id-sha-256=:\(field256):", "sha-256=:====:",
             "sha-256=:=\(field256.dropLast()):",
         ])
-    func nonsense(_ text: String) {
+    func ignoresUnusableReprDigest(_ text: String) {
         #expect(BodyDigest.inField(text).isEmpty)
     }
 
-    @Test("a field of absurd length is passed over at no cost")
-    func absurdLength() {
+    @Test("a Repr-Digest field of absurd length is ignored quickly")
+    func ignoresHugeFieldQuickly() {
         let text = (0..<60_000).map { "k\($0)=1" }.joined(separator: ", ") + ", sha-256=:\(Self.field256):"
         let took = ProcessorTime.of { #expect(BodyDigest.inField(text).isEmpty) }
         #expect(took < .seconds(5), "\(took)")
     }
 
     @Test("a digest is written in lower case, two digits for each byte")
-    func written() {
+    func writesLowerCaseHexadecimal() {
         let digest = BodyDigest(algorithm: .sha256, bytes: [0, 1, 15, 16, 171, 255])
         #expect(digest.description == "sha256:00010f10abff")
     }

@@ -24,8 +24,8 @@ struct JobRequestTests {
         #expect(error?.description.contains("\n") == false, sourceLocation: sourceLocation)
     }
 
-    @Test("retries: 0 to 1,000, and the service's number where it is not said")
-    func retries() throws {
+    @Test("retries range from 0 to 1,000, and are the service's number by default")
+    func boundsRetries() throws {
         for number in [0, 1, 1000] { #expect(try request { $0.retries = number }.retries == number) }
         for number in [-1, 1001, .min, .max] { refused("retries") { $0.retries = number } }
         var settings = Settings()
@@ -33,8 +33,8 @@ struct JobRequestTests {
         #expect(try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: settings).retries == 17)
     }
 
-    @Test("the time for the head, and the least speed: the service's where they are not said, and none for 0")
-    func limits() throws {
+    @Test("head timeout and minimum speed are the service's by default, and a minimum speed of 0 means none")
+    func defaultsHeadTimeoutAndSpeed() throws {
         var settings = Settings()
         settings.timeouts.head = 7
         settings.timeouts.minimumSpeed = 8
@@ -57,15 +57,20 @@ struct JobRequestTests {
     }
 
     @Test("a time longer than the administrator allows is refused with its limit; the default never is")
-    func longestTimes() throws {
+    func refusesTimesAboveMaximum() throws {
         let absurd = 31_536_000.0
         refused("connectTimeoutSeconds") { $0.connectTimeoutSeconds = absurd }
         refused("connectTimeoutSeconds") { $0.connectTimeoutSeconds = 300.5 }
         refused("headTimeoutSeconds") { $0.headTimeoutSeconds = absurd }
-        refused("stallTimeoutSeconds") { $0.stallTimeoutSeconds = absurd }
+        refused("silenceTimeoutSeconds") { $0.silenceTimeoutSeconds = absurd }
         #expect(try request { $0.connectTimeoutSeconds = 300 }.timeouts.connect == 300)
         #expect(try request { $0.headTimeoutSeconds = 3600 }.timeouts.head == 3600)
-        #expect(try request { $0.stallTimeoutSeconds = 3600 }.timeouts.stall == 3600)
+        #expect(try request { $0.silenceTimeoutSeconds = 3600 }.timeouts.silence == 3600)
+        #expect(try request { $0.stallTimeoutSeconds = 7 }.timeouts.silence == 7, "the former name")
+        refused("stallTimeoutSeconds") {
+            $0.stallTimeoutSeconds = 7
+            $0.silenceTimeoutSeconds = 7
+        }
         #expect(try request { $0.deadlineSeconds = absurd }.timeouts.deadline == absurd)
         var settings = Settings()
         settings.longest.connect = 10
@@ -88,8 +93,8 @@ struct JobRequestTests {
         #expect(try JobRequest(restoring: job.parameters) == job)
     }
 
-    @Test("what a job may ask for beside: off where it is not said")
-    func flags() throws {
+    @Test("the optional flags of a job are off by default")
+    func flagsAreOffByDefault() throws {
         for value in [nil, false, true] {
             let request = try request {
                 $0.identity = value; $0.allowDowngrade = value; $0.http1 = value
@@ -101,45 +106,47 @@ struct JobRequestTests {
         }
     }
 
-    @Test("with a digest that is expected, https to http is followed, with one that is only told it is not")
-    func downgrade() throws {
+    @Test(
+        "a redirect from https to http is allowed with an expected digest, not with one that is only reported"
+    )
+    func expectedDigestAllowsDowngrade() throws {
         #expect(try request { $0.digest = "sha256:" + String(repeating: "0", count: 64) }.allowsDowngrade)
         #expect(try !request { $0.digest = "sha256" }.allowsDowngrade)
     }
 
-    @Test("a request that an older service has stored is taken, with the defaults for what it did not know")
-    func older() throws {
+    @Test("a request stored by an older service is accepted, with defaults for parameters unknown to it")
+    func acceptsRequestOfOlderService() throws {
         let stored = """
             {"url":"http://h/","headers":[],"highWatermark":1048576,"lowWatermark":262144,
-            "connectTimeoutSeconds":3,"stallTimeoutSeconds":60,"retries":4}
+            "connectTimeoutSeconds":3,"silenceTimeoutSeconds":60,"retries":4}
             """
         let parameters = try JSONDecoder().decode(Ingest.FetchParameters.self, from: Data(stored.utf8))
         let request = try JobRequest(restoring: parameters)
-        #expect(request.timeouts == Timeouts(connect: 3, head: 300, stall: 60, deadline: nil))
+        #expect(request.timeouts == Timeouts(connect: 3, head: 300, silence: 60, deadline: nil))
         #expect(!request.requiresIdentity && !request.allowsDowngrade && !request.http1Only)
     }
 
-    @Test("a digest is read at the door")
-    func digest() throws {
+    @Test("a digest is checked when the job is requested")
+    func checksDigestAtOnce() throws {
         #expect(try request { $0.digest = "sha256" }.digest?.algorithm == .sha256)
         refused("digest") { $0.digest = "sha256:00" }
         refused("digest") { $0.digest = "" }
     }
 
     @Test(
-        "lists of entity-tags that may be sent (RFC 9110 §13.1.2)",
+        "valid lists of entity-tags are accepted (RFC 9110 §13.1.2)",
         arguments: [
             "\"a\"", "W/\"a\"", "\"\"", "\"a\", \"b\"", "\"a\",\"b\"", "\"a\" ,\tW/\"b\" , \"c\"",
             "  \"a\"  ",
             "\"a,b\"", "\"W/\"", "\"!#[]\\\"", "\"*\"",
         ])
-    func entityTags(_ text: String) throws {
+    func acceptsListsOfEntityTags(_ text: String) throws {
         let trimmed = text.trimmingCharacters(in: .whitespaces)
         #expect(try request { $0.ifNoneMatch = text }.ifNoneMatch == trimmed)
     }
 
     @Test(
-        "what is no such list",
+        "an invalid list of entity-tags is refused",
         arguments: [
             "", " ", "*", "a", "\"a", "a\"", "W/", "W/a", "w/\"a\"", "W /\"a\"", "W/W/\"a\"", "\"a\" \"b\"",
             "\"a\"\"b\"",
@@ -147,12 +154,12 @@ struct JobRequestTests {
             "\"a\"\r\n",
             "\"a\0\"", "\"é\"", "\"a\u{301}\"", "\"\u{301}a\"", "\"a\"\u{301}", "“a”", "\"a\"; \"b\"",
         ])
-    func noEntityTags(_ text: String) {
+    func refusesInvalidEntityTagLists(_ text: String) {
         refused("ifNoneMatch") { $0.ifNoneMatch = text }
     }
 
-    @Test("the list is bounded, at the bound")
-    func entityTagsBound() throws {
+    @Test("a list of entity-tags is accepted up to the size limit, and a longer one is refused quickly")
+    func boundsEntityTagList() throws {
         let longest = "\"" + String(repeating: "a", count: JobRequest.maximumIfNoneMatch - 2) + "\""
         #expect(try request { $0.ifNoneMatch = longest }.ifNoneMatch == longest)
         refused("ifNoneMatch") { $0.ifNoneMatch = longest + " " }
@@ -162,8 +169,8 @@ struct JobRequestTests {
         #expect(took < .seconds(5), "\(took)")
     }
 
-    @Test("the longest URL is stored as long as it is sent, and taken again")
-    func longestURL() throws {
+    @Test("the longest URL is stored in the form in which it is sent, and accepted again")
+    func longestURLIsAcceptedAgain() throws {
         let start = "http://h?"
         for length in [RequestURL.maximumLength - 1, RequestURL.maximumLength] {
             let text = start + String(repeating: "a", count: length - start.utf8.count)
@@ -179,8 +186,10 @@ struct JobRequestTests {
 
     // MARK: Stored and restored
 
-    @Test("what was accepted is accepted again, and is the same", arguments: 1...8 as ClosedRange<UInt64>)
-    func restored(_ seed: UInt64) throws {
+    @Test(
+        "an accepted request is accepted again when it is restored, and is unchanged",
+        arguments: 1...8 as ClosedRange<UInt64>)
+    func restoresAcceptedRequests(_ seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<500 {
             let (parameters, settings) = try Self.valid(using: &generator)
@@ -193,7 +202,7 @@ struct JobRequestTests {
     }
 
     @Test("a stored request is checked like any other")
-    func restoredNonsense() {
+    func checksStoredRequests() {
         var parameters = Ingest.FetchParameters(url: "file:///etc/passwd")
         #expect(throws: RequestError.self) { try JobRequest(restoring: parameters) }
         parameters.url = "http://h/"
@@ -235,7 +244,7 @@ struct JobRequestTests {
             parameters.lowWatermark = maybe(Int.random(in: 0..<high, using: &generator))
         }
         parameters.connectTimeoutSeconds = maybe(Double.random(in: 0.001...1e7, using: &generator))
-        parameters.stallTimeoutSeconds = maybe(Double.random(in: 0.001...1e-2, using: &generator))
+        parameters.silenceTimeoutSeconds = maybe(Double.random(in: 0.001...1e-2, using: &generator))
         parameters.deadlineSeconds = maybe(Double.random(in: 0.001...31_536_000, using: &generator))
         parameters.maximumSize = maybe(Int.random(in: 0...Int.max, using: &generator))
         parameters.retries = maybe(Int.random(in: 0...1000, using: &generator))
@@ -251,8 +260,9 @@ struct JobRequestTests {
         return (parameters, settings)
     }
 
-    @Test("the order of a job that was parked waits for no more than its last attempt delivered")
-    func narrowed() throws {
+    @Test(
+        "a parked job's order lowers the high watermark to what its last attempt delivered, at least 256 KiB")
+    func narrowsWatermarksAfterParking() throws {
         let request = try request {
             $0.highWatermark = 1 << 20; $0.lowWatermark = 256 << 10
         }

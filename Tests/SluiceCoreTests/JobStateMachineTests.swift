@@ -79,12 +79,12 @@ struct JobStateMachineTests {
     }
 
     @Test("a lane takes a queued job, and no other")
-    func dispatched() {
+    func laneTakesOnlyQueuedJob() {
         expect(["queued": (.report, .connecting)]) { $0.dispatched() }
     }
 
-    @Test("phases follow each other while the job runs, and are told once")
-    func phases() {
+    @Test("a running job can enter any other phase, and each change is reported once")
+    func reportsEachPhaseOnce() {
         expect(["streaming": (.report, .connecting), "stalled": (.report, .connecting)]) {
             $0.entered(.connecting)
         }
@@ -94,8 +94,9 @@ struct JobStateMachineTests {
         expect(["connecting": (.report, .stalled), "streaming": (.report, .stalled)]) { $0.entered(.stalled) }
     }
 
-    @Test("an end is at once without a lane, and the lane's to carry out later; a second one changes nothing")
-    func endRequested() {
+    @Test(
+        "a job without a lane ends at once, a lane ends its job later, and a second request changes nothing")
+    func endsAtOnceWithoutLane() {
         expect([
             "queued": (.finish(Self.wanted), .cancelled), "parked": (.finish(Self.wanted), .cancelled),
             "waiting": (.finish(Self.wanted), .cancelled), "connecting": (.endTransfer, .connecting),
@@ -107,8 +108,8 @@ struct JobStateMachineTests {
         }
     }
 
-    @Test("who wants a job ended that is being parked gets it, without another word to the lane")
-    func endInsteadOfParking() {
+    @Test("a job that is being parked can be ended without another command to the lane")
+    func endReplacesParking() {
         for (name, before) in Self.machines() where name.hasPrefix("parking") {
             var machine = before
             #expect(machine.endRequested(Self.wanted) == .none)
@@ -119,8 +120,8 @@ struct JobStateMachineTests {
         }
     }
 
-    @Test("what the lane says of the end counts, but a whole body is whole, also for who wanted it ended")
-    func laneEnded() {
+    @Test("the lane's outcome ends a running job, and a whole body is complete even if an end was requested")
+    func wholeBodyIsAlwaysComplete() {
         for whole in [
             Self.whole, Outcome(.completeUnverified, "as far as one can tell"), Outcome(.unchanged, "304"),
         ] {
@@ -135,24 +136,24 @@ struct JobStateMachineTests {
         ) { $0.laneEnded(.finish(Self.part)) }
     }
 
-    @Test("a consumer that has gone has gone, also while its job is being parked")
-    func consumerGone() {
+    @Test("a job whose consumer has gone ends, even while the job is being parked")
+    func goneConsumerPreventsParking() {
         expect(
             running: (.finish(Self.second), .failed), ending: (.finish(Self.wanted), .cancelled),
             parking: (.finish(Self.second), .failed)
         ) { $0.laneEnded(.finish(Self.second)) }
     }
 
-    @Test("a body that came whole and is the wrong one is not put aside: nothing could mend it")
-    func wrongBody() {
+    @Test("a whole body with the wrong digest fails its job, even while the job is being parked")
+    func wrongDigestPreventsParking() {
         expect(
             running: (.finish(Self.mismatch), .failed), ending: (.finish(Self.wanted), .cancelled),
             parking: (.finish(Self.mismatch), .failed)
         ) { $0.laneEnded(.finish(Self.mismatch)) }
     }
 
-    @Test("an attempt that may be repeated leaves its job waiting, unless something else was wanted of it")
-    func retry() {
+    @Test("an attempt that may be repeated leaves its job waiting, unless its end or parking was requested")
+    func repeatableAttemptLeavesJobWaiting() {
         expect(
             running: (.pause, .waiting), ending: (.finish(Self.wanted), .cancelled), parking: (.park, .parked)
         ) { $0.laneEnded(.retry) }
@@ -161,41 +162,43 @@ struct JobStateMachineTests {
         ) { $0.laneDied(.retry) }
     }
 
-    @Test("a lane's last death fails its job, unless something else was wanted of it")
-    func laneDied() {
+    @Test("a lane's death without another attempt fails the job, unless its end or parking was requested")
+    func finalLaneDeathFailsJob() {
         expect(
             running: (.finish(Self.death), .failed), ending: (.finish(Self.wanted), .cancelled),
             parking: (.park, .parked)
         ) { $0.laneDied(.finish(Self.death)) }
     }
 
-    @Test("a job whose lane died before it had the order waits again, unless something else was wanted of it")
-    func orderWasLost() {
+    @Test(
+        "a job whose lane died before it had the order is queued again, unless its end or parking was requested"
+    )
+    func lostOrderRequeuesJob() {
         expect(
             running: (.report, .queued), ending: (.finish(Self.wanted), .cancelled), parking: (.park, .parked)
         ) { $0.orderWasLost() }
     }
 
-    @Test("a job is parked where a lane is at work for it, and once")
-    func parkRequested() {
+    @Test("only a job on which a lane is working is parked, and only once")
+    func parksOnlyRunningJobs() {
         expect([
             "connecting": (.endTransfer, .connecting), "streaming": (.endTransfer, .streaming),
             "stalled": (.endTransfer, .stalled),
         ]) { $0.parkRequested() }
     }
 
-    @Test("a parked job waits in the queue once its consumer reads, and no other does")
-    func drained() {
+    @Test("a parked job, and no other, is queued once its consumer reads")
+    func queuesParkedJobWhenRead() {
         expect(["parked": (.enqueue, .queued)]) { $0.drained() }
     }
 
-    @Test("a waiting job is in the queue once its pause is over, and no other is")
-    func pauseIsOver() {
+    @Test("a waiting job, and no other, is queued once its pause is over")
+    func queuesWaitingJobAfterPause() {
         expect(["waiting": (.enqueue, .queued)]) { $0.pauseIsOver() }
     }
 
-    @Test("a job that stalls, is parked, goes on, breaks off, waits, and is whole in the end")
-    func story() {
+    @Test("a job stalls, is parked, continues, loses its lane, waits, and is complete in the end")
+    func completesAfterParkingAndLaneDeath() {
         var machine = Machine()
         #expect(machine.dispatched() == .report)
         #expect(machine.entered(.streaming) == .report)
@@ -216,8 +219,8 @@ struct JobStateMachineTests {
         #expect(machine.publicState == .complete && machine.outcome == Self.whole)
     }
 
-    @Test("a job that an earlier life of the service left is where it was")
-    func restored() {
+    @Test("a job that an earlier run of the service left is restored in its state")
+    func restoresJobsInTheirState() {
         #expect(Machine.restoredParked().publicState == .parked)
         for code in OutcomeCode.allCases {
             var machine = Machine.restoredFinished(Outcome(code, "long ago"))
@@ -228,9 +231,9 @@ struct JobStateMachineTests {
     }
 
     @Test(
-        "whatever happens in whatever order, a job that has ended stays as it is",
+        "a job that has ended does not change, whatever events follow and in whatever order",
         arguments: 1...8 as ClosedRange<UInt64>)
-    func anyOrder(_ seed: UInt64) {
+    func endedJobNeverChanges(_ seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let events: [(inout Machine) -> Machine.Action] = [
             { $0.dispatched() }, { $0.entered(.connecting) }, { $0.entered(.streaming) },
@@ -261,8 +264,8 @@ struct JobStateMachineTests {
         }
     }
 
-    @Test("a damaged account is the last word")
-    func uncertain() {
+    @Test("a damaged account overrides the outcome of a complete job")
+    func damagedAccountOverridesOutcome() {
         var machine = Machine()
         _ = machine.dispatched()
         _ = machine.laneEnded(.finish(Self.whole))

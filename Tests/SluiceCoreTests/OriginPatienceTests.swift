@@ -15,7 +15,7 @@ struct OriginPatienceTests {
         #expect(patience.look(at: 15 * Self.second) == .connectIsOverdue)
     }
 
-    @Test("Once there is one, only the answer's limit counts")
+    @Test("Once there is a connection, only the limit for the response head counts")
     func limitsAnswering() {
         var patience = patience()
         patience.connected(at: 7 * Self.second)
@@ -23,8 +23,8 @@ struct OriginPatienceTests {
         #expect(patience.look(at: 107 * Self.second) == .headIsOverdue)
     }
 
-    @Test("A redirect begins a new connection, but gives no more time for the answer")
-    func boundsRedirects() {
+    @Test("A redirect begins a new connection, but does not extend the limit for the response head")
+    func redirectsDoNotExtendHeadLimit() {
         var patience = patience()
         patience.connected(at: 7 * Self.second)
         patience.redirected(at: 50 * Self.second)
@@ -35,8 +35,8 @@ struct OriginPatienceTests {
         #expect(patience.look(at: 107 * Self.second) == .headIsOverdue)
     }
 
-    @Test("Limits beyond all clocks are no limits")
-    func survivesLargeNumbers() {
+    @Test("Infinite limits do not overflow the clock")
+    func infiniteLimitsDoNotOverflow() {
         let patience = OriginPatience(connect: .infinity, head: .infinity, now: .max - 5)
         #expect(patience.look(at: .max - 4) == .later(4))
     }

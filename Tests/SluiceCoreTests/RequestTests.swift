@@ -5,7 +5,7 @@ import Testing
 @Suite("What may be asked for")
 struct RequestTests {
     @Test(
-        "URLs as they are sent and compared",
+        "a URL is sent with a path and without a fragment, and its origin has an explicit port",
         arguments: [
             ("http://host", "http://host/", "http://host:80"),
             ("HTTP://Host/", "http://Host/", "http://host:80"),
@@ -19,26 +19,26 @@ struct RequestTests {
             ("http://xn--hst-sna/%20?%00", "http://xn--hst-sna/%20?%00", "http://xn--hst-sna:80"),
             ("http://host/a/../b", "http://host/a/../b", "http://host:80"),
         ])
-    func urls(_ text: String, _ sent: String, _ origin: String) throws {
+    func normalisesURLs(_ text: String, _ sent: String, _ origin: String) throws {
         let url = try RequestURL(text)
         #expect(url.text == sent)
         #expect(url.origin.description == origin)
     }
 
     @Test(
-        "the values of a query are blanked out for logs",
+        "the values of a query are redacted for logs",
         arguments: [
             ("http://h/p?a=1&b=2", "http://h/p?a=…&b=…"), ("http://h/p?token", "http://h/p?…"),
             ("http://h/p", "http://h/p"),
             ("http://h/p?", "http://h/p?"), ("http://h/p?a==b", "http://h/p?a=…"),
             ("http://h/p?x=1?y=2", "http://h/p?x=…"),
         ])
-    func redacted(_ text: String, _ shown: String) throws {
+    func redactsQueryValues(_ text: String, _ shown: String) throws {
         #expect(try RequestURL(text).redacted == shown)
     }
 
-    @Test("a URL of 8 KiB is taken, one byte more is not")
-    func length() throws {
+    @Test("a URL of 8 KiB is accepted, and one byte more is refused")
+    func limitsURLLength() throws {
         let prefix = "http://h/"
         let longest = prefix + String(repeating: "a", count: RequestURL.maximumLength - prefix.utf8.count)
         #expect(try RequestURL(longest).text == longest)
@@ -46,7 +46,7 @@ struct RequestTests {
     }
 
     @Test("an error quotes a long or strange value shortened, and on one line")
-    func quoted() throws {
+    func quotesValuesShortened() throws {
         let error = #expect(throws: RequestError.self) {
             try RequestURL("gopher\(String(repeating: "x", count: 500))://h/")
         }
@@ -54,8 +54,8 @@ struct RequestTests {
         #expect(error?.description.contains("\n") == false)
     }
 
-    @Test("the size and number of header fields are bounded, at the bound")
-    func headers() throws {
+    @Test("header fields are accepted up to the limits of their number and size")
+    func acceptsHeadersUpToLimits() throws {
         let most = (0..<64).map { HeaderField(name: "X-\($0)", value: "v") }
         #expect(try RequestHeaders(most).fields == most)
         let largest = [
@@ -66,11 +66,11 @@ struct RequestTests {
         #expect(try RequestHeaders([HeaderField(name: "X", value: "a\tb \"~")]).fields.count == 1)
     }
 
-    @Test("what is left out comes from the settings")
-    func defaults() throws {
+    @Test("omitted values come from the settings")
+    func takesDefaultsFromSettings() throws {
         var settings = Settings()
         settings.timeouts = Timeouts(
-            connect: 1, head: 4, stall: 2, deadline: 3, minimumSpeed: 5)
+            connect: 1, head: 4, silence: 2, deadline: 3, minimumSpeed: 5)
         settings.limits.maximumSize = 1000
         let request = try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: settings)
         #expect(request.marks.high == settings.gate.highWatermark)
@@ -79,8 +79,8 @@ struct RequestTests {
         #expect(request.maximumSize == 1000)
     }
 
-    @Test("a job may lower the service's largest body, not raise it")
-    func maximumSize() throws {
+    @Test("a job may lower the service's size limit, but not raise it")
+    func lowersButNeverRaisesSize() throws {
         var settings = Settings()
         settings.limits.maximumSize = 1000
         var parameters = Ingest.FetchParameters(url: "http://h/")
@@ -94,8 +94,8 @@ struct RequestTests {
         #expect(try JobRequest(parameters, settings: settings).maximumSize == 0)
     }
 
-    @Test("who lowers the high mark alone gets a low mark that fits")
-    func lowFollows() throws {
+    @Test("a job that lowers only the high mark gets a low mark below it")
+    func lowMarkFollowsHighMark() throws {
         var parameters = Ingest.FetchParameters(url: "http://h/")
         for high in [1, 2, 1000, 256 << 10, (256 << 10) + 1, 1 << 20] {
             parameters.highWatermark = high

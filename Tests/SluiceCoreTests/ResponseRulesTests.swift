@@ -23,14 +23,14 @@ struct ResponseRulesTests {
     }
 
     @Test(
-        "only 2xx is taken",
+        "only 2xx statuses are accepted",
         arguments: [100, 199, 300, 301, 304, 399, 400, 401, 404, 407, 499, 500, 503, 599, 600, 0])
-    func statuses(_ status: Int) {
+    func acceptsOnly2xx(_ status: Int) {
         #expect(refusal(judge(status)) == .httpStatus)
     }
 
-    @Test("no content is no body")
-    func special() {
+    @Test("a 204 has no body, and other statuses have the length that they announce")
+    func noContentMeansNoBody() {
         #expect(judge(204, ["content-length": "5"]) == accepted(0, .none))
         // 205 must not have a body either, but its framing allows one (RFC 9112 §6.3): the announced length is
         // checked.
@@ -41,14 +41,14 @@ struct ResponseRulesTests {
     }
 
     @Test(
-        "a part that nobody asked for is taken where it is the whole",
+        "a part that was not requested is accepted if it is the whole body",
         arguments: [
             ["content-range": "bytes 0-11/12"], ["content-range": "bytes 0-11/12", "content-length": "12"],
             ["content-range": " bytes 0-11/12\t", "content-length": "12, 12"],
             ["content-range": "bytes 0-11/12", "transfer-encoding": "chunked", "content-length": "9"],
             ["content-range": "bytes 0-11/12", "transfer-encoding": "chunked"],
         ])
-    func wholePart(_ fields: [String: String]) {
+    func acceptsUnrequestedWholePart(_ fields: [String: String]) {
         #expect(judge(206, fields) == accepted(12, .length))
         #expect(refusal(judge(206, fields, maximumSize: 11)) == .tooLarge)
         #expect(
@@ -67,12 +67,12 @@ struct ResponseRulesTests {
             ["content-range": "bytes 0-11/12", "content-length": "11"],
             ["content-range": "bytes 0-72057594037927935/72057594037927936"],
         ])
-    func part(_ fields: [String: String]) {
+    func refusesOtherParts(_ fields: [String: String]) {
         #expect(refusal(judge(206, fields)) == .unexpectedPartial)
     }
 
     @Test(
-        "a coded body is taken as it is, and a job that wants none refuses it",
+        "a coded body is accepted as it is, and refused if the job wants no coding",
         arguments: [
             ("gzip", "gzip"), (" GZip\t", "gzip"), ("br", "br"), ("x-gzip", "gzip"),
             ("X-Compress", "compress"),
@@ -87,22 +87,24 @@ struct ResponseRulesTests {
             (ContentCoding.unreadable, ContentCoding.unreadable), ("a\u{301}", ContentCoding.unreadable),
             (String(repeating: "br,", count: 30_000), ContentCoding.unreadable),
         ])
-    func contentCodings(_ field: String, _ coding: String) {
+    func acceptsCodedBodies(_ field: String, _ coding: String) {
         let fields = ["content-encoding": field, "content-length": "5"]
         #expect(judge(200, fields) == accepted(5, .length, coding))
         #expect(refusal(judge(200, fields, identityOnly: true)) == .contentEncoded)
     }
 
-    @Test("no coding is none", arguments: ["identity", "Identity", "", " \t", ",", "identity, identity"])
-    func noContentCoding(_ field: String) {
+    @Test(
+        "identity and empty values mean no content coding",
+        arguments: ["identity", "Identity", "", " \t", ",", "identity, identity"])
+    func identityIsNoContentCoding(_ field: String) {
         for identityOnly in [false, true] {
             let fields = ["content-encoding": field, "content-length": "5"]
             #expect(judge(200, fields, identityOnly: identityOnly) == accepted(5, .length))
         }
     }
 
-    @Test("the framing: chunks go before a length, and neither is the connection's end")
-    func framing() {
+    @Test("chunked framing takes precedence over a length, and with neither the length is unknown")
+    func chunksPrecedeLength() {
         for coding in [
             "chunked", "Chunked", "identity, chunked", " chunked\t", ",chunked,", "chunked, identity",
         ] {
@@ -117,16 +119,16 @@ struct ResponseRulesTests {
     }
 
     @Test(
-        "no transfer coding is none",
+        "identity and empty values mean no transfer coding",
         arguments: ["identity", "IDENTITY", "", " \t ", ",", "identity, identity"])
-    func noTransferCoding(_ coding: String) {
+    func identityIsNoTransferCoding(_ coding: String) {
         #expect(judge(200, ["transfer-encoding": coding]) == accepted(nil, .unannounced))
         #expect(judge(200, ["transfer-encoding": coding, "content-length": "5"]) == accepted(5, .length))
         #expect(refusal(judge(200, ["transfer-encoding": coding, "content-length": "x"])) == .protocolError)
     }
 
     @Test(
-        "other transfer codings are refused: they are taken off, and a cut body looks whole",
+        "other transfer codings are refused: once they are removed, a truncated body looks whole",
         arguments: [
             ("gzip, chunked", .contentEncoded), ("gzip", .contentEncoded),
             ("GZIP , chunked", .contentEncoded),
@@ -137,33 +139,33 @@ struct ResponseRulesTests {
             ("gz\u{fffd}ip", .protocolError),
             ("\"chunked\"", .protocolError), (";", .protocolError), ("chunked\0", .protocolError),
         ] as [(String, OutcomeCode)])
-    func transferCodings(_ coding: String, _ code: OutcomeCode) {
+    func refusesOtherTransferCodings(_ coding: String, _ code: OutcomeCode) {
         #expect(refusal(judge(200, ["transfer-encoding": coding])) == code)
         #expect(refusal(judge(200, ["transfer-encoding": coding, "content-length": "5"])) == code)
     }
 
     @Test(
-        "a length may have blanks around it, and be there again and again",
+        "a length may have blanks around it, and be repeated",
         arguments: [
             ("12", 12), (" 12", 12), ("12\t ", 12), ("12, 12", 12), ("12,12", 12), ("12 ,\t12 , 12", 12),
             ("012", 12),
             ("12, 0012", 12), ("0", 0), ("72057594037927935", 1 << 56 - 1),
             (String(repeating: "0", count: 100_000) + "12", 12),
         ])
-    func lengths(_ field: String, _ length: Int) {
+    func acceptsRepeatedLengths(_ field: String, _ length: Int) {
         #expect(judge(200, ["content-length": field]) == accepted(length, .length))
         #expect(ResponseRules.contentLength(field) == length)
     }
 
     @Test(
-        "what is no length, or two, is refused, in a sentence",
+        "an invalid length, or two different ones, is refused with a short message",
         arguments: [
             "", " ", "-1", "+12", "x", "5, 6", "12, 13", "12,", ",12", "12, , 12", "12 12", "0x10", "1e3",
             "12.0", "12;",
             "99999999999999999999", "72057594037927936", "\u{661}\u{662}", "1\u{301}2", "12\u{fffd}", "12\0",
             String(repeating: "9", count: 100_000), String(repeating: "5,", count: 50_000) + "6",
         ])
-    func noLengths(_ field: String) {
+    func refusesInvalidLengths(_ field: String) {
         guard case .refuse(let code, let message) = judge(200, ["content-length": field]) else {
             Issue.record("\(field.prefix(50)) was taken")
             return
@@ -171,8 +173,8 @@ struct ResponseRulesTests {
         #expect(code == .protocolError && message.utf8.count < 400)
     }
 
-    @Test("a server that serves no ranges says so in one word")
-    func ranges() {
+    @Test("a server that serves no ranges says so only by Accept-Ranges: none")
+    func noneMeansNoRanges() {
         func refuses(_ value: String?) -> Bool {
             ResponseRules.refusesRanges { $0 == "accept-ranges" ? value : nil }
         }
@@ -184,7 +186,7 @@ struct ResponseRulesTests {
     }
 
     @Test("an entity-tag that can be sent back is kept")
-    func entityTags() {
+    func keepsValidEntityTags() {
         func tag(_ value: String?) -> String? { ResponseRules.entityTag { $0 == "etag" ? value : nil } }
         #expect(tag(" \"a\"\t") == "\"a\"")
         #expect(tag("W/\"a\"") == "W/\"a\"")
@@ -194,14 +196,14 @@ struct ResponseRulesTests {
         #expect(tag("\"" + String(repeating: "a", count: Validator.maximumLength) + "\"") == nil)
     }
 
-    @Test("an announced length over the limit is refused before a byte comes")
-    func tooLarge() {
+    @Test("an announced length over the limit is refused before any byte arrives")
+    func refusesAnnouncedExcess() {
         #expect(refusal(judge(200, ["content-length": "11"], maximumSize: 10)) == .tooLarge)
         #expect(refusal(judge(200, ["content-length": "10"], maximumSize: 10)) == nil)
     }
 
-    @Test("the end of a body: a length has to agree, a last chunk proves it, a closed connection does not")
-    func ends() {
+    @Test("a matching length or a last chunk proves the end of a body, a closed connection does not")
+    func closedConnectionProvesNoEnd() {
         func end(_ received: Int, _ length: Int?, _ framing: BodyFraming, proven: Bool = false) -> OutcomeCode
         {
             ResponseRules.atEnd(received: received, length: length, framing: framing, endIsProven: proven)

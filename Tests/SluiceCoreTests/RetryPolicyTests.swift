@@ -18,8 +18,8 @@ struct RetryPolicyTests {
             progress: progress, isDeath: isDeath, retryAfter: retryAfter, pauses: pauses, random: random)
     }
 
-    @Test("the limit of the pause doubles from the base to the longest")
-    func doubling() {
+    @Test("the limit of the pause doubles from the base up to the longest pause")
+    func pauseDoublesUpToTheLongest() {
         var policy = RetryPolicy(retries: 1000)
         let limits = (0..<9).map { _ in fail(&policy) }
         #expect(limits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30])
@@ -27,8 +27,8 @@ struct RetryPolicyTests {
         for _ in 0..<900 { #expect(fail(&policy) == 30) }
     }
 
-    @Test("the pause is any time up to the limit", arguments: 1...4 as ClosedRange<UInt64>)
-    func fullJitter(_ seed: UInt64) {
+    @Test("the pause is a random time from zero up to its limit", arguments: 1...4 as ClosedRange<UInt64>)
+    func pauseIsRandomUpToLimit(_ seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var lowest = Double.infinity
         var highest = 0.0
@@ -43,30 +43,30 @@ struct RetryPolicyTests {
         #expect(lowest < 0.1 && highest > 3.9, "all of it is used")
     }
 
-    @Test("so many failures in a row are borne, and no more", arguments: [0, 1, 4, 1000])
-    func cap(_ retries: Int) {
+    @Test("tolerates the configured number of failures in a row and no more", arguments: [0, 1, 4, 1000])
+    func toleratesFailuresUpToLimit(_ retries: Int) {
         var policy = RetryPolicy(retries: retries)
         for _ in 0..<retries { #expect(fail(&policy) != nil) }
         #expect(fail(&policy) == nil)
         #expect(fail(&policy) == nil, "also when asked again")
     }
 
-    @Test("no retries are no retries, whatever the attempt has brought")
-    func none() {
+    @Test("a policy of zero retries never retries, however much the attempt has delivered")
+    func zeroRetriesNeverRetry() {
         var policy = RetryPolicy(retries: 0)
         #expect(fail(&policy, progress: .max) == nil)
     }
 
-    @Test("an attempt that has brought a mebibyte forgives those before it, one byte less does not")
-    func progress() {
+    @Test("an attempt that delivered a mebibyte forgives the failures before it; one byte less does not")
+    func progressForgivesFailures() {
         var policy = RetryPolicy(retries: 2)
         for _ in 0..<50 { #expect(fail(&policy, progress: RetryPolicy.progressThatForgives) == 0.5) }
         #expect(fail(&policy, progress: RetryPolicy.progressThatForgives - 1) == 1)
         #expect(fail(&policy, progress: RetryPolicy.progressThatForgives - 1) == nil)
     }
 
-    @Test("the deaths of lanes are never forgiven: a server could kill them for ever")
-    func deaths() {
+    @Test("the deaths of lanes are never forgiven, because a server could cause them without end")
+    func neverForgivesLaneDeaths() {
         var policy = RetryPolicy(retries: 3)
         // Progress does not shorten the pauses either.
         for pause in [0.5, 1, 2] { #expect(fail(&policy, progress: 1 << 30, isDeath: true) == pause) }
@@ -78,8 +78,8 @@ struct RetryPolicyTests {
         #expect(fail(&mixed, progress: 1 << 30, isDeath: true) == nil)
     }
 
-    @Test("the server's pause is kept, up to a limit, and never shortens ours")
-    func retryAfter() {
+    @Test("the server's pause is respected up to a limit and never shortens the policy's own pause")
+    func respectsRetryAfterUpToLimit() {
         func pause(_ retryAfter: Double, random: Double = 0) -> Double? {
             var policy = RetryPolicy(retries: 1)
             return fail(&policy, retryAfter: retryAfter, random: random)
@@ -102,7 +102,7 @@ struct RetryPolicyTests {
     }
 
     @Test("pauses of 0 are allowed")
-    func zero() {
+    func allowsZeroPauses() {
         var pauses = pauses
         pauses.base = 0
         var policy = RetryPolicy(retries: 100)
@@ -117,7 +117,7 @@ struct RetryPolicyTests {
     private static let now = 784_111_777
 
     @Test(
-        "Retry-After in both forms (RFC 9110 §10.2.3)",
+        "Retry-After is read in both of its forms (RFC 9110 §10.2.3)",
         arguments: [
             ("0", 0), ("120", 120), (" 5\t", 5), ("0007", 7), ("Sun, 06 Nov 1994 08:49:47 GMT", 10),
             ("Sunday, 06-Nov-94 08:49:47 GMT", 10), ("Sun Nov  6 08:49:47 1994", 10),
@@ -125,22 +125,22 @@ struct RetryPolicyTests {
             ("Sun, 06 Nov 1994 08:49:37 GMT", 0), ("Sun, 06 Nov 1994 08:49:36 GMT", 0),
             ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
         ])
-    func field(_ text: String, _ seconds: Double) {
+    func readsBothFormsOfRetryAfter(_ text: String, _ seconds: Double) {
         #expect(RetryPolicy.retryAfter(text, now: Self.now) == seconds)
     }
 
     @Test(
-        "what is neither is nothing",
+        "text that is neither a number nor a date is ignored",
         arguments: [
             "", " ", "-1", "+1", "1.5", "1e3", "0x10", "inf", "nan", "٣", "5 s", "5,6", "soon", "1\0",
             "\u{ff11}", "5\u{fffd}", "\u{fffd}", "5\u{301}",
         ])
-    func nonsense(_ text: String) {
+    func ignoresInvalidRetryAfter(_ text: String) {
         #expect(RetryPolicy.retryAfter(text, now: Self.now) == nil)
     }
 
-    @Test("absurd numbers are long, but finite: they are sent on, and nothing takes an infinity")
-    func absurd() throws {
+    @Test("absurd values give long but finite pauses, which a lane can report to the daemon")
+    func absurdRetryAfterStaysFinite() throws {
         for text in [
             String(repeating: "9", count: 400), String(repeating: "9", count: 100_000), "9223372036854775808",
             "Fri, 31 Dec 9999 23:59:59 GMT",
@@ -158,11 +158,12 @@ struct RetryPolicyTests {
 
     // MARK: Requests that may be repeated
 
-    @Test("what passes by itself is repeated, and nothing else")
-    func retryable() {
+    @Test("only failures that can pass by themselves are retried")
+    func retriesOnlyTransientFailures() {
         let passing: Set<OutcomeCode> = [
             .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .headTimeout,
-            .proxyUnreachable, .truncated, .connectionLost, .originGaveUp, .stallTimeout, .tooSlow, .laneDied,
+            .proxyUnreachable, .truncated, .connectionLost, .originGaveUp, .silenceTimeout, .tooSlow,
+            .laneDied,
         ]
         for code in OutcomeCode.allCases where code != .httpStatus && code != .proxyRefused {
             #expect(RetryPolicy.isRetryable(code, status: nil) == passing.contains(code), "\(code)")
@@ -171,16 +172,17 @@ struct RetryPolicyTests {
     }
 
     @Test(
-        "of the statuses it is eleven, of the origin and of a proxy",
+        "exactly eleven statuses are retried, whether they come from the origin or from a proxy",
         arguments: [OutcomeCode.httpStatus, .proxyRefused])
-    func statuses(_ code: OutcomeCode) {
+    func retriesElevenStatuses(_ code: OutcomeCode) {
         let repeated = (-1...1000).filter { RetryPolicy.isRetryable(code, status: $0) }
         #expect(repeated == [408, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524])
         #expect(!RetryPolicy.isRetryable(code, status: nil))
     }
 
-    @Test("of the statuses it is those of the settings", arguments: [OutcomeCode.httpStatus, .proxyRefused])
-    func chosenStatuses(_ code: OutcomeCode) {
+    @Test(
+        "the settings decide which statuses are retried", arguments: [OutcomeCode.httpStatus, .proxyRefused])
+    func settingsChooseRetriedStatuses(_ code: OutcomeCode) {
         #expect(RetryPolicy.isRetryable(code, status: 404, statuses: [404, 407]))
         #expect(!RetryPolicy.isRetryable(code, status: 503, statuses: [404, 407]))
         #expect(!RetryPolicy.isRetryable(code, status: 503, statuses: []))

@@ -5,13 +5,13 @@ import Testing
 
 @Suite("Settings")
 struct SettingsTests {
-    @Test("the defaults have no problem")
-    func defaults() {
+    @Test("the default settings have no problem")
+    func defaultsAreValid() {
         #expect(Settings().problems().isEmpty)
     }
 
     @Test("each value out of range is named")
-    func problems() {
+    func namesValuesOutOfRange() {
         func named(_ parameter: String, _ change: (inout Settings) -> Void) {
             var settings = Settings()
             change(&settings)
@@ -28,7 +28,7 @@ struct SettingsTests {
         named("gate.stalled_after_seconds") { $0.gate.stalledAfterSeconds = .infinity }
         named("timeouts.connect_seconds") { $0.timeouts.connect = 0 }
         for seconds in [0, 31_536_001, .nan] { named("timeouts.head_seconds") { $0.timeouts.head = seconds } }
-        named("timeouts.stall_seconds") { $0.timeouts.stall = .nan }
+        named("timeouts.silence_seconds") { $0.timeouts.silence = .nan }
         for speed in [0, -1, 1 << 40 + 1, .max] {
             named("timeouts.minimum_speed") { $0.timeouts.minimumSpeed = speed }
         }
@@ -74,8 +74,8 @@ struct SettingsTests {
         named("log.level") { $0.logLevel = "loud" }
     }
 
-    @Test("the ends of each range are in it")
-    func ends() {
+    @Test("both ends of each range are valid")
+    func endsOfRangesAreValid() {
         var least = Settings()
         least.retries.retries = 0
         least.retries.pauses.base = 0
@@ -115,8 +115,8 @@ struct SettingsTests {
         #expect(most.problems().isEmpty, "\(most.problems())")
     }
 
-    @Test("absurd values are problems, not traps")
-    func absurd() {
+    @Test("absurd values are reported as problems and do not trap")
+    func reportsAbsurdValues() {
         var settings = Settings()
         settings.lanes.maximum = .min
         settings.gate.highWatermark = .min
@@ -127,8 +127,8 @@ struct SettingsTests {
         #expect(settings.problems().count >= 6)
     }
 
-    @Test("what is a credential stays behind, whatever its letters, and nothing else does")
-    func credentials() throws {
+    @Test("credential fields are recognised in upper and lower case, and no other fields are")
+    func recognisesCredentialFields() throws {
         var redirects = Settings.Redirects()
         redirects.credentialFields = ["x-api-key"]
         let request = try JobRequest(Ingest.FetchParameters(url: "http://h/"), settings: Settings())
@@ -143,8 +143,8 @@ struct SettingsTests {
         }
     }
 
-    @Test("what needs a restart is told, and nothing else")
-    func restart() {
+    @Test("exactly the changed settings that need a restart are reported")
+    func namesSettingsNeedingRestart() {
         var new = Settings()
         new.socket = "/x"
         new.logLevel = "debug"
@@ -159,7 +159,7 @@ struct SettingsTests {
     }
 
     @Test("the pipe budget grants growth only while ordinary pipes still fit")
-    func budget() {
+    func pipeBudgetLimitsGrowth() {
         var budget = PipeBudget(limit: 1000, reserve: 200)
         budget.add(500)
         #expect(budget.grow(by: 300) == true)

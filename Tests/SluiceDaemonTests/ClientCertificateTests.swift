@@ -17,8 +17,8 @@ struct ClientCertificatesTests {
         return origins
     }
 
-    @Test("are found by the name that the settings give them, for the hosts that they are for")
-    func found() throws {
+    @Test("are found by the name in the settings, for the hosts that they are meant for")
+    func findsCredentialsForHosts() throws {
         let directory = try TemporaryDirectory()
         try directory.write(Self.pem, to: "api")
         let origins = origins("api")
@@ -33,8 +33,8 @@ struct ClientCertificatesTests {
         #expect(certificates.text(for: nearer.limits(for: "b.example.org")) == Self.pem)
     }
 
-    @Test("that are missing, too large or something else are refused")
-    func refused() throws {
+    @Test("are refused if they are missing, too large or not a certificate with its key")
+    func refusesInvalidCredentials() throws {
         let directory = try TemporaryDirectory()
         func problem(_ text: String?) throws -> String {
             if let text { try directory.write(text, to: "api") }

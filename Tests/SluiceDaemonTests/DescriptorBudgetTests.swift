@@ -4,8 +4,10 @@ import Testing
 @testable import SluiceDaemon
 
 @Suite("The budget of descriptors") struct DescriptorBudgetTests {
-    @Test("with few descriptors there are fewer connections, some of them for other users, and room for jobs")
-    func fewDescriptors() {
+    @Test(
+        "with few descriptors connections are fewer, one user cannot take them all, and room for jobs remains"
+    )
+    func fewDescriptorsLimitConnections() {
         var settings = Settings()
         settings.limits.connections = 1000
         settings.limits.connectionsPerUser = 900

@@ -25,8 +25,8 @@ struct DropInTests {
         try #require(#expect(throws: SettingsFileError.self) { try SettingsFile.read(path: file) })
     }
 
-    @Test("a drop-in goes before the file, and a later one before an earlier one, key by key")
-    func precedence() throws {
+    @Test("a drop-in takes precedence over the file, and a later drop-in over an earlier one, key by key")
+    func laterDropInsTakePrecedence() throws {
         #expect(try SettingsFile.read(path: file).lanes.maximum == 7)
         try drop("lanes.maximum = 8\nlimits.jobs = 9\nlimits.jobs_per_user = 9", "10-a.toml")
         try drop("[lanes]\nmaximum = 10\n", "9-b.toml")
@@ -35,16 +35,16 @@ struct DropInTests {
         #expect(settings.limits.jobs == 9)
     }
 
-    @Test("other files in the folder are none of ours, and without a folder there are no drop-ins")
-    func otherFiles() throws {
+    @Test("other files in the folder are ignored, and without a folder there are no drop-ins")
+    func ignoresOtherFiles() throws {
         for name in ["README", "a.toml~", ".hidden.toml", "a.conf"] { try drop("nonsense", name) }
         #expect(try SettingsFile.read(path: file).lanes.maximum == 7)
         let alone = try directory.write("lanes.maximum = 3", to: "alone.toml")
         #expect(try SettingsFile.read(path: alone).lanes.maximum == 3)
     }
 
-    @Test("what is wrong with a drop-in is said of the drop-in, all of it at once")
-    func problems() throws {
+    @Test("all problems are reported at once, each with the drop-in that has it")
+    func reportsAllProblemsOfDropIns() throws {
         try drop("lanes.maximum = \"x\"\nlanes.no = 1\n", "1.toml")
         try drop("limits.jobs = 7000\n", "2.toml")
         let error = try refusal()
@@ -59,8 +59,8 @@ struct DropInTests {
         }
     }
 
-    @Test("a drop-in that is no TOML or no file, and a folder that is none, are errors at once")
-    func unreadable() throws {
+    @Test("a drop-in that is not TOML or not a regular file is an error, and so is a folder that is not one")
+    func refusesUnreadableDropIns() throws {
         try drop("= nonsense", "1.toml")
         #expect(mkfifo("\(folder)/2.toml", 0o600) == 0)
         let error = try refusal()
@@ -73,8 +73,8 @@ struct DropInTests {
         #expect(try refusal().description == "\(folder): it has more than 100 drop-ins")
     }
 
-    @Test("all settings are shown, each with the place that it is from; what is shown is a settings file")
-    func listing() throws {
+    @Test("the listing shows every setting with its source, and is itself a valid settings file")
+    func listsSettingsWithSources() throws {
         try drop("limits.maximum_size = \"3M\"\nredirects.credential_fields = [\"X-A\"]", "a.toml")
         var loaded = try SettingsFile.load(path: file)
         let lines = loaded.text.split(separator: "\n").map(String.init)

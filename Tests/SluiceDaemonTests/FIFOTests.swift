@@ -3,8 +3,8 @@ import Testing
 @testable import SluiceDaemon
 
 @Suite("A first-in, first-out queue") struct FIFOTests {
-    @Test("the queue keeps its order over thousands of comings and goings")
-    func fifo() {
+    @Test("the queue keeps its order over thousands of insertions and removals")
+    func keepsOrder() {
         var queue = FIFO<Int>()
         var next = 0
         var expected = 0

@@ -32,8 +32,8 @@ struct HangWatchTests {
         return actions.first
     }
 
-    @Test("does not ask a lane whose ledger moves, whatever it is that moves")
-    func moving() {
+    @Test("does not ask a lane whose ledger changes, whichever value changes")
+    func doesNotAskMovingLanes() {
         var watch = HangWatch()
         var lane = Lane(lives: false)
         let moves: [(inout LedgerEntry) -> Void] = [
@@ -46,8 +46,8 @@ struct HangWatchTests {
         }
     }
 
-    @Test("asks a lane that moves nothing at each look, and lets it wait for as long as it answers")
-    func waiting() {
+    @Test("asks a lane whose ledger does not change at each look, and lets it wait as long as it answers")
+    func asksUnchangedLaneAtEachLook() {
         var watch = HangWatch()
         var lane = Lane()
         #expect(look(&watch, &lane) == nil)
@@ -55,7 +55,7 @@ struct HangWatchTests {
     }
 
     @Test("replaces a lane that does not answer, at the third look after its question")
-    func hanging() {
+    func replacesLaneWithoutAnswer() {
         var watch = HangWatch()
         var lane = Lane()
         #expect(look(&watch, &lane) == nil)
@@ -67,8 +67,8 @@ struct HangWatchTests {
         #expect(look(&watch, &lane) == .replace(serial: 1))
     }
 
-    @Test("takes an answer at the last moment, and bytes that move in its place")
-    func lastMoment() {
+    @Test("accepts an answer at the last moment, or bytes that move instead")
+    func acceptsAnswerAtLastMoment() {
         for moves in [false, true] {
             var watch = HangWatch()
             var lane = Lane(lives: false)
@@ -79,8 +79,9 @@ struct HangWatchTests {
     }
 
     @Test(
-        "takes no answer to another question, and no number that was not in one", arguments: [0, 1, 3, .max])
-    func otherAnswers(_ answer: UInt64) {
+        "accepts neither the answer to another question nor a number that it has not asked",
+        arguments: [0, 1, 3, .max])
+    func acceptsNoOtherAnswer(_ answer: UInt64) {
         var watch = HangWatch()
         var lane = Lane()
         for _ in 0..<2 { _ = look(&watch, &lane) }
@@ -91,8 +92,8 @@ struct HangWatchTests {
         #expect(look(&watch, &lane) == .replace(serial: 1))
     }
 
-    @Test("blames no lane for looks that came late: the time to answer begins again")
-    func lateLooks() {
+    @Test("blames no lane when its own looks are late: the time to answer begins again")
+    func lateLooksBlameNoLane() {
         var watch = HangWatch()
         var lane = Lane(lives: false)
         for _ in 0..<2 { _ = look(&watch, &lane) }
@@ -104,8 +105,8 @@ struct HangWatchTests {
         #expect(look(&watch, &lane) == .replace(serial: 1))
     }
 
-    @Test("is calm while all consumers hold their lanes up and every lane answers in time")
-    func calm() {
+    @Test("is calm while the consumers of all lanes stall and every lane answers in time")
+    func isCalmWhileConsumersStall() {
         var watch = HangWatch()
         #expect(watch.isCalm)
         var lane = Lane()
@@ -130,8 +131,8 @@ struct HangWatchTests {
         #expect(watch.look(at: [], isLate: false).isEmpty && watch.isCalm)
     }
 
-    @Test("looks at each lane by itself, and begins anew with each order")
-    func several() {
+    @Test("watches each lane separately, and begins anew with each order")
+    func watchesLanesSeparately() {
         var watch = HangWatch()
         var dead = Lane(serial: 7, lives: false)
         var live = Lane(serial: 8)
@@ -153,8 +154,8 @@ struct HangWatchTests {
         #expect(both() == [.replace(serial: 9), .ask(serial: 8, number: 10)])
     }
 
-    @Test("replaces none that lives, and each that does not, whatever happens in between")
-    func anyOrder() {
+    @Test("replaces no lane that lives and each lane that does not, whatever happens in between")
+    func replacesExactlyDeadLanes() {
         var generator = SeededGenerator(seed: 11)
         for _ in 0..<300 {
             var watch = HangWatch()

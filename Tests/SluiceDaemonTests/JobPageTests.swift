@@ -1,7 +1,7 @@
 import SluiceCore
 import SluiceInterface
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
@@ -34,8 +34,8 @@ struct JobPageTests {
         }
     }
 
-    @Test("has as many jobs as were asked for, and all pages together have each job once, the oldest first")
-    func pages() throws {
+    @Test("has the requested number of jobs, and all pages together have each job once, the oldest first")
+    func pagesHaveEachJobOnce() throws {
         var table = JobTable()
         var jobs: [JobRecord] = []
         for number in 0..<60 { jobs.append(try insert(&table, of: UInt32(7 + number % 3))) }
@@ -56,8 +56,8 @@ struct JobPageTests {
         #expect(all(table, JobSelection(asker: 0, states: [.failed], limit: 4)).isEmpty)
     }
 
-    @Test("is bounded in bytes, and so is what is remembered of a user")
-    func bytes() throws {
+    @Test("is bounded in bytes, and so are the remembered jobs of a user")
+    func boundsPagesInBytes() throws {
         var table = JobTable()
         let long = "http://h/" + String(repeating: "a", count: 8000)
         var jobs: [JobRecord] = []
@@ -73,8 +73,8 @@ struct JobPageTests {
         #expect(ids == jobs.suffix(ids.count).map(\.id))
     }
 
-    @Test("costs no more where thousands have been forgotten")
-    func forgotten() throws {
+    @Test("has only the running and the remembered jobs after thousands have been forgotten")
+    func forgottenJobsLeaveNoGaps() throws {
         var table = JobTable()
         let running = try insert(&table, of: 7)
         for _ in 0..<20_000 { end(try insert(&table, of: 7), &table, remember: 5) }

@@ -1,7 +1,7 @@
 import SluiceCore
 import SluiceInterface
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
@@ -59,8 +59,8 @@ struct JobQueueTests {
         queue.hasEnded(job)
     }
 
-    @Test("users take turns, and each one's jobs keep their order; ended ones are passed over")
-    func turns() throws {
+    @Test("users take turns, each user's jobs keep their order, and ended jobs are passed over")
+    func usersTakeTurns() throws {
         let queue = Queue()
         var all: [UInt32: [JobRecord]] = [:]
         for (user, count): (UInt32, Int) in [(7, 300), (8, 2), (9, 3)] {
@@ -83,8 +83,8 @@ struct JobQueueTests {
         }
     }
 
-    @Test("one that comes back has its old place, and one that tries again goes to the end")
-    func comesBack() throws {
+    @Test("a job that comes back has its old place, and a job that tries again goes to the end")
+    func returningJobKeepsItsPlace() throws {
         let queue = Queue()
         let jobs = try (0..<3).map { _ in try job(7) }
         for job in jobs { queue.enter(job) }
@@ -99,8 +99,8 @@ struct JobQueueTests {
         #expect(queue.beginAll().map(\.id) == [jobs[1].id, jobs[2].id, first.id])
     }
 
-    @Test("a user has no more lanes than are the user's, and others go on")
-    func lanes() throws {
+    @Test("a user gets no more lanes than its limit, and other users continue")
+    func limitsLanesOfUser() throws {
         let queue = Queue()
         queue.rules.lanes = { $0 == 7 ? 2 : .max }
         for _ in 0..<5 { queue.enter(try job(7)) }
@@ -116,8 +116,8 @@ struct JobQueueTests {
         #expect(queue.runnable == 1 && queue.next()?.owner.userID == 7)
     }
 
-    @Test("jobs that wait for a host stand in nobody's way, and get its slots in turn")
-    func hosts() throws {
+    @Test("jobs that wait for a host do not block other jobs, and get the host's slots in turn")
+    func waitingForHostBlocksNoOthers() throws {
         let queue = Queue()
         queue.rules.slots = { $0 == "busy.test" ? 2 : nil }
         for _ in 0..<4 { queue.enter(try job(7, at: "busy.test")) }
@@ -143,8 +143,8 @@ struct JobQueueTests {
         #expect(queue.next() == nil)
     }
 
-    @Test("users take turns at a host's slots, and by weight", arguments: [1, 2])
-    func turnsAtAHost(slots: Int) throws {
+    @Test("users of equal weight take turns at a host's slots", arguments: [1, 2])
+    func usersTakeTurnsAtHost(slots: Int) throws {
         let queue = Queue()
         queue.rules.slots = { $0 == "busy.test" ? slots : nil }
         for _ in 0..<8 { for user in [7, 8, 9] as [UInt32] { queue.enter(try job(user, at: "busy.test")) } }
@@ -163,8 +163,8 @@ struct JobQueueTests {
         }
     }
 
-    @Test("when one ends that waits for a lane, those behind it at the host are not forgotten")
-    func endsInTheQueue() throws {
+    @Test("when a job that waits for a lane ends, the jobs behind it at the host are not forgotten")
+    func jobEndingInQueueBlocksNone() throws {
         let queue = Queue()
         queue.rules.slots = { $0 == "busy.test" ? 1 : nil }
         let jobs = try (0..<3).map { _ in try job(7, at: "busy.test") }
@@ -177,8 +177,8 @@ struct JobQueueTests {
         #expect(queue.beginAll().map(\.id) == [jobs[2].id])
     }
 
-    @Test("who cannot run holds no slot of a host: others have it")
-    func barredAtAHost() throws {
+    @Test("a user whose jobs cannot run takes no slot of a host, so that other users get it")
+    func barredUserTakesNoSlot() throws {
         let queue = Queue()
         queue.rules.slots = { $0 == "busy.test" ? 2 : nil }
         queue.rules.lanes = { $0 == 7 ? 1 : .max }
@@ -190,9 +190,9 @@ struct JobQueueTests {
     }
 
     @Test(
-        "of one user's jobs at a host the older ones come first, however slots come and go, and whoever comes later"
+        "a user's jobs at a host begin in order of age, however slots come and go and whatever jobs come later"
     )
-    func orderAtAHost() throws {
+    func olderJobsComeFirstAtHost() throws {
         let queue = Queue()
         queue.rules.slots = { $0 == "busy.test" ? 3 : nil }
         queue.rules.lanes = { _ in 2 }
@@ -213,8 +213,8 @@ struct JobQueueTests {
         #expect(order == jobs.map(\.id))
     }
 
-    @Test("at a host that is closed for now jobs wait until it is open, and nobody passes them")
-    func closedHost() throws {
+    @Test("jobs for a closed host wait until it opens, and later jobs do not overtake them")
+    func jobsWaitAtClosedHost() throws {
         let queue = Queue()
         final class Door { var isOpen = true }
         let door = Door()
@@ -238,8 +238,8 @@ struct JobQueueTests {
         #expect(queue.beginAll().filter { $0.queue.slot != nil }.map(\.id) == [jobs[2].id, late.id])
     }
 
-    @Test("after a change of the settings slots are counted anew, those of jobs that run among them")
-    func newRules() throws {
+    @Test("after a change of the settings slots are counted anew, including those of running jobs")
+    func recountsSlotsForNewRules() throws {
         let queue = Queue()
         let running = try (0..<2).map { _ in try job(7, at: "busy.test") }
         for job in running {
@@ -255,7 +255,7 @@ struct JobQueueTests {
     }
 
     @Test("users for whom there is no lane are passed over")
-    func passed() throws {
+    func passesOverUsersWithoutLane() throws {
         let queue = Queue()
         queue.enter(try job(7))
         queue.enter(try job(8))

@@ -2,7 +2,7 @@ import EventLoop
 import SluiceCore
 import SystemPackage
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
@@ -25,7 +25,7 @@ import UnixSockets
     }
 
     @Test("keeps a job's pipe and record, its account once there is one, and drops them at its end")
-    func keepsAJob() throws {
+    func keepsJobUntilItsEnd() throws {
         let job = try job()
         store.store(job)
         store.store(job)
@@ -41,8 +41,8 @@ import UnixSockets
         #expect(keeper.stored.isEmpty && store.count == 0 && job.stored == nil)
     }
 
-    @Test("tries a job again that the service manager did not take")
-    func triesAgain() throws {
+    @Test("stores a job later if the service manager did not take it at first")
+    func retriesRefusedJob() throws {
         let job = try job()
         keeper.failure = .noBufferSpace
         store.store(job)
@@ -53,8 +53,9 @@ import UnixSockets
         #expect(isDone && job.stored != nil && store.count == 1 && keeper.stored.count == 1)
     }
 
-    @Test("gives an account again that the service manager did not take", arguments: [false, true])
-    func accountIsGivenAgain(atHandover: Bool) throws {
+    @Test(
+        "stores an account later if the service manager did not take it at first", arguments: [false, true])
+    func retriesRefusedAccount(atHandover: Bool) throws {
         let job = try job()
         store.store(job)
         let pipe = try Pipe()
@@ -68,8 +69,8 @@ import UnixSockets
         #expect(keeper.stored.values.map { $0 } == [4])
     }
 
-    @Test("removes a job later where the service manager does not listen now")
-    func removesLater() throws {
+    @Test("removes a job later if the service manager does not take the removal at once")
+    func retriesFailedRemoval() throws {
         let job = try job()
         store.store(job)
         job.endForTest()
@@ -81,8 +82,8 @@ import UnixSockets
         #expect(keeper.removals == 1)
     }
 
-    @Test("stores neither connections nor ended jobs, and nothing once it is closed")
-    func storesNoOthers() throws {
+    @Test("stores neither connections nor ended jobs, and nothing after it is closed")
+    func ignoresConnectionsAndEndedJobs() throws {
         let connected = try JobRecord.example("a")
         let pair = try UnixSocket.streamPair()
         connected.sink = JobSink(pair.first, isPipe: false)

@@ -5,8 +5,8 @@ import Testing
 @testable import SluiceDaemon
 
 @Suite("The table of jobs") struct JobTableTests {
-    @Test("a user sees jobs of their own, the oldest first, and root all")
-    func visible() throws {
+    @Test("a user sees only their own jobs, the oldest first, and root sees all jobs")
+    func usersSeeOnlyTheirJobs() throws {
         var table = JobTable()
         var jobs: [JobRecord] = []
         for user: UInt32 in [7, 8, 7, 9, 7] {
@@ -22,8 +22,8 @@ import Testing
         #expect(table.activeCount == 5 && table.activeCount(of: 7) == 3 && table.activeCount(of: 1) == 0)
     }
 
-    @Test("ended jobs are remembered up to the limit, running ones always")
-    func memory() throws {
+    @Test("ended jobs are remembered up to the limit, running jobs always")
+    func remembersEndedJobsUpToLimit() throws {
         var table = JobTable()
         let running = try JobRecord.example(table.newID())
         table.insert(running)
@@ -41,8 +41,8 @@ import Testing
         #expect(table.activeCount(of: 7) == 0)
     }
 
-    @Test("ids are 12 letters and digits without look-alikes, and never the same")
-    func ids() {
+    @Test("IDs consist of 12 letters and digits without look-alikes, and are never the same")
+    func identifiersAreUniqueAndReadable() {
         let table = JobTable()
         let ids = (0..<1000).map { _ in table.newID() }
         #expect(Set(ids).count == 1000)

@@ -2,7 +2,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
@@ -32,8 +32,8 @@ struct KeptPipesTests {
 
     private func untimed() -> KeptPipes { KeptPipes(later: { _, _ in }) }
 
-    @Test("a pipe that no process holds any more is not counted, whatever was in it")
-    func gone() throws {
+    @Test("a pipe that no process has open any more is not counted, whatever it contained")
+    func ignoresPipesWithoutProcess() throws {
         let kept = untimed()
         for bytes in [0, 1, 60_000] {
             let consumer = try endJob(kept, bytes: bytes)
@@ -45,8 +45,8 @@ struct KeptPipesTests {
         }
     }
 
-    @Test("a pipe that is kept counts for what it is, shrinks with what is unread, and reads to its end")
-    func held() throws {
+    @Test("a kept pipe counts with its capacity, shrinks as its consumer reads, and can be read to its end")
+    func shrinksKeptPipe() throws {
         let kept = untimed()
         let consumer = try endJob(kept, bytes: 100_000, capacity: 1 << 20)
         #expect(kept.sum(of: Self.user) == KeptPipes.Sum(pipes: 1, bytes: 1 << 20))
@@ -74,8 +74,8 @@ struct KeptPipesTests {
         #expect(kept.all == KeptPipes.Sum())
     }
 
-    @Test("the sums are each user's own, and a user's pipes have a number")
-    func users() throws {
+    @Test("the number and the size of pipes are summed separately for each user")
+    func sumsPipesByUser() throws {
         let kept = untimed()
         let one = try endJob(kept, bytes: 5000, user: 1)
         let two = try endJob(kept, bytes: 5000, user: 2)
@@ -92,15 +92,15 @@ struct KeptPipesTests {
         _ = consume three
     }
 
-    @Test("pipes that are gone do not gather: many ended jobs are reason enough to look")
-    func many() throws {
+    @Test("pipes that are gone do not accumulate, because many ended jobs trigger a look")
+    func gonePipesDoNotAccumulate() throws {
         let kept = untimed()
         for _ in 0..<1000 { _ = try endJob(kept, bytes: 10) }
         #expect(kept.all.pipes < 64)
     }
 
     @Test("the timer backs off while pipes are kept, and stops when they are gone")
-    func timer() throws {
+    func timerBacksOffAndStops() throws {
         var timers: [(after: Duration, run: () -> Void)] = []
         let kept = KeptPipes(later: { timers.append(($0, $1)) })
         let consumer = try endJob(kept, bytes: 10)

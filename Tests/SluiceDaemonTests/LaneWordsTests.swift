@@ -1,7 +1,7 @@
 import EventLoop
 import Glibc
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
@@ -21,21 +21,21 @@ struct LaneWordsTests {
         }
     }
 
-    @Test("each line is passed on, the last one also without an end")
+    @Test("the daemon passes on each line, also a last line without a newline")
     func passesLinesOn() throws {
         #expect(try lines(of: Array("one\n\ntwo\nthree".utf8)) == ["one", "two", "three"])
         #expect(try lines(of: [0xff, 0x0a]) == ["\u{fffd}"])
         #expect(try lines(of: []) == [])
     }
 
-    @Test("no more than 4 KiB of a lane's life are passed on")
-    func passesOnNoMore() throws {
+    @Test("the daemon passes on no more than 4 KiB of what a lane writes in its life")
+    func passesOnAtMost4KiB() throws {
         let lines = try lines(of: Array(repeating: UInt8(ascii: "x"), count: 10_000))
         #expect(lines.map(\.utf8.count) == [LaneWords.limit])
     }
 
-    @Test("what is written while the lane runs is passed on at once")
-    func passesOnAtOnce() throws {
+    @Test("the daemon passes on a line at once while the lane runs")
+    func passesLinesOnAtOnce() throws {
         let pipe = try Pipe()
         let loop = try EventLoop()
         var lines: [String] = []

@@ -3,8 +3,8 @@ import Testing
 @testable import SluiceDaemon
 
 @Suite("The log's limiters") struct LogLimiterTests {
-    @Test("the log's limiter writes a burst, drops the rest, and says how many at the next chance")
-    func limiter() {
+    @Test("a limiter admits a burst, drops the rest, and reports how many it dropped at the next chance")
+    func writesBurstAndDropsRest() {
         let limiter = LogLimiter(burst: 2, interval: .seconds(10))
         let start = ContinuousClock.now
         #expect(limiter.admit(at: start) == .write)
@@ -16,8 +16,9 @@ import Testing
         #expect(limiter.admit(at: start + .seconds(500)) == .writeAfterDropping(1))
     }
 
-    @Test("what one user causes silences nobody else, and all that is dropped is counted")
-    func limiters() {
+    @Test(
+        "messages that one user causes do not suppress those of others, and all dropped messages are counted")
+    func usersAreLimitedSeparately() {
         let limiters = LogLimiters()
         let now = ContinuousClock.now
         var written = 0
@@ -29,8 +30,8 @@ import Testing
         #expect(limiters.dropped == 650)
     }
 
-    @Test("thousands of users cannot take the service's own limiter, and give theirs back")
-    func manyTopics() {
+    @Test("thousands of users cannot use up the service's own limiter, and theirs are released later")
+    func manyUsersKeepServiceLimiterFree() {
         let limiters = LogLimiters()
         let now = ContinuousClock.now
         for user in 0..<5000 as Range<UInt32> {

@@ -2,7 +2,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// A separate disk: a small tmpfs that only the probe sees. The test reaches it through the probe's root.
 @Suite("The outcomes on a disk that is full or read-only")
@@ -47,9 +47,9 @@ struct OutcomeFileDiskTests {
     }
 
     @Test(
-        "a full disk is said once; nothing half-written stays; and when there is room again nothing is missing"
+        "a full disk is reported once, leaves no half-written line, and loses nothing once there is room again"
     )
-    func full() throws {
+    func fullDiskLosesNothing() throws {
         let disk = try Disk("size=128k", limit: 10_000)
         defer { disk.close() }
         #expect(try disk.ask("load") == "[] skipped 0 wrong: nothing")
@@ -71,8 +71,8 @@ struct OutcomeFileDiskTests {
         #expect(try disk.ask("load") == "\(Array(0..<151)) skipped 0 wrong: nothing")
     }
 
-    @Test("a compaction that has no room leaves the old file as it is, and comes to its end later")
-    func noRoomToCompact() throws {
+    @Test("a compaction without room leaves the old file as it is, and succeeds later")
+    func compactionNeedsRoom() throws {
         let disk = try Disk("size=256k", limit: 100)
         defer { disk.close() }
         #expect(try disk.ask("load") == "[] skipped 0 wrong: nothing")
@@ -96,8 +96,8 @@ struct OutcomeFileDiskTests {
         #expect(try readText(disk.path("outcomes.jsonl")).split(separator: "\n").count < 200)
     }
 
-    @Test("a read-only directory is said once, and used when it no longer is")
-    func readOnly() throws {
+    @Test("a read-only directory is reported once, and used when it is writable again")
+    func usesDirectoryOnceWritable() throws {
         let disk = try Disk("ro,size=128k", limit: 100)
         defer { disk.close() }
         let name = disk.directory.path + "/outcomes.jsonl"

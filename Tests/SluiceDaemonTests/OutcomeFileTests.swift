@@ -31,8 +31,8 @@ struct OutcomeFileTests {
         try readBytes(path).count { $0 == UInt8(ascii: "\n") }
     }
 
-    @Test("what was appended is there after a restart, in order, and nobody else may read it")
-    func restart() throws {
+    @Test("appended outcomes survive a restart in order, and only the file's owner can read them")
+    func outcomesSurviveRestart() throws {
         do {
             let (file, contents) = open()
             #expect(contents.jobs.isEmpty && contents.skipped == 0 && contents.problem == nil)
@@ -47,8 +47,8 @@ struct OutcomeFileTests {
         #expect(contents.skipped == 0)
     }
 
-    @Test("the last of each user are remembered, however many another one has")
-    func perUser() throws {
+    @Test("the last outcomes of each user are remembered, however many another user has")
+    func remembersLastOfEachUser() throws {
         do {
             let file = open(limit: 3).file
             #expect(file.append(EndedJob(job(0, user: 5))) == nil)
@@ -59,7 +59,7 @@ struct OutcomeFileTests {
     }
 
     @Test("the file does not grow beyond twice the lines that are needed")
-    func compaction() throws {
+    func compactionBoundsFile() throws {
         do {
             let file = open(limit: 100).file
             for number in 0..<1000 {
@@ -76,8 +76,8 @@ struct OutcomeFileTests {
         #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
     }
 
-    @Test("a limit that has become smaller is followed, also by the file")
-    func limitChanges() throws {
+    @Test("a reduced limit is applied, also to the file")
+    func appliesReducedLimit() throws {
         do {
             let file = open(limit: 500).file
             for number in 0..<400 { #expect(file.append(EndedJob(job(number))) == nil) }
@@ -88,8 +88,8 @@ struct OutcomeFileTests {
         #expect(open(limit: 500).contents.jobs.map(\.createdUsec) == Array(391...400))
     }
 
-    @Test("a half-written last line is skipped, and the next one is whole")
-    func halfLine() throws {
+    @Test("a half-written last line is skipped, and the line after it is complete")
+    func skipsHalfWrittenLine() throws {
         do {
             let file = open().file
             for number in 0..<3 { #expect(file.append(EndedJob(job(number))) == nil) }
@@ -111,13 +111,13 @@ struct OutcomeFileTests {
     }
 
     @Test(
-        "lines that are no jobs are skipped and counted",
+        "lines that are not jobs are skipped and counted",
         arguments: [
             "", "null", "{}", "[]", "{\"userID\":1000}", "{\"userID\":99999999999999999999}",
             "\"userID\":1000",
             "\u{0}\u{0}\u{0}", String(repeating: "{\"userID\":1,\"a\":", count: 20_000), "{\"userID\":1000",
         ])
-    func foreignLines(line: String) throws {
+    func skipsForeignLines(line: String) throws {
         do {
             let file = open().file
             #expect(file.append(EndedJob(job(1))) == nil)
@@ -130,8 +130,8 @@ struct OutcomeFileTests {
         #expect(file.append(EndedJob(job(2))) == nil)
     }
 
-    @Test("bytes that are no text, a job that has not ended, and one that is there twice")
-    func foreignContents() throws {
+    @Test("bytes that are not text, a job that has not ended, and a duplicate of a job are skipped")
+    func skipsForeignContents() throws {
         do {
             let file = open().file
             var running = job(1)
@@ -148,8 +148,8 @@ struct OutcomeFileTests {
         #expect(contents.skipped > 3)
     }
 
-    @Test("damaged lines do not push good ones out, and are gone with the next compaction")
-    func damageAndLimit() throws {
+    @Test("damaged lines do not displace good ones, and the next compaction removes them")
+    func damagedLinesDisplaceNoGoodOnes() throws {
         do {
             let file = open(limit: 5).file
             for number in 0..<5 { #expect(file.append(EndedJob(job(number))) == nil) }
@@ -163,8 +163,9 @@ struct OutcomeFileTests {
         #expect(try lineCount() < 10)
     }
 
-    @Test("100,000 lines are read in less than a second, of which the needed ones are decoded")
-    func many() throws {
+    @Test(
+        "100,000 lines are read in less than 5 s of processor time, because only the needed ones are decoded")
+    func readsManyLinesQuickly() throws {
         let template = try {
             let file = open().file
             #expect(file.append(EndedJob(job(7_777_777))) == nil)
@@ -186,8 +187,8 @@ struct OutcomeFileTests {
         #expect(try lineCount() == 1000)
     }
 
-    @Test("a second process stays out, and comes in when the first has gone")
-    func locked() throws {
+    @Test("a second process is locked out, and takes over when the first has gone")
+    func locksOutSecondProcess() throws {
         var first: OutcomeFile? = open().file
         #expect(first?.append(EndedJob(job(1))) == nil)
         let (second, contents) = open()
@@ -198,8 +199,8 @@ struct OutcomeFileTests {
         #expect(try lineCount() == 3)
     }
 
-    @Test("a directory that is not there is said once, and used when it is")
-    func noDirectory() throws {
+    @Test("a missing directory is reported once, and used when it exists")
+    func usesDirectoryOnceItExists() throws {
         let file = OutcomeFile(directory: directory.file("later"), limit: 10)
         let missing = OutcomeFileError.system(
             path: directory.file("later"), call: "open", errno: .noSuchFileOrDirectory)
@@ -212,8 +213,8 @@ struct OutcomeFileTests {
         #expect(text.split(separator: "\n").count == 5)
     }
 
-    @Test("what waits is bounded, and what is lost is counted")
-    func bounded() throws {
+    @Test("the outcomes that wait to be written are bounded, and lost outcomes are counted")
+    func boundsWaitingOutcomes() throws {
         let file = OutcomeFile(directory: directory.file("later"), limit: 10_000)
         #expect(file.load().problem != nil)
         for number in 0..<2000 { #expect(file.append(EndedJob(job(number))) == nil) }
@@ -228,8 +229,8 @@ struct OutcomeFileTests {
         #expect(lost > 0)
     }
 
-    @Test("something else in the file's place is an error, and not touched")
-    func notAFile() throws {
+    @Test("anything else in the file's place is an error, and is not touched")
+    func leavesOtherFilesUntouched() throws {
         #expect(mkfifo(path, 0o600) == 0)
         #expect(open().contents.problem == .notAFile(path: path))
         #expect(unlink(path) == 0)
@@ -240,8 +241,8 @@ struct OutcomeFileTests {
         #expect(try readText(directory.file("elsewhere")) == "precious")
     }
 
-    @Test("a file that is removed or emptied while it is in use is no reason to lose what comes")
-    func removed() throws {
+    @Test("removing or emptying the file while it is in use does not lose later outcomes")
+    func survivesRemovalOfFile() throws {
         let file = open(limit: 100).file
         #expect(file.append(EndedJob(job(1))) == nil)
         #expect(unlink(path) == 0)

@@ -5,8 +5,8 @@ import Testing
 @testable import SluiceDaemon
 
 @Suite("The numbers of a process") struct ProcessNumbersTests {
-    @Test("of a process its memory and its threads can be told, of none nothing")
-    func processNumbers() throws {
+    @Test("the memory and the threads of a process can be read, and a missing process has no numbers")
+    func readsMemoryAndThreads() throws {
         let numbers = try #require(ProcessNumbers(getpid()))
         let memory = numbers.anonymousMemory ?? 0
         #expect(memory > 1 << 20)

@@ -10,16 +10,16 @@ struct ProxyCredentialTests {
         return try ProxyCredential.read(in: directory.path)
     }
 
-    @Test("are read line by line, passwords with any sign in them, too")
-    func lines() throws {
+    @Test("are read line by line, also passwords with special characters")
+    func readsLineByLine() throws {
         #expect(
             try read("# ours\n\nhttps_proxy=http://u:p=w#d@proxy.test:3128\nno_proxy=localhost,.test")
                 == ["https_proxy": "http://u:p=w#d@proxy.test:3128", "no_proxy": "localhost,.test"])
         #expect(try ProxyCredential.read(in: TemporaryDirectory().path).isEmpty)
     }
 
-    @Test("what is wrong is told by its line, and no value with it")
-    func problems() throws {
+    @Test("that are malformed cause errors that name the line and reveal no value")
+    func problemsRevealNoValue() throws {
         for text in ["https_proxy", "PATH=/secret", "x\nhttps_proxy =secret", "https_proxy=a\n\u{0}secret"] {
             let error = #expect(throws: SettingsFileError.self) { _ = try read(text) }
             #expect(error?.description.contains("line ") == true)

@@ -4,7 +4,7 @@ import SluiceCore
 import SluiceInterface
 import Synchronization
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
@@ -44,8 +44,8 @@ struct RecordTests {
             program: "/usr/bin/fetcher")
     }
 
-    @Test("a job's acceptance and its end are recorded, however much noise there was before")
-    func noise() throws {
+    @Test("a job's acceptance and end are recorded, however many other messages came before")
+    func noiseSuppressesNoRecords() throws {
         let job = try job(user: 7)
         for _ in 0..<4000 { log.stalled(job) }
         let before = entries.all.withLock { $0.count }
@@ -59,8 +59,8 @@ struct RecordTests {
         #expect(recorded.count { $0 == "job complete" } == 500)
     }
 
-    @Test("a record says who had what fetched, with which program, and what came of it")
-    func fields() throws {
+    @Test("a record names the job, its user, its program, the host and the outcome, but not the URL's query")
+    func recordDescribesJob() throws {
         let job = try job(user: 7)
         log.queued(job)
         log.finished(job, Outcome(.httpStatus, "404"))
@@ -76,7 +76,7 @@ struct RecordTests {
     }
 
     @Test("every message about a job names the job and its user")
-    func everyMessage() throws {
+    func everyMessageNamesJobAndUser() throws {
         let job = try job(user: 8)
         log.dispatched(job)
         log.responded(job)
@@ -98,15 +98,15 @@ struct RecordTests {
         }
     }
 
-    @Test("a long URL is cut: no client may push others out of the journal with a few jobs")
-    func longURL() throws {
+    @Test("a long URL is truncated, so that no client can push others out of the journal with a few jobs")
+    func truncatesLongURL() throws {
         log.queued(try job("http://h/" + String(repeating: "x", count: 8000), user: 7))
         let url = entries.all.withLock { $0.first?.metadata["SLUICE_URL"]?.description }
         #expect(url?.count == 1024 && url?.hasSuffix("x…") == true)
     }
 
-    @Test("a client's program is found by its number, and not taken from a process of another user")
-    func program() throws {
+    @Test("a client's program is found by its process ID, and not taken from a process of another user")
+    func findsProgramOfClient() throws {
         let own = PeerCredentials(processID: getpid(), userID: getuid(), groupID: getgid())
         let path = try #require(ClientProgram.find(own))
         #expect(path.hasPrefix("/") && access(path, F_OK) == 0)

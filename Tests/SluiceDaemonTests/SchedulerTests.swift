@@ -5,67 +5,12 @@ import SluiceCore
 import SluiceInterface
 import SystemPackage
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
 /// A scheduler with lanes that the tests speak for, on a loop that the tests turn.
 @Suite("The scheduler", .serialized) struct SchedulerTests {
-    private final class House {
-        let loop: EventLoop
-        let scheduler: Scheduler
-        var lanes: [FakeLane] = []
-        /// Why no lane can be started.
-        var shortage: Errno?
-        var states: [String: [JobState]] = [:]
-        private(set) var warmth: [String] = []
-
-        init(_ change: (inout Settings) -> Void = { _ in }) throws {
-            var settings = Settings()
-            settings.lanes.minimum = 1
-            settings.lanes.maximum = 2
-            settings.retries.pauses.base = 0.001
-            change(&settings)
-            loop = try EventLoop()
-            weak var house: House?
-            let pool = LanePool(
-                loop: loop, executable: "lane", settings: settings.lanes, log: ServiceLog.silent
-            ) { () throws(Errno) in
-                if let shortage = house?.shortage { throw shortage }
-                let lane = FakeLane()
-                house?.lanes.append(lane)
-                return lane
-            }
-            let store = JobStore(
-                loop: loop, keeper: FakeKeeper(), isEnabled: false, outcomes: nil, settings: settings,
-                log: .silent)
-            let pipes = PipeAccount(settings: settings, log: .silent, later: { _, _ in })
-            scheduler = Scheduler(
-                loop: loop, pool: pool, pipes: pipes, store: store, settings: settings, log: .silent)
-            house = self
-            scheduler.onChange = { house?.states[$0.id, default: []].append($0.machine.publicState) }
-            scheduler.onWarm = { house?.warmth.append("warm") }
-            scheduler.onNeverWarm = { _ in house?.warmth.append("never") }
-        }
-
-        /// Starts it, and has the first lane be ready.
-        func warmUp() -> FakeLane {
-            scheduler.start()
-            lanes[0].isReady()
-            return lanes[0]
-        }
-
-        /// A job with a pipe, whose read end this returns.
-        func enqueue(_ job: JobRecord) throws -> OwnedDescriptor {
-            let pipe = try Pipe()
-            scheduler.register(job)
-            scheduler.enqueue(job, sink: pipe.writeEnd, isPipe: true)
-            return pipe.readEnd
-        }
-
-        func turn(until condition: @escaping () -> Bool) -> Bool { loop.run(until: condition) }
-    }
-
     private func response(length: Int?) -> ResponseFacts {
         ResponseFacts(
             status: 200,
@@ -79,8 +24,8 @@ import UnixSockets
         return read(end.rawValue, &buffer, buffer.count)
     }
 
-    @Test("gives a job to a warm lane, and ends it with what the lane says and the account confirms")
-    func runsAJob() throws {
+    @Test("gives a job to a warm lane, and ends it with what the lane reports and the account confirms")
+    func runsJobOnWarmLane() throws {
         let house = try House()
         let lane = house.warmUp()
         #expect(house.warmth == ["warm"])
@@ -97,7 +42,7 @@ import UnixSockets
         #expect(house.scheduler.running.isEmpty && house.scheduler.counts.complete == 1)
     }
 
-    @Test("does not believe a lane that says more than the account")
+    @Test("does not believe a lane that reports more than the account")
     func accountDecides() throws {
         let house = try House()
         let lane = house.warmUp()
@@ -127,8 +72,8 @@ import UnixSockets
         #expect(job.snapshot().state == .complete && bytes(end) == 0)
     }
 
-    @Test("goes on after the death of a lane at the byte that the consumer is at")
-    func goesOnAfterADeath() throws {
+    @Test("continues after the death of a lane at the byte that the consumer has reached")
+    func continuesAfterLaneDeath() throws {
         let house = try House()
         let first = house.warmUp()
         let job = try JobRecord.example("a")
@@ -150,8 +95,8 @@ import UnixSockets
         #expect(bytes(end) == 3)
     }
 
-    @Test("ends a job whose consumer goes while no lane is at work")
-    func consumerGoes() throws {
+    @Test("ends a job whose consumer goes away while no lane works on it")
+    func endsJobWithoutConsumer() throws {
         let house = try House { $0.lanes.minimum = 0 }
         house.scheduler.start()
         let job = try JobRecord.example("a")
@@ -160,8 +105,8 @@ import UnixSockets
         #expect(job.snapshot().outcome?.code == .consumerGone)
     }
 
-    @Test("kills a lane that is idle before it has said how its job ended")
-    func killsLiars() throws {
+    @Test("kills a lane that reports itself idle before it has reported how its job ended")
+    func killsLaneIdleTooEarly() throws {
         let house = try House()
         let lane = house.warmUp()
         let end = try house.enqueue(try JobRecord.example("a"))
@@ -170,8 +115,8 @@ import UnixSockets
         _ = consume end
     }
 
-    @Test("tells a lane to end a cancelled job, and replaces one that does not")
-    func cancels() throws {
+    @Test("tells a lane to end a cancelled job, and kills a lane that does not")
+    func killsLaneThatIgnoresCancel() throws {
         let house = try House { $0.lanes.endSeconds = 0.01 }
         let lane = house.warmUp()
         let job = try JobRecord.example("a")
@@ -185,7 +130,7 @@ import UnixSockets
         _ = consume end
     }
 
-    @Test("gives no lane to another user after it had a job of one")
+    @Test("gives a lane that has had a job of one user to no other user")
     func lanesStayWithTheirUsers() throws {
         let house = try House { $0.lanes.maximum = 1 }
         let first = house.warmUp()
@@ -201,8 +146,8 @@ import UnixSockets
         _ = consume otherEnd
     }
 
-    @Test("fails what waits after three lanes in a row could not be started, and recovers")
-    func noLanes() throws {
+    @Test("fails waiting jobs after three lanes in a row could not be started, and leaves running jobs alone")
+    func failsWaitingJobsWithoutLanes() throws {
         let house = try House()
         let lane = house.warmUp()
         let busy = try house.enqueue(try .example("a", of: 7))
@@ -219,8 +164,8 @@ import UnixSockets
         _ = consume busy
     }
 
-    @Test("says so when no lane ever becomes warm")
-    func neverWarm() throws {
+    @Test("reports it when no lane ever becomes warm")
+    func reportsThatNoLaneBecomesWarm() throws {
         let house = try House()
         house.shortage = .permissionDenied
         house.scheduler.start()
@@ -228,8 +173,8 @@ import UnixSockets
         #expect(house.warmth == ["never"])
     }
 
-    @Test("keeps a job's deadline, and names the last failure")
-    func deadline() throws {
+    @Test("enforces a job's deadline, and names the last failure in the outcome")
+    func enforcesDeadline() throws {
         let house = try House()
         let lane = house.warmUp()
         let job = try JobRecord.example("a") { $0.deadlineSeconds = 0.2 }

@@ -5,8 +5,8 @@ import Testing
 @testable import SluiceDaemon
 
 @Suite("The metrics") struct ServiceMetricsTests {
-    @Test("numbers by name are those of a hundred names that are active, and of all others together")
-    func nameTally() {
+    @Test("numbers are counted for each of a hundred active names, and for all other names together")
+    func talliesHundredNames() {
         var tally = NameTally()
         let start = ContinuousClock.now
         var one = NameTally.Numbers()
@@ -29,8 +29,8 @@ import Testing
         #expect(tally.rows.reduce(0) { $0 + $1.numbers.delivered } == 2510)
     }
 
-    @Test("sums since the start never fall, and do not have what came before it")
-    func totals() {
+    @Test("totals since the start never fall, and exclude what came before the start")
+    func totalsNeverFall() {
         let metrics = ServiceMetrics()
         func numbers(_ received: Int, _ delivered: Int) -> JobAccount.Numbers {
             JobAccount.Numbers(received: received, delivered: delivered)

@@ -12,14 +12,14 @@ struct SettingsFileTests {
         return try #require(error).problems
     }
 
-    @Test("an empty file is the defaults")
-    func empty() throws {
+    @Test("an empty file gives the defaults")
+    func emptyFileGivesDefaults() throws {
         #expect(try SettingsFile.parse("", path: "f") == Settings())
         #expect(try SettingsFile.parse("# nothing\n[lanes]\n", path: "f") == Settings())
     }
 
-    @Test("what is no regular file is refused and not waited for")
-    func notAFile() throws {
+    @Test("anything but a regular file is refused and not waited for")
+    func refusesIrregularFiles() throws {
         let directory = try TemporaryDirectory()
         let fifo = directory.file("fifo")
         #expect(mkfifo(fifo, 0o600) == 0)
@@ -29,8 +29,8 @@ struct SettingsFileTests {
         }
     }
 
-    @Test("a file is read to its last byte, and no further than a mebibyte")
-    func size() throws {
+    @Test("a file of a mebibyte is read to its last byte, and a larger file is refused")
+    func readsFileUpToMebibyte() throws {
         let directory = try TemporaryDirectory()
         let path = directory.file("settings")
         let line = "[lanes]\nmaximum = 7\n"
@@ -42,8 +42,19 @@ struct SettingsFileTests {
         #expect(error?.problems == ["it is larger than 1048576 bytes"])
     }
 
+    @Test("a setting's former name is read, and refused beside the new one")
+    func formerNames() throws {
+        let settings = try SettingsFile.parse(
+            "timeouts = { stall_seconds = 2, maximum_stall_seconds = 3 }", path: "f")
+        #expect(settings.timeouts.silence == 2 && settings.longest.silence == 3)
+        #expect(
+            try problems("timeouts = { stall_seconds = 2, silence_seconds = 3 }") == [
+                "timeouts.stall_seconds: it is the former name of silence_seconds: give only silence_seconds"
+            ])
+    }
+
     @Test("every setting is read")
-    func all() throws {
+    func readsEverySetting() throws {
         let settings = try SettingsFile.parse(
             """
             service = { socket = "/s", access = "deny" }
@@ -56,12 +67,12 @@ struct SettingsFileTests {
             [timeouts]
             connect_seconds = 1
             head_seconds = 4
-            stall_seconds = 2
+            silence_seconds = 2
             minimum_speed = "10K"
             deadline_seconds = 3
             maximum_connect_seconds = 11
             maximum_head_seconds = 12
-            maximum_stall_seconds = 13
+            maximum_silence_seconds = 13
             maximum_deadline_seconds = 14
             [retries]
             retries = 7
@@ -158,10 +169,10 @@ struct SettingsFileTests {
         expected.gate.maximumHighWatermark = 1 << 30
         expected.gate.stalledAfterSeconds = 0.5
         expected.timeouts = Timeouts(
-            connect: 1, head: 4, stall: 2, deadline: 3, minimumSpeed: 10 << 10)
+            connect: 1, head: 4, silence: 2, deadline: 3, minimumSpeed: 10 << 10)
         expected.longest.connect = 11
         expected.longest.head = 12
-        expected.longest.stall = 13
+        expected.longest.silence = 13
         expected.longest.deadline = 14
         expected.retries.retries = 7
         expected.retries.statuses = [429, 503]
@@ -199,8 +210,8 @@ struct SettingsFileTests {
         #expect(settings == expected)
     }
 
-    @Test("the file that is shipped names every setting, and each with its default")
-    func shipped() throws {
+    @Test("the shipped file names every setting, each with its default")
+    func shippedFileNamesEverySetting() throws {
         let lines = try Self.shippedFile().split(separator: "\n")
         // A setting that is commented out has no space after the #; text has one.
         let uncommented = lines.map { $0.hasPrefix("#") && !$0.hasPrefix("# ") ? $0.dropFirst() : $0 }
@@ -224,8 +235,8 @@ struct SettingsFileTests {
             ])
     }
 
-    @Test("the file that is shipped is good as it is, too")
-    func shippedAsIs() throws {
+    @Test("the shipped file is also valid as it is, and gives the defaults")
+    func shippedFileIsValid() throws {
         #expect(try SettingsFile.parse(Self.shippedFile(), path: "sluiced.toml") == Settings())
     }
 
@@ -235,7 +246,7 @@ struct SettingsFileTests {
     }
 
     @Test(
-        "a number that is not one is an error with its key",
+        "a value of the wrong type is an error that names its key",
         arguments: [
             ("retries.retries", "1.5"), ("retries.base_seconds", "\"1\""), ("retries.longest_seconds", "inf"),
             ("retries.longest_retry_after_seconds", "nan"), ("parking.after_seconds", "true"),
@@ -248,7 +259,7 @@ struct SettingsFileTests {
             ("redirects.credential_fields", "\"X-Api-Key\""), ("redirects.credential_fields", "[\"X\", 1]"),
             ("restart.drain_seconds", "1979-05-27"),
         ])
-    func wrongNumbers(_ key: String, _ value: String) throws {
+    func refusesValuesOfWrongType(_ key: String, _ value: String) throws {
         let problems = try problems("\(key) = \(value)")
         #expect(
             problems.count == 1 && problems.first?.hasPrefix("\(key): it is not a") == true, "\(problems)")
@@ -274,15 +285,17 @@ struct SettingsFileTests {
             ("restart.drain_seconds", "-0.5", "0.0 to 86400.0"), ("limits.jobs", "6001", "1 to 6000"),
             ("limits.jobs_per_user", "1025", "1 to 1024"),
         ])
-    func ranges(_ key: String, _ value: String, _ range: String) throws {
+    func refusesNumbersOutOfRange(_ key: String, _ value: String, _ range: String) throws {
         let problems = try problems("\(key) = \(value)")
         #expect(
             problems.count == 1 && problems.first?.hasPrefix("\(key): ") == true
                 && problems.first?.hasSuffix("give a value from \(range)") == true, "\(problems)")
     }
 
-    @Test("0 means no deadline, no least speed, no hang, no largest body and the kernel's budget")
-    func zeros() throws {
+    @Test(
+        "0 means no deadline, no minimum speed, no watch for hangs, no maximum size and the kernel's pipe budget"
+    )
+    func zeroDisablesLimits() throws {
         let settings = try SettingsFile.parse(
             "timeouts.deadline_seconds = 0\ntimeouts.minimum_speed = 0\nlanes.hang_seconds = 0\n"
                 + "limits.maximum_size = 0\npipes.budget = 0", path: "f")
@@ -291,8 +304,8 @@ struct SettingsFileTests {
         #expect(settings.timeouts.minimumSpeed == nil && settings.lanes.hangSeconds == nil)
     }
 
-    @Test("lists may be empty, and are bounded")
-    func lists() throws {
+    @Test("lists may be empty, and their lengths and entries are checked")
+    func checksLists() throws {
         let settings = try SettingsFile.parse(
             "retries.statuses = []\nredirects.credential_fields = []", path: "f")
         #expect(settings.retries.statuses.isEmpty && settings.redirects.credentialFields.isEmpty)
@@ -308,8 +321,8 @@ struct SettingsFileTests {
         }
     }
 
-    @Test("all mistakes are told at once, each with the file and its key")
-    func allAtOnce() throws {
+    @Test("all errors are reported at once, each on a line of its own with its key")
+    func reportsAllProblemsAtOnce() throws {
         let problems = try problems(
             "x = 1\n[lanes]\nmaximum = \"a\"\nminimun = 3\n[gate]\nhigh_watermark = true\n[log]\nlevel = \"loud\""
         )
@@ -321,8 +334,8 @@ struct SettingsFileTests {
             SettingsFileError(path: "f", problems: problems).description.split(separator: "\n").count == 5)
     }
 
-    @Test("sections of users, groups and hosts: what is wrong is told with the name")
-    func namedSections() throws {
+    @Test("errors in the sections of users, groups and hosts are reported with the section's name")
+    func namesSectionOfProblem() throws {
         func first(_ text: String) throws -> String? { try problems(text).first }
         #expect(try first("users = 1")?.contains("it is not a table for each name") == true)
         #expect(try first("users.a = 1") == "users.a: it is not a section: write [users.a]")
@@ -347,15 +360,16 @@ struct SettingsFileTests {
     }
 
     @Test(
-        "what is not TOML is told with its line",
+        "text that is not TOML is reported with its line",
         arguments: [("a = \n", 1), ("\n\n[x\n", 3), ("a = 1\na = 2\n", 2), ("lanes.maximum 3", 1)])
-    func notTOML(_ text: String, _ line: Int) throws {
+    func reportsLineOfInvalidTOML(_ text: String, _ line: Int) throws {
         let problems = try problems(text)
         #expect(problems.first?.contains("line \(line)") == true, "\(problems)")
     }
 
-    @Test("a table that is a value, an array, or a table of tables is an error, not a trap")
-    func wrongShapes() throws {
+    @Test(
+        "a section that is a value or an array, or a setting that is a table, is an error and does not trap")
+    func refusesSectionsOfWrongShape() throws {
         for text in [
             "lanes = 1", "lanes = []", "lanes = \"\"", "[[lanes]]\nmaximum = 1", "lanes.maximum.x = 1",
         ] {
@@ -363,8 +377,8 @@ struct SettingsFileTests {
         }
     }
 
-    @Test("egress rules in a wrong shape, or of wrong entries, are errors with their key")
-    func wrongEgress() throws {
+    @Test("egress rules of a wrong shape or with wrong entries are errors that name their key")
+    func refusesMalformedEgressRules() throws {
         for (text, key) in [
             ("egress.users = []", "egress.users: it is not a table"),
             ("egress.users = 1", "egress.users: it is not a table"),
@@ -388,8 +402,8 @@ struct SettingsFileTests {
                 .isEmpty)
     }
 
-    @Test("files that cannot be read are told so")
-    func unreadable() throws {
+    @Test("a missing file, a directory and a file that is too large are errors")
+    func refusesUnreadableFiles() throws {
         let directory = try TemporaryDirectory()
         #expect(throws: SettingsFileError.self) { try SettingsFile.read(path: directory.file("none")) }
         #expect(throws: SettingsFileError.self) { try SettingsFile.read(path: directory.path) }

@@ -4,8 +4,10 @@ import Testing
 @testable import SluiceDaemon
 
 @Suite("The status line") struct StatusLineTests {
-    @Test("the status line names what there is, what came of it and what is wrong, and nothing else")
-    func statusLine() {
+    @Test(
+        "the status line shows jobs, busy lanes, delivered bytes and trouble, and omits counts of jobs that are zero"
+    )
+    func statusLineOmitsZeroCounts() {
         var counts = Ingest.JobCounts()
         var lanes = Ingest.LaneCounts()
         lanes.limit = 96

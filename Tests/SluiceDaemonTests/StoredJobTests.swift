@@ -2,13 +2,13 @@ import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
 @Suite("A stored job") struct StoredJobTests {
-    @Test("a job that was cancelled as the service ended is not taken up again")
-    func endingIsStored() throws {
+    @Test("a cancellation that is pending when the service ends is stored with the job")
+    func storesPendingCancellation() throws {
         let job = try JobRecord.example("a")
         _ = job.machine.dispatched()
         _ = job.machine.endRequested(Outcome(.cancelled, "test"))
@@ -17,8 +17,8 @@ import UnixSockets
         #expect(stored.isParked == false && stored.id == job.id)
     }
 
-    @Test("a job that is taken up again has the parameters that it had, and the coding of its body")
-    func parametersAreStored() throws {
+    @Test("a restored job has its former parameters and the coding of its body")
+    func restoresParameters() throws {
         var parameters = Ingest.FetchParameters(url: "http://h/")
         parameters.headTimeoutSeconds = 0.25
         parameters.minimumSpeed = 1000
@@ -36,8 +36,8 @@ import UnixSockets
         #expect(LaneOrder(serial: 1, request: record.request) == LaneOrder(serial: 1, request: job.request))
     }
 
-    @Test("a job that 0.2.0 has stored has the time that it had, as far as the time of day tells")
-    func storedByEarlierVersion() throws {
+    @Test("a job stored by 0.2.0 keeps its age and deadline, as accurately as the time of day allows")
+    func restoresTimesStoredByEarlierVersion() throws {
         let new = try JobRecord.example("a")
         var old = StoredJob(new)
         old.createdUptimeUsec = nil

@@ -68,8 +68,8 @@ struct UserPolicyTests {
         return settings
     }
 
-    @Test("nobody is looked up where the rules speak of nobody")
-    func common() throws {
+    @Test("no user is looked up if the settings name no users or groups")
+    func looksUpNoUserWithoutNames() throws {
         let scene = try Scene(Settings())
         var isKnown = false
         scene.policy.whenKnown(1000) { isKnown = true }
@@ -78,8 +78,8 @@ struct UserPolicyTests {
         #expect(scene.directory.questions.read { $0.isEmpty })
     }
 
-    @Test("a job waits for the answer about its user, later ones do not, and nobody waits for another user's")
-    func waits() throws {
+    @Test("a job waits for the answer about its own user only, and later jobs do not wait")
+    func jobsWaitForTheirUser() throws {
         let scene = try Scene(Self.settings())
         var known: [String] = []
         for name in ["first", "second"] { scene.policy.whenKnown(1000) { known.append(name) } }
@@ -104,9 +104,9 @@ struct UserPolicyTests {
     }
 
     @Test(
-        "where the directory does not answer the strictest rules hold: at once if it says so, or after a while"
+        "the strictest rules apply at once if the lookup fails, and after a while if the directory does not answer"
     )
-    func silence() throws {
+    func missingAnswerMeansStrictestRules() throws {
         let scene = try Scene(Self.settings())
         scene.directory.answer(1, nil)
         var known: [UInt32] = []
@@ -129,8 +129,8 @@ struct UserPolicyTests {
         ])
     }
 
-    @Test("after a reload a user's old rules hold until the user has been looked up again")
-    func reload() throws {
+    @Test("after a reload a user's old rules apply until the user has been looked up again")
+    func oldRulesApplyDuringReload() throws {
         let scene = try Scene(Self.settings())
         var isKnown = false
         scene.directory.answer(7, UserIdentity(names: ["7"], memberships: ["guests"]))
@@ -154,8 +154,8 @@ struct UserPolicyTests {
         #expect(scene.policy.egress(for: 7) == Settings.Egress().rules(names: [], memberships: []).compact)
     }
 
-    @Test("the machine's directory knows root, its groups, and what it does not know")
-    func realDirectory() throws {
+    @Test("the machine's directory knows root and its groups, and reports which names it does not know")
+    func readsRealDirectory() throws {
         let root = try #require(
             UserDirectory.identity(of: 0, among: ["root", "0", "daemon", "no-such-group"]))
         #expect(root.names == ["root", "0"])
@@ -168,9 +168,9 @@ struct UserPolicyTests {
     }
 
     @Test(
-        "who was known before stays so when the directory falls silent at a reload, and nobody is shown out for it"
+        "a known user stays admitted if the directory gives no answer at a reload, and no user is expelled"
     )
-    func silenceAtAReload() throws {
+    func failedLookupExpelsNoUser() throws {
         var settings = Settings()
         settings.users.groups["guests"] = Settings.Users.Part()
         settings.users.groups["guests"]?.isAllowed = false
@@ -200,9 +200,9 @@ struct UserPolicyTests {
     }
 
     @Test(
-        "what a user may have is the least until the user is known, and follows the directory and the settings"
+        "a user has the smallest shares until it is known, then those of the directory and the settings"
     )
-    func shares() throws {
+    func sharesFollowDirectoryAndSettings() throws {
         var settings = Settings()
         settings.users.groups["guests"] = Settings.Users.Part()
         settings.users.groups["guests"]?.lanes = 2

@@ -88,8 +88,8 @@ struct DescriptionTests {
         return attempt
     }
 
-    @Test("it is named, and has the methods and errors that the service offers")
-    func names() {
+    @Test("the description has the name, the methods and the errors that the service offers")
+    func hasOfferedMethodsAndErrors() {
         #expect(interface.name == Ingest.interfaceName)
         #expect(
             Set(interface.methods.keys) == [
@@ -102,8 +102,8 @@ struct DescriptionTests {
             ])
     }
 
-    @Test("parameters are as declared, full and as small as they get")
-    func parameters() throws {
+    @Test("parameters match their declaration, both complete and minimal")
+    func parametersMatchDeclaration() throws {
         var fetch = Ingest.FetchParameters(url: "http://h/")
         try agrees(fetch, interface.methods["Fetch"]?.parameters, isFull: false)
         fetch.headers = [HeaderField(name: "a", value: "b")]
@@ -111,6 +111,7 @@ struct DescriptionTests {
         fetch.lowWatermark = 0
         fetch.connectTimeoutSeconds = 0.5
         fetch.headTimeoutSeconds = 0.5
+        fetch.silenceTimeoutSeconds = 1
         fetch.stallTimeoutSeconds = 1
         fetch.minimumSpeed = 5
         fetch.deadlineSeconds = 2
@@ -139,8 +140,8 @@ struct DescriptionTests {
         }
     }
 
-    @Test("replies are as declared")
-    func replies() throws {
+    @Test("replies match their declaration")
+    func repliesMatchDeclaration() throws {
         try agrees(Ingest.DrainReply(jobs: 1), interface.methods["Drain"]?.replies)
         #expect(interface.methods["Undrain"]?.replies.isEmpty == true)
         try agrees(
@@ -161,8 +162,8 @@ struct DescriptionTests {
             interface.methods["Status"]?.replies)
     }
 
-    @Test("metrics are as declared, of every kind, numbers and histograms")
-    func metrics() throws {
+    @Test("metrics of every kind match their declaration, with numbers and with histograms")
+    func metricsMatchDeclaration() throws {
         let number = Ingest.MetricSample(0.5, labels: ["a": "b"])
         let histogram = Ingest.MetricSample(
             Ingest.MetricHistogram(count: 2, sum: 3, buckets: [.init(upperBound: 0.1, count: 1)]))
@@ -180,8 +181,8 @@ struct DescriptionTests {
             interface.types["MetricKind"] == .enumeration(Ingest.MetricKind.allCases.map(\.rawValue)))
     }
 
-    @Test("a job is as declared, field by field, in every state and with every outcome")
-    func jobs() throws {
+    @Test("a job matches its declaration field by field, in every state and with every outcome")
+    func jobsMatchDeclaration() throws {
         guard case .structure(let fields) = interface.types["Job"] else {
             Issue.record("no type Job")
             return
@@ -202,8 +203,8 @@ struct DescriptionTests {
         try agrees(young, fields, isFull: false)
     }
 
-    @Test("an attempt is as declared, with every code that one can end with")
-    func attempts() throws {
+    @Test("an attempt matches its declaration, with every code that it can end with")
+    func attemptsMatchDeclaration() throws {
         guard case .structure(let fields) = interface.types["Attempt"] else {
             Issue.record("no type Attempt")
             return
@@ -218,8 +219,8 @@ struct DescriptionTests {
     }
 
     @Test(
-        "every state has its count, and every outcome a word in the description's comments that explains it")
-    func counts() throws {
+        "every state has its count, and the description explains every state that is not final")
+    func everyStateHasCount() throws {
         guard case .structure(let fields) = interface.types["JobCounts"] else {
             Issue.record("no type JobCounts")
             return
@@ -230,14 +231,21 @@ struct DescriptionTests {
         }
     }
 
-    @Test("the words for states and outcomes are the same in both")
-    func words() {
+    @Test("the description declares the same states and outcomes as the code")
+    func statesAndOutcomesAreDeclared() {
         #expect(interface.types["State"] == .enumeration(JobState.allCases.map(\.rawValue)))
         #expect(interface.types["OutcomeCode"] == .enumeration(OutcomeCode.allCases.map(\.rawValue)))
     }
 
-    @Test("what is sent is read again as it was")
-    func roundTrip() throws {
+    @Test("a former name of an outcome is read, and an unknown one is not")
+    func formerOutcomes() throws {
+        let read = { (text: String) in try JSONDecoder().decode([OutcomeCode].self, from: Data(text.utf8)) }
+        #expect(try read(#"["stallTimeout", "silenceTimeout"]"#) == [.silenceTimeout, .silenceTimeout])
+        #expect(throws: DecodingError.self) { try read(#"["stalled"]"#) }
+    }
+
+    @Test("a job is decoded exactly as it was encoded")
+    func jobSurvivesRoundTrip() throws {
         let job = Self.job()
         #expect(try JSONDecoder().decode(Job.self, from: JSONEncoder().encode(job)) == job)
     }

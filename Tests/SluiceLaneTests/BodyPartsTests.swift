@@ -11,9 +11,9 @@ struct BodyPartsTests {
     static let pattern = Pattern(seed: 13)
 
     @Test(
-        "what is dropped ends at its byte, wherever the chunks end",
+        "dropping ends at the exact byte, wherever the chunks end",
         arguments: [(0, 71), (1, 71), (70, 71), (71, 71), (37, 16_384), (100_003, 71), (99_999, 16_384)])
-    func dropping(_ dropping: Int, _ chunk: Int) throws {
+    func dropsExactBytes(_ dropping: Int, _ chunk: Int) throws {
         let length = 100_003
         var window = BodyWindow(dropping: dropping, announced: length)
         var wanted: [UInt8] = []
@@ -33,8 +33,8 @@ struct BodyPartsTests {
         #expect(all.count == length && Self.pattern.mismatch(all) == nil)
     }
 
-    @Test("nothing is let through after the announced end", arguments: [7, 64, 1000])
-    func excess(_ chunk: Int) {
+    @Test("the window lets nothing through after the announced end", arguments: [7, 64, 1000])
+    func stopsAtAnnouncedEnd(_ chunk: Int) {
         var window = BodyWindow(dropping: 3, announced: 100)
         var wanted: [UInt8] = []
         var hadExcess = false
@@ -64,14 +64,14 @@ struct BodyPartsTests {
         return hasher
     }
 
-    @Test("nothing is computed where nobody asks")
-    func nobody() throws {
+    @Test("no digest is computed unless the job requests one or the origin sends a supported one")
+    func hashesOnlyWhereNeeded() throws {
         #expect(try hasher(nil) == nil)
         #expect(try hasher(nil, "md5=:AAAA:, unixsum=:AA==:") == nil)
     }
 
-    @Test("a digest is told, compared with what the job expects and with what the origin says")
-    func compared() throws {
+    @Test("a digest is reported, and compared with what the job expects and what the origin sends")
+    func comparesDigests() throws {
         let told = try #require(try hasher("sha256")).judge(complete)
         #expect(told.outcome.code == .complete)
         #expect(told.digest?.description == "sha256:\(digest)")
@@ -89,16 +89,17 @@ struct BodyPartsTests {
         #expect(try hasher("sha512", right)?.judge(complete).digest?.algorithm == .sha512)
     }
 
-    @Test("a digest that agrees proves a body whose end nothing else proved; one that is only told does not")
-    func unverifiedBody() throws {
+    @Test(
+        "a digest that matches proves a body whose end is unproven; a digest that is only reported does not")
+    func digestProvesUnverifiedBody() throws {
         #expect(try hasher("sha256:\(digest)")?.judge(unverified).outcome.code == .complete)
         #expect(try hasher("sha256")?.judge(unverified).outcome.code == .completeUnverified)
         let broken = try #require(try hasher("sha256")).judge(Outcome(.truncated, ""))
         #expect(broken.outcome.code == .truncated && broken.digest == nil)
     }
 
-    @Test("an origin that breaks off after a long wait is said to have given up")
-    func givenUp() {
+    @Test("an origin that breaks off after a long wait is reported to have given up")
+    func reportsOriginThatGaveUp() {
         let lost = Outcome(.connectionLost, "the connection was lost after 5 bytes")
         #expect(TransferFailure.outcome(lost, afterHold: nil) == lost)
         let given = TransferFailure.outcome(lost, afterHold: .seconds(61))

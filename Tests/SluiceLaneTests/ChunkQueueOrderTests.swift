@@ -2,18 +2,18 @@ import FoundationEssentials
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceLane
 
 @Suite struct ChunkQueueOrderTests {
     @Test(
-        "what goes in comes out, in order, whatever the sizes of chunks and writes are",
+        "bytes come out in the order in which they went in, whatever the sizes of chunks and writes",
         arguments: [(1, 4096), (71, 37), (4095, 65536), (4096, 10_000), (16_384, 65_536), (16_385, 16_383)])
-    func order(chunkSize: Int, writeSize: Int) throws {
+    func keepsByteOrder(chunkSize: Int, writeSize: Int) throws {
         let pattern = Pattern(seed: 7)
         let total = 200_003
-        let pipe = try UnixSockets.Pipe()
+        let pipe = try Unix.Pipe()
         var queue = ChunkQueue()
         var offered = 0
         var read = 0
@@ -34,12 +34,12 @@ import UnixSockets
         #expect(queue.isEmpty)
     }
 
-    @Test("single bytes are put together, so that they cost what they are")
-    func joined() throws {
+    @Test("single bytes are joined into pieces so large that one write fills the pipe")
+    func joinsSingleBytes() throws {
         var queue = ChunkQueue()
         for _ in 0..<100_000 { queue.append(Data([65])) }
         #expect(queue.count == 100_000)
-        let pipe = try UnixSockets.Pipe()
+        let pipe = try Unix.Pipe()
         // With pieces of 16 KiB, a few pieces fill the pipe in one call.
         #expect(try queue.write(to: pipe.writeEnd, atMost: 65_536) == 65_536)
     }

@@ -2,7 +2,7 @@ import FoundationEssentials
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceLane
 
@@ -39,8 +39,8 @@ struct ChunkQueueTests {
         return bytes
     }
 
-    @Test("what is appended is written, in order, whatever the sizes of chunks and writes")
-    func order() throws {
+    @Test("appended bytes are written in order, whatever the sizes of chunks and writes")
+    func writesBytesInOrder() throws {
         var generator = SystemRandomNumberGenerator()
         let pipe = try pipe()
         var queue = ChunkQueue()
@@ -70,8 +70,8 @@ struct ChunkQueueTests {
         #expect(read == appended)
     }
 
-    @Test("a body that trickles in byte by byte is put together")
-    func trickle() throws {
+    @Test("a body that arrives byte by byte is joined into large pieces")
+    func joinsTricklingBytes() throws {
         let pipe = try pipe()
         var queue = ChunkQueue()
         for index in 0..<50_000 { queue.append(Data(Self.pattern.bytes(index..<(index + 1)))) }
@@ -80,8 +80,8 @@ struct ChunkQueueTests {
         #expect(Self.pattern.mismatch(drain(pipe.readEnd.rawValue)) == nil)
     }
 
-    @Test("a full pipe is no loss")
-    func full() throws {
+    @Test("a full pipe loses no bytes")
+    func fullPipeLosesNothing() throws {
         let pipe = try pipe()
         var queue = ChunkQueue()
         queue.append(Data(Self.pattern.bytes(0..<200_000)))

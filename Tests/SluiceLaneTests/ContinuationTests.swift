@@ -134,8 +134,8 @@ struct ContinuationTests {
         Answer(name: "gone", status: "404 Not Found", headers: [], body: 0..<10, outcome: .httpStatus),
     ]
 
-    @Test("each answer has its outcome, and not a wrong byte is delivered", arguments: answers)
-    func judged(_ answer: Answer) throws {
+    @Test("each answer leads to its expected outcome, and no wrong byte is delivered", arguments: answers)
+    func judgesEveryAnswer(_ answer: Answer) throws {
         let origin = try BadOrigin { connection in
             let bytes = Self.pattern.bytes(answer.body)
             if answer.isChunked {
@@ -176,8 +176,8 @@ struct ContinuationTests {
         }
     }
 
-    @Test("a lane that is used again continues exactly what it began, in bits and pieces")
-    func pieces() throws {
+    @Test("a lane that is used again continues its body exactly, through many answers that break off")
+    func continuesInManyPieces() throws {
         // Each answer breaks off after some bytes, in both of the ways in which a server can send the rest.
         let origin = try BadOrigin { connection in
             let start = connection.number.isMultiple(of: 3) ? 0 : connection.request.rangeStart ?? 0
@@ -215,8 +215,8 @@ struct ContinuationTests {
         #expect(origin.failures == [])
     }
 
-    @Test("the caller's fields go where they went before, without conditions")
-    func fields() throws {
+    @Test("the caller's fields are sent where they were sent before, without conditions")
+    func repeatsFieldsWithoutConditions() throws {
         let origin = try BadOrigin { connection in
             try connection.respond(
                 "206 Partial Content", headers: [Self.rest, Self.etag], pattern: Self.pattern,
@@ -246,8 +246,8 @@ struct ContinuationTests {
         }
     }
 
-    @Test("a pause that the server asks for is told, and is finite", arguments: [1, 400])
-    func retryAfter(_ digits: Int) throws {
+    @Test("a pause that the server requests is reported as a finite number", arguments: [1, 400])
+    func reportsRetryAfter(_ digits: Int) throws {
         let text = String(repeating: "9", count: digits)
         let seconds = digits == 1 ? 9.0 : 31_536_000
         let origin = try BadOrigin { connection in
@@ -265,7 +265,7 @@ struct ContinuationTests {
     }
 
     @Test("an origin that slowly sends what the consumer has already is not silent")
-    func slowStart() throws {
+    func slowRepeatIsNotSilence() throws {
         let origin = try BadOrigin { connection in
             try connection.sendHead(headers: [Self.etag, "Content-Length: \(Self.length)"])
             try connection.sendSlowly(
@@ -276,14 +276,14 @@ struct ContinuationTests {
         let job = try LaneTestJob(Self.pattern, from: Self.position)
         let known = Representation.test(origin.url("/file"), length: Self.length)
         let order = try LaneOrder.test(origin.url("/file"), position: Self.position, known: known) {
-            $0.stallTimeoutSeconds = 1
+            $0.silenceTimeoutSeconds = 1
         }
         #expect(try lane.run(order, of: job).outcome.code == .complete)
         #expect(try job.check() == Self.length)
     }
 
-    @Test("what an origin chose is bounded in what the lane says of it")
-    func bounded() throws {
+    @Test("values that an origin has chosen are bounded in what the lane reports of them")
+    func boundsValuesFromOrigin() throws {
         let long = String(repeating: "x", count: 2000)
         let padding = String(repeating: " ", count: 5000)
         let path = "/" + String(repeating: "/", count: 8000)
@@ -309,8 +309,8 @@ struct ContinuationTests {
         }
     }
 
-    @Test("an order whose beginning nothing names is not carried out")
-    func unnamed() throws {
+    @Test("the lane refuses an order to continue a body that no validator identifies")
+    func refusesUnidentifiedBody() throws {
         let lane = try LaneBench()
         let job = try LaneTestJob(Self.pattern, from: Self.position)
         var known = Representation.test("http://127.0.0.1:9/", length: Self.length)

@@ -62,8 +62,8 @@ struct HeadFuzzTests {
         }
     }
 
-    @Test("No head stops a lane, and each has an outcome in words")
-    func surviveAllHeads() throws {
+    @Test("No head stops a lane, and each one leads to an outcome with a message")
+    func survivesAllHeads() throws {
         let environment = Program.inheritedEnvironment()
         let count = Int(environment["SLUICE_TEST_HEADS"] ?? "") ?? 500
         let seed = UInt64(environment["SLUICE_TEST_HEADS_SEED"] ?? "") ?? UInt64(time(nil))

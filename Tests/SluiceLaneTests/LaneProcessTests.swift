@@ -6,7 +6,7 @@ import SluiceCore
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// The duties of a lane towards its daemon: locks, accounts, digests, conditions.
 @Suite("A lane process")
@@ -20,8 +20,8 @@ struct LaneProcessTests {
         }
     }
 
-    @Test("a lane's threads are batch work: a consumer that wakes them keeps its processor")
-    func scheduling() throws {
+    @Test("a lane's threads run as batch work, so that a consumer that wakes them keeps its processor")
+    func threadsRunAsBatchWork() throws {
         let origin = try origin([])
         let lane = try LaneBench()
         let facts = try lane.run(.test(origin.url()), of: LaneTestJob(Self.pattern))
@@ -38,8 +38,8 @@ struct LaneProcessTests {
 
     // MARK: One writer at a time
 
-    @Test("a lane does not write for a job that another process writes for, and says which")
-    func locked() throws {
+    @Test("a lane does not write for a job that another process writes for, and names that process")
+    func refusesLockedLedger() throws {
         let origin = try origin([])
         let job = try LaneTestJob(Self.pattern)
         #expect(cunix_lock_write(job.ledgerFile.rawValue) == 0)
@@ -54,8 +54,8 @@ struct LaneProcessTests {
         #expect(facts.outcome.code == .complete)
     }
 
-    @Test("a lane holds its job's ledger as long as it may write, also when it had the job before")
-    func holder() throws {
+    @Test("a lane locks its job's ledger for as long as it may write, also if it had the job before")
+    func locksLedgerWhileWriting() throws {
         let gate = try Gate()
         let origin = try BadOrigin { connection in
             if connection.request.rangeStart == nil {
@@ -93,8 +93,8 @@ struct LaneProcessTests {
         #expect(try job.check() == Self.length)
     }
 
-    @Test("the lock goes with the lane")
-    func death() throws {
+    @Test("the lock is released when the lane dies")
+    func deathReleasesLock() throws {
         let origin = try BadOrigin { $0.waitForClose() }
         let lane = try LaneBench()
         let job = try LaneTestJob(Self.pattern)
@@ -105,8 +105,8 @@ struct LaneProcessTests {
         try eventually("nobody holds it") { cunix_lock_holder(job.ledgerFile.rawValue) == 0 }
     }
 
-    @Test("an order for another byte than the ledger's, or with something staged, is not carried out")
-    func elsewhere() throws {
+    @Test("an order for another byte than the ledger's, or with staged bytes, is refused")
+    func refusesOrderForOtherByte() throws {
         let lane = try LaneBench()
         let job = try LaneTestJob(Self.pattern, from: 5)
         let known = Representation.test("http://127.0.0.1:9/", length: 10)
@@ -123,9 +123,9 @@ struct LaneProcessTests {
     // MARK: One account after the other
 
     @Test(
-        "a lane keeps the account of a body that was delivered whole, unlocked, for an order that brings none"
+        "a lane keeps the account of a body delivered whole, unlocked, for an order that brings none"
     )
-    func keptAccount() throws {
+    func keepsAccountForNextOrder() throws {
         let origin = try origin([])
         let lane = try LaneBench()
         let first = try LaneTestJob(Self.pattern)
@@ -143,9 +143,9 @@ struct LaneProcessTests {
     }
 
     @Test(
-        "an account that comes with the order takes the place of the one that was kept, also where it is the same"
+        "an account that comes with an order replaces the kept one, even if it is the same"
     )
-    func anotherAccount() throws {
+    func newAccountReplacesKeptOne() throws {
         let gate = try Gate()
         let origin = try origin([])
         origin.on("/slow") { connection in
@@ -175,9 +175,9 @@ struct LaneProcessTests {
     }
 
     @Test(
-        "nothing is kept of a body that was not delivered whole, and an order without an account is refused then"
+        "a lane keeps no account of a body not delivered whole, and then refuses an order without an account"
     )
-    func noAccount() throws {
+    func keepsNoAccountOfIncompleteBody() throws {
         let origin = try origin([])
         origin.on("/404") { try $0.respond("404 No") }
         origin.on("/cut") { connection in
@@ -203,8 +203,8 @@ struct LaneProcessTests {
         }
     }
 
-    @Test("a kept account that the daemon has not set back is no place to begin")
-    func staleAccount() throws {
+    @Test("a lane refuses a kept account that the daemon has not reset")
+    func refusesStaleAccount() throws {
         let origin = try origin([])
         let lane = try LaneBench()
         let first = try LaneTestJob(Self.pattern)
@@ -216,8 +216,8 @@ struct LaneProcessTests {
 
     // MARK: Kills
 
-    @Test("killed again and again, lanes deliver a body exactly, and the ledger tells how much")
-    func kills() throws {
+    @Test("lanes that are killed again and again deliver a body exactly, and the ledger records how much")
+    func deliversExactlyDespiteKills() throws {
         let size = 24 << 20
         let nginx = try Nginx()
         let path = try nginx.serve("file", Self.pattern, count: size)
@@ -261,7 +261,7 @@ struct LaneProcessTests {
     }
 
     @Test("the origin's digest is checked, and both values are named where they differ")
-    func reprDigest() throws {
+    func checksDigestOfOrigin() throws {
         let digest = try Self.pattern.sha256(count: Self.length)
         let lane = try LaneBench()
         let right = try origin([Self.field(digest), "ETag: \"v1\""])
@@ -277,9 +277,9 @@ struct LaneProcessTests {
     }
 
     @Test(
-        "a digest of a body that goes on is computed over every byte, none of which comes twice",
+        "the digest of a continued body covers every byte, and no byte is delivered twice",
         arguments: [true, false])
-    func digestOfRest(_ isRight: Bool) throws {
+    func digestCoversContinuedBody(_ isRight: Bool) throws {
         let digest = try Self.pattern.sha256(count: Self.length)
         let origin = try BadOrigin { connection in
             // Chunked, with chunks whose boundaries match no other boundary.
@@ -305,8 +305,8 @@ struct LaneProcessTests {
         #expect(lane.response?.representation.refusesRanges == false)
     }
 
-    @Test("a body that only the connection ends is proven by its digest")
-    func unannounced() throws {
+    @Test("a body whose end only the end of the connection marks is proven by its digest")
+    func digestProvesUnannouncedEnd() throws {
         let digest = try Self.pattern.sha256(count: Self.length)
         let origin = try BadOrigin { connection in
             try connection.sendHead(headers: ["Connection: close"])
@@ -327,8 +327,8 @@ struct LaneProcessTests {
 
     // MARK: Conditions
 
-    @Test("304 answers a condition, wherever it was set, and is nothing good without one")
-    func notModified() throws {
+    @Test("304 means unchanged if a condition was set, in whichever way, and is an error without one")
+    func notModifiedNeedsCondition() throws {
         let origin = try BadOrigin { connection in
             try connection.sendHead("304 Not Modified", headers: ["ETag: W/\"v1\""])
         }
@@ -357,8 +357,8 @@ struct LaneProcessTests {
 
     // MARK: Consumers that make origins wait
 
-    @Test("a hold is reported once, and its end")
-    func held() throws {
+    @Test("a hold is reported once, and so is its end")
+    func reportsHoldOnce() throws {
         let origin = try BadOrigin { connection in
             try connection.respond(pattern: Self.pattern, count: 8 << 20)
         }
@@ -386,8 +386,8 @@ struct LaneProcessTests {
         #expect(told == ["stalled", "held", "released"])
     }
 
-    @Test("an origin that gives up after a long wait is told apart from one that breaks off")
-    func gaveUp() throws {
+    @Test("an origin that gives up after a long wait is distinguished from one that breaks off")
+    func distinguishesOriginThatGaveUp() throws {
         let gate = try Gate()
         let origin = try BadOrigin { connection in
             connection.limitSendBuffer(64 << 10)

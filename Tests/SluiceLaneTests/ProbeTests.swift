@@ -5,7 +5,7 @@ import SluiceInterface
 import Synchronization
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceLane
 
@@ -35,8 +35,8 @@ struct ProbeTests {
         }
     }
 
-    @Test("says nothing before the session's queue has run, and so nothing at all where the session hangs")
-    func sessionHangs() {
+    @Test("does not answer before the session's queue has run, and so never while the session hangs")
+    func noAnswerWhileSessionHangs() {
         let queue = FakeQueue()
         let answers = Atomic(0)
         Probe.run(isOriginsTurn: true, on: queue) { answers.add(1, ordering: .relaxed) }
@@ -46,8 +46,8 @@ struct ProbeTests {
         #expect(answers.load(ordering: .relaxed) == 1)
     }
 
-    @Test("answers at once while the consumer is the one to move, and leaves the session alone")
-    func consumersTurn() {
+    @Test("answers at once while it is the consumer's turn, and does not use the session's queue")
+    func answersAtOnceOnConsumersTurn() {
         let queue = FakeQueue()
         let answers = Atomic(0)
         Probe.run(isOriginsTurn: false, on: queue) { answers.add(1, ordering: .relaxed) }
@@ -63,7 +63,7 @@ struct ProbeTests {
     }
 
     @Test("answers in the job's ledger while its origin is silent, before the head and in mid-body")
-    func silentOrigin() throws {
+    func answersWhileOriginIsSilent() throws {
         let head = try Gate()
         let end = try Gate()
         let origin = try BadOrigin { connection in
@@ -95,7 +95,7 @@ struct ProbeTests {
     }
 
     @Test("answers behind a closed gate, where the session's thread waits for the consumer")
-    func stalled() throws {
+    func answersBehindClosedGate() throws {
         let size = 8 << 20
         let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: size) }
         let lane = try LaneBench()
@@ -110,7 +110,7 @@ struct ProbeTests {
     }
 
     @Test("answers while bytes come without a pause and none of them are for the consumer")
-    func dropping() throws {
+    func answersWhileDroppingBytes() throws {
         let position = 1 << 40
         let origin = try BadOrigin { connection in
             try connection.sendHead(headers: ["ETag: \"v1\"", "Content-Length: \(position * 2)"])

@@ -4,6 +4,7 @@ import LaneProtocol
 import SluiceCore
 import TestKit
 import Testing
+import Unix
 
 @testable import SluiceLane
 
@@ -17,9 +18,9 @@ struct PumpPositionTests {
     }
 
     @Test(
-        "the account goes on from the byte where the body begins",
+        "the account continues at the position where the pump begins",
         arguments: [(1, 0, 7), (65_536, 0, 16_384)])
-    func account(_ high: Int, _ low: Int, _ chunk: Int) throws {
+    func accountContinuesAtPosition(_ high: Int, _ low: Int, _ chunk: Int) throws {
         let bench = try PumpTests.Bench(high: high, low: low, position: Self.start)
         #expect(bench.pump.delivered == Self.start)
         #expect(bench.pump.received == Self.start)
@@ -39,8 +40,8 @@ struct PumpPositionTests {
         #expect(bench.pump.received == Self.start + size)
     }
 
-    @Test("the limit is one of the whole body")
-    func limit() throws {
+    @Test("the size limit applies to the whole body, including the bytes before the pump's position")
+    func limitCoversWholeBody() throws {
         let bench = try PumpTests.Bench(
             high: 1 << 20, low: 0, maximumSize: Self.start + 1000, position: Self.start)
         bench.pump.deliver(Data(PumpTests.pattern.bytes(Self.start..<Self.start + 1000)))
@@ -49,28 +50,11 @@ struct PumpPositionTests {
         #expect(bench.saw { if case .tooLarge = $0 { true } else { false } })
     }
 
-    @Test("closures of the gate and stalled time are those of all attempts")
-    func sums() throws {
-        let bench = try PumpTests.Bench(high: 1000, low: 0)
-        bench.ledger.gateClosed(closures: 5, at: 1)
-        bench.ledger.gateOpened(stalledNanoseconds: 7_000_000)
-        // A second pump on the same ledger, as in a second lane.
-        let before = bench.ledger.read()
-        let marks = try Watermarks(high: 1000, low: 0)
-        var state = PumpState(
-            position: 0, marks: marks, stagingCapacity: 65_536, before: before, parkAfter: 20, rate: nil)
-        #expect(state.closuresBefore == 5)
-        let now = Monotonic.nanoseconds()
-        state.origin.gateCloses(at: now)
-        _ = state.origin.gateOpens(at: now + 2_000_000)
-        #expect(state.origin.closedTime == 9_000_000)
-    }
-
     // MARK: Held and released
 
     /// Plays the loop's thread until the pump reports the wanted event.
     private func tickUntil(
-        _ what: String, _ bench: PumpTests.Bench, _ wanted: @escaping (Pump.Event) -> Bool
+        _ what: String, _ bench: PumpTests.Bench, _ wanted: @escaping (PumpEvent) -> Bool
     ) throws {
         var isStalled = false
         try eventually("the pump says \(what)") {
@@ -83,11 +67,11 @@ struct PumpPositionTests {
         }
     }
 
-    private let held: (Pump.Event) -> Bool = { if case .held = $0 { true } else { false } }
-    private let released: (Pump.Event) -> Bool = { if case .released = $0 { true } else { false } }
+    private let held: (PumpEvent) -> Bool = { if case .held = $0 { true } else { false } }
+    private let released: (PumpEvent) -> Bool = { if case .released = $0 { true } else { false } }
 
-    @Test("a consumer that takes nothing holds the pump after the time of the order, and not before")
-    func holds() throws {
+    @Test("a consumer that does not read holds the pump after the time that the order gives, and not before")
+    func holdsAfterOrdersTime() throws {
         let bench = try PumpTests.Bench(high: 1 << 20, low: 0, parkAfter: 0.3)
         let began = ContinuousClock.now
         bench.pump.deliver(Data(PumpTests.pattern.bytes(0..<200_000)))
@@ -106,8 +90,8 @@ struct PumpPositionTests {
         #expect(bench.events.read { $0.filter(released).count } == 1)
     }
 
-    @Test("behind a closed gate a dribbling consumer holds the pump, too, until the gate opens")
-    func dribbling() throws {
+    @Test("behind a closed gate a consumer that reads slowly also holds the pump, until the gate opens")
+    func slowConsumerHoldsUntilGateOpens() throws {
         let bench = try PumpTests.Bench(high: 500_000, low: 100_000, parkAfter: 0.3)
         let session = bench.deliver(0..<700_000, chunk: 16_384)
         try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
@@ -131,8 +115,8 @@ struct PumpPositionTests {
         }
     }
 
-    @Test("a consumer that keeps reading never holds it")
-    func reading() throws {
+    @Test("a consumer that keeps reading never holds the pump")
+    func readingConsumerNeverHolds() throws {
         let bench = try PumpTests.Bench(high: 100_000, low: 50_000, parkAfter: 5)
         let reader = try bench.reader()
         let session = bench.deliver(0..<10_000_000, chunk: 16_384)

@@ -6,7 +6,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceLane
 
@@ -19,7 +19,7 @@ struct PumpTests {
     final class Bench: Sendable {
         let pump: Pump
         let ledger: Ledger
-        let events = Monitor<[Pump.Event]>([])
+        let events = Monitor<[PumpEvent]>([])
         let read: Monitor<CInt>
         private let staging: OwnedDescriptor
         /// The position of the first byte that is delivered.
@@ -40,7 +40,7 @@ struct PumpTests {
                 new: try SharedCounters(mapping: SharedCounters.makeFile(name: "test")))
             let stage = try Pipe()
             staging = try stage.readEnd.reopenedForReadingAndWriting()
-            if isGrown { _ = try staging.setPipeCapacity(Pump.gatherSize) }
+            if isGrown { _ = try staging.setPipeCapacity(PumpStateMachine.gatherSize) }
             let consumer = try Pipe()
             read = Monitor(try consumer.readEnd.duplicate().release())
             var gate = Settings.Gate()
@@ -96,9 +96,9 @@ struct PumpTests {
             return try reader.delivered(staged: staging.readableBytes())
         }
 
-        func saw(_ wanted: (Pump.Event) -> Bool) -> Bool { events.read { $0.contains(where: wanted) } }
+        func saw(_ wanted: (PumpEvent) -> Bool) -> Bool { events.read { $0.contains(where: wanted) } }
 
-        func waitFor(_ wanted: @escaping (Pump.Event) -> Bool) throws {
+        func waitFor(_ wanted: @escaping (PumpEvent) -> Bool) throws {
             guard events.wait(until: Deadline(), { $0.contains(where: wanted) }) else {
                 throw TestFailure("the pump did not say so: \(events.read { $0 })")
             }
@@ -106,11 +106,11 @@ struct PumpTests {
     }
 
     @Test(
-        "chunks of any size come out as they went in",
+        "chunks of any size are delivered byte for byte",
         arguments: [
             (1, 0, 7), (1000, 10, 71), (65_536, 0, 16_384), (1 << 20, 1 << 18, 16_384), (5, 4, 100_000),
         ])
-    func exact(_ high: Int, _ low: Int, _ chunk: Int) throws {
+    func deliversChunksOfAnySize(_ high: Int, _ low: Int, _ chunk: Int) throws {
         let bench = try Bench(high: high, low: low)
         let size = 1_000_003
         let reader = try bench.reader(.pieces(9973))
@@ -128,8 +128,8 @@ struct PumpTests {
         #expect(bench.pump.received == size)
     }
 
-    @Test("behind a closed gate nothing more is taken, and the bytes in hand are bounded")
-    func bounded() throws {
+    @Test("behind a closed gate the pump takes no more bytes, and the buffered bytes are bounded")
+    func closedGateBoundsBufferedBytes() throws {
         let bench = try Bench(high: 100_000, low: 50_000)
         let session = bench.deliver(0..<10_000_000, chunk: 16_384)
         try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
@@ -150,8 +150,8 @@ struct PumpTests {
         #expect(bench.ledger.read().stalledNanoseconds > 0)
     }
 
-    @Test("an end from the loop's thread opens the gate, and nothing is written after it")
-    func end() throws {
+    @Test("ending the pump from the loop's thread opens the gate, and nothing is written afterwards")
+    func endOpensGateAndStopsWriting() throws {
         let bench = try Bench(high: 100_000, low: 0)
         let session = bench.deliver(0..<10_000_000, chunk: 16_384)
         try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
@@ -166,8 +166,8 @@ struct PumpTests {
         #expect(!bench.saw { if case .drained = $0 { true } else { false } })
     }
 
-    @Test("a consumer that goes is noticed by the write, and by a thread that waits behind the gate")
-    func consumerGone() throws {
+    @Test("a consumer that goes away is noticed by the write, and by a thread that waits behind the gate")
+    func noticesThatConsumerHasGone() throws {
         let bench = try Bench(high: 1, low: 0)
         let session = bench.deliver(0..<1_000_000, chunk: 16_384)
         try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }
@@ -176,8 +176,8 @@ struct PumpTests {
         #expect(bench.saw { if case .consumerGone = $0 { true } else { false } })
     }
 
-    @Test("a body over the limit ends where the limit is not passed")
-    func tooLarge() throws {
+    @Test("a body larger than the limit ends, and no byte past the limit is delivered")
+    func endsBodyOverLimit() throws {
         let bench = try Bench(high: 1 << 20, low: 0, maximumSize: 100_000)
         let reader = try bench.reader()
         let session = bench.deliver(0..<1_000_000, chunk: 16_384)
@@ -189,8 +189,8 @@ struct PumpTests {
         #expect(reader.report.firstMismatch == nil)
     }
 
-    @Test("a tick passes on what the origin's pause has left behind")
-    func tick() throws {
+    @Test("a tick delivers the bytes that are left when the origin pauses")
+    func tickDeliversAfterOriginPauses() throws {
         let bench = try Bench(high: 1 << 20, low: 0)
         let reader = try bench.reader()
         bench.pump.deliver(Data(Self.pattern.bytes(0..<1000)))
@@ -202,8 +202,8 @@ struct PumpTests {
         #expect(try bench.delivered() == 2000)
     }
 
-    @Test("a stall that is noticed while the origin trickles leaves somebody to see that there is room")
-    func stalledTrickle() throws {
+    @Test("a stall that is reported while the origin trickles makes the loop watch for room")
+    func watchesForRoomWhileOriginTrickles() throws {
         let bench = try Bench(high: 1 << 20, low: 0)
         var position = 200_000
         bench.pump.deliver(Data(Self.pattern.bytes(0..<position)))
@@ -217,8 +217,8 @@ struct PumpTests {
         #expect(tick.wantsRoom)
     }
 
-    @Test("a pipe that stays full is reported as a stall, and its end as flowing")
-    func stalled() throws {
+    @Test("a pipe that stays full is reported as stalled, and as flowing once the consumer reads")
+    func reportsStallAndFlow() throws {
         let bench = try Bench(high: 1 << 20, low: 0)
         bench.pump.deliver(Data(Self.pattern.bytes(0..<200_000)))
         try eventually("the stall is told") {
@@ -236,8 +236,8 @@ struct PumpTests {
         }
     }
 
-    @Test("a consumer is fast if it takes much in little time, also where the origin is faster still")
-    func fast() throws {
+    @Test("a consumer that takes many bytes in a short time counts as fast, even if the origin is faster")
+    func recognizesFastConsumer() throws {
         let bench = try Bench(high: 64 << 10, low: 16 << 10)
         let reader = try bench.reader(.stopAt(64 << 10))
         let session = bench.deliver(0..<(8 << 20), chunk: 16 << 10)
@@ -252,7 +252,7 @@ struct PumpTests {
     }
 
     @Test("the origin's silence counts only while it is the origin's turn")
-    func silence() throws {
+    func silenceCountsOnOriginsTurn() throws {
         let bench = try Bench(high: 1000, low: 0)
         #expect(bench.pump.originSilence() != nil)
         let session = bench.deliver(0..<200_000, chunk: 16_384)
@@ -265,8 +265,8 @@ struct PumpTests {
 
     // MARK: The rate
 
-    @Test("at a rate nothing is lost, and the time that it takes is neither the origin's nor the consumer's")
-    func rate() throws {
+    @Test("a rate limit loses no bytes, and its waits count as neither the origin's nor the consumer's time")
+    func rateLimitLosesNothing() throws {
         let bench = try Bench(high: 1 << 20, low: 0, rate: 1 << 20)
         let reader = try bench.reader()
         let start = ContinuousClock.now
@@ -284,8 +284,9 @@ struct PumpTests {
     }
 
     @Test(
-        "what has come is delivered before it is waited for, and the wait ends with the job, or another rate")
-    func rateAndEnd() throws {
+        "the pump delivers what it has before it waits for the rate; the job's end or a new rate ends the wait"
+    )
+    func jobEndStopsRateWait() throws {
         let bench = try Bench(high: 1 << 20, low: 0, rate: TokenBucket.leastRate)
         let reader = try bench.reader()
         // At this rate the delivery would take about an hour.

@@ -3,7 +3,7 @@ import LaneProtocol
 import SluiceCore
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import SluiceLane
 
@@ -43,9 +43,9 @@ struct PumpThreadsTests {
     }
 
     @Test(
-        "a large body comes out as it went in, whoever writes it, whatever the reader's pace",
+        "a large body is delivered unchanged, whichever thread writes it and at any pace of the reader",
         arguments: [ThreadedReader.Pace.full, .pieces(100_003), .pieces(4096)])
-    func exact(_ pace: ThreadedReader.Pace) throws {
+    func largeBodyIsUnchanged(_ pace: ThreadedReader.Pace) throws {
         let size = 48 << 20
         let bench = try Bench(high: 1 << 20, low: 256 << 10, isGrown: true)
         let loop = Loop(bench)
@@ -61,8 +61,8 @@ struct PumpThreadsTests {
         #expect(bench.saw { if case .gathered = $0 { true } else { false } })
     }
 
-    @Test("a small body is written where it arrives")
-    func small() throws {
+    @Test("a small body is written by the session's thread, on which it arrives")
+    func sessionWritesSmallBody() throws {
         let bench = try Bench(high: 1 << 20, low: 256 << 10, isGrown: true)
         let reader = try bench.reader()
         let session = bench.deliver(0..<(1 << 20) - 1, chunk: 16_384)
@@ -76,9 +76,9 @@ struct PumpThreadsTests {
     }
 
     @Test(
-        "once the pump has ended nothing is written, and the account is exact, whatever the other thread was doing"
+        "after the pump's end nothing is written and the account is exact, whatever the other thread was doing"
     )
-    func ends() throws {
+    func writesNothingAfterEnd() throws {
         for turn in 1...60 {
             let bench = try Bench(high: 1 << 20, low: 256 << 10, isGrown: true)
             let reader = try bench.reader()
@@ -96,8 +96,10 @@ struct PumpThreadsTests {
         }
     }
 
-    @Test("behind a closed gate the session's thread writes, whatever the loop's is told, and goes on")
-    func closedGate() throws {
+    @Test(
+        "behind a closed gate the session's thread writes and goes on, even if the loop's thread is asked to write"
+    )
+    func sessionWritesBehindClosedGate() throws {
         let bench = try Bench(high: 1 << 20, low: 256 << 10, isGrown: true)
         let session = bench.deliver(0..<(8 << 20), chunk: 16_384)
         try eventually("the gate has closed") { bench.ledger.read().closedSinceNanoseconds > 0 }

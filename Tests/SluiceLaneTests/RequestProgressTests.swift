@@ -6,8 +6,8 @@ import Testing
 /// What the shim reports about requests.
 @Suite("The progress of a request", .serialized)
 struct RequestProgressTests {
-    @Test("The connection of a lane's 100,000th request costs no more to tell than its first")
-    func tellsForEver() {
+    @Test("Reporting the connection of a lane's 100,000th request costs no more than that of its first")
+    func reportsConnectionsAtConstantCost() {
         let count = Atomic(0)
         RequestProgress.whenConnected { count.add(1, ordering: .relaxed) }
         for _ in 0..<100_000 { RequestProgress.connected() }

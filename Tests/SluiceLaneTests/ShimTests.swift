@@ -4,7 +4,7 @@ import SluiceCore
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// The functions between Foundation and libcurl. FactsTests show each defect without them; Tests/Responses has the
 /// heads.
@@ -14,7 +14,8 @@ struct ShimTests {
 
     /// `make build-static` checks the same in a statically linked lane, and the test of the package in the installed
     /// one.
-    @Test("Foundation calls all of it, and libcurl gets 256 KiB where Foundation asks for 16")
+    @Test(
+        "Foundation calls every function of the shim, and libcurl gets a buffer of 256 KiB instead of 16 KiB")
     func takesEffect() throws {
         let result = try Program.run(Products.path("sluice-lane"), ["--check-shim"])
         #expect(result.exit == .exited(0))
@@ -24,8 +25,10 @@ struct ShimTests {
             "\(result.output)\(result.errors)")
     }
 
-    @Test("A lane gives each field that it was asked to send, and no other", arguments: [false, true])
-    func sendsWhatWasAskedFor(_ hasLanguage: Bool) throws {
+    @Test(
+        "A lane sends the header fields that it was asked to send; no Accept-Language or Connection is added",
+        arguments: [false, true])
+    func sendsOnlyRequestedFields(_ hasLanguage: Bool) throws {
         let origin = try BadOrigin { try $0.respond(body: [1]) }
         let job = try LaneTestJob(Self.pattern)
         let order = try LaneOrder.test(origin.url()) { parameters in
@@ -37,7 +40,8 @@ struct ShimTests {
         #expect(request["Connection"] == nil, "\(request.raw)")
     }
 
-    @Test("A lane that waits for a head uses no processor, on a new connection and on a kept one")
+    @Test(
+        "A lane that waits for a head uses next to no processor time, on a new connection and on a kept one")
     func sleepsBeforeTheHead() throws {
         let origin = try BadOrigin()
         origin.on("/silent") { $0.waitForClose() }
@@ -56,7 +60,7 @@ struct ShimTests {
         }
     }
 
-    @Test("A lane that gets a byte now and then uses next to no processor")
+    @Test("A lane whose origin is silent in mid-body uses next to no processor time")
     func sleepsInMidBody() throws {
         let origin = try BadOrigin { connection in
             try connection.sendHead(headers: ["Transfer-Encoding: chunked"])
@@ -81,7 +85,7 @@ struct ShimTests {
         }
     }
 
-    @Test("A body in chunks of a byte costs a stalled lane no more than another one")
+    @Test("A body in one-byte chunks costs a stalled lane no more memory than an ordinary body")
     func joinsSmallChunks() throws {
         let count = 3 << 20
         func written(_ script: @escaping BadOrigin.Script) throws -> Int {
@@ -132,7 +136,9 @@ struct ShimTests {
         #expect(try job.check() == 1000)
     }
 
-    @Test("A head that is too much is refused, and the line named in the outcome as printable characters")
+    @Test(
+        "A head with too many fields is refused, and the outcome quotes the offending line in printable characters"
+    )
     func namesTheOffendingLine() throws {
         let origin = try BadOrigin { connection in
             let fields = (1...10_000).map { "X-\($0): y" }

@@ -6,7 +6,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// What a lane can do that a server has taken over: a replica of a lane confines itself as lanes do, and then tries
 /// to escape.
@@ -24,7 +24,7 @@ struct TakenOverLaneTests {
     @Test(
         "every attempt on the daemon, another lane, files, sockets and the kernel fails, with and without Landlock",
         arguments: kernels, EscapeBench.users)
-    func everythingFails(kernel: String, user: UInt32?) throws {
+    func everyEscapeAttemptFails(kernel: String, user: UInt32?) throws {
         let bench = try EscapeBench(user: user)
         for victim in [try bench.victim("free"), try bench.victim(kernel)] {
             let report = try bench.attempts(kernel, on: victim)
@@ -35,7 +35,7 @@ struct TakenOverLaneTests {
         }
     }
 
-    @Test("the attempts are real: a process that is not locked in succeeds with them")
+    @Test("the attempts are real: they succeed in a process that is not confined")
     func attemptsAreReal() throws {
         let bench = try EscapeBench(user: nil)
         let report = try bench.attempts("free", on: try bench.victim("free"))
@@ -51,8 +51,8 @@ struct TakenOverLaneTests {
             ]), "\(report.cannot)")
     }
 
-    @Test("abort(3) still ends a lane, and a system call of another machine's does, too")
-    func ends() throws {
+    @Test("abort(3) still ends a lane, and so does a system call of another architecture")
+    func abortStillEndsLane() throws {
         let probe = try Products.path("escape-probe")
         #expect(try Program.run(probe, ["abort", "any"]).exit == .signalled(SIGABRT))
         #if arch(x86_64)
@@ -62,8 +62,8 @@ struct TakenOverLaneTests {
         #endif
     }
 
-    @Test("a lane tells how it is confined, all of its threads are, and it has no capability")
-    func realLane() throws {
+    @Test("a lane reports its confinement, all of its threads are confined, and none has a capability")
+    func confinesAllThreads() throws {
         let pattern = Pattern(seed: 5)
         let origin = try BadOrigin { try $0.respond(headers: [], pattern: pattern, count: 1000) }
         let lane = try LaneBench()

@@ -4,7 +4,7 @@ import SluiceCore
 import SluiceInterface
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// What wakes a lane up.
 @Suite("A lane's wake-ups")
@@ -12,8 +12,8 @@ struct WakeUpTests {
     private static let count = 32 << 20
     private static let piece = 4096
 
-    @Test("a consumer that splices small pieces out of its pipe does not wake the lane for each")
-    func splicing() throws {
+    @Test("a consumer that splices small pieces out of its pipe does not wake the lane for each piece")
+    func smallSplicesDoNotWakeLane() throws {
         let origin = try BadOrigin { try $0.respond(pattern: Pattern(seed: 93), count: Self.count) }
         let lane = try LaneBench()
         let ledgerFile = try SharedCounters.makeFile(name: "test")

@@ -2,7 +2,7 @@ internal import CUnix
 internal import Glibc
 internal import SystemPackage
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// A service that keeps descriptors in the service manager's store, as it is told.
 ///

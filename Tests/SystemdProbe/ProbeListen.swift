@@ -1,6 +1,6 @@
 internal import Glibc
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// Reports what was passed to it.
 enum ProbeListen {

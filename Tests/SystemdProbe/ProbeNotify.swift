@@ -1,7 +1,7 @@
 internal import Glibc
 internal import SystemPackage
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// Sends every message that a notifier can send, once.
 enum ProbeNotify {

@@ -1,5 +1,5 @@
 internal import Glibc
-internal import UnixSockets
+internal import Unix
 
 /// Rewrites the record in descriptor 0 in an endless loop. Stores the number of the last record that is safely
 /// written in the page that is descriptor 3.

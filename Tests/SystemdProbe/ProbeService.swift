@@ -2,7 +2,7 @@ internal import Glibc
 internal import Logging
 internal import SystemPackage
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// A service in one thread: ready when its gate opens, feeds the watchdog, answers on a passed socket, reloads on
 /// SIGHUP, stops on SIGTERM.

@@ -4,7 +4,7 @@ internal import Glibc
 internal import Logging
 internal import SystemPackage
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 switch CommandLine.arguments.dropFirst().first {
 case "notify": ProbeNotify.run()

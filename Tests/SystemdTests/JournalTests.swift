@@ -2,7 +2,7 @@ import Glibc
 import Logging
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import Systemd
 
@@ -26,19 +26,19 @@ struct JournalTests {
             ("1st", "SLUICE_1ST"), ("PRIORITY", "SLUICE_PRIORITY"), ("MESSAGE", "SLUICE_MESSAGE"),
             ("ü", nil), ("", nil), ("=\n", nil), ("a=b\nMESSAGE", "SLUICE_A_B_MESSAGE"),
         ] as [(String, String?)])
-    func names(key: String, name: String?) {
+    func keysBecomeJournalNames(key: String, name: String?) {
         #expect(JournalField.name(forMetadataKey: key) == name)
     }
 
     @Test("a name has at most 64 bytes")
-    func longNames() {
+    func namesHaveAtMost64Bytes() {
         let upper = String(repeating: "A", count: 64)
         #expect(JournalField.name(forMetadataKey: upper) == upper)
         #expect(JournalField.name(forMetadataKey: upper + "A") == "SLUICE_" + upper.prefix(57))
     }
 
-    @Test("a value may hold newlines and zero bytes; a long one is cut between two characters")
-    func values() {
+    @Test("a value may contain newlines and zero bytes; a long one is cut between two characters")
+    func valuesMayContainNewlinesAndZeros() {
         #expect(JournalField("A", "x\u{0}=").bytes == Array("A=x\u{0}=\n".utf8))
         #expect(
             JournalField("A", "x\ny\u{0}=").bytes == Array("A\n".utf8) + [5, 0, 0, 0, 0, 0, 0, 0]
@@ -49,9 +49,9 @@ struct JournalTests {
     }
 
     @Test(
-        "an entry has its message, its priority, its place and its metadata, the call's own before the logger's"
+        "an entry has message, priority, source location and metadata, the call's metadata before the logger's"
     )
-    func entry() {
+    func entryHasAllFields() {
         let fields = record(
             .warning, "job failed", ["SLUICE_JOB": "17", "MESSAGE_ID": "ab", "reason": "a \"b\""]
         )
@@ -65,14 +65,14 @@ struct JournalTests {
             ])
     }
 
-    @Test("an entry never has more fields than journald takes")
-    func manyFields() {
+    @Test("an entry never has more fields than journald accepts")
+    func boundsNumberOfFields() {
         let many = Dictionary(uniqueKeysWithValues: (0..<5000).map { ("k\($0)", Logger.MetadataValue("v")) })
         #expect(record(.info, "x", many).journalFields(identifier: "x").count == LogRecord.mostFields + 6)
     }
 
-    @Test("a line is one line, whatever a client has put into it")
-    func lines() {
+    @Test("a logged line stays one line, whatever text a client has put into it")
+    func lineStaysOneLine() {
         let evil = record(
             .error, "refused", ["name": "a\n<0>forged\u{1B}[2J", "SLUICE_JOB": "", "user": "x=y"])
         #expect(
@@ -85,8 +85,8 @@ struct JournalTests {
                 == "s: a\\nb job=1 user=root\n")
     }
 
-    @Test("the journal is used only where standard error is the journal's")
-    func destination() {
+    @Test("the journal is used only if standard error is the journal's stream")
+    func choosesJournalByStandardError() {
         func choose(_ stream: String?, _ invocation: String?, isStream: Bool) -> LogDestination {
             .choose(journalStream: stream, invocation: invocation, standardError: (8, 15), isStream: isStream)
         }
@@ -98,8 +98,8 @@ struct JournalTests {
         #expect(choose("nonsense", nil, isStream: false) == .plainLines)
     }
 
-    @Test("a child without a journal writes lines, and survives what is hard to log")
-    func child() throws {
+    @Test("a child without a journal writes lines, and entries that are difficult to log do not crash it")
+    func childWithoutJournalWritesLines() throws {
         let result = try Probe.run(["log"])
         #expect(result.exit == .exited(0))
         #expect(result.lines == ["destination: plainLines"])
@@ -124,8 +124,8 @@ struct JournalTests {
         return all
     }
 
-    @Test("a journal that is full holds nobody up: entries wait, and arrive in order once there is room")
-    func waitsForRoom() throws {
+    @Test("a full journal does not delay the program: entries wait, and arrive in order once there is room")
+    func entriesWaitForRoom() throws {
         let journal = try DatagramSocket()
         let filler = try DatagramSocket()
         let socket = JournalSocket(path: journal.path)
@@ -143,8 +143,8 @@ struct JournalTests {
         #expect(journal.messages() == ["M=z\n"])
     }
 
-    @Test("noise never takes the place of records; what is lost is counted, and the count is told")
-    func recordsBeforeNoise() throws {
+    @Test("noise never takes the place of records; lost entries are counted, and the count is logged")
+    func noiseNeverDisplacesRecords() throws {
         let journal = try DatagramSocket()
         let filler = try DatagramSocket()
         let socket = JournalSocket(path: journal.path, limit: 8000)
@@ -173,8 +173,8 @@ struct JournalTests {
         for number in 100..<900 { #expect(all.contains("M=\(number)\n")) }
     }
 
-    @Test("a journal that takes entries more slowly than they come is behind; one that takes none is hung")
-    func behind() throws {
+    @Test("a journal that takes entries more slowly than they arrive is behind; one that takes none is hung")
+    func distinguishesBehindFromHung() throws {
         var backlog = JournalBacklog(limit: 100)
         let entry = JournalEntry(bytes: [UInt8](repeating: 0, count: 20), isRecord: true)
         let now = ContinuousClock.now
@@ -189,8 +189,9 @@ struct JournalTests {
         #expect(!backlog.isBehind(at: now + .seconds(6)))
     }
 
-    @Test("a journal that is made anew is found again, and does not hold anybody up either", .withoutForks)
-    func remade() throws {
+    @Test(
+        "a journal that is created anew is found again, and does not delay the program either", .withoutForks)
+    func findsRecreatedJournal() throws {
         let journal = try DatagramSocket()
         let filler = try DatagramSocket()
         let socket = JournalSocket(path: journal.path)
@@ -207,8 +208,8 @@ struct JournalTests {
         #expect(try messages(of: new, upTo: "e").count == 1001)
     }
 
-    @Test("an entry that is too large for a datagram comes in a memory file that nobody can change")
-    func large() throws {
+    @Test("an entry that is too large for a datagram comes in a memory file that no process can change")
+    func largeEntryComesInSealedFile() throws {
         let journal = try DatagramSocket()
         let value = String(repeating: "x", count: JournalField.longestValue)
         JournalSocket(path: journal.path).send((0..<70).map { JournalField("M\($0)", value) }) { _ in [] }

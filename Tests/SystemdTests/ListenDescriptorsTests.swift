@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @Suite("Sockets passed by the service manager")
 struct ListenDescriptorsTests {
@@ -16,8 +16,10 @@ struct ListenDescriptorsTests {
         OwnedDescriptor(adopting: try valueOrErrno(Glibc.socket(domain, CInt(type.rawValue), 0)))
     }
 
-    @Test("a listening Unix stream socket is taken, once, with its name, and made safe")
-    func good() throws {
+    @Test(
+        "a listening Unix stream socket is taken once, with its name, and made close-on-exec and non-blocking"
+    )
+    func takesListeningSocketOnce() throws {
         let listener = try UnixSocket.listen(path: "@sluice-test-\(UInt64.random(in: 0 ... .max))")
         let result = try take(listener, ["LISTEN_FDNAMES=varlink"])
         #expect(
@@ -27,21 +29,21 @@ struct ListenDescriptorsTests {
             ])
     }
 
-    @Test("nothing passed is no error, and what was passed to another process is not ours")
-    func nothing() throws {
+    @Test("passing no sockets is not an error, and sockets passed to another process are ignored")
+    func ignoresSocketsOfOtherProcesses() throws {
         #expect(try Probe.run(["listen"]).lines.first == "count: 0")
         let other = ["LISTEN_FDS=1", "LISTEN_PID=1"]
         #expect(try Probe.run(["listen"], environment: other).lines.first == "count: 0")
     }
 
-    @Test("a name that is missing is no reason to fail")
-    func unnamed() throws {
+    @Test("a socket that is passed without a name is accepted")
+    func acceptsSocketWithoutName() throws {
         let listener = try UnixSocket.listen(path: "@sluice-test-\(UInt64.random(in: 0 ... .max))")
         #expect(try take(listener).lines[1].hasPrefix("3 unknown "))
     }
 
-    @Test("a socket of another kind is named, with the remedy")
-    func wrongSockets() throws {
+    @Test("a descriptor of another kind is refused, and the error names the kind and the remedy")
+    func describesWrongSocketWithRemedy() throws {
         let start = "error: the descriptor 3 (sluiced.socket) that the service manager passed is "
         let end = "not a listening Unix stream socket: "
         let useStream = "give the socket unit ListenStream= with a path, and Accept=no"
@@ -71,22 +73,22 @@ struct ListenDescriptorsTests {
         #expect(try take(file, names).lines == [start + "a regular file, " + end + useStream])
     }
 
-    @Test("a descriptor that is promised and not there is an error")
-    func missing() throws {
+    @Test("a descriptor that LISTEN_FDS announces but that is not open is an error")
+    func refusesMissingDescriptor() throws {
         let result = try Probe.run(["listen"], environment: ["LISTEN_FDS=1"], listen: true)
         #expect(result.lines.first?.hasPrefix("error: ") == true)
     }
 
     @Test("nonsense in LISTEN_FDS is an error", arguments: ["x", "-1", "99999999999"])
-    func nonsense(value: String) throws {
+    func refusesNonsenseInListenFds(value: String) throws {
         let result = try Probe.run(["listen"], environment: ["LISTEN_FDS=\(value)"], listen: true)
         #expect(result.lines.first?.hasPrefix("error: cannot take the sockets") == true)
     }
 
     @Test(
-        "what came out of the store is told apart from the sockets by its name, and from each other by its kind"
+        "stored descriptors are told apart from sockets by their name, and from each other by their kind"
     )
-    func stored() throws {
+    func tellsStoredDescriptorsFromSockets() throws {
         let pipe = try Pipe()
         let staging = try pipe.readEnd.reopenedForReadingAndWriting()
         let result = try Probe.run(
@@ -108,8 +110,8 @@ struct ListenDescriptorsTests {
         #expect(both.lines.contains("4 sluiced.socket cloexec: true nonblocking: true"))
     }
 
-    @Test("a listener is one by whatever name, and nothing in the store keeps the service from starting")
-    func names() throws {
+    @Test("a listener may have any name, and no descriptor from the store keeps the service from starting")
+    func listenerMayHaveAnyName() throws {
         let listener = try UnixSocket.listen(path: "@sluice-test-\(UInt64.random(in: 0 ... .max))")
         #expect(
             try take(listener, ["LISTEN_FDNAMES=ab"]).lines.prefix(2).last
@@ -127,8 +129,8 @@ struct ListenDescriptorsTests {
         }
     }
 
-    @Test("what no socket unit can have made is from the store, whatever its name")
-    func nameless() throws {
+    @Test("a descriptor that no socket unit can have made is from the store, whatever its name")
+    func recognizesStoredDescriptorWithAnyName() throws {
         let pipe = try Pipe()
         let page = try SharedCounters.makeFile(name: "page")
         let result = try Probe.run(

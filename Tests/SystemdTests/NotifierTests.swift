@@ -1,14 +1,14 @@
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import Systemd
 
 @Suite("What the service manager is told")
 struct NotifierTests {
-    @Test("each message arrives as sd_notify(3) writes it, and a status only when it is new")
-    func messages() throws {
+    @Test("each message arrives in the format of sd_notify(3), and a status is sent only when it is new")
+    func messagesFollowSdNotify() throws {
         let manager = try DatagramSocket()
         let result = try Probe.run(
             ["notify"], environment: ["NOTIFY_SOCKET=\(manager.path)", "WATCHDOG_USEC=2000000"])
@@ -34,8 +34,10 @@ struct NotifierTests {
         #expect(messages[7] == "STOPPING=1")
     }
 
-    @Test("descriptors go into the store in one message, under a short name, and a barrier waits for nobody")
-    func store() throws {
+    @Test(
+        "descriptors go into the store in one message, under a short name, and sending a barrier does not wait"
+    )
+    func storesDescriptorsInOneMessage() throws {
         let manager = try DatagramSocket()
         var environment = Program.inheritedEnvironment()
         environment["NOTIFY_SOCKET"] = manager.path
@@ -59,28 +61,28 @@ struct NotifierTests {
     }
 
     @Test("without a service manager nothing is stored, and there is nothing to wait for")
-    func storeAlone() throws {
+    func storesNothingWithoutManager() throws {
         let lines = try Probe.run(["notify-store"]).lines
         #expect(lines.prefix(2) == ["notNeeded", "notNeeded"])
         #expect(lines.last == "notNeeded")
     }
 
     @Test("without a service manager nothing is sent, and nothing fails")
-    func alone() throws {
+    func sendsNothingWithoutManager() throws {
         let result = try Probe.run(["notify"])
         #expect(result.exit == .exited(0))
         #expect(result.lines.prefix(3) == ["under systemd: false", "watchdog: off", "notNeeded"])
     }
 
-    @Test("a service manager that has gone is reported, not met with a crash")
-    func gone() throws {
+    @Test("a service manager that has gone is reported as a failure and does not crash the program")
+    func reportsManagerThatHasGone() throws {
         let result = try Probe.run(["notify"], environment: ["NOTIFY_SOCKET=/nonexistent/notify"])
         #expect(result.exit == .exited(0))
         #expect(result.lines[2].hasPrefix("failed("))
     }
 
-    @Test("a watchdog that is another process's is not ours")
-    func othersWatchdog() throws {
+    @Test("a watchdog that is meant for another process is ignored")
+    func ignoresOtherProcessesWatchdog() throws {
         let result = try Probe.run(
             ["notify"], environment: ["WATCHDOG_USEC=2000000", "WATCHDOG_PID=1"])
         #expect(result.lines[1] == "watchdog: off")
@@ -93,12 +95,12 @@ struct NotifierTests {
             ("\u{1B}[31m", " [31m"),
             ("\u{2028}x", " x"), ("Grüße", "Grüße"), ("", ""),
         ])
-    func statusLine(text: String, line: String) {
+    func statusIsOneLine(text: String, line: String) {
         #expect(Notifier.statusLine(text) == line)
     }
 
     @Test("a long status is cut between two characters")
-    func longStatus() {
+    func longStatusIsCut() {
         let line = Notifier.statusLine("x" + String(repeating: "ü", count: 1000))
         #expect(line.utf8.count == 255)
         #expect(line.last == "ü")
@@ -110,7 +112,7 @@ struct NotifierTests {
             (Duration.seconds(2), Int64(2_000_000)), (.nanoseconds(1), 1), (.zero, 0), (.seconds(-1), 0),
             (.seconds(Int64.max), .max),
         ])
-    func microseconds(time: Duration, expected: Int64) {
+    func roundsUpToMicroseconds(time: Duration, expected: Int64) {
         #expect(time.wholeMicroseconds == expected)
     }
 }
@@ -119,8 +121,8 @@ struct NotifierTests {
 struct StatusThrottleTests {
     let start = ContinuousClock.now
 
-    @Test("the first line at once, the next after a second, the last of a burst never lost")
-    func burst() {
+    @Test("the first line is sent at once, the next after a second, and the last of a burst is never lost")
+    func sendsFirstAndLastOfBurst() {
         var throttle = StatusThrottle()
         #expect(throttle.update("a", at: start) == .send("a"))
         let second = start + .seconds(1)
@@ -131,7 +133,7 @@ struct StatusThrottleTests {
     }
 
     @Test("the same line again is not sent, however late")
-    func same() {
+    func doesNotRepeatSameLine() {
         var throttle = StatusThrottle()
         _ = throttle.update("a", at: start)
         #expect(throttle.update("a", at: start + .milliseconds(1)) == .nothing)
@@ -139,8 +141,8 @@ struct StatusThrottleTests {
         #expect(throttle.update("b", at: start + .seconds(61)) == .send("b"))
     }
 
-    @Test("there and back again within a second is no news")
-    func thereAndBack() {
+    @Test("a change that is undone within a second is not sent")
+    func undoneChangeIsNotSent() {
         var throttle = StatusThrottle()
         _ = throttle.update("a", at: start)
         #expect(throttle.update("b", at: start + .milliseconds(1)) == .wait(until: start + .seconds(1)))
@@ -149,8 +151,8 @@ struct StatusThrottleTests {
         #expect(throttle.update("b", at: start + .milliseconds(1500)) == .send("b"))
     }
 
-    @Test("a timer that is early is asked to come again; one that is late is overtaken")
-    func timers() {
+    @Test("a timer that fires early is set again; one that fires after a newer line was sent does nothing")
+    func earlyTimerWaitsAgain() {
         var throttle = StatusThrottle()
         _ = throttle.update("a", at: start)
         _ = throttle.update("b", at: start)

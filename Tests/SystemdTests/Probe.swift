@@ -2,7 +2,7 @@ import CUnix
 import Foundation
 import SystemPackage
 import TestKit
-import UnixSockets
+import Unix
 
 /// The program under Tests/SystemdProbe, run as a child with an environment of its own.
 enum Probe {
@@ -27,8 +27,8 @@ enum Probe {
         _ arguments: [String], environment: [String] = [], passed: CInt = -1, second: CInt = -1,
         listen: Bool = false
     ) throws -> Result {
-        var output = try UnixSockets.Pipe()
-        var errors = try UnixSockets.Pipe()
+        var output = try Unix.Pipe()
+        var errors = try Unix.Pipe()
         let move = second >= 0 ? "exec 4<&0 0</dev/null; " : ""
         let script = move + (listen ? "LISTEN_PID=$$ " : "") + "exec \"$0\" \"$@\""
         let child = try SpawnedProcess(

@@ -2,7 +2,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import Systemd
 
@@ -10,17 +10,17 @@ import UnixSockets
 @Suite("The job that a SIGTERM is a part of")
 struct UnitJobTests {
     @Test(
-        "systemd's words are understood",
+        "systemd's job types are mapped to restart, stop or no job",
         arguments: [
             ("restart", UnitJob.restart), ("try-restart", .restart), ("stop", .stop), ("", .noJob),
             ("start", .noJob), ("reload", .noJob), ("verify-active", .noJob), ("nonsense", .noJob),
         ])
-    func words(word: String, job: UnitJob) {
+    func mapsSystemdJobTypes(word: String, job: UnitJob) {
         #expect(UnitJob(jobType: word) == job)
     }
 
-    @Test("a bus that accepts and never answers is given up after a second")
-    func silentBus() throws {
+    @Test("a bus that accepts the connection and never answers is given up after a second")
+    func givesUpUnresponsiveBus() throws {
         let directory = try TemporaryDirectory()
         let bus = try UnixSocket.listen(path: directory.file("bus"))
         let address = "unix:path=\(directory.file("bus"))"
@@ -29,8 +29,8 @@ struct UnitJobTests {
         #expect(try UnixSocket.accept(from: bus) != nil)
     }
 
-    @Test("without a bus there is an answer at once, whatever it is")
-    func noBus() throws {
+    @Test("without a bus the query returns at once, whatever its result")
+    func answersAtOnceWithoutBus() throws {
         let variables = ["DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS"].map {
             "\($0)=unix:path=/nowhere"
         }

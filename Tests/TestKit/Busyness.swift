@@ -1,6 +1,7 @@
 internal import CTestKit
 internal import Glibc
 internal import Synchronization
+internal import Unix
 
 /// How busy the machine is: how much longer a known piece of work takes now than on a calm machine.
 ///

@@ -1,6 +1,6 @@
 internal import CTestKit
 internal import Glibc
-internal import UnixSockets
+internal import Unix
 
 /// A proxy for https that makes tunnels (CONNECT, RFC 9110 §9.3.6), or does what its script says instead.
 ///

@@ -1,7 +1,7 @@
 internal import CTestKit
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A TCP relay in front of a server that cuts connections where the test says. It does not interpret the bytes that
 /// it passes on, so it treats TLS and HTTP/2 alike.

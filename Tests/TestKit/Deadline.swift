@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Unix
 
 /// A moment after which a wait has failed.
 ///
@@ -77,22 +78,6 @@ public struct Deadline: Sendable {
         return timespec(
             tv_sec: now.tv_sec + Int(seconds) + nanoseconds / 1_000_000_000,
             tv_nsec: nanoseconds % 1_000_000_000)
-    }
-}
-
-extension Duration {
-    /// Rounded up, at most what `poll(2)` accepts.
-    public var wholeMilliseconds: Int32 {
-        let (seconds, attoseconds) = components
-        if seconds < 0 || attoseconds < 0 { return 0 }
-        return Int32(
-            clamping: seconds.multipliedReportingOverflow(by: 1000).partialValue
-                + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
-    }
-
-    /// For arithmetic in a test.
-    public var asSeconds: Double {
-        Double(components.seconds) + Double(components.attoseconds) / 1e18
     }
 }
 

@@ -1,7 +1,7 @@
 internal import CUnix
 internal import Glibc
 public import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A gate that is closed until a test opens it. It then stays open.
 ///

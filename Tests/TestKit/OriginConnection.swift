@@ -1,7 +1,7 @@
 internal import CTestKit
 internal import Glibc
 public import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// One connection of a `BadOrigin`, used by a script. Calls block; every wait ends when the origin is stopped.
 public struct OriginConnection: ~Copyable {

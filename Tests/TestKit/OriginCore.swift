@@ -1,7 +1,7 @@
 internal import CTestKit
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The state that the threads of a `BadOrigin` share. It is a separate object so that the threads do not keep the
 /// origin alive.

@@ -1,7 +1,7 @@
 internal import CTestKit
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Endless bytes that look random but are known: each depends only on the seed and on its own position, so any range
 /// of a body can be made, and compared, by itself. Several GB/s, also in a debug build.

@@ -1,6 +1,6 @@
 internal import CTestKit
 public import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Ports and plain TCP connections on the loopback.
 public enum Loopback {

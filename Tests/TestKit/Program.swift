@@ -2,7 +2,7 @@ internal import CUnix
 internal import Glibc
 internal import Synchronization
 public import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// How a program ended, and its output.
 public struct ProgramResult: Sendable, CustomStringConvertible {

@@ -1,7 +1,7 @@
 internal import CTestKit
 internal import Glibc
 public import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// A terminal for a program to write to, and its other end, where the test reads what was written.
 public final class PseudoTerminal: Sendable {

@@ -2,7 +2,7 @@ internal import CUnix
 internal import Glibc
 internal import Synchronization
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// SHA-256 by coreutils' `sha256sum`, a child that reads a pipe, so that the tests depend on no crypto library.
 public final class SHA256Sum: Sendable {

@@ -1,7 +1,7 @@
 internal import CTestKit
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A port at which no connection can be made: its queue is full, so the kernel answers no further SYN, as with a host
 /// that does not exist.

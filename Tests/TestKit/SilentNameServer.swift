@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A name server that receives questions and never answers. Port 53 needs a privilege.
 public final class SilentNameServer: Sendable {

@@ -1,5 +1,5 @@
 public import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Whether a process answers at a Unix socket.
 ///

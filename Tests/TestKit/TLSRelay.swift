@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Synchronization
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// TLS in front of raw servers, by `Tests/Responses/tls-relay.py`. It ends with this value.
 ///

@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// A consumer that reads a pipe on a thread of its own, at a chosen pace, and checks each byte.
 ///

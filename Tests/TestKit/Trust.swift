@@ -1,4 +1,4 @@
-internal import UnixSockets
+internal import Unix
 
 /// How to make a program that uses FoundationNetworking trust a `TestCA`.
 ///

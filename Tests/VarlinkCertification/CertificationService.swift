@@ -1,5 +1,5 @@
 internal import EventLoop
-internal import UnixSockets
+internal import Unix
 internal import Varlink
 
 /// The service's side of the certification.

@@ -1,7 +1,7 @@
 // Certifies the Varlink module against other implementations, as service or as client.
 internal import EventLoop
 internal import Glibc
-internal import UnixSockets
+internal import Unix
 internal import Varlink
 
 func complain(_ sentence: String) {

@@ -1,6 +1,6 @@
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 @Suite("A call") struct CallTests {
@@ -13,7 +13,7 @@ import Varlink
     }
 
     @Test("is answered")
-    func echo() throws {
+    func isAnswered() throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try server.connect()
@@ -32,7 +32,7 @@ import Varlink
             #"{"method":"org.example.echo.Optional","parameters":{}}"#,
             #"{"parameters":{"text":null},"method":"org.example.echo.Optional","more":null,"unknown":1}"#,
         ])
-    func emptyParameters(call: String) throws {
+    func mayOmitParameters(call: String) throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try RawClient(server.path)
@@ -41,7 +41,7 @@ import Varlink
     }
 
     @Test(
-        "with a parameter that is not as declared names the parameter",
+        "with a parameter that does not match its declaration gets an error that names the parameter",
         arguments: [
             ([:], "text"),
             (["text": 1], "text"),
@@ -57,7 +57,7 @@ import Varlink
             ("text", "parameters"),
             ([1], "parameters"),
         ] as [(JSONValue, String)])
-    func invalidParameters(parameters: JSONValue, name: String) throws {
+    func namesInvalidParameter(parameters: JSONValue, name: String) throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try server.connect()
@@ -71,7 +71,7 @@ import Varlink
     }
 
     @Test(
-        "that no method answers gets the error that says so",
+        "of a method that is unknown, not implemented or badly named gets the error that says so",
         arguments: [
             ("org.example.echo.Nothing", "MethodNotFound", ["method": "org.example.echo.Nothing"]),
             ("org.example.echo.Missing", "MethodNotImplemented", ["method": "org.example.echo.Missing"]),
@@ -80,7 +80,7 @@ import Varlink
             ("", "InvalidParameter", ["parameter": "method"]),
             (".", "InterfaceNotFound", ["interface": ""]),
         ] as [(String, String, JSONValue)])
-    func unknown(method: String, name: String, parameters: JSONValue) throws {
+    func unknownMethodGetsError(method: String, name: String, parameters: JSONValue) throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try server.connect()
@@ -90,7 +90,7 @@ import Varlink
     }
 
     @Test(
-        "whose handler fails, forgets it or answers nonsense gets an error, never silence",
+        "whose handler fails, drops the call or gives an invalid reply is answered with an error",
         arguments: [
             ("named", "org.example.echo.Refused", ["why": "so"]),
             ("nameless", "io.systemd.System", ["origin": "linux", "errnoName": "EIO", "errno": 5]),
@@ -98,7 +98,7 @@ import Varlink
             ("not finite", "io.systemd.System", ["origin": "linux", "errnoName": "EIO", "errno": 5]),
             ("continues", "org.varlink.service.ExpectedMore", [:]),
         ] as [(String, String, JSONValue)])
-    func failing(how: String, name: String, parameters: JSONValue) throws {
+    func failedHandlerGetsError(how: String, name: String, parameters: JSONValue) throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try server.connect()
@@ -107,8 +107,8 @@ import Varlink
         }
     }
 
-    @Test("with more gets all its replies, without more the error that asks for it")
-    func more() throws {
+    @Test("with more gets all its replies, and without more the error ExpectedMore")
+    func severalRepliesNeedMore() throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try server.connect()
@@ -128,7 +128,7 @@ import Varlink
     }
 
     @Test("that is oneway is never answered, not even with an error")
-    func oneway() throws {
+    func onewayIsNeverAnswered() throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try server.connect()
@@ -141,8 +141,8 @@ import Varlink
         #expect(reply.text == "loud")
     }
 
-    @Test("that is oneway is handled though its client has gone")
-    func onewayAndGone() throws {
+    @Test("that is oneway is handled even if its client has gone")
+    func onewayIsHandledWithoutItsClient() throws {
         let texts = Mailbox<String>()
         let server = try TestServer { service in
             try service.add(InterfaceDescription(Echo.description))
@@ -159,9 +159,9 @@ import Varlink
     }
 
     @Test(
-        "is answered in its turn, however many are sent ahead and in whatever pieces",
+        "is answered in its turn, however many calls are sent ahead and in pieces of any size",
         arguments: [1, 13, 5000])
-    func pipelined(size: Int) throws {
+    func pipelinedCallsAreAnsweredInOrder(size: Int) throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try RawClient(server.path)
@@ -179,8 +179,8 @@ import Varlink
         #expect(try client.receive() == nil)
     }
 
-    @Test("tells about the service and its interfaces")
-    func introspection() throws {
+    @Test("can ask for a description of the service and of its interfaces")
+    func describesServiceAndInterfaces() throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try server.connect()
@@ -204,8 +204,8 @@ import Varlink
         }
     }
 
-    @Test("knows who is calling")
-    func credentials() throws {
+    @Test("carries the credentials of its caller")
+    func carriesCallersCredentials() throws {
         let peers = Mailbox<PeerCredentials>()
         let server = try TestServer { service in
             try service.add(InterfaceDescription(Echo.description))
@@ -221,8 +221,8 @@ import Varlink
         #expect(try peers.take() == PeerCredentials(of: pair.first))
     }
 
-    @Test("of a method that is not declared, or an interface that is there, is a mistake of the program")
-    func registration() throws {
+    @Test("cannot be registered for an undeclared method, and no interface can be added twice")
+    func refusesWrongRegistration() throws {
         let server = try TestServer { service in
             try service.add(InterfaceDescription(Echo.description))
             #expect(throws: VarlinkService.RegistrationError.interfaceExists("org.example.echo")) {

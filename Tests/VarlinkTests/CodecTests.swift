@@ -1,7 +1,7 @@
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 @testable import Varlink
 
@@ -15,8 +15,9 @@ import UnixSockets
     }
 
     @Test(
-        "cuts the stream the same way, whatever the pieces are", arguments: [1, 2, 3, 7, 71, 4096, 100_000])
-    func pieces(size: Int) throws {
+        "splits the stream into the same messages, whatever the size of the pieces",
+        arguments: [1, 2, 3, 7, 71, 4096, 100_000])
+    func splitsStreamIntoMessages(size: Int) throws {
         let messages = (0..<50).map { String(repeating: "m\($0)", count: $0 * $0) }
         let stream = messages.flatMap { Array($0.utf8) + [UInt8(0)] }
         var decoder = MessageDecoder(maximumMessageSize: 10_000, maximumDescriptors: 0)
@@ -29,8 +30,8 @@ import UnixSockets
         #expect(decoder.isEmpty)
     }
 
-    @Test("looks at each byte once: a megabyte in single bytes takes no minute")
-    func linear() throws {
+    @Test("looks at each byte once: a megabyte in single bytes takes less than a minute")
+    func looksAtEachByteOnce() throws {
         var decoder = MessageDecoder(maximumMessageSize: 1 << 20, maximumDescriptors: 0)
         let took = try ProcessorTime.of {
             for _ in 0..<(1 << 20) {
@@ -43,8 +44,10 @@ import UnixSockets
         #expect(try decoder.next()?.bytes.count == 1 << 20)
     }
 
-    @Test("takes a message of exactly the limit and none of one byte more", arguments: [true, false])
-    func limit(isEnded: Bool) throws {
+    @Test(
+        "accepts a message of exactly the limit and refuses one that is a byte longer",
+        arguments: [true, false])
+    func acceptsExactlyTheLimit(isEnded: Bool) throws {
         var decoder = MessageDecoder(maximumMessageSize: 10, maximumDescriptors: 0)
         try Array("0123456789\0".utf8).withUnsafeBytes { try decoder.append($0) }
         #expect(try decoder.next()?.bytes.count == 10)
@@ -54,7 +57,7 @@ import UnixSockets
     }
 
     @Test("gives descriptors to the message that the last byte of their piece belongs to")
-    func descriptors() throws {
+    func assignsDescriptorsToTheirMessage() throws {
         let pair = try UnixSocket.streamPair()
         let pipe = try Pipe()
         var decoder = MessageDecoder(maximumMessageSize: 100, maximumDescriptors: 4)
@@ -88,8 +91,8 @@ import UnixSockets
         #expect(third.descriptors.count == 0)
     }
 
-    @Test("gives what is left, once the connection speaks another protocol")
-    func rest() throws {
+    @Test("returns the remaining bytes once the connection speaks another protocol")
+    func returnsRestOfStream() throws {
         var decoder = MessageDecoder(maximumMessageSize: 100, maximumDescriptors: 0)
         try Array("call\0raw\0bytes".utf8).withUnsafeBytes { try decoder.append($0) }
         _ = try decoder.next()
@@ -98,7 +101,7 @@ import UnixSockets
     }
 
     @Test("keeps every JSON value as it is")
-    func values() throws {
+    func keepsEveryJSONValue() throws {
         let value: JSONValue = [
             "null": nil, "bool": true, "integer": -9_007_199_254_740_993, "double": 0.5,
             "string": "\u{0} é \"",
@@ -127,8 +130,10 @@ struct EncodedValueTests {
         var thing: Thing
     }
 
-    @Test("a reply that is put together is the bytes of one that is encoded whole", arguments: [true, false])
-    func reply(continues: Bool) throws {
+    @Test(
+        "a reply that is assembled from parts has the same bytes as one that is encoded whole",
+        arguments: [true, false])
+    func assembledReplyEqualsWholeEncoding(continues: Bool) throws {
         let thing = Thing(name: "a \"quoted\" / line\nand \u{1F6B0}", count: 7)
         let whole = ReplyEnvelope(
             parameters: Reply(id: "a1Z", thing: thing), continues: continues ? true : nil)
@@ -139,14 +144,16 @@ struct EncodedValueTests {
         #expect(EncodedParameters([:]).message(continues: false) == Array("{\"parameters\":{}}\0".utf8))
     }
 
-    @Test("a word is letters and digits", arguments: ["a\"", "a b", "ä", "a\\", "\n", "a\0"])
-    func word(text: String) throws {
+    @Test(
+        "a word consists of ASCII letters and digits only",
+        arguments: ["a\"", "a b", "ä", "a\\", "\n", "a\0"])
+    func wordHasOnlyLettersAndDigits(text: String) throws {
         #expect(EncodedValue(word: text) == nil)
         #expect(EncodedValue(word: "09azAZ") == (try EncodedValue("09azAZ")))
     }
 
-    @Test("what cannot be encoded is no value")
-    func impossible() {
+    @Test("a value that cannot be encoded is refused")
+    func refusesUnencodableValue() {
         #expect(throws: EncodingError.self) { try EncodedValue(Double.infinity) }
     }
 }

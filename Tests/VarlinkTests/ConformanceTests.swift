@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 /// Other implementations against this one. A missing program is a failure: a test that does not run proves nothing.
@@ -88,7 +88,7 @@ import Varlink
     }
 
     @Test("Python's client passes against our service")
-    func pythonClient() throws {
+    func pythonClientPasses() throws {
         let python = try python()
         try withService(certification(), { [$0] }) { socket in
             let result = try run(
@@ -99,7 +99,7 @@ import Varlink
     }
 
     @Test("Go's client passes against our service")
-    func goClient() throws {
+    func goClientPasses() throws {
         let go = try goCertification()
         try withService(certification(), { [$0] }) { socket in
             let result = try run(go, ["-client", "-varlink", "unix:\(socket)"])
@@ -109,7 +109,7 @@ import Varlink
     }
 
     @Test("our client passes against Python's service")
-    func pythonService() throws {
+    func passesAgainstPythonService() throws {
         let program = try certification()
         try withService(
             python(), { ["-m", "varlink.tests.test_certification", "--varlink=unix:\($0)"] }
@@ -120,7 +120,7 @@ import Varlink
     }
 
     @Test("our client passes against Go's service")
-    func goService() throws {
+    func passesAgainstGoService() throws {
         let program = try certification()
         try withService(goCertification(), { ["-varlink", "unix:\($0)"] }) { socket in
             let result = try run(program, ["--client", socket])
@@ -129,7 +129,7 @@ import Varlink
     }
 
     @Test("Python's command line shows our service, its interfaces and their errors")
-    func pythonCommandLine() throws {
+    func pythonCommandLineShowsService() throws {
         let python = try python()
         try withService(certification(), { [$0] }) { socket in
             let info = try run(python, ["-m", "varlink.cli", "info", "unix:\(socket)"])
@@ -154,7 +154,7 @@ import Varlink
     }
 
     @Test("A service that is out of descriptors lets clients wait, without spinning, and serves them later")
-    func outOfDescriptors() throws {
+    func waitsForFreeDescriptors() throws {
         let program = try certification()
         try withService(
             "/bin/sh", { ["-c", "ulimit -n 12; exec \"$0\" \"$1\"", program, $0] }

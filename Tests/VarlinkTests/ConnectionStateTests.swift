@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(
-        "says what is read, and when a client has gone",
+        "says what to read, and when the client has gone",
         arguments: [
             Expected(
                 name: "reading", atBytes: .receive, atEnd: .receive, watched: [.readable, .peerFinished]),
@@ -57,7 +57,7 @@ import Testing
             Expected(name: "lingering", atBytes: .discard, atEnd: .fail, watched: .readable),
             Expected(name: "closing", atBytes: .nothing, atEnd: .fail, watched: []),
         ])
-    func reactionsToTheSocket(expected: Expected) {
+    func reactsToTheSocket(expected: Expected) {
         var state = state(expected.name)
         #expect(state.watched(isFull: false) == expected.watched)
         #expect(state.watched(isFull: true) == expected.watched.union(.writable))
@@ -69,8 +69,8 @@ import Testing
         }
     }
 
-    @Test("lets one call be answered, and then the next one be read")
-    func oneCallAtATime() {
+    @Test("allows the next call only after the current one is answered")
+    func takesOneCallAtATime() {
         var state = State()
         var result = state.callBegins(awaitsReply: true)
         #expect(result)
@@ -82,8 +82,8 @@ import Testing
         #expect(!result, "a second answer")
     }
 
-    @Test("carries out what a client that has gone wanted no reply to, and nothing else")
-    func callsOfOneThatHasGone() {
+    @Test("carries out only the oneway calls of a client that has gone")
+    func takesOnlyOnewayCallsOnceGone() {
         var state = State()
         _ = state.heard(.hungUp)
         let oneway = state.callBegins(awaitsReply: false)
@@ -92,8 +92,8 @@ import Testing
         #expect(!answered)
     }
 
-    @Test("waits for one thing at a time, and only its own end ends that")
-    func waits() {
+    @Test("waits for one thing at a time, and the end of any other wait changes nothing")
+    func waitsForOneThingOnly() {
         var state = State()
         state.startWaiting(for: .turn)
         state.stopWaiting(for: .room)
@@ -105,8 +105,8 @@ import Testing
         #expect(state.wait == nil, "a call is pending")
     }
 
-    @Test("waits for the rest of a call while the client may send it")
-    func halfCalls() {
+    @Test("waits for the rest of a call as long as the client can still send it")
+    func waitsForRestOfCall() {
         var state = State()
         var lull = state.awaitNextCall(hasPart: false)
         #expect(lull == .awaitCall)
@@ -142,7 +142,7 @@ import Testing
     }
 
     @Test("hands the socket over after the last reply is sent")
-    func handsOver() {
+    func handsOverAfterLastReply() {
         var state = state("upgrading")
         #expect(step(state, hasUnsent: true) == "nothing")
         #expect(step(state, hasUnsent: false) == "hand over upgrade")

@@ -1,7 +1,7 @@
 import Glibc
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 @Suite("Descriptors and upgrades") struct DescriptorTests {
@@ -51,8 +51,9 @@ import Varlink
         }
     }
 
-    @Test("of a client that goes before an upgrade is through: the call is told, and nothing stops")
-    func goneBeforeUpgrade() throws {
+    @Test(
+        "of a client that goes before its upgrade is complete: the call is notified, and the connection ends")
+    func clientGoesBeforeUpgrade() throws {
         let gone = Mailbox<Void>()
         let waiting = Mailbox<Void>()
         let server = try TestServer { service in
@@ -73,8 +74,8 @@ import Varlink
         try server.waitForConnections(0)
     }
 
-    @Test("of clients that are not accepted yet are not closed on the loop when the service closes")
-    func unaccepted() throws {
+    @Test("of clients that are not accepted yet are not closed on the loop's thread when the service closes")
+    func unacceptedAreNotClosedOnLoop() throws {
         let handedOver = Mailbox<Void>()
         let server = try TestServer { service in
             try Echo.configure(service)
@@ -90,8 +91,8 @@ import Varlink
         #expect(try client.receive() == nil)
     }
 
-    @Test("pass both ways with the call and the reply they belong to")
-    func swapping() throws {
+    @Test("pass both ways with the call and the reply that they belong to")
+    func passBothWays() throws {
         let server = try server()
         defer { server.stop() }
         let client = try server.connect()
@@ -122,8 +123,8 @@ import Varlink
         return descriptor
     }
 
-    @Test("arrive with their reply alone, though calls are sent ahead and replies are read late")
-    func adjacent() throws {
+    @Test("arrive only with their own reply, even if calls are sent ahead and replies are read late")
+    func arriveOnlyWithTheirReply() throws {
         let server = try server()
         defer { server.stop() }
         let client = try RawClient(server.path)
@@ -142,8 +143,8 @@ import Varlink
         #expect(messages.reduce(0) { $0 + $1.descriptors } == 3)
     }
 
-    @Test("do not wait for each other: the kernel keeps such replies apart")
-    func inARow() throws {
+    @Test("of successive replies do not wait for each other: the kernel keeps such replies apart")
+    func repliesInARowStayApart() throws {
         let server = try server()
         defer { server.stop() }
         let client = try RawClient(server.path)
@@ -176,8 +177,8 @@ import Varlink
         return (buffer[..<message.count].filter { $0 == 0 }.count, message.descriptors.count)
     }
 
-    @Test("that the client does not take are closed")
-    func untaken() throws {
+    @Test("that the service does not take from a call are closed")
+    func untakenAreClosed() throws {
         let server = try server()
         defer { server.stop() }
         let client = try server.connect()
@@ -199,8 +200,8 @@ import Varlink
         close(null)
     }
 
-    @Test("An upgraded connection has left the service, and nothing that came early is lost")
-    func upgrade() throws {
+    @Test("An upgraded connection leaves the service, and bytes that arrived early are not lost")
+    func upgradedConnectionLeavesService() throws {
         let server = try server()
         defer { server.stop() }
         let client = try server.connect()

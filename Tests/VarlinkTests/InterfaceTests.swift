@@ -4,7 +4,7 @@ import Testing
 
 @Suite("The parser of interface descriptions") struct InterfaceTests {
     @Test(
-        "takes what the language allows",
+        "accepts what the language allows",
         arguments: [
             "interface a.b\nmethod M() -> ()",
             "interface org.example-x.y2\n\n# words\nmethod M(a: int) -> (b: ?[]string)\n",
@@ -13,7 +13,7 @@ import Testing
             "interface a.b\nerror E ()",
             "interface a.b\nmethod M(\n a: (x: int,\n y: float)\n)\n -> (o: object)",
         ])
-    func good(text: String) throws {
+    func acceptsWhatTheLanguageAllows(text: String) throws {
         #expect(try InterfaceDescription(text).text == text)
     }
 
@@ -45,14 +45,14 @@ import Testing
             ("interface a.b\nmethod M(a: int", 2, "the end of the text"),
             ("interface a.b\nerror É ()", 2, "has no meaning"),
         ])
-    func bad(text: String, line: Int, reason: String) {
+    func reportsErrorAndItsLine(text: String, line: Int, reason: String) {
         let error = #expect(throws: InterfaceDescriptionError.self) { try InterfaceDescription(text) }
         #expect(error?.line == line)
         #expect(error?.reason.contains(reason) == true, "\(error?.reason ?? "")")
     }
 
     @Test("gives names, fields and types")
-    func contents() throws {
+    func givesNamesFieldsAndTypes() throws {
         let description = try InterfaceDescription(
             "interface a.b\ntype T (x: int)\nmethod M(t: ?[]T) -> (s: [string]())\nerror E (c: (one, two))")
         #expect(description.name == "a.b")
@@ -70,7 +70,7 @@ import Testing
             (["l": [["x": 1], ["x": 1, "z": 1]]], "l.1.z"), (["d": ["any key": ["q": 1]]], "d.any key.q"),
             (["a": 1.5], "a"), (["o": ["whatever": 1.5]], nil), (["t": "of another type"], nil), (nil, nil),
         ] as [(JSONValue, String?)])
-    func undeclared(value: JSONValue, path: String?) throws {
+    func findsUndeclaredFieldAtAnyDepth(value: JSONValue, path: String?) throws {
         let description = try InterfaceDescription(
             "interface a.b\ntype T (x: int)\nmethod M(a: int, t: ?T, l: []T, d: [string]T, o: object) -> ()")
         let method = try #require(description.methods["M"])

@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 @Suite("A limit", .serialized) struct LimitTests {
@@ -20,8 +20,10 @@ import Varlink
         #expect(reply.text == "well")
     }
 
-    @Test("on the size of a message: InvalidParameter, then the end", arguments: [true, false])
-    func messageSize(isEnded: Bool) throws {
+    @Test(
+        "on the size of a message: the client gets InvalidParameter, and then the connection ends",
+        arguments: [true, false])
+    func refusesTooLargeMessage(isEnded: Bool) throws {
         var limits = VarlinkLimits()
         limits.maximumMessageSize = 100
         let server = try TestServer(limits: limits)
@@ -36,7 +38,7 @@ import Varlink
     }
 
     @Test(
-        "of sense: what is no call gets InvalidParameter, then the end",
+        "on the form of a message: one that is not a call gets InvalidParameter, and then the connection ends",
         arguments: [
             ("", "message", nil),
             ("no JSON", "message", nil),
@@ -48,7 +50,7 @@ import Varlink
             (String(repeating: "[", count: 100_000), "message", nil),
             (#"{"method":"a.B","parameters":"# + String(repeating: "[", count: 65), "message", nil),
         ])
-    func nonsense(text: String, parameter: String, field: String?) throws {
+    func refusesMalformedCall(text: String, parameter: String, field: String?) throws {
         let server = try TestServer()
         defer { server.stop() }
         let client = try RawClient(server.path)
@@ -60,8 +62,8 @@ import Varlink
         try expectService(server)
     }
 
-    @Test("on the time for a message: half of one, then silence")
-    func halfMessage() throws {
+    @Test("on the time for a message: a client that stops in the middle of one is dropped")
+    func halfMessageTimesOut() throws {
         var limits = VarlinkLimits()
         limits.messageTimeout = .milliseconds(30)
         let server = try TestServer(limits: limits)
@@ -78,8 +80,8 @@ import Varlink
         #expect(try idle.receive() == pong)
     }
 
-    @Test("on the time for a message is not moved by bytes that trickle in")
-    func trickle() throws {
+    @Test("on the time for a message is not extended by bytes that trickle in")
+    func tricklingDoesNotExtendTime() throws {
         var limits = VarlinkLimits()
         limits.messageTimeout = .milliseconds(100)
         let server = try TestServer(limits: limits)
@@ -94,8 +96,8 @@ import Varlink
         #expect(try server.dropped.take() == .unfinishedMessage)
     }
 
-    @Test("on unread replies: who does not read is dropped, and nobody else suffers")
-    func unread() throws {
+    @Test("on unread replies: a client that does not read is dropped, and other clients are not affected")
+    func dropsClientThatDoesNotRead() throws {
         var limits = VarlinkLimits()
         limits.maximumUnreadReplyBytes = 300_000
         let server = try TestServer(limits: limits)
@@ -109,8 +111,9 @@ import Varlink
         }
     }
 
-    @Test("on unread replies: while one waits no other call of the client is carried out, and then each is")
-    func heldBack() throws {
+    @Test(
+        "on unread replies: while one waits the client's next calls wait, too, and then each is carried out")
+    func callsWaitForUnreadReply() throws {
         let count = Counter()
         let server = try TestServer(limits: .patient) { service in
             try Echo.configure(service)
@@ -137,8 +140,8 @@ import Varlink
         #expect(count.value == 20)
     }
 
-    @Test("on unread replies of one user: calls wait until some are read")
-    func heldBackUser() throws {
+    @Test("on unread replies of one user: calls wait until some replies are read")
+    func callsWaitForUsersUnreadReplies() throws {
         let count = Counter()
         var limits = VarlinkLimits.patient
         limits.maximumUnreadReplyBytesPerUser = 1_500_000
@@ -167,8 +170,8 @@ import Varlink
         try expectService(server)
     }
 
-    @Test("on unread replies of one user: who reads nothing meanwhile is dropped, and the others are served")
-    func droppedForOthers() throws {
+    @Test("on unread replies of one user: a client that reads nothing is dropped, and the others are served")
+    func dropsNonReaderForOthers() throws {
         var limits = VarlinkLimits()
         limits.maximumUnreadReplyBytesPerUser = 1_500_000
         limits.flushTimeout = .milliseconds(50)
@@ -183,8 +186,8 @@ import Varlink
         #expect(try server.dropped.take() == .unreadReplies)
     }
 
-    @Test("on descriptors under way: a client that does not read has a few, and then gets them all")
-    func descriptorsUnderWay() throws {
+    @Test("on descriptors in flight: a client that does not read gets only a few, and all once it reads")
+    func boundsDescriptorsInFlight() throws {
         // The service checks soon whether a client reads, each of fifty times: the pauses begin anew each time.
         try judge("fifty times eight replies with descriptors", takesLessThan: .seconds(2)) {
             let count = Counter()
@@ -213,8 +216,8 @@ import Varlink
         }
     }
 
-    @Test("on unread replies is no limit on what a client that reads gets")
-    func slowReader() throws {
+    @Test("on unread replies does not limit what a client that reads receives")
+    func doesNotLimitReadingClient() throws {
         var limits = VarlinkLimits.patient
         limits.maximumUnreadReplyBytes = 3_000_000
         let server = try TestServer(limits: limits)
@@ -229,9 +232,9 @@ import Varlink
     }
 
     @Test(
-        "on connections, in total or of one user: the error that says so, then the end",
+        "on connections, in total or of one user: one more client gets the error, and its connection ends",
         arguments: [true, false])
-    func connections(ofUser: Bool) throws {
+    func refusesTooManyConnections(ofUser: Bool) throws {
         var limits = VarlinkLimits()
         // The user who runs the test may be root.
         limits.reservedConnections = 0
@@ -262,8 +265,8 @@ import Varlink
         try expectService(server)
     }
 
-    @Test("on who may come in: nothing is read before that is known, and who may not is told so")
-    func admission() throws {
+    @Test("on admission: nothing is read before the decision, and a client that is refused gets the error")
+    func readsNothingBeforeAdmission() throws {
         let asked = Mailbox<Void>()
         let answers = Answers()
         let server = try TestServer { service in
@@ -294,8 +297,8 @@ import Varlink
         try server.waitForConnections(1)
     }
 
-    @Test("on descriptors with a call")
-    func descriptors() throws {
+    @Test("on descriptors with a call: a client that sends more gets InvalidParameter and is dropped")
+    func refusesTooManyDescriptors() throws {
         var limits = VarlinkLimits()
         limits.maximumDescriptorsPerMessage = 1
         let server = try TestServer(limits: limits)
@@ -309,8 +312,8 @@ import Varlink
         #expect(try server.dropped.take() == .tooManyDescriptors)
     }
 
-    @Test("of two thousand connections is far away: all are answered, again and again")
-    func manyConnections() throws {
+    @Test("of more than two thousand connections is usable: all two thousand are answered, again and again")
+    func servesTwoThousandConnections() throws {
         var limit = rlimit()
         getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         limit.rlim_cur = limit.rlim_max

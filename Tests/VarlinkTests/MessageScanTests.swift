@@ -16,7 +16,7 @@ struct MessageScanTests {
     }
 
     @Test("counts brackets, but not those in strings")
-    func depth() {
+    func countsBracketsOutsideStrings() {
         let deepest = String(repeating: "[", count: 64) + String(repeating: "]", count: 64)
         #expect(fault(deepest) == nil)
         #expect(fault("[" + deepest + "]") == .nestedTooDeeply)
@@ -25,15 +25,15 @@ struct MessageScanTests {
     }
 
     @Test("counts values, but not commas in strings")
-    func values() {
+    func countsValuesOutsideStrings() {
         #expect(fault(#"{"a": [1, 2, 3]}"#, values: 4) == nil)
         #expect(fault(#"{"a": [1, 2, 3, 4]}"#, values: 4) == .tooManyValues)
         #expect(fault(#"{"a": [[],[],[]]}"#, values: 6) == .tooManyValues)
         #expect(fault(#"{"a": ",,,,,,,,,,,"}"#, values: 2) == nil)
     }
 
-    @Test("takes field names of ASCII alone, up to 128 bytes")
-    func names() {
+    @Test("accepts only field names in ASCII, of up to 128 bytes")
+    func acceptsOnlyShortASCIINames() {
         #expect(fault(#"{"a b-c.d_e": 1}"#) == nil)
         #expect(fault("{\"\(String(repeating: "n", count: 128))\" : 1}") == nil)
         #expect(fault("{\"\(String(repeating: "n", count: 129))\" : 1}") == .fieldName)
@@ -44,9 +44,9 @@ struct MessageScanTests {
     }
 
     @Test(
-        "takes 30 combining characters in a row, however they are written, and no more",
+        "accepts 30 combining characters in a row, however they are written, and no more",
         arguments: [#"\u0301"#, "\u{301}", #"\uD834\uDD65"#, "\u{1D165}", "\u{323}\u{301}"])
-    func combining(mark: String) {
+    func accepts30CombiningCharacters(mark: String) {
         let each = mark == "\u{323}\u{301}" ? 2 : 1
         let most = String(repeating: mark, count: 30 / each)
         #expect(fault(#"{"id": "a\#(most)b\#(most)"}"#) == nil)
@@ -56,8 +56,8 @@ struct MessageScanTests {
         #expect(fault(#"{"id": "a\#(most)\u0061\#(most)\\u0301"}"#) == nil)
     }
 
-    @Test("is not confused by what is no JSON, or no UTF-8")
-    func nonsense() {
+    @Test("is not confused by invalid JSON or invalid UTF-8")
+    func survivesInvalidInput() {
         var generator = SeededGenerator(seed: 12)
         let parts: [[UInt8]] = [
             [0x22], [0x5c], [0x5c, 0x75], Array("d834".utf8), [0xcc, 0x81], [0xcc], [0xf0, 0x9d], [0xff],
@@ -73,8 +73,8 @@ struct MessageScanTests {
         }
     }
 
-    @Test("costs no more than a message's length, and so does all that is compared after it")
-    func cost() {
+    @Test("takes time in proportion to the message's length, and so do later comparisons of its strings")
+    func costIsLinear() {
         // The maximum length of a message to the daemon.
         let safe = String(
             repeating: "a" + String(repeating: "\u{323}\u{301}", count: 15), count: (256 << 10) / 61)

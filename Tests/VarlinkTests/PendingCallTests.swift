@@ -2,7 +2,7 @@ import EventLoop
 import Synchronization
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 /// Calls that are answered later.
@@ -24,8 +24,8 @@ import Varlink
         }
     }
 
-    @Test("holds back the calls behind it, which are answered after it")
-    func order() throws {
+    @Test("delays the calls behind it, which are answered after it")
+    func delaysLaterCalls() throws {
         let held = Held()
         let server = try TestServer { try held.configure($0) }
         defer { server.stop() }
@@ -50,9 +50,9 @@ import Varlink
     }
 
     @Test(
-        "of a user who may not stay is answered first, while connections without one end at once, with the reason"
+        "of an expelled user is answered first; the user's idle connections end at once, with the reason"
     )
-    func expulsion() throws {
+    func expelledUsersCallIsAnsweredFirst() throws {
         let held = Held()
         let server = try TestServer(limits: .patient) { try held.configure($0) }
         defer { server.stop() }
@@ -77,8 +77,8 @@ import Varlink
         try server.waitForConnections(0)
     }
 
-    @Test("hears that its client has gone, once, and its reply is dropped")
-    func disconnect() throws {
+    @Test("is notified once that its client has gone, and its reply is dropped")
+    func noticesDisconnectionOnce() throws {
         let held = Held()
         let server = try TestServer { try held.configure($0) }
         defer { server.stop() }
@@ -101,7 +101,7 @@ import Varlink
     }
 
     @Test("goes on when its client closes only the sending half")
-    func halfClosed() throws {
+    func outlivesHalfClosedConnection() throws {
         let held = Held()
         let server = try TestServer { try held.configure($0) }
         defer { server.stop() }
@@ -115,8 +115,8 @@ import Varlink
         #expect(held.gone.isEmpty)
     }
 
-    @Test("that streams hears when its client goes in the middle")
-    func disconnectInStream() throws {
+    @Test("that streams is notified when its client goes in the middle of the stream")
+    func streamNoticesDisconnection() throws {
         let held = Held()
         let server = try TestServer { try held.configure($0) }
         defer { server.stop() }
@@ -132,8 +132,8 @@ import Varlink
         try server.waitForConnections(0)
     }
 
-    @Test("that is let go is answered with the internal error")
-    func letGo() throws {
+    @Test("that its handler drops is answered with the internal error")
+    func droppedCallGetsInternalError() throws {
         let held = Held()
         let server = try TestServer { try held.configure($0) }
         defer { server.stop() }
@@ -154,7 +154,7 @@ import Varlink
     }
 
     @Test("can be waited for up to a deadline")
-    func deadline() throws {
+    func clientWaitsUntilDeadline() throws {
         let held = Held()
         let server = try TestServer { try held.configure($0) }
         defer { server.stop() }
@@ -164,8 +164,8 @@ import Varlink
         }
     }
 
-    @Test("is answered when the service closes, and the others end")
-    func closing() throws {
+    @Test("is still answered when the service closes, while idle connections end")
+    func isAnsweredBeforeServiceCloses() throws {
         let held = Held()
         let server = try TestServer { try held.configure($0) }
         defer { server.stop() }
@@ -185,7 +185,7 @@ import Varlink
     }
 
     @Test("does not keep the service from closing for longer than the limit")
-    func closingWithoutAnswer() throws {
+    func delaysClosingUpToLimit() throws {
         let held = Held()
         var limits = VarlinkLimits()
         limits.flushTimeout = .milliseconds(20)

@@ -23,8 +23,8 @@ private final class Member: UserConnection {
         return .max
     }
 
-    @Test("is made up for after a long step, within bounds, and not where no other one waits")
-    func longSteps() {
+    @Test("is reduced in the turns after a long step, within bounds, and not if no other connection waits")
+    func longStepShortensNextTurns() {
         var time = TurnTime()
         time.begin()
         #expect(time.allows(after: .milliseconds(1)) && !time.allows(after: .milliseconds(2)))
@@ -38,7 +38,7 @@ private final class Member: UserConnection {
     }
 
     @Test("is not saved up")
-    func notSavedUp() {
+    func isNotSavedUp() {
         var time = TurnTime()
         for _ in 0..<10 {
             time.begin()
@@ -50,8 +50,8 @@ private final class Member: UserConnection {
 }
 
 @Suite("A user's connections") struct UserLineTests {
-    @Test("take turns with each other user's, however many there are")
-    func turns() {
+    @Test("take turns with those of each other user, however many there are")
+    func alternateWithOtherUsers() {
         var turns = UserTurns<Member>()
         for place in 1...1000 { turns.append(Member(1, place: UInt64(place))) }
         turns.append(Member(2))
@@ -67,8 +67,8 @@ private final class Member: UserConnection {
         #expect(turns.isEmpty)
     }
 
-    @Test("wait for room in the order of their calls, and each may leave")
-    func inOrder() {
+    @Test("wait for room in the order of their calls, and each may stop waiting")
+    func waitInOrderOfCalls() {
         var budget = UserBudget<Member>(limit: 10, total: .max, keepsOrder: true)
         budget.change(1, by: 10)
         let members = (0..<40).map { Member(1, place: UInt64($0)) }
@@ -91,8 +91,8 @@ private final class Member: UserConnection {
         #expect(ready.first?.place == 3)
     }
 
-    @Test("or in the order in which they began to wait, and are told once")
-    func asTheyCame() {
+    @Test("or wait in the order in which they began to wait, and are notified once")
+    func waitInOrderOfArrival() {
         var budget = UserBudget<Member>(limit: 10, total: .max)
         budget.change(1, by: 10)
         let members = (0..<3).map { Member(1, place: UInt64(10 - $0)) }
@@ -104,8 +104,8 @@ private final class Member: UserConnection {
         #expect(!budget.isAwaited())
     }
 
-    @Test("lack what the user has used, and others of the sum but not their share")
-    func budgets() {
+    @Test("have no room past their user's limit, nor past the total once their user's share is used")
+    func roomDependsOnBudgets() {
         var budget = UserBudget<Member>(limit: 1 << 20, total: 1 << 20)
         budget.change(1, by: 1 << 20)
         #expect([1, 2].map(budget.hasRoom) == [false, true])
@@ -116,8 +116,8 @@ private final class Member: UserConnection {
         #expect(budget.hasRoom(2))
     }
 
-    @Test("leave by the thousand, from anywhere in the line")
-    func manyLeave() {
+    @Test("can leave by the thousand, from anywhere in the line")
+    func manyLeaveTheLine() {
         var budget = UserBudget<Member>(limit: 0, total: .max)
         let members = (0..<5000).map { _ in Member(1) }
         for member in members { _ = budget.wait(member) }

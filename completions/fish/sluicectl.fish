@@ -23,7 +23,7 @@ function __sluicectl_parse_tokens -S
         __sluicectl_parse_subcommand 0 'version' 'h/help'
         switch $unparsed_tokens[1]
         case 'fetch'
-            __sluicectl_parse_subcommand -r 2 'socket=' 'o/output=' 'H/header=+' 'high-watermark=' 'low-watermark=' 'deadline=' 'connect-timeout=' 'head-timeout=' 'stall-timeout=' 'min-speed=' 'max-size=' 'retries=' 'digest=' 'if-none-match=' 'etag-file=' 'identity' 'allow-downgrade' 'http1_1' 'accept-unverified' 'q/quiet' 'progress' 'json' 'verbose' 'version' 'h/help'
+            __sluicectl_parse_subcommand -r 2 'socket=' 'o/output=' 'H/header=+' 'high-watermark=' 'low-watermark=' 'deadline=' 'connect-timeout=' 'head-timeout=' 'silence-timeout=' 'min-speed=' 'max-size=' 'retries=' 'digest=' 'if-none-match=' 'etag-file=' 'identity' 'allow-downgrade' 'http1_1' 'accept-unverified' 'q/quiet' 'progress' 'json' 'verbose' 'version' 'h/help'
         case 'list'
             __sluicectl_parse_subcommand 0 'socket=' 'json' 'user=' 'state=+' 'limit=' 'version' 'h/help'
         case 'show'
@@ -124,7 +124,7 @@ complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_op
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" deadline timeout' -l 'deadline' -l 'timeout' -d 'Maximum time of the whole job; --timeout is the older name.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" connect-timeout' -l 'connect-timeout' -d 'Time until a connection is ready for the request, TLS included.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" head-timeout' -l 'head-timeout' -d 'Time from then on until the response begins, redirects included.' -rfka ''
-complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" stall-timeout' -l 'stall-timeout' -d 'Maximum silence of the origin.' -rfka ''
+complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" silence-timeout' -l 'silence-timeout' -d 'Maximum silence of the origin.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" min-speed' -l 'min-speed' -d 'Minimum speed of the origin, in bytes per second over 30 s: 10K; 0 is no limit.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" max-size' -l 'max-size' -d 'Fail if the body is larger.' -rfka ''
 complete -c 'sluicectl' -n '__sluicectl_should_offer_completions_for_flags_or_options "sluicectl fetch" retries' -l 'retries' -d 'How many failures in a row are tolerated, from 0 to 1000.' -rfka ''

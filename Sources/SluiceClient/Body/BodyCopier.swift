@@ -1,7 +1,7 @@
 internal import CUnix
 internal import Glibc
 internal import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// Moves a body from its pipe to another descriptor, without copying pages where the output allows it (`splice(2)`).
 ///

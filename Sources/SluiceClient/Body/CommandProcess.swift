@@ -1,7 +1,7 @@
 internal import CUnix
 internal import Glibc
 public import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// A command that reads a body's pipe as its standard input.
 ///

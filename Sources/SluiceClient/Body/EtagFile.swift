@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A file that remembers the version of a body that was fetched before: its entity-tag (RFC 9110 §8.8.3) on one line.
 ///

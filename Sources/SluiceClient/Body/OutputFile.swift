@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Synchronization
 internal import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// A file that appears under its name only once it is complete.
 ///

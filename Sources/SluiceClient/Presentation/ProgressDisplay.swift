@@ -1,7 +1,7 @@
 internal import Glibc
 public import SluiceInterface
 internal import Synchronization
-internal import UnixSockets
+internal import Unix
 
 /// Shows the progress of a job while another thread does the work.
 ///
@@ -108,10 +108,7 @@ public final class ProgressDisplay: Sendable {
     private func take(from watch: JobWatch) throws(SluiceError) {
         while let job = try watch.nextIfAvailable() {
             let now = seconds
-            var wall = timespec()
-            clock_gettime(CLOCK_REALTIME, &wall)
-            let nowUsec = wall.tv_sec * 1_000_000 + wall.tv_nsec / 1000
-            screen.withLock { $0.meter.update(job, at: now, nowUsec: nowUsec) }
+            screen.withLock { $0.meter.update(job, at: now, nowUsec: Realtime.microseconds()) }
         }
     }
 
@@ -130,10 +127,7 @@ public final class ProgressDisplay: Sendable {
         }
     }
 
-    private var seconds: Double {
-        let (seconds, attoseconds) = start.duration(to: .now).components
-        return Double(seconds) + Double(attoseconds) / 1e18
-    }
+    private var seconds: Double { start.duration(to: .now).asSeconds }
 
     private func put(_ text: String) {
         // A display that cannot write must not make the program fail.

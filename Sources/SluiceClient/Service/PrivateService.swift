@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A `sluiced` process of the caller's own, for programs that need a body where no service runs.
 ///

@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A thread for a call that blocks; FoundationEssentials has none.
 package enum WorkerThread {
@@ -18,8 +18,7 @@ package enum WorkerThread {
 
 /// Sleeps for the whole duration, even if signals interrupt the sleep.
 public func sleepWhole(_ duration: Duration) {
-    let (seconds, attoseconds) = duration.components
-    var request = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+    var request = duration.timeSpecification
     var rest = timespec()
     while nanosleep(&request, &rest) < 0, errno == EINTR { request = rest }
 }

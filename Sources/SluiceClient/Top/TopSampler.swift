@@ -1,7 +1,7 @@
 internal import Glibc
 internal import SluiceInterface
 internal import Synchronization
-internal import UnixSockets
+internal import Unix
 
 /// Asks the service at intervals in a thread of its own, so that the thread that shows the answers never waits for
 /// one.
@@ -130,23 +130,13 @@ extension TopSample {
     public static func take(from connection: SluiceConnection) throws(SluiceError) -> TopSample {
         let jobs = try connection.list(active: true)
         let status = try connection.status()
-        return TopSample(jobs: jobs, status: status, seconds: TopClock.seconds, nowUsec: TopClock.nowUsec)
+        return TopSample(
+            jobs: jobs, status: status, seconds: TopClock.seconds, nowUsec: Realtime.microseconds())
     }
 }
 
-/// The two clocks of a sample.
+/// The clock of a sample.
 public enum TopClock {
     /// The time on a clock that does not jump.
-    public static var seconds: Double {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
-    }
-
-    /// The time in µs since 1970.
-    static var nowUsec: Int {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return now.tv_sec * 1_000_000 + now.tv_nsec / 1000
-    }
+    public static var seconds: Double { Double(Monotonic.nanoseconds()) / 1e9 }
 }

@@ -85,7 +85,7 @@ public struct IPAddress: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// All addresses that begin with the same bits (CIDR, RFC 4632).
-struct IPNetwork: Sendable, Hashable {
+public struct IPNetwork: Sendable, Hashable {
     /// The first address of the network.
     let base: IPAddress
     /// Number of fixed bits of the 128. For an IPv4 network it is 96 more than the written length.
@@ -104,6 +104,19 @@ struct IPNetwork: Sendable, Hashable {
         self.prefix = prefix
     }
 
+    /// The network that an entry of `no_proxy` stands for: an address, alone or with the length of a prefix. Bits behind
+    /// the prefix do not matter (libcurl-env(3)).
+    ///
+    /// - Returns: nil for anything else, such as a host name.
+    public init?(noProxy text: some StringProtocol) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let address = parts.first.flatMap({ IPAddress($0) }) else { return nil }
+        let width = address.isIPv4 ? 32 : 128
+        let length = parts.count > 1 ? Int(digits: parts[1].utf8, atMost: width) : width
+        guard let length else { return nil }
+        self.init(around: address, prefix: length + 128 - width)
+    }
+
     /// `10.0.0.0/8`, or an address alone; only for constants of this program.
     fileprivate init?(constant text: String) {
         let parts = text.split(separator: "/")
@@ -118,7 +131,8 @@ struct IPNetwork: Sendable, Hashable {
         prefix <= 0 ? 0 : ~0 << UInt128(128 - min(prefix, 128))
     }
 
-    func contains(_ address: IPAddress) -> Bool {
+    /// Whether the address is one of the network's.
+    public func contains(_ address: IPAddress) -> Bool {
         // IPv4 addresses are held as IPv4-mapped ones, whose bits lie within ::/0. No IPv6 network must match them.
         address.isIPv4 == base.isIPv4 && address.bits & Self.mask(prefix) == base.bits
     }

@@ -27,8 +27,8 @@ public struct OriginPatience: Sendable, Equatable {
     ///   - head: the limit from the first request to the head, in seconds.
     ///   - now: in ns.
     public init(connect: Double, head: Double, now: UInt64) {
-        self.connect = Self.nanoseconds(connect)
-        self.head = Self.nanoseconds(head)
+        self.connect = Nanoseconds.of(seconds: connect)
+        self.head = Nanoseconds.of(seconds: head)
         connectingSince = now
     }
 
@@ -57,16 +57,5 @@ public struct OriginPatience: Sendable, Equatable {
             next = min(next, due)
         }
         return .later(next - now)
-    }
-
-    private static func nanoseconds(_ seconds: Double) -> UInt64 {
-        UInt64(min(max(0, seconds), 1e9) * 1e9)
-    }
-}
-
-extension UInt64 {
-    fileprivate func addingSaturated(_ other: UInt64) -> UInt64 {
-        let (sum, isOver) = addingReportingOverflow(other)
-        return isOver ? .max : sum
     }
 }

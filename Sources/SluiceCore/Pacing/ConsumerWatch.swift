@@ -45,7 +45,7 @@ public struct ConsumerWatch: Sendable {
     ///   - delivered: bytes that the consumer has.
     ///   - holdAfter: how long the consumer may hold the transfer up before that is a hold, in seconds.
     public init(delivered: Int, holdAfter: Double, at now: UInt64) {
-        self.holdAfter = UInt64(holdAfter * 1e9)
+        self.holdAfter = Nanoseconds.of(seconds: holdAfter)
         active = now
         progressSince = now
         progressMark = delivered

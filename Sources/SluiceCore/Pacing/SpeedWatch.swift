@@ -25,7 +25,7 @@ public struct SpeedWatch: Sendable, Equatable {
     ///   - received: bytes that have come so far.
     public init(minimum: Int, span: Double, openTime: UInt64, received: Int) {
         self.minimum = minimum
-        self.span = UInt64(span * 1e9)
+        self.span = Nanoseconds.of(seconds: span)
         begin = openTime
         mark = received
     }
@@ -36,7 +36,9 @@ public struct SpeedWatch: Sendable, Equatable {
         guard passed >= span else { return .later(span - passed) }
         let bytes = received - mark
         // A look may come late, so the rate is compared, not the number of bytes.
-        guard Double(bytes) >= Double(minimum) * Double(passed) / 1e9 else { return .tooSlow(bytes: bytes) }
+        guard Double(bytes) >= Double(minimum) * Nanoseconds.seconds(passed) else {
+            return .tooSlow(bytes: bytes)
+        }
         begin = openTime
         mark = received
         return .later(span)

@@ -47,8 +47,7 @@ struct SetCookie {
             }
         }
         if let age {
-            let (sum, isTooLarge) = now.addingReportingOverflow(age)
-            expires = age <= 0 ? .min : isTooLarge ? .max : sum
+            expires = age <= 0 ? .min : now.addingSaturated(age)
         }
     }
 

@@ -108,8 +108,8 @@ extension Settings.Egress {
         var problems = everyone.problems("egress")
         for (kind, section) in [("users", users), ("groups", groups)] {
             for (name, lists) in section.sorted(by: { $0.key < $1.key }) {
-                guard AccountName.isOne(name) else {
-                    problems.append(AccountName.problem(name, in: "egress.\(kind)"))
+                guard LoginName.isOne(name) else {
+                    problems.append(LoginName.problem(name, in: "egress.\(kind)"))
                     continue
                 }
                 problems += lists.problems("egress.\(kind).\(name)")

@@ -61,9 +61,15 @@ public struct JobRequest: Sendable, Equatable {
         timeouts.head = try Self.seconds(
             parameters.headTimeoutSeconds, "headTimeoutSeconds", or: timeouts.head,
             atMost: settings.longest.head, "maximum_head_seconds")
-        timeouts.stall = try Self.seconds(
-            parameters.stallTimeoutSeconds, "stallTimeoutSeconds", or: timeouts.stall,
-            atMost: settings.longest.stall, "maximum_stall_seconds")
+        guard parameters.stallTimeoutSeconds == nil || parameters.silenceTimeoutSeconds == nil else {
+            throw RequestError(
+                parameter: "stallTimeoutSeconds", reason: "it is the former name of silenceTimeoutSeconds",
+                remedy: "give silenceTimeoutSeconds alone")
+        }
+        timeouts.silence = try Self.seconds(
+            parameters.silenceTimeoutSeconds ?? parameters.stallTimeoutSeconds, "silenceTimeoutSeconds",
+            or: timeouts.silence,
+            atMost: settings.longest.silence, "maximum_silence_seconds")
         timeouts.deadline = try Self.deadline(parameters.deadlineSeconds, settings)
         if let speed = parameters.minimumSpeed { timeouts.minimumSpeed = try Self.speed(speed) }
         self.timeouts = timeouts
@@ -96,7 +102,7 @@ public struct JobRequest: Sendable, Equatable {
         parameters.lowWatermark = marks.low
         parameters.connectTimeoutSeconds = timeouts.connect
         parameters.headTimeoutSeconds = timeouts.head
-        parameters.stallTimeoutSeconds = timeouts.stall
+        parameters.silenceTimeoutSeconds = timeouts.silence
         parameters.minimumSpeed = timeouts.minimumSpeed
         parameters.deadlineSeconds = timeouts.deadline
         parameters.maximumSize = maximumSize
@@ -215,7 +221,7 @@ public struct Timeouts: Sendable, Equatable, Codable {
     /// included.
     public var head: Double
     /// The limit for silence of the origin while the gate is open.
-    public var stall: Double
+    public var silence: Double
     /// The limit for the whole job; nil for none.
     public var deadline: Double?
     /// The least speed of the origin while the gate is open, in bytes a second over `speedSpan`; nil for none.
@@ -223,11 +229,11 @@ public struct Timeouts: Sendable, Equatable, Codable {
 
     /// Limits; nothing is checked here.
     public init(
-        connect: Double, head: Double, stall: Double, deadline: Double?, minimumSpeed: Int? = nil
+        connect: Double, head: Double, silence: Double, deadline: Double?, minimumSpeed: Int? = nil
     ) {
         self.connect = connect
         self.head = head
-        self.stall = stall
+        self.silence = silence
         self.deadline = deadline
         self.minimumSpeed = minimumSpeed
     }

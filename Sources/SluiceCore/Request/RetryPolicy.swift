@@ -58,7 +58,8 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
     ) -> Bool {
         switch code {
         case .nameNotResolved, .connectionRefused, .connectFailed, .connectTimeout, .headTimeout,
-            .proxyUnreachable, .truncated, .connectionLost, .originGaveUp, .stallTimeout, .tooSlow, .laneDied:
+            .proxyUnreachable, .truncated, .connectionLost, .originGaveUp, .silenceTimeout, .tooSlow,
+            .laneDied:
             true
         case .httpStatus, .proxyRefused:
             status.map(statuses.contains) ?? false
@@ -96,9 +97,9 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
         return max(pause, min(max(0, retryAfter), pauses.longestRetryAfter))
     }
 
-    /// A year, in seconds. A server may send any number of digits, and the result must stay finite because it is
-    /// encoded as JSON.
-    private static let longest = 31_536_000.0
+    /// The longest pause that a Retry-After can ask for, in seconds: a year. A server may send any number of digits, and
+    /// the result must stay finite because it is encoded as JSON.
+    public static let longestRetryAfter = 31_536_000.0
 
     /// Reads the field Retry-After (RFC 9110 §10.2.3): seconds, or a date.
     ///
@@ -107,8 +108,9 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
     public static func retryAfter(_ text: String, now: Int) -> Double? {
         let text = text.trimmingBlanks
         if !text.isEmpty, text.utf8.allSatisfy(\.isDigit) {
-            return Int(digits: text.utf8, atMost: Int(longest)).map(Double.init) ?? longest
+            return Int(digits: text.utf8, atMost: Int(longestRetryAfter)).map(Double.init)
+                ?? longestRetryAfter
         }
-        return HTTPDate.parse(text).map { min(max(0, Double($0) - Double(now)), longest) }
+        return HTTPDate.parse(text).map { min(max(0, Double($0) - Double(now)), longestRetryAfter) }
     }
 }

@@ -40,8 +40,8 @@ public struct Settings: Sendable, Equatable {
         public var connect = 300.0
         /// `head_seconds` of a job: 0.001 to 31,536,000.
         public var head = 3600.0
-        /// `stall_seconds` of a job: 0.001 to 31,536,000.
-        public var stall = 3600.0
+        /// `silence_seconds` of a job: 0.001 to 31,536,000.
+        public var silence = 3600.0
         /// `deadline_seconds` of a job: 0.001 to 31,536,000. It is also the deadline of a job that asks for none. If it
         /// is nil, any deadline is accepted, and a job may have none.
         public var deadline: Double?
@@ -54,7 +54,7 @@ public struct Settings: Sendable, Equatable {
             var times = LongestTimes()
             times.connect = Timeouts.range.upperBound
             times.head = Timeouts.range.upperBound
-            times.stall = Timeouts.range.upperBound
+            times.silence = Timeouts.range.upperBound
             return times
         }
     }
@@ -142,7 +142,7 @@ public struct Settings: Sendable, Equatable {
     /// The gate.
     public var gate = Gate()
     /// The limits on time and speed of a job that names none.
-    public var timeouts = Timeouts(connect: 30, head: 300, stall: 60, deadline: nil)
+    public var timeouts = Timeouts(connect: 30, head: 300, silence: 60, deadline: nil)
     /// The longest of them that a job may name.
     public var longest = LongestTimes()
     /// The retries.
@@ -194,12 +194,12 @@ public struct Settings: Sendable, Equatable {
         check("gate.stalled_after_seconds", gate.stalledAfterSeconds, 0.01...60)
         check("timeouts.connect_seconds", timeouts.connect, Timeouts.range)
         check("timeouts.head_seconds", timeouts.head, Timeouts.range)
-        check("timeouts.stall_seconds", timeouts.stall, Timeouts.range)
+        check("timeouts.silence_seconds", timeouts.silence, Timeouts.range)
         if let speed = timeouts.minimumSpeed { check("timeouts.minimum_speed", speed, Timeouts.speeds) }
         if let deadline = timeouts.deadline { check("timeouts.deadline_seconds", deadline, Timeouts.range) }
         check("timeouts.maximum_connect_seconds", longest.connect, Timeouts.range)
         check("timeouts.maximum_head_seconds", longest.head, Timeouts.range)
-        check("timeouts.maximum_stall_seconds", longest.stall, Timeouts.range)
+        check("timeouts.maximum_silence_seconds", longest.silence, Timeouts.range)
         if let deadline = longest.deadline {
             check("timeouts.maximum_deadline_seconds", deadline, Timeouts.range)
         }

@@ -66,7 +66,7 @@ extension Settings {
 
         /// What is wrong with the name of a user or a group; nil if it is valid.
         public static func problem(ofName name: String, in section: String) -> RequestError? {
-            AccountName.isOne(name) ? nil : AccountName.problem(name, in: section)
+            LoginName.isOne(name) ? nil : LoginName.problem(name, in: section)
         }
 
         /// Whether any setting differs between users.
@@ -127,8 +127,8 @@ extension Settings.Users {
                         remedy: "name at most \(Self.maximumNames)"))
             }
             for (name, part) in parts.sorted(by: { $0.key < $1.key }) {
-                guard AccountName.isOne(name) else {
-                    problems.append(AccountName.problem(name, in: kind))
+                guard LoginName.isOne(name) else {
+                    problems.append(LoginName.problem(name, in: kind))
                     continue
                 }
                 problems += part.problems("\(kind).\(name)", limits)
@@ -155,7 +155,7 @@ extension Settings.Users.Part {
 }
 
 /// Names of users and groups in the settings.
-enum AccountName {
+enum LoginName {
     /// The longest name, in bytes.
     static let maximumLength = 64
 

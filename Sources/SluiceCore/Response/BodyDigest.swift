@@ -72,7 +72,7 @@ public struct BodyDigest: Codable, Sendable, Equatable, CustomStringConvertible 
 }
 
 /// What a job asks about its body's digest.
-public struct DigestRequest: Codable, Sendable, Equatable {
+public struct DigestRequest: Codable, Sendable, Equatable, CustomStringConvertible {
     /// The algorithm.
     public let algorithm: DigestAlgorithm
     /// The digest that the body must have; nil if the caller only asks for the digest.
@@ -86,7 +86,7 @@ public struct DigestRequest: Codable, Sendable, Equatable {
         guard let name = parts.first, let algorithm = DigestAlgorithm(rawValue: name.lowercased()) else {
             throw RequestError(
                 parameter: "digest", reason: "\(RequestURL.quote(text)) names no known algorithm",
-                remedy: "write sha256:… or sha512:…")
+                remedy: "write sha256 or sha512, alone or with a colon and the digits")
         }
         self.algorithm = algorithm
         guard parts.count == 2 else {
@@ -111,6 +111,15 @@ public struct DigestRequest: Codable, Sendable, Equatable {
     package init(algorithm: DigestAlgorithm, expected: BodyDigest?) {
         self.algorithm = algorithm
         self.expected = expected
+    }
+
+    /// The text from which it can be read again, with digits in lower case.
+    public var description: String { expected?.description ?? algorithm.rawValue }
+
+    /// Whether the digest of a whole body, in the form of `BodyDigest.description`, is the one that was asked for.
+    public func accepts(_ digest: String?) -> Bool {
+        guard let digest else { return false }
+        return expected.map { $0.description == digest } ?? digest.hasPrefix("\(algorithm.rawValue):")
     }
 
     private static func value(of digit: UInt8) -> UInt8? {

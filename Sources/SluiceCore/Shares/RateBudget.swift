@@ -42,7 +42,7 @@ public struct RateBudget: Sendable, Equatable {
     /// Adds what the rate allows for the time since the last call, or since the beginning.
     public mutating func advance(to now: UInt64) {
         guard now > since else { return }
-        let brought = Double(now - since) / 1e9 * Double(rate)
+        let brought = Nanoseconds.seconds(from: since, to: now) * Double(rate)
         balance = min(balance + brought, Double(rate) * Self.credit)
         since = now
     }

@@ -21,7 +21,7 @@ struct LocationField {
                 "URLs may have at most \(RequestURL.maximumLength) bytes")
         }
         guard String(validating: value, as: UTF8.self) != nil else {
-            throw Self.refuse("its Location is not UTF-8", "the server's owner has to mend it")
+            throw Self.refuse("its Location is not UTF-8", "report it to the server's owner")
         }
         var rest = value
         var text = ""
@@ -58,12 +58,12 @@ struct LocationField {
                 let last = cleaned.lastIndex(where: { $0 > 0x20 })
             else { continue }
             if let found, found != cleaned[first...last] {
-                throw refuse("it names two different targets", "the server's owner has to mend it")
+                throw refuse("it names two different targets", "report it to the server's owner")
             }
             found = cleaned[first...last]
         }
         guard let found else {
-            throw refuse("it has no Location", "the server's owner has to mend it")
+            throw refuse("it has no Location", "report it to the server's owner")
         }
         return found
     }

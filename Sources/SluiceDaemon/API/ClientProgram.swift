@@ -1,5 +1,5 @@
 internal import Glibc
-internal import UnixSockets
+internal import Unix
 
 /// Finds out which program a client is, for the record of its jobs.
 ///

@@ -1,7 +1,7 @@
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 internal import Varlink
 
 /// The methods of `io.sluice.Ingest`. Each decodes its parameters, asks the scheduler and encodes the reply. Belongs to

@@ -2,7 +2,7 @@ internal import EventLoop
 internal import Glibc
 internal import Logging
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Closes sockets that hold unread messages, without blocking the loop's thread.
 ///

@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import SluiceCore
 internal import SluiceInterface
-internal import UnixSockets
+internal import Unix
 internal import Varlink
 
 /// The calls of `Fetch` with `more`, `Wait`, `Watch`, `Cancel` and `Drain` that have not had their last reply. Belongs
@@ -9,12 +9,12 @@ internal import Varlink
 final class Subscriptions {
     /// A call of `Watch`.
     private final class Watcher {
-        let call: VarlinkCall
+        let call: any OpenCall
         let jobID: String?
         let interval: Duration
         var timer: Timer?
 
-        init(call: VarlinkCall, jobID: String?, interval: Duration) {
+        init(call: any OpenCall, jobID: String?, interval: Duration) {
             self.call = call
             self.jobID = jobID
             self.interval = interval
@@ -23,16 +23,18 @@ final class Subscriptions {
 
     /// A call that is answered when a job has ended.
     private struct Waiter {
-        let call: VarlinkCall
+        let call: any OpenCall
         /// The call is the `Fetch` that made the job, called with `more`.
         let isFetch: Bool
 
         func answer(_ ended: EndedJob) {
             guard let job = ended.encoded, let id = EncodedValue(word: ended.job.id) else {
                 // Encoding it again reports what is wrong with it, and answers the call.
-                return call.reply(Ingest.JobReply(job: ended.job))
+                return call.reply(Ingest.JobReply(job: ended.job), continues: false)
             }
-            call.reply(isFetch ? EncodedParameters(["id": id, "job": job]) : EncodedParameters(["job": job]))
+            call.reply(
+                isFetch ? EncodedParameters(["id": id, "job": job]) : EncodedParameters(["job": job]),
+                continues: false)
         }
     }
 
@@ -45,7 +47,7 @@ final class Subscriptions {
     private var waiting: [String: [Waiter]] = [:]
     private var watchers: [ObjectIdentifier: Watcher] = [:]
     /// Calls of `Drain` that get the number of jobs that are left, with the number that they got last.
-    private var drains: [ObjectIdentifier: (call: VarlinkCall, told: Int)] = [:]
+    private var drains: [ObjectIdentifier: (call: any OpenCall, told: Int)] = [:]
     private let activeCount: () -> Int
 
     /// - Parameters:
@@ -70,7 +72,7 @@ final class Subscriptions {
     /// Answers a call when the job has ended.
     ///
     /// - Parameter isFetch: the call is the `Fetch` that made the job.
-    func wait(_ call: VarlinkCall, for job: JobRecord, isFetch: Bool = false) {
+    func wait(_ call: any OpenCall, for job: JobRecord, isFetch: Bool = false) {
         let id = job.id
         waiting[id, default: []].append(Waiter(call: call, isFetch: isFetch))
         call.onDisconnect = { [weak self, weak call] in
@@ -82,7 +84,7 @@ final class Subscriptions {
 
     /// Answers a call repeatedly: about one job until it has ended, or without end about all jobs that the caller may
     /// see.
-    func watch(_ call: VarlinkCall, _ job: JobRecord?, interval: Duration) {
+    func watch(_ call: any OpenCall, _ job: JobRecord?, interval: Duration) {
         let watcher = Watcher(call: call, jobID: job?.id, interval: interval)
         watchers[ObjectIdentifier(call)] = watcher
         call.onDisconnect = { [weak self, weak call] in
@@ -96,9 +98,11 @@ final class Subscriptions {
 
     /// Answers with the number of jobs that have not ended. A call with `more` gets further replies until no job is
     /// left.
-    func drain(_ call: VarlinkCall) {
+    func drain(_ call: any OpenCall) {
         let left = activeCount()
-        guard call.wantsMore, left > 0 else { return call.reply(Ingest.DrainReply(jobs: left)) }
+        guard call.wantsMore, left > 0 else {
+            return call.reply(Ingest.DrainReply(jobs: left), continues: false)
+        }
         drains[ObjectIdentifier(call)] = (call, left)
         call.onDisconnect = { [weak self, weak call] in
             if let call { self?.drains[ObjectIdentifier(call)] = nil }
@@ -110,7 +114,7 @@ final class Subscriptions {
     /// left.
     func endDrains() {
         let left = activeCount()
-        for drain in drains.values { drain.call.reply(Ingest.DrainReply(jobs: left)) }
+        for drain in drains.values { drain.call.reply(Ingest.DrainReply(jobs: left), continues: false) }
         drains = [:]
     }
 
@@ -144,7 +148,7 @@ final class Subscriptions {
         for watcher in watchers.values where concerns(watcher, job) {
             if isOver, watcher.jobID != nil {
                 remove(watcher.call)
-                watcher.call.reply(reply)
+                watcher.call.reply(reply, continues: false)
             } else {
                 watcher.call.reply(reply, continues: true)
                 schedule(watcher)
@@ -192,7 +196,7 @@ final class Subscriptions {
         return candidates.filter { $0.machine.publicState == .streaming }
     }
 
-    private func remove(_ call: VarlinkCall) {
+    private func remove(_ call: any OpenCall) {
         watchers.removeValue(forKey: ObjectIdentifier(call))?.timer?.cancel()
     }
 }

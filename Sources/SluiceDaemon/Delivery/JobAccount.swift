@@ -4,7 +4,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// What one job has received and its consumer was given: the ledger and the staging pipe, which serve all attempts of
 /// the job. After a job that succeeded in one lane, the lane keeps both for its next job. Lives on the loop's thread.

@@ -1,5 +1,5 @@
 internal import EventLoop
-internal import UnixSockets
+internal import Unix
 
 /// Where a job's body goes: a pipe's write end, or an upgraded connection. The consumer sees an end of file when the last
 /// holder closes it, and the job is that one.

@@ -1,4 +1,4 @@
-/// What the budget of pipe buffers counts for one job. `PipeAccount` changes it.
+/// What the budget of pipe buffers counts for one job. `PipeRegister` changes it.
 struct PipeCharge {
     /// In bytes.
     private(set) var bytes = 0

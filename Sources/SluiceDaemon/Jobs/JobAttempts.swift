@@ -1,5 +1,6 @@
 internal import SluiceCore
 internal import SluiceInterface
+internal import Unix
 
 /// The attempts of one job. Times are in µs since 1970.
 struct JobAttempts {

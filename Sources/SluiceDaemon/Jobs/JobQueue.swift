@@ -1,5 +1,5 @@
 internal import SluiceCore
-internal import UnixSockets
+internal import Unix
 
 /// The jobs that wait for a lane. Each user's jobs keep the order in which they came. The users take turns by weight
 /// (`FairShare`), so that a user with a thousand jobs does not delay a user with a single one.
@@ -71,7 +71,7 @@ struct JobQueue {
     var runnable: Int {
         var sum = 0
         for line in lines.waiting where rules.mayBegin(line.user) {
-            sum += min(line.count, max(0, rules.lanes(line.user) - share.held(by: line.user)))
+            sum += min(line.count, max(0, rules.lanes(line.user) - share.lanes(of: line.user)))
         }
         for (name, host) in hosts where host.queued > 0 {
             sum -= max(0, host.queued - max(0, (rules.slots(name) ?? .max) - host.used))

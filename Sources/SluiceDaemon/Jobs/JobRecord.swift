@@ -3,7 +3,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A job with everything that belongs to it. What changes is in values that have one writer each.
 ///

@@ -1,6 +1,6 @@
 internal import SluiceCore
 internal import SluiceInterface
-internal import UnixSockets
+internal import Unix
 
 /// A job that the service knows.
 enum KnownJob {

@@ -1,4 +1,4 @@
-internal import UnixSockets
+internal import Unix
 
 /// One job's entry in the service manager's store.
 final class StoredEntry {

@@ -1,7 +1,7 @@
 internal import FoundationEssentials
 internal import SluiceCore
 internal import SluiceInterface
-internal import UnixSockets
+internal import Unix
 
 /// The record of a job for the next process of the service. It holds everything but the numbers of bytes, which are in
 /// the ledger. Lanes never see it.

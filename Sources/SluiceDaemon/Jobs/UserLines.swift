@@ -1,5 +1,5 @@
 internal import SluiceCore
-internal import UnixSockets
+internal import Unix
 
 /// Jobs that wait for the same thing: those of each user in the order in which they came (`JobQueue.Standing`). Ended jobs
 /// are passed over.

@@ -2,7 +2,7 @@ internal import EventLoop
 internal import LaneProtocol
 internal import SluiceCore
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The process behind a lane and the way to it. `LaneProcess` is the one that counts; tests have others.
 ///

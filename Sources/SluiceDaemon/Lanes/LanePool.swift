@@ -4,7 +4,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The lanes: a minimum that is kept warm, and more for the jobs that wait, up to a maximum.
 ///
@@ -31,11 +31,6 @@ final class LanePool {
         var neverWarm: (String) -> Void
     }
 
-    /// The pause after a lane that did not start. Doubled with each further failure, up to `longestPause`.
-    private static let firstPause = Duration.milliseconds(100)
-    private static let longestPause = Duration.seconds(5)
-    /// The number of lanes in a row that must fail to start before jobs fail.
-    private static let failuresToGiveUp = 3
     /// Errors that may pass by themselves, for example when other lanes end.
     private static let shortages: Set<Errno> = [
         .resourceTemporarilyUnavailable, .noMemory, .tooManyOpenFiles, .tooManyOpenFilesInSystem,
@@ -56,9 +51,9 @@ final class LanePool {
     /// The number of lanes that were started as processes.
     private(set) var starts = 0
     /// The number of lanes that did not start, or died before they were ready.
-    private(set) var failures = 0
+    var failures: Int { health.failures }
     /// Why the latest lane did not start; nil once a lane has started.
-    private(set) var trouble: String?
+    var trouble: String? { health.trouble }
 
     /// Gets the control sockets of lanes that have ended, if they hold unread messages.
     var onUnread: ((consuming OwnedDescriptor) -> Void)?
@@ -69,17 +64,14 @@ final class LanePool {
     private let log: any LaneLog
     private var events: Events?
     private var lanes: [ObjectIdentifier: Lane] = [:]
-    private var consecutiveFailures = 0
+    private var health = LaneStarts()
     private var pause: Timer?
     private var idleTimer: Timer?
     private var isClosed = false
     private var completion: (() -> Void)?
     private var lastWait: Timer?
     private var isStopping = false
-    private var hasStarted = false
     private var knowsConfinement = false
-    /// Why no lane can be started; nil as long as lanes can be, or have not failed often enough.
-    private var breakdown: String?
 
     /// - Parameters:
     ///   - executable: the lane's program, for sentences.
@@ -163,7 +155,8 @@ final class LanePool {
             other.retire()
             _ = startOne()
         }
-        if breakdown != nil, pause != nil, !live.contains(where: { $0.affinity?.userID == userID }) {
+        if health.breakdown != nil, health.isPausing, !live.contains(where: { $0.affinity?.userID == userID })
+        {
             // Report it later, because the caller is just going through the queue.
             loop.after(.zero) { [weak self] in self?.reportBreakdown() }
         }
@@ -268,13 +261,13 @@ final class LanePool {
     /// out whether lanes can be started.
     private func maintain() {
         guard !isClosed, events != nil else { return }
-        while live.count < max(settings.minimum, hasStarted ? 0 : 1), startOne() {}
+        while live.count < max(settings.minimum, health.hasComeUp ? 0 : 1), startOne() {}
         while live.count > settings.maximum, let lane = oldestIdle() { lane.retire() }
         scheduleIdleCheck()
     }
 
     private func startOne(for affinity: Lane.Affinity? = nil) -> Bool {
-        guard pause == nil, !isStopping else { return false }
+        guard !health.isPausing, !isStopping else { return false }
         do {
             let transport = try makeTransport()
             transport.onUnread = onUnread
@@ -304,13 +297,10 @@ final class LanePool {
                 lane.fault = "it is of another version than the service, which is to be restarted"
                 return lane.kill()
             }
-            consecutiveFailures = 0
-            trouble = nil
-            breakdown = nil
             lane.activity = .idle(since: .now)
             log.laneStarted(lane.processID)
             if !confinement.isSuperset(of: .full) { isLessConfined(confinement) }
-            if warmCount >= settings.minimum { reportWarm() }
+            if let news = health.succeeds(census, minimum: settings.minimum) { tell(news) }
             scheduleIdleCheck()
             events?.available()
         case .idle, .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
@@ -345,51 +335,41 @@ final class LanePool {
 
     /// - Parameter isShortage: the failure may pass as soon as another lane has ended.
     private func failedToStart(_ reason: String, isShortage: Bool) {
-        consecutiveFailures += 1
-        failures += 1
-        trouble = reason
         log.laneCannotStart(reason)
         // A lane that an attacker has taken over may hold the threads that the others need.
         if isShortage { for lane in lanes.values { lane.killIfCrowded() } }
-        if warmCount > 0 { reportWarm() }
-        // Lanes that are started together fail together, so only the last of them decides.
-        if consecutiveFailures >= Self.failuresToGiveUp, !live.contains(where: { $0.activity == .starting }),
-            live.isEmpty || !isShortage
-        {
-            let sentence = "no lane can be started: \(reason)"
-            guard hasStarted else {
-                isClosed = true
-                events?.neverWarm(sentence)
-                return
-            }
-            if breakdown == nil { log.lanesUnavailable(sentence) }
-            breakdown = sentence
-            reportBreakdown()
-        }
-        guard pause == nil else { return }
-        let wait = min(Self.longestPause, Self.firstPause * (1 << min(consecutiveFailures - 1, 6)))
+        let (news, wait) = health.fails(reason, isShortage: isShortage, census)
+        news.forEach(tell)
+        guard let wait, !isClosed else { return }
         pause = loop.after(wait) { [weak self] in
             guard let self else { return }
-            pause = nil
+            health.pauseEnds()
             maintain()
             events?.available()
-            // Try again even if no job waits, so that the next job does not have to find out whether lanes can be
-            // started.
-            if breakdown != nil, !live.contains(where: { $0.activity == .starting }) { _ = startOne() }
+            if health.mustTry(census) { _ = startOne() }
+        }
+    }
+
+    private func tell(_ news: LaneStarts.News) {
+        switch news {
+        case .warm: events?.warm()
+        case .neverWarm(let sentence):
+            isClosed = true
+            events?.neverWarm(sentence)
+        case .unavailable(let sentence, let isNew):
+            if isNew { log.lanesUnavailable(sentence) }
+            reportBreakdown()
         }
     }
 
     private func reportBreakdown() {
-        guard let breakdown, !isClosed else { return }
+        guard let breakdown = health.breakdown, !isClosed else { return }
         events?.unavailable(breakdown, Set(live.compactMap { $0.affinity?.userID }))
     }
 
-    private var warmCount: Int { live.count { $0.activity != .starting } }
-
-    private func reportWarm() {
-        guard !hasStarted else { return }
-        hasStarted = true
-        events?.warm()
+    private var census: LaneStarts.Census {
+        let starting = live.count { $0.activity == .starting }
+        return LaneStarts.Census(starting: starting, warm: live.count - starting)
     }
 
     /// Plans the retirement of idle lanes above the minimum. Used lanes are retired below the minimum as well, because

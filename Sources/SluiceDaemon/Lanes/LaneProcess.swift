@@ -3,7 +3,7 @@ internal import Glibc
 internal import LaneProtocol
 internal import SluiceCore
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The child process of a lane and the seqpacket socket to it. Belongs to the loop's thread.
 ///

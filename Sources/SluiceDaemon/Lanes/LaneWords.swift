@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// What a lane writes to its standard error. Usually that is nothing; when the lane crashes, it is the Swift runtime's
 /// reason.

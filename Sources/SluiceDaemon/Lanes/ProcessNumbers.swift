@@ -1,5 +1,5 @@
 internal import Glibc
-internal import UnixSockets
+internal import Unix
 
 /// What the kernel reports about a child process of the daemon (`proc_pid_status(5)`). It can be read repeatedly.
 ///

@@ -3,7 +3,7 @@ internal import Logging
 internal import SluiceCore
 internal import SluiceInterface
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// All messages of the service's log, in one place: constant messages, the values in fields, a MESSAGE_ID for each
 /// kind. URLs are redacted before they come here.

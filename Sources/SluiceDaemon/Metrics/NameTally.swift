@@ -1,3 +1,5 @@
+internal import SluiceCore
+
 /// Numbers of ended jobs by user or by host. Its size is bounded, although clients choose the names.
 ///
 /// Up to `maximumNames` names have numbers of their own. Beyond that, a new name replaces the one that has been idle

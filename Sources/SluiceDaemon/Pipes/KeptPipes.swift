@@ -1,5 +1,5 @@
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Pipes of ended jobs that their consumers may still hold, with the size of their buffers and their users. Belongs to
 /// the loop's thread.

@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The parked jobs, whose consumers do not read. Each keeps its pipe and its ledger, without a lane and without a
 /// connection, until its pipe has been drained to a quarter. Belongs to the loop's thread.

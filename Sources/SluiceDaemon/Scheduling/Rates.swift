@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import LaneProtocol
 internal import SluiceCore
-internal import UnixSockets
+internal import Unix
 
 /// Limits on bytes per second for users, hosts and the service as a whole. Gives each job under such a limit its share,
 /// and counts what the job receives.
@@ -243,7 +243,7 @@ final class Rates {
         member.bytes += bytes
         let now = Monotonic.nanoseconds()
         // The ledger is only the lane's claim. What a lane claims far beyond its share is charged to its user alone.
-        let given = Double(member.share) * Monotonic.seconds(from: member.countedAt, to: now)
+        let given = Double(member.share) * Nanoseconds.seconds(from: member.countedAt, to: now)
         let charged = min(bytes, Int(min(given * Self.mostOfShare, 1e15)) + Self.burst)
         member.countedAt = now
         for scope in member.scopes {
@@ -274,7 +274,7 @@ final class Rates {
 
     private func look() {
         takeStock()
-        let seconds = Monotonic.seconds(from: lastLook, to: lastStock)
+        let seconds = Nanoseconds.seconds(from: lastLook, to: lastStock)
         lastLook = members.isEmpty ? 0 : lastStock
         guard seconds > 0, !members.isEmpty else { return }
         var hasMoved = false

@@ -3,7 +3,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// How attempts and jobs end.
 extension Scheduler {

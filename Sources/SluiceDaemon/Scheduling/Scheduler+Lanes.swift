@@ -3,7 +3,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// What lanes report, and how they die.
 extension Scheduler {
@@ -71,7 +71,7 @@ extension Scheduler {
     private func responded(_ job: JobRecord, _ facts: ResponseFacts) {
         job.note(facts)
         metrics.firstByte.record(
-            Monotonic.seconds(from: job.assignment.orderedAt, to: Monotonic.nanoseconds()))
+            Nanoseconds.seconds(from: job.assignment.orderedAt, to: Monotonic.nanoseconds()))
         store.changed(job)
         log.responded(job)
         perform(job.machine.entered(.streaming), job)

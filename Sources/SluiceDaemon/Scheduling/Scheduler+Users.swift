@@ -1,7 +1,7 @@
 internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
-internal import UnixSockets
+internal import Unix
 
 /// The limits of users and of hosts.
 extension Scheduler {

@@ -4,7 +4,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Gives jobs to lanes and takes every job to its end.
 ///
@@ -25,7 +25,7 @@ final class Scheduler {
     var jobs = JobTable()
     var totals = Ingest.JobCounts()
     let pool: LanePool
-    let pipes: PipeAccount
+    let pipes: PipeRegister
     let store: JobStore
     let metrics = ServiceMetrics()
 
@@ -57,7 +57,7 @@ final class Scheduler {
     private static let mostPassed = 8
 
     init(
-        loop: EventLoop, pool: LanePool, pipes: PipeAccount, store: JobStore, settings: Settings,
+        loop: EventLoop, pool: LanePool, pipes: PipeRegister, store: JobStore, settings: Settings,
         log: ServiceLog
     ) {
         self.loop = loop
@@ -290,7 +290,7 @@ final class Scheduler {
             running[ObjectIdentifier(lane)] = job
             job.assignment.orderedAt = Monotonic.nanoseconds()
             metrics.queueWait.record(
-                Monotonic.seconds(from: job.assignment.queuedAt, to: job.assignment.orderedAt))
+                Nanoseconds.seconds(from: job.assignment.queuedAt, to: job.assignment.orderedAt))
             perform(job.machine.dispatched(), job)
             log.dispatched(job)
         } catch {

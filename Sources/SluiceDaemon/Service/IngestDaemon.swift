@@ -5,7 +5,7 @@ public import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
 public import Systemd
-public import UnixSockets
+public import Unix
 internal import Varlink
 
 /// How the daemon was started, as far as the settings do not say it.
@@ -128,7 +128,7 @@ public actor IngestDaemon {
         let store = JobStore(
             loop: loop, keeper: notifier, isEnabled: configuration.notifies && Notifier.isUnderSystemd,
             outcomes: outcomes, settings: settings, log: log)
-        let pipes = PipeAccount(settings: settings, log: log, later: { [loop] in _ = loop.after($0, $1) })
+        let pipes = PipeRegister(settings: settings, log: log, later: { [loop] in _ = loop.after($0, $1) })
         let scheduler = Scheduler(
             loop: loop, pool: pool, pipes: pipes, store: store, settings: settings, log: log)
         scheduler.clientCertificates = clientCertificates

@@ -1,7 +1,7 @@
 internal import SluiceCore
 internal import SluiceInterface
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// The metrics that the method `Metrics` returns, each with its name, kind and help text, in one place.
 struct MetricsReport {

@@ -3,7 +3,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// Makes jobs from what an earlier process of the service left in the service manager's store.
 ///

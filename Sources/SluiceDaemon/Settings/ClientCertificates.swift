@@ -1,6 +1,6 @@
 internal import Glibc
 public import SluiceCore
-internal import UnixSockets
+internal import Unix
 
 /// The client certificates, with their keys, that the settings name for hosts. The service manager passes each of them
 /// as a credential (systemd.exec(5), `LoadCredential=NAME:FILE`), which holds PEM blocks.

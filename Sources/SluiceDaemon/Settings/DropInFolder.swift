@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The folder of drop-ins beside a settings file: `sluiced.toml.d`.
 enum DropInFolder {

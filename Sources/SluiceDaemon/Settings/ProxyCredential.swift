@@ -1,5 +1,5 @@
 internal import Glibc
-internal import UnixSockets
+internal import Unix
 
 /// Proxies, with their passwords, that the service manager passes as a credential (systemd.exec(5),
 /// `LoadCredential=proxy:…`). Any user can read the environment of a unit, but only the service can read a credential.

@@ -3,7 +3,7 @@ public import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
 internal import TOMLKit
-internal import UnixSockets
+internal import Unix
 
 /// All problems of a settings file and its drop-ins, each with its key.
 public struct SettingsFileError: Error, Equatable, CustomStringConvertible {

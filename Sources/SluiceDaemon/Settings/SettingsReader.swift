@@ -61,12 +61,12 @@ struct SettingsReader {
         seconds("gate", "stalled_after_seconds", &settings.gate.stalledAfterSeconds)
         seconds("timeouts", "connect_seconds", &settings.timeouts.connect)
         seconds("timeouts", "head_seconds", &settings.timeouts.head)
-        seconds("timeouts", "stall_seconds", &settings.timeouts.stall)
+        seconds("timeouts", "silence_seconds", &settings.timeouts.silence)
         optionalSize("timeouts", "minimum_speed", &settings.timeouts.minimumSpeed)
         optionalSeconds("timeouts", "deadline_seconds", &settings.timeouts.deadline)
         seconds("timeouts", "maximum_connect_seconds", &settings.longest.connect)
         seconds("timeouts", "maximum_head_seconds", &settings.longest.head)
-        seconds("timeouts", "maximum_stall_seconds", &settings.longest.stall)
+        seconds("timeouts", "maximum_silence_seconds", &settings.longest.silence)
         optionalSeconds("timeouts", "maximum_deadline_seconds", &settings.longest.deadline)
         integer("retries", "retries", &settings.retries.retries)
         statuses("retries", "statuses", &settings.retries.statuses)
@@ -101,14 +101,25 @@ struct SettingsReader {
 
     // MARK: Values
 
+    /// Keys by section that have another name now: they are accepted until 0.5.0.
+    private static let formerKeys = [
+        "timeouts": ["stall_seconds": "silence_seconds", "maximum_stall_seconds": "maximum_silence_seconds"]
+    ]
+
     /// - Returns: the value and the path of the drop-in that sets it, which is nil for the file; nil if no file sets
     ///   it.
     private mutating func value(
         _ section: String, _ key: String
     ) -> (value: any TOMLValueConvertible, place: String?)? {
         known[section, default: []].insert(key)
+        let former = Self.formerKeys[section]?.first { $0.value == key }?.key
         for one in tables.reversed() {
-            if let value = one.table[section]?.table?[key] { return (value, one.path) }
+            guard let part = one.table[section]?.table else { continue }
+            let old = former.flatMap { part[$0] }
+            if let former, old != nil, part[key] != nil {
+                tell("\(section).\(former): it is the former name of \(key): give only \(key)", one.path)
+            }
+            if let value = part[key] ?? old { return (value, one.path) }
         }
         return nil
     }
@@ -233,7 +244,8 @@ struct SettingsReader {
                 tell("\(section): it is not a section: write [\(section)]", one.path)
                 continue
             }
-            for (key, _) in part where !keys.contains(key) {
+            let former = Self.formerKeys[section] ?? [:]
+            for (key, _) in part where !keys.contains(key) && former[key] == nil {
                 tell("\(section).\(key): there is no such setting; there are \(list(keys))", one.path)
             }
         }

@@ -4,7 +4,7 @@ internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
 internal import Systemd
-internal import UnixSockets
+internal import Unix
 
 /// What keeps descriptors for the next process: the service manager, through `Notifier`.
 protocol DescriptorKeeper: AnyObject {

@@ -1,7 +1,7 @@
 internal import Glibc
 public import SluiceInterface
 public import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Why outcomes cannot be kept at the moment.
 public enum OutcomeFileError: Error, Equatable, CustomStringConvertible {

@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The file that `OutcomeFile` uses: bytes and system calls, without their meaning.
 ///

@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Glibc
 internal import SluiceCore
-internal import UnixSockets
+internal import Unix
 
 /// What the settings mean for each user: where the user's jobs may connect to, and the user's limits.
 ///

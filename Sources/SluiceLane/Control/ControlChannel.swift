@@ -1,7 +1,7 @@
 internal import LaneProtocol
 internal import SluiceCore
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The lane's end of the seqpacket socket to its daemon. Used on the loop's thread only.
 final class ControlChannel {

@@ -4,7 +4,7 @@ internal import Glibc
 internal import LaneProtocol
 internal import SluiceCore
 internal import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// A lane: a process with one URLSession that fetches one body at a time, for the daemon at the other end of its
 /// control socket.

@@ -5,7 +5,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Carries out the daemon's commands, one job at a time, and enforces the time limits.
 ///
@@ -20,8 +20,6 @@ final class LaneController {
     private static let droppingTime = Duration.milliseconds(250)
     /// The interval at which connections are shut down until URLSession notices: libcurl may be opening a new one.
     private static let sweepInterval = Duration.milliseconds(20)
-
-    private static let consumerGone = Outcome(.consumerGone, "the consumer closed its end of the pipe")
 
     private let loop: EventLoop
     private let channel: ControlChannel
@@ -96,10 +94,10 @@ final class LaneController {
                 notify: { mailbox.post(.pump($0)) })
             let transfer = Transfer(
                 requests: requests, pump: pump, notify: { mailbox.post(.transfer($0)) })
-            let job = LaneJob(order: order, pump: pump, transfer: transfer, lock: lock)
-            try watchSink(job, for: [])
+            let job = makeJob(order, pump, transfer, lock)
+            try job.consumer.watch(for: [])
             self.job = job
-            awaitHead(job, after: .seconds(min(order.timeouts.connect, order.timeouts.head)))
+            job.origin.begin()
             RequestProgress.prepare(
                 connectSeconds: order.timeouts.connect, http1Only: order.http1Only, rate: order.rate,
                 egress: requests.egress,
@@ -113,6 +111,21 @@ final class LaneController {
         } catch {
             refuse(order, "the lane cannot get a resource that it needs: \(error)")
         }
+    }
+
+    private func makeJob(
+        _ order: LaneOrder, _ pump: Pump, _ transfer: Transfer, _ lock: consuming LedgerLock
+    ) -> LaneJob {
+        let end: (Outcome) -> Void = { [self] outcome in
+            if let job, job.order.serial == order.serial { self.end(job, outcome) }
+        }
+        return LaneJob(
+            order: order, pump: pump, transfer: transfer,
+            consumer: ConsumerLooks(
+                loop: loop, pump: pump,
+                onStall: { [channel] in channel.send(.stalled(serial: order.serial)) }, end: end),
+            origin: OriginLimits(order, loop: loop, pump: pump, transfer: transfer, end: end),
+            lock: lock)
     }
 
     /// The account that comes with the order, or the one that is left from the last job. The old account is dropped
@@ -150,11 +163,11 @@ final class LaneController {
         case .transfer(let event): handle(event, job)
         case .isAlive(let number):
             // Once the account is closed, another lane may write to the ledger.
-            if !job.accountIsClosed { job.pump.account.ledger.answer(UInt64(clamping: number)) }
+            if !job.stage.accountIsClosed { job.pump.account.ledger.answer(UInt64(clamping: number)) }
         }
     }
 
-    private func handle(_ event: Pump.Event, _ job: LaneJob) {
+    private func handle(_ event: PumpEvent, _ job: LaneJob) {
         switch event {
         case .gathered:
             job.pump.pushGathered()
@@ -170,7 +183,14 @@ final class LaneController {
         case .keepsUp:
             channel.send(.keepsUp(serial: job.order.serial))
         case .consumerGone:
-            close(job, EndFacts(Self.consumerGone, status: job.transfer.status))
+            close(job, EndFacts(.consumerGone, status: job.transfer.status))
+            stopTransfer(job)
+        case .stagingFailed:
+            close(
+                job,
+                EndFacts(
+                    Outcome(.laneUnavailable, "the staging pipe of the job takes no bytes"),
+                    status: job.transfer.status))
             stopTransfer(job)
         case .tooLarge:
             let limit = job.order.maximumSize ?? 0
@@ -183,7 +203,7 @@ final class LaneController {
         case .drained:
             close(
                 job,
-                job.result
+                job.stage.result
                     ?? EndFacts(
                         Outcome(.protocolError, "the body ended without a result"),
                         status: job.transfer.status))
@@ -194,167 +214,39 @@ final class LaneController {
         switch event {
         case .responded(let facts):
             channel.send(.responded(serial: job.order.serial, facts))
-            job.patience?.cancel()
-            watchOrigin(job, after: .seconds(job.order.timeouts.stall))
-            beginWatchingSpeed(job)
+            // A limit may have ended the job meanwhile.
+            if !job.stage.accountIsClosed { job.origin.bodyBegins() }
         case .settled(let facts, let length):
             guard job.pump.end() else { return }
             close(job, facts)
             if let length, length <= Self.worthDropping {
-                job.sweep = loop.after(Self.droppingTime) { [self, weak job] in
-                    if let job { stopTransfer(job) }
-                }
+                keep(
+                    loop.after(Self.droppingTime) { [self, weak job] in if let job { stopTransfer(job) } },
+                    in: job)
             } else {
                 stopTransfer(job)
             }
         case .redirected(let request):
-            // The job may have been ended meanwhile.
-            if job.accountIsClosed { return sessionIsDone(job) }
+            // The job may have been ended meanwhile; no further request is made then.
+            if job.stage.accountIsClosed { return sessionHasReleased(job) }
             session.begin(job.transfer, request)
         case .completed(let facts):
-            job.result = facts
-            job.patience?.cancel()
-            sessionIsDone(job)
+            job.origin.stop()
+            // If bytes must still be delivered, the report `ended` will also say that the session is idle.
+            if !job.stage.sessionFinishes(with: facts) { sessionHasReleased(job) }
         }
     }
 
-    private func sessionIsDone(_ job: LaneJob) {
-        job.sweep?.cancel()
-        job.sessionIsDone = true
-        // If the account is still open, bytes must still be delivered. The report `ended`, which follows then, also
-        // says that the session is idle.
-        guard job.accountIsClosed else { return }
+    /// URLSession has finished with a job whose account is closed.
+    private func sessionHasReleased(_ job: LaneJob) {
+        job.stage.sessionReleases()?.cancel()
         letGo(of: job)
         channel.send(.idle)
     }
 
-    private func watchSink(_ job: LaneJob, for readiness: Readiness) throws(Errno) {
-        if let watch = job.sinkWatch {
-            watch.readiness = readiness
-            return
-        }
-        job.sinkWatch = try job.pump.watch(on: loop, for: readiness) { [self, weak job] readiness in
-            guard let job else { return }
-            sinkIsReady(job, readiness)
-        }
-    }
-
-    /// While bytes flow, the pump writes to the consumer's end often enough to notice that it is closed. A watch would
-    /// wake this thread each time the consumer splices something out of the pipe, even if it asks for no readiness.
-    private func unwatchSink(_ job: LaneJob) {
-        job.sinkWatch?.cancel()
-        job.sinkWatch = nil
-    }
-
-    private func sinkIsReady(_ job: LaneJob, _ readiness: Readiness) {
-        if !readiness.isDisjoint(with: [.failed, .hungUp]) {
-            end(job, Self.consumerGone)
-        } else if !job.pump.pushAll() {
-            job.sinkWatch?.readiness = []
-        }
-    }
-
+    /// The event may have been sent before the account was closed. After that the lane does not watch the consumer.
     private func startTicking(_ job: LaneJob) {
-        // The event may have been sent before the account was closed. After that the lane does not watch the consumer.
-        guard !job.accountIsClosed else { return }
-        unwatchSink(job)
-        scheduleTick(job, milliseconds: 1)
-    }
-
-    private func scheduleTick(_ job: LaneJob, milliseconds: Int) {
-        job.tick = loop.after(.milliseconds(milliseconds)) { [self, weak job] in
-            if let job { tick(job) }
-        }
-    }
-
-    private func tick(_ job: LaneJob) {
-        let tick = job.pump.tick()
-        if case .after = tick.next, !tick.wantsRoom {
-            unwatchSink(job)
-        } else {
-            do {
-                try watchSink(job, for: tick.wantsRoom ? .writable : [])
-            } catch {
-                return end(job, Outcome(.laneUnavailable, "the consumer's end cannot be watched: \(error)"))
-            }
-        }
-        switch tick.next {
-        case .never: break
-        case .after(let milliseconds): scheduleTick(job, milliseconds: milliseconds)
-        case .stalled(let holdAfter):
-            channel.send(.stalled(serial: job.order.serial))
-            // A stall may last long, and many lanes may be stalled.
-            cunix_give_memory_back()
-            watchHold(job, milliseconds: holdAfter)
-        }
-    }
-
-    /// While a stall is reported there are no ticks: one timer fires when a hold may have to be reported.
-    private func watchHold(_ job: LaneJob, milliseconds: Int?) {
-        job.hold?.cancel()
-        guard let milliseconds else { return }
-        job.hold = loop.after(.milliseconds(milliseconds)) { [self, weak job] in
-            if let job { watchHold(job, milliseconds: job.pump.checkHold()) }
-        }
-    }
-
-    /// Enforces the time limits for the connection and for the head.
-    private func awaitHead(_ job: LaneJob, after delay: Duration) {
-        job.patience = loop.after(delay) { [self, weak job] in
-            guard let job else { return }
-            let limits = job.order.timeouts
-            switch job.transfer.lookAtPatience() {
-            case .later(let nanoseconds):
-                // A new connection or a redirect does not wake this thread, so the delay is at most the shorter of the
-                // two limits.
-                let due = Duration.nanoseconds(Int64(clamping: nanoseconds))
-                awaitHead(job, after: min(due, .seconds(min(limits.connect, limits.head))))
-            case .connectIsOverdue:
-                end(job, job.transfer.connectOverdue)
-            case .headIsOverdue:
-                end(
-                    job,
-                    Outcome(.headTimeout, "no answer from \(job.transfer.host) within \(limits.head) s"))
-            }
-        }
-    }
-
-    /// Enforces the stall timeout. Time behind a closed gate does not count, because the consumer causes it.
-    private func watchOrigin(_ job: LaneJob, after delay: Duration) {
-        job.patience = loop.after(delay) { [self, weak job] in
-            guard let job else { return }
-            let limit = Duration.seconds(job.order.timeouts.stall)
-            let silence = job.pump.originSilence() ?? .zero
-            guard silence >= limit else { return watchOrigin(job, after: limit - silence) }
-            end(
-                job,
-                Outcome(.stallTimeout, "the server sent nothing for \(job.order.timeouts.stall) s"))
-        }
-    }
-
-    private func beginWatchingSpeed(_ job: LaneJob) {
-        guard let minimum = job.order.timeouts.minimumSpeed, let pace = job.pump.originPace() else { return }
-        job.speed = SpeedWatch(
-            minimum: minimum, span: Timeouts.speedSpan, openTime: pace.openTime, received: pace.received)
-        lookAtSpeed(job)
-    }
-
-    private func lookAtSpeed(_ job: LaneJob) {
-        guard let pace = job.pump.originPace() else { return }
-        switch job.speed?.look(openTime: pace.openTime, received: pace.received) {
-        case nil: break
-        case .later(let nanoseconds):
-            // Behind a closed gate the span does not advance, so a later look is enough.
-            let delay: Duration =
-                pace.isHeldBack ? .seconds(Timeouts.speedSpan) : .nanoseconds(Int64(clamping: nanoseconds))
-            job.speedLook = loop.after(delay) { [self, weak job] in
-                if let job, !job.accountIsClosed { lookAtSpeed(job) }
-            }
-        case .tooSlow(let bytes):
-            end(
-                job,
-                Outcome(.tooSlow, "the server sent \(bytes) bytes in \(Int(Timeouts.speedSpan)) s"))
-        }
+        if !job.stage.accountIsClosed { job.consumer.startTicking() }
     }
 
     // MARK: The end
@@ -371,29 +263,23 @@ final class LaneController {
 
     /// Closes the account: nothing more will be written. Tells the daemon, which settles the account.
     private func close(_ job: LaneJob, _ facts: EndFacts) {
-        guard !job.accountIsClosed else { return }
-        job.accountIsClosed = true
-        unwatchSink(job)
-        job.tick?.cancel()
-        job.hold?.cancel()
-        job.patience?.cancel()
-        job.speedLook?.cancel()
+        guard job.stage.accountCloses() else { return }
+        job.consumer.stop()
+        job.origin.stop()
         // The pump has ended, so no thread of this process uses the pipes or the ledger any more. The lock must be
         // released before the report, because the daemon may give the job to another lane at once.
         let file = job.releaseLock()
+        let isIdle = job.stage.sessionIsDone
         // A grown staging pipe is not kept: its size is in the budget of its job only.
-        let keepsAccount =
-            job.sessionIsDone && facts.outcome.code.state == .complete && job.pump.stagingIsOrdinary
+        let keepsAccount = isIdle && facts.outcome.code.state == .complete && job.pump.stagingIsOrdinary
         if keepsAccount, let file { free = FreeAccount(file: file, account: job.pump.account) }
-        if job.sessionIsDone { letGo(of: job) }
-        channel.send(
-            .ended(
-                serial: job.order.serial, facts, isIdle: job.sessionIsDone, keepsAccount: keepsAccount))
+        if isIdle { letGo(of: job) }
+        channel.send(.ended(serial: job.order.serial, facts, isIdle: isIdle, keepsAccount: keepsAccount))
     }
 
     /// Shuts the transfer's connections down until URLSession notices. If it never does, the daemon ends the lane.
     private func stopTransfer(_ job: LaneJob) {
-        guard !job.sessionIsDone else { return }
+        guard !job.stage.sessionIsDone else { return }
         job.transfer.abandon()
         // This ends a transfer that has no connection yet, for example during a name lookup.
         RequestProgress.abort()
@@ -402,16 +288,20 @@ final class LaneController {
     }
 
     private func sweepAgain(_ job: LaneJob) {
-        job.sweep = loop.after(Self.sweepInterval) { [self, weak job] in
-            guard let job else { return }
-            InetSockets.shutDownAll()
-            sweepAgain(job)
-        }
+        keep(
+            loop.after(Self.sweepInterval) { [self, weak job] in
+                guard let job else { return }
+                InetSockets.shutDownAll()
+                sweepAgain(job)
+            }, in: job)
+    }
+
+    private func keep(_ timer: Timer, in job: LaneJob) {
+        job.stage.keep(timer)?.cancel()
     }
 
     /// Releases the job once both threads have finished with it: the next one may come.
     private func letGo(of job: LaneJob) {
-        job.cancelTimers()
         if job.pump.received > Self.worthTidying { cunix_give_memory_back() }
         // The job's descriptors are closed with the pump.
         session.forget()

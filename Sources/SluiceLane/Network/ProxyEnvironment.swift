@@ -38,7 +38,11 @@ struct ProxyEnvironment: Sendable {
     private func isExempt(_ host: String) -> Bool {
         guard let list = first(["no_proxy", "NO_PROXY"]) else { return false }
         if list == "*" { return true }
-        return list.lowercased().split(whereSeparator: { $0 == "," || $0 == " " }).contains { entry in
+        let entries = list.lowercased().split(whereSeparator: { $0 == "," || $0 == " " })
+        if let address = IPAddress(host: host) {
+            return entries.contains { IPNetwork(noProxy: $0)?.contains(address) ?? false }
+        }
+        return entries.contains { entry in
             let name = entry.drop { $0 == "." }
             return host == name || host.hasSuffix(".\(name)")
         }

@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The chunks that URLSession has delivered and that are not written yet, in order.
 ///

@@ -1,7 +1,7 @@
 internal import LaneProtocol
 internal import SluiceCore
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The ledger and the staging pipe of a job.
 ///

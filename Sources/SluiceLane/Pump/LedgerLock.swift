@@ -1,7 +1,7 @@
 internal import CUnix
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// This process's write lock on a job's ledger: only the process that holds it may write to the job's pipes.
 ///

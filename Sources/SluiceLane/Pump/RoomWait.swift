@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Waits until a consumer's pipe takes bytes again, until a time is over, or until another thread ends the wait.
 ///

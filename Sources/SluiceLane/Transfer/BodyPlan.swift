@@ -87,10 +87,3 @@ struct BodyPlan: Sendable, Equatable {
         return Outcome(.truncated, "the server's part ended at byte \(end) of \(length)")
     }
 }
-
-extension Int {
-    fileprivate func addingSaturated(_ other: Int) -> Int {
-        let (sum, isOver) = addingReportingOverflow(other)
-        return isOver ? .max : sum
-    }
-}

@@ -15,9 +15,6 @@ enum Verdict: Sendable, Equatable {
 
 /// Judges responses by their heads alone. The size of its verdicts is bounded, because they go to the daemon.
 struct ResponseJudge: Sendable {
-    /// The longest pause that is reported, in seconds: a year. This also keeps a number of any length finite.
-    static let longestRetryAfter = 31_536_000.0
-
     let order: LaneOrder
     /// True if the bytes of a coded body come as the server sent them (`ResponseHead.isExact`).
     let takesCodings: Bool
@@ -126,7 +123,6 @@ struct ResponseJudge: Sendable {
         var facts = EndFacts(Outcome(code, message), status: status)
         if !(200...299).contains(status), let text = field("retry-after") {
             facts.retryAfterSeconds = RetryPolicy.retryAfter(text, now: now)
-                .map { min($0, Self.longestRetryAfter) }
         }
         return .settle(facts, dropping: code == .httpStatus ? Self.length(field) : nil)
     }

@@ -4,6 +4,7 @@ internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
 internal import Synchronization
+internal import Unix
 
 /// One job's requests and responses: which redirects are followed, which response is accepted, and what its end means.
 ///

@@ -1,6 +1,6 @@
 internal import Glibc
 internal import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// A connection to a Varlink service for programs that may block: every function blocks until it has its answer or
 /// its deadline has passed.
@@ -262,8 +262,6 @@ private struct Deadline {
     /// For `poll(2)`: rounded up, -1 for never.
     var remainingMilliseconds: CInt {
         guard let instant else { return -1 }
-        let (seconds, attoseconds) = ContinuousClock.now.duration(to: instant).components
-        if seconds < 0 || attoseconds < 0 { return 0 }
-        return CInt(clamping: min(seconds, 1_000_000) * 1000 + attoseconds / 1_000_000_000_000_000 + 1)
+        return ContinuousClock.now.duration(to: instant).wholeMilliseconds
     }
 }

@@ -1,4 +1,4 @@
-public import UnixSockets
+public import Unix
 
 /// One reply as it came, with its descriptors. Error replies are thrown instead.
 public struct VarlinkReply: ~Copyable {

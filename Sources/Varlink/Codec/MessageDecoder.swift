@@ -1,5 +1,5 @@
 internal import Glibc
-internal import UnixSockets
+internal import Unix
 
 /// One message, without the NUL that ends it, and the descriptors that came with its bytes.
 struct IncomingMessage {

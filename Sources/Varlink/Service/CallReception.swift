@@ -1,5 +1,5 @@
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The receiving half of a connection: takes bytes as they come, and hands out calls once they are whole.
 ///

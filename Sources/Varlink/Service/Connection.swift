@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Glibc
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// One client's connection: reads calls one at a time, writes replies, ends.
 ///
@@ -347,17 +347,10 @@ final class Connection: UserConnection {
 
     private func dispatch(_ message: IncomingMessage) {
         let head: CallHead
-        do {
-            try MessageScan.check(
-                message.bytes, maximumValues: service.limits.maximumValuesPerMessage)
-            head = try MessageCoding.decode(CallHead.self, from: message.bytes)
-        } catch MessageScan.Fault.tooManyValues {
-            return reject(.tooManyValues)
-        } catch MessageScan.Fault.combiningCharacters(let field) {
-            return reject(.unsafeText(field: field))
+        do throws(CallHead.Fault) {
+            head = try CallHead.read(message.bytes, maximumValues: service.limits.maximumValuesPerMessage)
         } catch {
-            let field = (error as? DecodingError).flatMap(MessageCoding.path(of:))
-            return reject(.malformedMessage(field: field))
+            return reject(error.reason)
         }
         guard state.callBegins(awaitsReply: !(head.oneway ?? false)) else { return fail(nil) }
         let call = VarlinkCall(head: head, message: message, connection: self, service: service)

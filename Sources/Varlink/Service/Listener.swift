@@ -1,6 +1,6 @@
 internal import EventLoop
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// A listening socket: hands out what it accepts, and pauses rather than spin when nothing can be accepted.
 final class Listener {

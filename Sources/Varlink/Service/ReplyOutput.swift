@@ -1,5 +1,5 @@
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// The sending half of a connection: the replies that wait, and how they are sent.
 ///

@@ -1,5 +1,5 @@
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Descriptors that wait to be sent. They are closed once they are sent, or with the queue.
 final class PushedDescriptors {

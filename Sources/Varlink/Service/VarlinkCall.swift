@@ -1,4 +1,4 @@
-public import UnixSockets
+public import Unix
 
 /// One method call, from its arrival to its last reply. Belongs to the loop's thread.
 ///

@@ -1,6 +1,6 @@
 public import EventLoop
 public import SystemPackage
-public import UnixSockets
+public import Unix
 
 /// A Varlink service (varlink.org) on an event loop.
 ///
@@ -62,8 +62,7 @@ public final class VarlinkService {
 
     let loop: EventLoop
     let scratch = ScratchBuffer()
-    private var interfaces: [String: InterfaceDescription] = [:]
-    private var handlers: [String: Handler] = [:]
+    private var registry = InterfaceRegistry()
     private var listeners: [(listener: Listener, isOwn: Bool)] = []
     private var connections: [ObjectIdentifier: Connection] = [:]
     private var connectionsOfUser: [UInt32: Int] = [:]
@@ -110,8 +109,7 @@ public final class VarlinkService {
     ///
     /// - Throws: `RegistrationError.interfaceExists`.
     public func add(_ interface: InterfaceDescription) throws(RegistrationError) {
-        guard interfaces[interface.name] == nil else { throw .interfaceExists(interface.name) }
-        interfaces[interface.name] = interface
+        try registry.add(interface)
     }
 
     /// Sets the handler of a method. A second call replaces the first handler.
@@ -119,20 +117,14 @@ public final class VarlinkService {
     /// - Parameter method: the full name, declared by an interface that was added.
     /// - Throws: `RegistrationError.methodNotDeclared`.
     public func handle(_ method: String, _ handler: @escaping Handler) throws(RegistrationError) {
-        guard declaration(of: method).method != nil else { throw .methodNotDeclared(method) }
-        handlers[method] = handler
+        try registry.handle(method, handler)
     }
 
     /// The declared methods without a handler: calls of them get MethodNotImplemented.
-    public var unhandledMethods: [String] {
-        interfaces.values.flatMap { interface in interface.methods.keys.map { "\(interface.name).\($0)" } }
-            .filter { handlers[$0] == nil }.sorted()
-    }
+    public var unhandledMethods: [String] { registry.unhandledMethods }
 
     func declaration(of method: String) -> (interface: InterfaceDescription?, method: VarlinkMethod?) {
-        guard Self.isName(method), let dot = method.lastIndex(of: ".") else { return (nil, nil) }
-        let interface = interfaces[String(method[..<dot])]
-        return (interface, interface?.methods[String(method[method.index(after: dot)...])])
+        registry.declaration(of: method)
     }
 
     // MARK: Clients
@@ -378,7 +370,7 @@ public final class VarlinkService {
         // The message is no longer needed, and the call may be kept for long.
         defer { call.forgetMessage() }
         do {
-            try handler(for: call.method)(call)
+            try registry.handler(for: call.method)(call)
         } catch let error as any VarlinkErrorProtocol {
             call.fail(error)
         } catch {
@@ -387,27 +379,9 @@ public final class VarlinkService {
         }
     }
 
-    /// Maximum length of the name of a method, in bytes. Looking up a text costs more than checking its length.
-    private static let maximumNameLength = 255
+    func description(of interface: String) -> String? { registry.text(of: interface) }
 
-    static func isName(_ text: String) -> Bool {
-        text.utf8.count <= maximumNameLength && text.utf8.allSatisfy { $0 < 0x80 }
-    }
-
-    private func handler(for method: String) throws(VarlinkServiceError) -> Handler {
-        guard Self.isName(method) else { throw .invalidParameter("method") }
-        if let handler = handlers[method] { return handler }
-        guard let dot = method.lastIndex(of: ".") else { throw .invalidParameter("method") }
-        let (interface, declared) = declaration(of: method)
-        guard interface != nil else { throw .interfaceNotFound(String(method[..<dot])) }
-        throw declared == nil ? .methodNotFound(method) : .methodNotImplemented(method)
-    }
-
-    func description(of interface: String) -> String? {
-        Self.isName(interface) ? interfaces[interface]?.text : nil
-    }
-
-    var interfaceNames: [String] { interfaces.keys.sorted() }
+    var interfaceNames: [String] { registry.names }
 }
 
 /// The buffer for received bytes before they go to their connection's decoder. All connections share it, since the

@@ -1,6 +1,7 @@
 import ArgumentParser
 import SluiceClient
 import SluiceInterface
+internal import Unix
 
 /// `sluicectl cancel`
 struct CancelCommand: ParsableCommand {
@@ -44,7 +45,7 @@ struct CancelCommand: ParsableCommand {
                 if output.json {
                     try Console.writeJSON(job)
                 } else {
-                    try Console.write(JobDetails.line(job, nowUsec: Console.nowUsec) + "\n")
+                    try Console.write(JobDetails.line(job, nowUsec: Realtime.microseconds()) + "\n")
                 }
             } catch let error as SluiceError where error.kind == .noSuchJob {
                 // An error does not keep the other jobs from being cancelled.

@@ -2,6 +2,7 @@ public import ArgumentParser
 internal import Glibc
 internal import SluiceClient
 public import SluiceInterface
+internal import Unix
 
 /// Selects jobs: the options of `list` and `cancel`.
 struct SelectionOptions: ParsableArguments {
@@ -59,7 +60,8 @@ struct ListCommand: ParsableCommand {
         // Only a user who sees the jobs of other users needs a column for them.
         let names = geteuid() == 0 ? UserNames() : nil
         try Console.write(
-            JobTable.render(jobs, nowUsec: Console.nowUsec, width: width, userName: names.map { $0.name }))
+            JobTable.render(
+                jobs, nowUsec: Realtime.microseconds(), width: width, userName: names.map { $0.name }))
     }
 }
 

@@ -1,7 +1,7 @@
 import ArgumentParser
 import SluiceClient
 import SystemPackage
-import UnixSockets
+import Unix
 
 /// `sluicectl metrics`
 struct MetricsCommand: ParsableCommand {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import SluiceClient
+internal import Unix
 
 /// `sluicectl show`
 struct ShowCommand: ParsableCommand {
@@ -13,6 +14,6 @@ struct ShowCommand: ParsableCommand {
     func run() throws {
         let job = try service.finder.connect().show(id)
         if output.json { return try Console.writeJSON(job) }
-        try Console.write(JobDetails.render(job, nowUsec: Console.nowUsec))
+        try Console.write(JobDetails.render(job, nowUsec: Realtime.microseconds()))
     }
 }

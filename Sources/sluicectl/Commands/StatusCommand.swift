@@ -1,5 +1,6 @@
 import ArgumentParser
 import SluiceClient
+internal import Unix
 
 /// `sluicectl status`
 struct StatusCommand: ParsableCommand {
@@ -14,6 +15,6 @@ struct StatusCommand: ParsableCommand {
         let status = try connection.status()
         if output.json { return try Console.writeJSON(status) }
         try Console.write(
-            JobDetails.render(status, socket: connection.path, nowUsec: Console.nowUsec))
+            JobDetails.render(status, socket: connection.path, nowUsec: Realtime.microseconds()))
     }
 }

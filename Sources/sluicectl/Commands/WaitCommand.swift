@@ -1,6 +1,7 @@
 import ArgumentParser
 import SluiceClient
 import SluiceInterface
+internal import Unix
 
 /// `sluicectl wait`
 struct WaitCommand: ParsableCommand {
@@ -26,7 +27,7 @@ struct WaitCommand: ParsableCommand {
         if output.json {
             try Console.writeJSON(job)
         } else {
-            try Console.write(JobDetails.line(job, nowUsec: Console.nowUsec) + "\n")
+            try Console.write(JobDetails.line(job, nowUsec: Realtime.microseconds()) + "\n")
         }
         let status = ExitStatus(of: outcome.code, acceptsUnverified: acceptUnverified)
         guard status != .complete else { return }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import SluiceClient
+internal import Unix
 
 /// `sluicectl watch`
 struct WatchCommand: ParsableCommand {
@@ -34,7 +35,7 @@ struct WatchCommand: ParsableCommand {
             if output.json {
                 try Console.writeJSON(job)
             } else {
-                try Console.write(JobDetails.line(job, nowUsec: Console.nowUsec) + "\n")
+                try Console.write(JobDetails.line(job, nowUsec: Realtime.microseconds()) + "\n")
             }
         }
     }

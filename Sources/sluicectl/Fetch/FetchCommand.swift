@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import SluiceClient
+internal import SluiceCore
 import SluiceInterface
 
 /// `sluicectl fetch`: the options, and the request that they make. `FetchRun` does the work.
@@ -72,6 +73,10 @@ struct FetchCommand: ParsableCommand {
     var headTimeout: Double?
 
     @Option(help: ArgumentHelp("Maximum silence of the origin.", valueName: "seconds"))
+    var silenceTimeout: Double?
+
+    /// The former name, until 0.5.0.
+    @Option(help: .hidden)
     var stallTimeout: Double?
 
     @Option(
@@ -152,7 +157,7 @@ struct FetchCommand: ParsableCommand {
         }
         for (name, value) in [
             ("deadline", deadline), ("connect-timeout", connectTimeout), ("head-timeout", headTimeout),
-            ("stall-timeout", stallTimeout),
+            ("silence-timeout", silenceTimeout), ("stall-timeout", stallTimeout),
         ] {
             if let value, !(value.isFinite && value > 0) {
                 throw ValidationError("--\(name) must be a number of seconds above 0.")
@@ -161,10 +166,16 @@ struct FetchCommand: ParsableCommand {
         if let retries, !Self.retryRange.contains(retries) {
             throw ValidationError("--retries must be from 0 to 1000.")
         }
-        if let digest, DigestOption.parse(digest) == nil {
+        if let digest {
+            do {
+                _ = try DigestRequest(digest)
+            } catch {
+                throw ValidationError("--digest: \(error.reason); \(error.remedy).")
+            }
+        }
+        if silenceTimeout != nil, stallTimeout != nil {
             throw ValidationError(
-                "“\(digest)” is no digest: write sha256 or sha512, or one of them, a colon and its 64 or 128 "
-                    + "hexadecimal digits.")
+                "--stall-timeout is the former name of --silence-timeout: give only one of them.")
         }
         if ifNoneMatch != nil, etagFile != nil {
             throw ValidationError("Give either --if-none-match or --etag-file, not both.")
@@ -177,7 +188,7 @@ struct FetchCommand: ParsableCommand {
     private static let retryRange = 0...1000
 
     /// What the user asks about the digest.
-    var digestOption: DigestOption? { digest.flatMap(DigestOption.parse) }
+    var digestRequest: DigestRequest? { digest.flatMap { try? DigestRequest($0) } }
 
     /// The file to write to; nil for standard output.
     var outputPath: String? { output == "-" ? nil : output }
@@ -191,12 +202,12 @@ struct FetchCommand: ParsableCommand {
         request.lowWatermark = lowWatermark?.bytes
         request.connectTimeoutSeconds = connectTimeout
         request.headTimeoutSeconds = headTimeout
-        request.stallTimeoutSeconds = stallTimeout
+        request.silenceTimeoutSeconds = silenceTimeout ?? stallTimeout
         request.minimumSpeed = minimumSpeed?.bytes
         request.deadlineSeconds = deadline
         request.maximumSize = maxSize?.bytes
         request.retries = retries
-        request.digest = digestOption?.description
+        request.digest = digestRequest?.description
         // An option that is not given is not sent, since an older service does not know it.
         request.identity = identity ? true : nil
         request.allowDowngrade = allowDowngrade ? true : nil

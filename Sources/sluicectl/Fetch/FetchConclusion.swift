@@ -1,6 +1,7 @@
 import SluiceClient
+internal import SluiceCore
 import SluiceInterface
-import UnixSockets
+import Unix
 
 /// The consequences of a job's outcome: files, messages, the exit status.
 extension FetchRun {
@@ -33,8 +34,13 @@ extension FetchRun {
         }
         if let signal = interruption.claim() {
             progress?.stop()
-            Interruption.note(
-                signal, outcome.code == .complete ? "the body was complete" : "the job is cancelled")
+            let end =
+                switch outcome.code {
+                case .complete: "the body was complete"
+                case .cancelled: "the job is cancelled"
+                default: "the job had ended: \(outcome.message)"
+                }
+            Interruption.note(signal, end)
             return ExitStatus(signal: signal)?.rawValue ?? 1
         }
         if status == .complete { try keep(job, outcome, commandStatus, prepared) }
@@ -50,7 +56,7 @@ extension FetchRun {
     private func keep(
         _ job: Job, _ outcome: Outcome, _ commandStatus: Int32?, _ prepared: Preparations
     ) throws(SluiceError) {
-        if let wanted = options.digestOption, !wanted.accepts(job.digest) {
+        if let wanted = options.digestRequest, !wanted.accepts(job.digest) {
             throw SluiceError(
                 .serviceTrouble,
                 "the service says that the body is complete, but does not tell the digest that was asked for: "
@@ -80,7 +86,7 @@ extension FetchRun {
             if outcome.code == .completeUnverified, !options.quiet { Console.report(outcome) }
             if let progress { Console.line(progress.summary(of: job)) }
             // The user asked for the digest, so `quiet` does not hide it. It stands alone on its line, for programs.
-            if options.digestOption?.digits == nil, options.digest != nil, let digest = job.digest {
+            if options.digestRequest.map({ $0.expected == nil }) ?? false, let digest = job.digest {
                 Console.line(Terminal.printable(digest))
             }
         case .unchanged:

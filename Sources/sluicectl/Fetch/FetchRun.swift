@@ -3,7 +3,7 @@ import SluiceClient
 import SluiceCore
 import SluiceInterface
 import SystemPackage
-import UnixSockets
+import Unix
 
 /// One fetch from its start to its exit status.
 struct FetchRun {

@@ -45,11 +45,4 @@ enum Console {
         // Where even this cannot be written, there is nowhere to report it.
         _ = try? FileDescriptor.standardError.writeAll("\(text)\n".utf8)
     }
-
-    /// The time in µs since 1970, on the clock of the jobs' times.
-    static var nowUsec: Int {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return now.tv_sec * 1_000_000 + now.tv_nsec / 1000
-    }
 }

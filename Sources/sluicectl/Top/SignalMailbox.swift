@@ -1,7 +1,7 @@
 import Glibc
 import SluiceClient
 import Synchronization
-import UnixSockets
+import Unix
 
 /// Turns signals into events that a thread can wait for beside other descriptors. No code runs in a signal handler.
 ///

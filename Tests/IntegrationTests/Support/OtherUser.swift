@@ -1,7 +1,7 @@
 import CTestKit
 import SluiceInterface
 import TestKit
-import UnixSockets
+import Unix
 import Varlink
 
 /// A client with another user's credentials; only root can have one.

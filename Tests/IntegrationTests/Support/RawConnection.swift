@@ -1,7 +1,7 @@
 import Glibc
 import SystemPackage
 import TestKit
-import UnixSockets
+import Unix
 
 /// A connection to the service on which a test can send any bytes, valid or not.
 struct RawConnection: ~Copyable {

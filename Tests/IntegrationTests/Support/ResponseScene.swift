@@ -1,7 +1,7 @@
 import Glibc
 import SluiceInterface
 import TestKit
-import UnixSockets
+import Unix
 import Varlink
 
 /// Plays entries of the response table to a service and to curl, and reports where the results differ.
@@ -43,7 +43,7 @@ final class ResponseScene: Sendable {
         let stage = try Stage(entry, wire, relay)
         let (job, body) = try service.fetchWhole(stage.url, within: Self.patience) { parameters in
             parameters.connectTimeoutSeconds = 10
-            parameters.stallTimeoutSeconds = 10
+            parameters.silenceTimeoutSeconds = 10
         }
         var found: [String] = []
         func note(_ what: String, _ isRight: Bool) { if !isRight { found.append(what) } }

@@ -1,7 +1,7 @@
 import Glibc
 import SluiceInterface
 import TestKit
-import UnixSockets
+import Unix
 import Varlink
 
 /// A consumer that reads when the test says so, on the test's thread, and checks each byte.

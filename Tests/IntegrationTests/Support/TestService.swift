@@ -3,7 +3,7 @@ import SluiceInterface
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 import Varlink
 
 /// All tests that run the real programs, one after the other, since several of them measure.

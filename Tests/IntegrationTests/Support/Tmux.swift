@@ -1,7 +1,7 @@
 import Glibc
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// A real terminal: a tmux of the test's own with one window, in which a shell runs.
 final class Tmux: Sendable {

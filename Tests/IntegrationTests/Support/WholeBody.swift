@@ -1,7 +1,7 @@
 import Glibc
 import SluiceInterface
 import TestKit
-import UnixSockets
+import Unix
 
 extension TestService {
     /// Fetches a body of any bytes to its end, whether it is valid or not.

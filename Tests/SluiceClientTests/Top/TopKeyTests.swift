@@ -7,22 +7,22 @@ import Testing
         return decoder.decode(text.utf8)
     }
 
-    @Test("letters are letters, large or small")
-    func letters() {
+    @Test("letters mean the same in upper and lower case")
+    func ignoresCaseOfLetters() {
         #expect(keys("qS +?") == ["q", "s", " ", "+", "?"].map { .character($0) })
         #expect(keys("jkJK\u{0C}") == [.down, .up, .down, .up, .redraw])
     }
 
-    @Test("arrows and their neighbours, in both of their forms")
-    func sequences() {
+    @Test("arrows, paging keys, Home and End are decoded in their different forms")
+    func decodesFormsOfArrowKeys() {
         #expect(keys("\u{1B}[A\u{1B}[B\u{1B}OA\u{1B}OB") == [.up, .down, .up, .down])
         #expect(keys("\u{1B}[5~\u{1B}[6~") == [.pageUp, .pageDown])
         #expect(keys("\u{1B}[H\u{1B}[F\u{1B}[1~\u{1B}[4~\u{1B}OH") == [.home, .end, .home, .end, .home])
         #expect(keys("\u{1B}[1;5A") == [.up])
     }
 
-    @Test("what is not known is passed over as a whole, and nothing of it is a letter")
-    func unknown() {
+    @Test("an unknown sequence is ignored as a whole, and no part of it is read as a letter")
+    func ignoresUnknownSequences() {
         #expect(keys("\u{1B}[15~q") == [.character("q")])
         #expect(keys("\u{1B}[<0;10;20Mq") == [.character("q")])
         #expect(keys("\u{1B}q\u{1B}\u{1B}[Ah") == [.up, .character("h")])
@@ -31,8 +31,8 @@ import Testing
         #expect(keys("\u{1B}[" + String(repeating: "1", count: 100) + "~").count < 100)
     }
 
-    @Test("a sequence may come in pieces")
-    func pieces() {
+    @Test("a sequence may arrive in pieces")
+    func joinsSequencesInPieces() {
         var decoder = TopKeyDecoder()
         #expect(decoder.decode([0x1B]) == [])
         #expect(decoder.decode([0x5B]) == [])
@@ -40,8 +40,8 @@ import Testing
         #expect(decoder.decode([0x7E, 0x71]) == [.pageDown, .character("q")])
     }
 
-    @Test("no byte stops it")
-    func noise() {
+    @Test("no sequence of bytes stops the decoder")
+    func survivesAnyBytes() {
         var decoder = TopKeyDecoder()
         for first in UInt8.min...UInt8.max {
             for second in UInt8.min...UInt8.max { _ = decoder.decode([0x1B, 0x5B, first, second, 0x0A]) }

@@ -28,8 +28,8 @@ import Testing
         return TopLayout.screen(&model, width: width, height: height, isUnicode: isUnicode, at: 2).map(\.text)
     }
 
-    @Test("40 columns: what is most important")
-    func narrow() {
+    @Test("40 columns show the most important values")
+    func fitsFortyColumns() {
         #expect(
             texts(model(), 40) == [
                 "sluiced 1.2.3  up 2 h  3 streaming",
@@ -42,8 +42,8 @@ import Testing
             ])
     }
 
-    @Test("80 columns: progress, what waits against the high watermark, and how long it has")
-    func usual() {
+    @Test("80 columns add progress, buffered bytes beside the high watermark, and the stalled time")
+    func fitsEightyColumns() {
         #expect(
             texts(model(), 80) == [
                 "sluiced 1.2.3  up 2 h  3 streaming  1 stalled",
@@ -56,8 +56,8 @@ import Testing
             ])
     }
 
-    @Test("200 columns: all there is, with the low watermark as a stroke")
-    func wide() {
+    @Test("200 columns show everything, with a stroke for the low watermark")
+    func showsEverythingInTwoHundredColumns() {
         let lines = texts(model(), 200, isUnicode: true)
         #expect(
             lines[3]
@@ -76,8 +76,10 @@ import Testing
         "http://h/漢字🙂👩‍👩‍👧‍👦e\u{301}\u{200B}", String(repeating: "x", count: 10_000), "", "…",
     ]
 
-    @Test("no line is longer than the terminal, and none does anything to it", arguments: hostile)
-    func hostileURLs(url: String) {
+    @Test(
+        "no line is longer than the terminal or contains a control character, whatever the URL",
+        arguments: hostile)
+    func neutralisesHostileURLs(url: String) {
         var job = TopFixtures.job(
             url, .waiting, bytes: .max, size: .max, buffered: .max, stalled: .max, url: url)
         job.attempts = .max
@@ -110,8 +112,8 @@ import Testing
             })
     }
 
-    @Test("rows that do not fit can be come to, and the last line says where one is")
-    func manyJobs() {
+    @Test("rows that do not fit can be reached, and the last line shows which rows are visible")
+    func scrollsToHiddenRows() {
         var model = TopModel(sort: .bytes)
         model.take(TopFixtures.sample((0..<50).map { TopFixtures.job("j\($0)", bytes: 1000 - $0) }))
         var lines = TopLayout.screen(&model, width: 80, height: 10, isUnicode: false, at: 0)
@@ -122,8 +124,8 @@ import Testing
         #expect(lines[4].text.hasPrefix("j5 ") && lines[9].text.contains("jobs 6-10 of 50"))
     }
 
-    @Test("help names every key; a pause and a loss are to be seen")
-    func moods() {
+    @Test("help names every key, and a pause and a lost service are shown")
+    func showsHelpPauseAndLoss() {
         var model = model()
         _ = model.press(.character("h"))
         let help = texts(model, 80, 24).joined(separator: "\n")
@@ -137,8 +139,8 @@ import Testing
         #expect(lines[9].hasPrefix("PAUSED  by rate"))
     }
 
-    @Test("for a log: every column, every job, nothing cut; or as wide as is wanted")
-    func plain() {
+    @Test("plain text for a log has every column and every job uncut, or fits a given width")
+    func plainTextCutsNothing() {
         let text = TopLayout.plain(model())
         #expect(text.hasSuffix("http://h/x\n") && text.contains("measurements.csv.gz?key=."))
         #expect(text.split(separator: "\n").count == 6)
@@ -146,8 +148,8 @@ import Testing
         #expect(TopLayout.plain(TopModel()).hasPrefix("asking the service\n"))
     }
 
-    @Test("before the first answer, and without jobs")
-    func empty() {
+    @Test("a message is shown before the first answer, and when there are no jobs")
+    func showsMessageWithoutJobs() {
         var model = TopModel()
         #expect(texts(model, 80).first == "asking the service")
         model.take(TopFixtures.sample([]))

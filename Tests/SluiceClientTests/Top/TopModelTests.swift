@@ -5,8 +5,8 @@ import Testing
 @Suite("top's model") struct TopModelTests {
     private func ids(_ model: TopModel) -> [String] { model.rows.map(\.job.id) }
 
-    @Test("rates come from two samples, and from none before the second")
-    func rates() {
+    @Test("rates are computed from two samples, and there are none before the second")
+    func ratesNeedTwoSamples() {
         var model = TopModel()
         model.take(TopFixtures.sample([TopFixtures.job("a", bytes: 500)], at: 10, delivered: 9000))
         #expect(model.rows[0].rate == nil && model.rate == nil)
@@ -24,8 +24,8 @@ import Testing
         #expect(model.rows.contains { $0.job.id == "stranger" && $0.rate == nil })
     }
 
-    @Test("a service that was restarted counts anew, and has no rate until the next sample")
-    func restart() {
+    @Test("a restarted service counts from the beginning, and has no rate until the next sample")
+    func restartClearsTheRate() {
         var model = TopModel()
         model.take(TopFixtures.sample([], at: 0, delivered: 9000, process: 1))
         model.take(TopFixtures.sample([], at: 1, delivered: 10_000, process: 2))
@@ -34,8 +34,8 @@ import Testing
         #expect(model.rate == 500)
     }
 
-    @Test("numbers that cannot be are no reason to stop")
-    func nonsense() {
+    @Test("impossible numbers do not stop the model")
+    func survivesImpossibleNumbers() {
         var model = TopModel()
         for at in [0.0, 1, 1, 0.5] {
             model.take(
@@ -51,13 +51,13 @@ import Testing
     }
 
     @Test(
-        "sorts by what its key says, and the other way round",
+        "sorts by the column of the pressed key, and in reverse order",
         arguments: [
             ("r", ["fast", "slow", "old", "stuck"]), ("b", ["old", "fast", "slow", "stuck"]),
             ("a", ["old", "stuck", "slow", "fast"]), ("t", ["stuck", "slow", "fast", "old"]),
             ("s", ["stuck", "fast", "slow", "old"]),
         ])
-    func sorting(letter: String, order: [String]) {
+    func sortsByPressedKey(letter: String, order: [String]) {
         let key = Character(letter)
         func jobs(_ moved: Int) -> [Job] {
             [
@@ -77,8 +77,8 @@ import Testing
         #expect(ids(model).last == order.first && model.isReversed)
     }
 
-    @Test("paused it takes nothing in, and goes on where it is let")
-    func pause() {
+    @Test("ignores samples while it is paused, and continues afterwards")
+    func ignoresSamplesWhilePaused() {
         var model = TopModel()
         model.take(TopFixtures.sample([TopFixtures.job("a")], at: 0))
         #expect(model.press(.character(" ")) == .draw && model.isPaused)
@@ -90,8 +90,8 @@ import Testing
         #expect(ids(model) == ["b"] && !model.isPaused)
     }
 
-    @Test("a service that is gone, or silent, is said to be that until it answers")
-    func loss() {
+    @Test("a service that is gone, or does not answer, is reported until it answers")
+    func reportsLostService() {
         var model = TopModel(at: 4)
         #expect(model.warning(at: 7) == nil)
         #expect(model.warning(at: 8) == "the service has not answered for 4 s")
@@ -103,8 +103,8 @@ import Testing
         #expect(model.warning(at: 20) == "the service has not answered for 10 s")
     }
 
-    @Test("moves through more jobs than there is room for, and never beyond them")
-    func scrolling() {
+    @Test("scrolls through more jobs than fit, and never beyond them")
+    func scrollsWithinTheJobs() {
         var model = TopModel(sort: .bytes)
         model.take(TopFixtures.sample((0..<50).map { TopFixtures.job("j\($0)", bytes: 100 - $0) }))
         model.visibleRows = 10
@@ -123,8 +123,8 @@ import Testing
         #expect(model.offset == 0)
     }
 
-    @Test("quits, helps, and changes the delay within its bounds")
-    func keys() {
+    @Test("quits, shows help, and changes the delay within its limits")
+    func handlesQuitHelpAndDelay() {
         var model = TopModel(delay: 1)
         #expect(model.press(.character("+")) == .setDelay(2))
         for _ in 0..<20 { _ = model.press(.character("-")) }

@@ -4,7 +4,7 @@ import Testing
 @Suite("Content-Range")
 struct ContentRangeTests {
     @Test(
-        "the forms of RFC 9110 §14.4",
+        "the forms of RFC 9110 §14.4 are read",
         arguments: [
             ("bytes 0-0/1", .part(first: 0, last: 0, complete: 1)),
             ("bytes 42-1233/1234", .part(first: 42, last: 1233, complete: 1234)),
@@ -14,12 +14,12 @@ struct ContentRangeTests {
             // A part of a part: the server may send less than was asked for.
             ("bytes 42-43/1234", .part(first: 42, last: 43, complete: 1234)),
         ] as [(String, ContentRange)])
-    func forms(_ text: String, _ range: ContentRange) {
+    func readsFormsOfTheRFC(_ text: String, _ range: ContentRange) {
         #expect(ContentRange(text) == range)
     }
 
     @Test(
-        "what is written a little differently says the same",
+        "letter case, extra blanks and leading zeros do not change the meaning",
         arguments: [
             ("Bytes 0-4/5", .part(first: 0, last: 4, complete: 5)),
             ("BYTES  0-4/5", .part(first: 0, last: 4, complete: 5)),
@@ -27,12 +27,12 @@ struct ContentRangeTests {
             ("\t bytes 0-4/5\t", .part(first: 0, last: 4, complete: 5)),
             ("bytes 000-004/005", .part(first: 0, last: 4, complete: 5)),
         ] as [(String, ContentRange)])
-    func lenient(_ text: String, _ range: ContentRange) {
+    func toleratesCaseBlanksAndZeros(_ text: String, _ range: ContentRange) {
         #expect(ContentRange(text) == range)
     }
 
     @Test(
-        "what makes no sense is nothing",
+        "a malformed or inconsistent Content-Range is rejected",
         arguments: [
             "", " ", "bytes", "bytes ", "0-4/5", "bytes0-4/5", "bytes=0-4/5", "bytes: 0-4/5", "bytes\t0-4/5",
             "items 0-4/5", "octets 0-4/5", "bytes 0-4", "bytes 0-4/", "bytes /5", "bytes -4/5", "bytes 0-/5",
@@ -44,12 +44,12 @@ struct ContentRangeTests {
             "bytes ٠-٤/٥", "bytes\u{301} 0-4/5", "bytes \u{301}0-4/5", "bytes 0-4/5\u{fffd}", "bytes 0-4/5\0",
             "bytes 0-4/5\r\n", "bytes 0-4/5, 5-6/7", "bytes 0-4,6-7/9",
         ])
-    func nonsense(_ text: String) {
+    func rejectsInvalidRanges(_ text: String) {
         #expect(ContentRange(text) == nil)
     }
 
     @Test(
-        "numbers beyond any body are nothing: sums of them could not be formed",
+        "numbers larger than any body are rejected, because sums of them could overflow",
         arguments: [
             "bytes 0-9223372036854775807/*", "bytes 0-9223372036854775806/9223372036854775807",
             "bytes 1-9223372036854775807/*", "bytes 0-9223372036854775808/*",
@@ -57,12 +57,12 @@ struct ContentRangeTests {
             "bytes 0-4/18446744073709551621", "bytes */9223372036854775808", "bytes */9223372036854775807",
             "bytes 0-72057594037927936/*", "bytes 0-1/\(String(repeating: "9", count: 400))",
         ])
-    func overflow(_ text: String) {
+    func rejectsNumbersThatCouldOverflow(_ text: String) {
         #expect(ContentRange(text) == nil)
     }
 
-    @Test("the largest numbers that are taken leave room for sums")
-    func largest() {
+    @Test("the largest accepted numbers leave room for sums")
+    func largestNumbersLeaveRoom() {
         let most = ContentRange.largestLength
         #expect(ContentRange("bytes */\(most)") == .unsatisfied(complete: most))
         #expect(

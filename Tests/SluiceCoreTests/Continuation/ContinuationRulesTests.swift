@@ -38,8 +38,8 @@ struct ContinuationRulesTests {
 
     static let part = ["etag": "\"v1\"", "content-range": "bytes 5-19/20", "content-length": "15"]
 
-    @Test("the exact rest of the same version goes on")
-    func rest() {
+    @Test("the exact rest of the same version continues the body")
+    func continuesWithExactRest() {
         #expect(judge(206, Self.part) == .goOn(remaining: 15, length: 20, framing: .length))
         var fields = Self.part
         fields["content-length"] = nil
@@ -49,37 +49,37 @@ struct ContinuationRulesTests {
     }
 
     @Test(
-        "the length of a part may be there twice, and have blanks around it",
+        "the length of a part may be repeated, and have blanks around it",
         arguments: ["15, 15", " 15\t", "15,015"])
-    func repeatedLength(_ length: String) {
+    func acceptsRepeatedPartLength(_ length: String) {
         let fields = Self.part.merging(["content-length": length]) { $1 }
         #expect(judge(206, fields) == .goOn(remaining: 15, length: 20, framing: .length))
     }
 
-    @Test("a chunked part is as long as its Content-Range says, whatever length is announced beside it")
-    func chunkedPart() {
+    @Test("a chunked part is as long as its Content-Range says, whatever Content-Length says")
+    func chunkedPartUsesContentRange() {
         var fields = Self.part
         fields["transfer-encoding"] = "chunked"
         fields["content-length"] = "99"
         #expect(judge(206, fields) == .goOn(remaining: 15, length: 20, framing: .length))
     }
 
-    @Test("a body whose length was not announced learns it from the part")
-    func lengthLearnt() {
+    @Test("a body whose length was not announced takes its length from the part")
+    func learnsLengthFromPart() {
         let known = Self.known(length: nil, framing: .chunked)
         #expect(judge(206, Self.part, known: known) == .goOn(remaining: 15, length: 20, framing: .length))
     }
 
-    @Test("a part of the rest goes on as far as it goes: the body's length tells that more is missing")
-    func partOfTheRest() {
+    @Test("a part of the rest continues the body, whose known length shows that more is missing")
+    func continuesWithPartOfRest() {
         var fields = Self.part
         fields["content-range"] = "bytes 5-9/20"
         fields["content-length"] = "5"
         #expect(judge(206, fields) == .goOn(remaining: 5, length: 20, framing: .length))
     }
 
-    @Test("a part of which nobody says whether it is the last goes on, and is no end")
-    func lengthNeverTold() {
+    @Test("a part without a complete length continues a body of unknown length, but is not its end")
+    func partWithoutLengthIsNoEnd() {
         var fields = Self.part
         fields["content-range"] = "bytes 5-19/*"
         let known = Self.known(length: nil, framing: .chunked)
@@ -87,9 +87,9 @@ struct ContinuationRulesTests {
     }
 
     @Test(
-        "a part that begins elsewhere is not the next byte",
+        "a part that does not begin with the next byte is refused",
         arguments: ["bytes 4-19/20", "bytes 6-19/20", "bytes 0-19/20", "bytes 0-0/20"])
-    func wrongOffset(_ range: String) {
+    func refusesWrongOffset(_ range: String) {
         var fields = Self.part
         fields["content-range"] = range
         fields["content-length"] = nil
@@ -101,14 +101,14 @@ struct ContinuationRulesTests {
         arguments: [
             nil, "", "bytes */20", "bytes 5-19", "items 5-19/20", "bytes 19-5/20", "bytes 5-20/20", "x",
         ])
-    func noRange(_ range: String?) {
+    func refusesPartWithoutRange(_ range: String?) {
         var fields = Self.part
         fields["content-range"] = range
         #expect(refusal(judge(206, fields)) == .wrongRange)
     }
 
-    @Test("another complete length in the same version is a contradiction")
-    func lengthChanged() {
+    @Test("another complete length for the same version is refused")
+    func refusesChangedLength() {
         for range in ["bytes 5-20/21", "bytes 5-18/19", "bytes 5-19/21"] {
             var fields = Self.part
             fields["content-range"] = range
@@ -117,8 +117,8 @@ struct ContinuationRulesTests {
         }
     }
 
-    @Test("a part that reaches beyond the body's end is one too, also where it names no complete length")
-    func beyondTheEnd() {
+    @Test("a part that reaches beyond the body's end is refused, even if it names no complete length")
+    func refusesPartBeyondEnd() {
         var fields = Self.part
         fields["content-range"] = "bytes 5-20/*"
         fields["content-length"] = "16"
@@ -129,16 +129,16 @@ struct ContinuationRulesTests {
     }
 
     @Test(
-        "a part with another length than its range is refused",
+        "a part whose length does not match its range is refused",
         arguments: ["14", "16", "x", "", "-15", "+15", "15, 16", "15,", "0xf"])
-    func contradiction(_ length: String) {
+    func refusesLengthUnlikeRange(_ length: String) {
         var fields = Self.part
         fields["content-length"] = length
         #expect(refusal(judge(206, fields)) == .wrongRange)
     }
 
-    @Test("several parts are refused as such, with or without a Content-Range")
-    func multipart() {
+    @Test("a multipart response is refused as such, with or without a Content-Range")
+    func refusesMultipart() {
         for type in [
             "multipart/byteranges; boundary=x", "Multipart/ByteRanges;boundary=x", " multipart/byteranges",
         ] {
@@ -149,13 +149,13 @@ struct ContinuationRulesTests {
         #expect(refusal(judge(206, Self.part.merging(["content-type": "text/plain"]) { $1 })) == nil)
     }
 
-    @Test("a part where the whole was asked for is refused")
-    func unasked() {
+    @Test("a part is refused if the whole body was requested")
+    func refusesUnrequestedPart() {
         #expect(refusal(judge(206, Self.part, asksForAll: true)) == .unexpectedPartial)
     }
 
-    @Test("a part that is the whole is the whole that was asked for")
-    func wholePart() {
+    @Test("a part that is the whole body is accepted if the whole body was requested")
+    func acceptsPartThatIsWhole() {
         var fields = ["etag": "\"v1\"", "content-range": "bytes 0-19/20"]
         #expect(judge(206, fields, asksForAll: true) == .startOver(length: 20, framing: .length))
         fields["content-length"] = "20"
@@ -172,21 +172,21 @@ struct ContinuationRulesTests {
     // MARK: Versions of the body
 
     @Test(
-        "another entity-tag is another version, however alike it looks",
+        "another entity-tag is another version, however similar it looks",
         arguments: [
             "\"v2\"", "W/\"v1\"", "w/\"v1\"", "v1", "\"V1\"", "\"v1\", \"v2\"", "\"v1\"x",
             "\"v\u{31}\u{301}\"",
             "\u{1fef}",
         ])
-    func otherVersion(_ tag: String) {
+    func refusesOtherEntityTag(_ tag: String) {
         let whole = ["etag": tag, "content-length": "20"]
         #expect(refusal(judge(206, Self.part.merging(["etag": tag]) { $1 })) == .resourceChanged)
         #expect(refusal(judge(200, whole)) == .resourceChanged)
         #expect(refusal(judge(200, whole, asksForAll: true)) == .resourceChanged)
     }
 
-    @Test("entity-tags are compared byte for byte, not as Unicode compares texts")
-    func canonicalEquivalence() {
+    @Test("entity-tags are compared byte for byte, not by Unicode equivalence")
+    func comparesEntityTagsByBytes() {
         // U+212A, KELVIN SIGN, is canonically equivalent to the letter K.
         let known = Self.known(.strong(Validator(kind: .etag, text: "\"K\"")))
         let kelvin = Self.part.merging(["etag": "\"\u{212a}\""]) { $1 }
@@ -194,12 +194,12 @@ struct ContinuationRulesTests {
     }
 
     @Test("blanks around the entity-tag are not part of it")
-    func blanks() {
+    func ignoresBlanksAroundEntityTag() {
         #expect(refusal(judge(206, Self.part.merging(["etag": " \"v1\"\t"]) { $1 })) == nil)
     }
 
-    @Test("an answer that does not say of which version it is may be of any", arguments: [nil, "", " \t"])
-    func unknownVersion(_ tag: String?) {
+    @Test("a response that does not name its version is refused", arguments: [nil, "", " \t"])
+    func refusesUnnamedVersion(_ tag: String?) {
         var fields = Self.part
         fields["etag"] = tag
         // The request asked about the entity-tag, so the other validator does not count.
@@ -210,8 +210,8 @@ struct ContinuationRulesTests {
                 == .unknownVersion)
     }
 
-    @Test("a body known by its date goes on by the same date alone")
-    func byDate() {
+    @Test("a body identified by its date continues only with the same date")
+    func continuesOnlyWithSameDate() {
         let known = Self.known(Self.date)
         var fields = ["last-modified": Self.changed, "content-range": "bytes 5-19/20"]
         #expect(judge(206, fields, known: known) == .goOn(remaining: 15, length: 20, framing: .length))
@@ -225,8 +225,8 @@ struct ContinuationRulesTests {
         #expect(refusal(judge(206, fields, known: known)) == .unknownVersion)
     }
 
-    @Test("what was never good enough to continue is not continued, whatever the answer says")
-    func notContinuable() {
+    @Test("a body that cannot be continued is refused, whatever the response says")
+    func neverContinuesUncontinuableBody() {
         for version in [Version.weak, .unnamed] {
             #expect(refusal(judge(206, Self.part, known: Self.known(version))) == .notResumable)
             #expect(refusal(judge(200, Self.part, known: Self.known(version))) == .notResumable)
@@ -238,8 +238,8 @@ struct ContinuationRulesTests {
         #expect(refusal(judge(206, Self.part, known: cut)) == .notResumable)
     }
 
-    @Test("the same version at another place is another body")
-    func otherPlace() {
+    @Test("the same version at another URL is another body")
+    func refusesOtherURL() {
         for url in ["http://h/other", "https://h/file", "http://h/file?", "http://H/file", ""] {
             #expect(refusal(judge(206, Self.part, url: url)) == .resourceChanged)
             #expect(
@@ -250,16 +250,16 @@ struct ContinuationRulesTests {
         }
     }
 
-    @Test("another place that is only out of order says nothing about the body, and may be asked again")
-    func otherPlaceInTrouble() {
+    @Test("an error status from another URL is reported as such, not as a changed body")
+    func reportsStatusOfOtherURL() {
         #expect(refusal(judge(503, [:], url: "http://h/sorry")) == .httpStatus)
         #expect(refusal(judge(404, [:], url: "http://h/sorry")) == .httpStatus)
     }
 
     @Test(
-        "another coding has other bytes, whatever the entity-tag says",
+        "another content coding is another body, whatever the entity-tag says",
         arguments: ["gzip", "br", "identity, gzip", "x", "GZIP", "é", "a b"])
-    func otherCoding(_ coding: String) {
+    func refusesOtherContentCoding(_ coding: String) {
         let whole = ["etag": "\"v1\"", "content-length": "20"]
         for (status, fields) in [(206, Self.part), (200, whole)] {
             #expect(
@@ -276,8 +276,8 @@ struct ContinuationRulesTests {
         }
     }
 
-    @Test("a coded body goes on in the same coding, however it is written")
-    func sameCoding() {
+    @Test("a coded body continues in the same coding, however the coding is written")
+    func continuesInSameCoding() {
         var known = Self.known()
         known.coding = "gzip"
         for coding in ["gzip", "GZip", "x-gzip", " gzip\t", "identity, gzip", ",gzip"] {
@@ -296,8 +296,10 @@ struct ContinuationRulesTests {
                 == .notResumable)
     }
 
-    @Test("a transfer that is coded is refused", arguments: ["gzip", "br", "identity, gzip", "x", "GZIP"])
-    func encoded(_ coding: String) {
+    @Test(
+        "a transfer coding other than chunked is refused",
+        arguments: ["gzip", "br", "identity, gzip", "x", "GZIP"])
+    func refusesTransferCodings(_ coding: String) {
         for (status, fields) in [(206, Self.part), (200, ["etag": "\"v1\"", "content-length": "20"])] {
             #expect(
                 refusal(judge(status, fields.merging(["transfer-encoding": coding]) { $1 }))
@@ -311,8 +313,8 @@ struct ContinuationRulesTests {
 
     // MARK: 200
 
-    @Test("a server that sends all of the same version again is read from its beginning")
-    func startOver() {
+    @Test("a server that sends the whole of the same version again is read from its beginning")
+    func startsOverWithWholeBody() {
         let fields = ["etag": "\"v1\"", "content-length": "20"]
         #expect(judge(200, fields) == .startOver(length: 20, framing: .length))
         #expect(judge(200, fields, asksForAll: true) == .startOver(length: 20, framing: .length))
@@ -321,8 +323,8 @@ struct ContinuationRulesTests {
                 == .startOver(length: 20, framing: .length))
     }
 
-    @Test("the length that was announced the first time is what the second body is held to")
-    func startOverUnannounced() {
+    @Test("a whole body without a length must have the length that was announced the first time")
+    func keepsFirstAnnouncedLength() {
         let chunked = ["etag": "\"v1\"", "transfer-encoding": "chunked"]
         #expect(judge(200, chunked) == .startOver(length: 20, framing: .chunked))
         // HTTP/2 without a length, or a body that ends with the connection: the known length says where the body must
@@ -330,8 +332,8 @@ struct ContinuationRulesTests {
         #expect(judge(200, ["etag": "\"v1\""]) == .startOver(length: 20, framing: .unannounced))
     }
 
-    @Test("a body whose length nobody ever told ends with its last chunk, or not at all")
-    func startOverWithoutLength() {
+    @Test("a body of unknown length can start over only if a last chunk marks its end")
+    func unknownLengthNeedsLastChunk() {
         let known = Self.known(length: nil, framing: .chunked)
         #expect(
             judge(200, ["etag": "\"v1\"", "transfer-encoding": "chunked"], known: known)
@@ -342,8 +344,8 @@ struct ContinuationRulesTests {
                 == .notResumable)
     }
 
-    @Test("all of it, and not as long as before, is a contradiction")
-    func startOverWithOtherLength() {
+    @Test("a whole body with another length than before is refused")
+    func refusesWholeOfOtherLength() {
         for length in ["19", "21", "0"] {
             #expect(refusal(judge(200, ["etag": "\"v1\"", "content-length": length])) == .lengthChanged)
         }
@@ -356,8 +358,8 @@ struct ContinuationRulesTests {
 
     // MARK: 416
 
-    @Test("nothing behind what was delivered means that it was all, if the lengths agree")
-    func complete() {
+    @Test("a 416 after the last delivered byte completes the body if the lengths agree")
+    func acceptsEndWhenLengthsAgree() {
         let nothing = ["content-range": "bytes */5"]
         #expect(judge(416, nothing, known: Self.known(length: nil, framing: .chunked)) == .isComplete)
         #expect(judge(416, nothing, known: Self.known(length: 5)) == .isComplete)
@@ -369,11 +371,11 @@ struct ContinuationRulesTests {
     }
 
     @Test(
-        "nothing behind what was delivered, and no length or another one, is not the end",
+        "a 416 without a length, or with another one, is not the end of the body",
         arguments: [
             nil, "", "bytes */4", "bytes */6", "bytes */20", "bytes */*", "bytes 5-19/20", "items */5",
         ])
-    func notThere(_ range: String?) {
+    func refusesEndOfOtherLength(_ range: String?) {
         let fields = ["content-range": range].compactMapValues { $0 }
         #expect(refusal(judge(416, fields)) == .rangeNotSatisfiable)
         #expect(
@@ -381,13 +383,13 @@ struct ContinuationRulesTests {
                 == .rangeNotSatisfiable)
     }
 
-    @Test("the length that was announced is the one that counts")
-    func notTheEnd() {
+    @Test("a 416 before the announced length is not the end of the body")
+    func refusesEndBeforeAnnouncedLength() {
         #expect(refusal(judge(416, ["content-range": "bytes */5"])) == .rangeNotSatisfiable)
     }
 
-    @Test("the end of another version is not the end of this one")
-    func endOfAnother() {
+    @Test("a 416 for another version is not the end of this one")
+    func refusesEndOfOtherVersion() {
         let known = Self.known(length: nil, framing: .chunked)
         #expect(
             refusal(judge(416, ["content-range": "bytes */5", "etag": "\"v2\""], known: known))
@@ -398,8 +400,8 @@ struct ContinuationRulesTests {
                 == .resourceChanged)
     }
 
-    @Test("where no range was asked for, nothing can be unsatisfied: a digest would never be checked")
-    func unaskedEnd() {
+    @Test("a 416 to a request without a range completes no body, because its digest is not yet checked")
+    func refusesEndWithoutRequestedRange() {
         #expect(
             refusal(
                 judge(416, ["content-range": "bytes */5"], known: Self.known(length: 5), asksForAll: true))
@@ -409,15 +411,15 @@ struct ContinuationRulesTests {
     // MARK: Others
 
     @Test(
-        "any other status keeps its name",
+        "any other status is reported as httpStatus",
         arguments: [201, 203, 204, 226, 301, 304, 401, 404, 408, 412, 429, 503, 0])
-    func otherStatus(_ status: Int) {
+    func reportsOtherStatus(_ status: Int) {
         #expect(refusal(judge(status, Self.part)) == .httpStatus)
         #expect(refusal(judge(status, Self.part, asksForAll: true)) == .httpStatus)
     }
 
-    @Test("a server's words are quoted shortened, and on one line")
-    func quoting() {
+    @Test("text from the server is quoted shortened, and on one line")
+    func quotesServerTextShortened() {
         for text in [String(repeating: "x", count: 100_000), "a\r\nb\u{1b}[2J\n"] {
             for (name, status) in [
                 ("etag", 206), ("content-range", 206), ("content-length", 206), ("etag", 200),

@@ -8,12 +8,12 @@ struct HTTPDateTests {
         arguments: [
             "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
         ])
-    func forms(_ text: String) {
+    func readsAllThreeForms(_ text: String) {
         #expect(HTTPDate.parse(text) == 784_111_777)
     }
 
     @Test(
-        "moments at the edges",
+        "leap days, leap seconds, two-digit years and very early or late dates are read",
         arguments: [
             ("Thu, 01 Jan 1970 00:00:00 GMT", 0), ("Wed, 31 Dec 1969 23:59:59 GMT", -1),
             ("Thu, 29 Feb 2024 12:00:00 GMT", 1_709_208_000), ("Tue Feb 29 12:00:00 2000", 951_825_600),
@@ -25,12 +25,12 @@ struct HTTPDateTests {
             ("Wednesday, 01-Jan-69 00:00:00 GMT", -31_536_000),
             ("Sunday, 01-Jan-68 00:00:00 GMT", 3_092_601_600),
         ])
-    func edges(_ text: String, _ seconds: Int) {
+    func readsDatesAtTheEdges(_ text: String, _ seconds: Int) {
         #expect(HTTPDate.parse(text) == seconds)
     }
 
     @Test(
-        "what is no date is nothing",
+        "text that is not a valid date is rejected",
         arguments: [
             "", " ", "0", "-1", "120", "yesterday", "Sun", "Sun, 06 Nov 1994", "Sun, 06 Nov 1994 08:49:37",
             "Sun, 06 Nov 1994 08:49:37 GMT+1", "Sun, 06 Nov 1994 08:49:37 CET",
@@ -43,7 +43,7 @@ struct HTTPDateTests {
             "Sun,\n06 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 99999999999999999999 08:49:37 GMT",
         ])
-    func nonsense(_ text: String) {
+    func rejectsInvalidDates(_ text: String) {
         #expect(HTTPDate.parse(text) == nil)
     }
 }

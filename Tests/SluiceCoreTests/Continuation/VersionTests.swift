@@ -17,19 +17,19 @@ struct VersionTests {
     }
 
     @Test(
-        "a strong entity-tag is taken as it came",
+        "a strong entity-tag is kept unchanged",
         arguments: [
             "\"abc\"", "\"\"", "\"W/\"", "\"a\\b\"", "\"!#~\"", "\"5f3-1a\"", "\"W\"",
             "\"" + String(repeating: "a", count: Validator.maximumLength - 2) + "\"",
         ])
-    func strong(_ text: String) {
+    func keepsStrongEntityTag(_ text: String) {
         #expect(version(["etag": text]) == etag(text))
         #expect(version(["etag": " \t\(text)\t "]) == etag(text), "blanks around it are not part of it")
         #expect(version(["etag": text]).validator?.fieldName == "etag")
     }
 
     @Test(
-        "a weak entity-tag, and one that is none, do not name the bytes",
+        "a weak or invalid entity-tag does not identify the bytes",
         arguments: [
             "W/\"abc\"", "W/\"\"", "w/\"abc\"", "W/", "abc", "\"abc", "abc\"", "\"", "'abc'", "\"a\"b\"",
             "\"a\" \"b\"",
@@ -38,7 +38,7 @@ struct VersionTests {
             "\"a\0\"", "\"a\r\n\"", "*", "“abc”",
             "\"" + String(repeating: "a", count: Validator.maximumLength - 1) + "\"",
         ])
-    func weak(_ text: String) {
+    func weakEntityTagIdentifiesNothing(_ text: String) {
         #expect(version(["etag": text]) == .weak)
         #expect(version(["etag": text]).validator == nil)
         #expect(
@@ -46,16 +46,16 @@ struct VersionTests {
             "a date beside it does not help")
     }
 
-    @Test("no field, and one without a value, name nothing")
-    func unnamed() {
+    @Test("missing and empty fields name no version")
+    func emptyFieldsNameNoVersion() {
         #expect(version([:]) == .unnamed)
         #expect(version(["date": Self.changed]) == .unnamed)
         #expect(version(["etag": ""]) == .unnamed)
         #expect(version(["etag": " ", "last-modified": "\t"]) == .unnamed)
     }
 
-    @Test("a date is strong only if the response was made a second later or more")
-    func date() {
+    @Test("a date is strong only if the response was made at least one second later")
+    func strongDateNeedsLaterResponse() {
         let strong = Version.strong(Validator(kind: .lastModified, text: Self.changed))
         #expect(version(["last-modified": Self.changed, "date": Self.aSecondLater]) == strong)
         #expect(version(["last-modified": Self.changed, "date": "Fri, 01 Jan 2027 00:00:00 GMT"]) == strong)
@@ -75,16 +75,16 @@ struct VersionTests {
         #expect(strong.validator?.fieldName == "last-modified")
     }
 
-    @Test("the three forms of a date can be mixed; what is kept is the text as it came")
-    func mixedForms() {
+    @Test("the three forms of a date can be mixed, and the text is kept as received")
+    func mixesDateForms() {
         let old = "Sunday, 06-Nov-94 08:49:37 GMT"
         #expect(
             version(["last-modified": " \(old) ", "date": "Sun Nov  6 08:49:38 1994"])
                 == .strong(Validator(kind: .lastModified, text: old)))
     }
 
-    @Test("a strong entity-tag goes before a date, and an empty one does not stand in its way")
-    func precedence() {
+    @Test("a strong entity-tag takes precedence over a date, and an empty one is ignored")
+    func entityTagPrecedesDate() {
         let dates = ["last-modified": Self.changed, "date": Self.aSecondLater]
         #expect(version(dates.merging(["etag": "\"a\""]) { $1 }) == etag("\"a\""))
         #expect(
@@ -92,8 +92,8 @@ struct VersionTests {
                 == .strong(Validator(kind: .lastModified, text: Self.changed)))
     }
 
-    @Test("what cannot go on says why, and what can be parked is less than what can go on")
-    func obstacles() {
+    @Test("a body that cannot continue names the reason, and not every body that can continue can be parked")
+    func namesObstacleToContinuing() {
         func body(_ version: Version, _ framing: BodyFraming = .length) -> Representation {
             Representation(
                 url: "http://h/", sendsHeaders: true, version: version, length: 5, framing: framing)

@@ -14,9 +14,9 @@ struct WireNoiseTests {
     ]
 
     @Test(
-        "whatever the fields are, what goes on is the next byte of the same version",
+        "whatever the fields are, a body continues only with the next byte of the same version",
         arguments: 1...8 as ClosedRange<UInt64>)
-    func continuation(_ seed: UInt64) {
+    func noiseNeverCorruptsContinuation(_ seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var taken = 0
         for _ in 0..<1500 {
@@ -60,8 +60,10 @@ struct WireNoiseTests {
         #expect(taken > 50, "only \(taken) of the answers were good: the noise drowns everything")
     }
 
-    @Test("no field stops anything", arguments: 1...8 as ClosedRange<UInt64>)
-    func fields(_ seed: UInt64) {
+    @Test(
+        "no field value stops a parser or makes its result exceed the limits",
+        arguments: 1...8 as ClosedRange<UInt64>)
+    func noiseNeverStopsParsers(_ seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<1500 {
             let text = WireNoise.text(using: &generator)

@@ -64,7 +64,7 @@ struct EgressRulesTests {
 
     @Test(
         "by default deny link-local addresses and metadata services, and nothing else", arguments: byDefault)
-    func defaults(_ example: Case) {
+    func defaultsDenyLinkLocalAndMetadata(_ example: Case) {
         #expect(Self.judge(Self.rules(), example) == example.deniedBy)
     }
 
@@ -85,8 +85,8 @@ struct EgressRulesTests {
         Case("11.0.0.0"), Case("9.255.255.255"), Case("intranet.test", at: "10.1.2.3", deniedBy: "private"),
     ]
 
-    @Test("deny loopback and private networks where that is set", arguments: atHome)
-    func privateNetworks(_ example: Case) {
+    @Test("deny loopback and private networks if they are configured to", arguments: atHome)
+    func denyPrivateNetworksIfConfigured(_ example: Case) {
         let rules = Self.rules { $0.everyone.denyNetworks = ["loopback", "private"] }
         #expect(Self.judge(rules, example) == example.deniedBy)
     }
@@ -109,9 +109,10 @@ struct EgressRulesTests {
     ]
 
     @Test(
-        "know names, domains, ports and exceptions; a name that is allowed opens no address", arguments: names
+        "match names, domains, ports and exceptions, but an allowed name does not allow a denied address",
+        arguments: names
     )
-    func hosts(_ example: Case) {
+    func matchNamesDomainsAndPorts(_ example: Case) {
         let rules = Self.rules { egress in
             egress.everyone.denyHosts = [
                 ".example.org", "WWW.example.net", "Bücher.example", "any port 1-79",
@@ -124,8 +125,8 @@ struct EgressRulesTests {
         #expect(Self.judge(rules, example) == denied)
     }
 
-    @Test("that allow some hosts alone allow no other, neither name nor address")
-    func onlySomeHosts() {
+    @Test("that allow only some hosts deny every other name and address")
+    func denyAllButAllowedHosts() {
         let rules = Self.rules {
             $0.everyone.denyHosts = ["any"]
             $0.everyone.allowHosts = [".example.org"]
@@ -140,8 +141,8 @@ struct EgressRulesTests {
         #expect(addresses.decide(host: "example.org", port: 80) == .allowed)
     }
 
-    @Test("look at the user's lists first, then at the groups', then at everyone's")
-    func order() {
+    @Test("apply the user's lists first, then those of the groups, then everyone's")
+    func applyUserBeforeGroups() {
         let rules = Self.rules { egress in
             egress.users["alice"] = Settings.Egress.Lists()
             egress.users["alice"]?.allowNetworks = ["192.0.2.1"]
@@ -170,9 +171,9 @@ struct EgressRulesTests {
     }
 
     @Test(
-        "for a user of whom nothing is known are those of nobody in particular, and all that groups are denied"
+        "for an unknown user apply everyone's lists and the denials of all groups, but no special permissions"
     )
-    func strictest() {
+    func strictestForUnknownUser() {
         var egress = Settings.Egress()
         egress.users["alice"] = Settings.Egress.Lists()
         egress.users["alice"]?.allowNetworks = ["any"]
@@ -189,8 +190,8 @@ struct EgressRulesTests {
         #expect(rules.decide(host: "192.0.3.1", port: 80) == .allowed)
     }
 
-    @Test("are the same after their way to a lane, and nothing else is taken for some")
-    func compact() throws {
+    @Test("are unchanged after their transfer to a lane, and invalid text is not accepted")
+    func surviveCompactForm() throws {
         let rules = Self.rules { egress in
             egress.everyone.allowHosts = ["Bücher.example", ".x.test port 1-2"]
             egress.groups["guests"] = Settings.Egress.Lists()
@@ -206,7 +207,7 @@ struct EgressRulesTests {
     }
 
     @Test("cost microseconds, however many there are")
-    func cost() throws {
+    func costMicroseconds() throws {
         let entries = (0..<Settings.Egress.maximumEntries).map { "10.\($0).0.0/16 port 443" }
         let rules = Self.rules {
             $0.everyone.denyNetworks = entries

@@ -6,13 +6,13 @@ import Testing
 @Suite("Egress settings")
 struct EgressSettingsTests {
     @Test(
-        "addresses and networks as they are written and shown",
+        "addresses and networks are read as written, and shown in canonical form",
         arguments: [
             ("192.0.2.0/24", "192.0.2.0/24"), ("192.0.2.1", "192.0.2.1"), ("192.0.2.1/32", "192.0.2.1"),
             ("0.0.0.0/0", "0.0.0.0/0"), ("0.0.0.0/8", "0.0.0.0/8"), ("2001:db8::/32", "2001:db8::/32"),
             ("2001:DB8:0::1", "2001:db8::1"), ("::/0", "::/0"), ("::1", "::1"), ("fe80::/10", "fe80::/10"),
         ])
-    func networks(_ text: String, _ shown: String) throws {
+    func showsNetworksInCanonicalForm(_ text: String, _ shown: String) throws {
         let entry = try EgressEntry(network: text)
         guard case .networks(let networks) = entry.target else {
             Issue.record("\(entry)")
@@ -23,7 +23,7 @@ struct EgressSettingsTests {
     }
 
     @Test(
-        "what is no network is refused, with what would be right",
+        "an invalid network is refused with advice on what to write",
         arguments: [
             ("", "leave it out"), ("10.0.0.1/8", "write 10.0.0.0/8"), ("10.0.0.0/33", "192.0.2.0/24"),
             ("10.0.0.0/", "192.0.2.0/24"), ("10.0.0.0/-1", "192.0.2.0/24"), ("10.0.0/8", "192.0.2.0/24"),
@@ -40,13 +40,13 @@ struct EgressSettingsTests {
             ("any  port 1", "any port 443"), ("any port 1 ", "any port 443"), ("any ports 1", "any port 443"),
             (" any", "leave it out"), ("\u{0}", "a word"), ("any port -1", "any port 443"),
         ])
-    func noNetworks(_ text: String, _ remedy: String) {
+    func refusesInvalidNetworks(_ text: String, _ remedy: String) {
         let problem = #expect(throws: EgressEntry.Problem.self) { try EgressEntry(network: text) }
         #expect(problem?.remedy.contains(remedy) == true, "\(text): \(problem?.remedy ?? "")")
     }
 
     @Test(
-        "what is no host is refused, with what would be right",
+        "an invalid host is refused with advice on what to write",
         arguments: [
             ("", "leave it out"), (".", "example.org"), ("..x", "example.org"),
             ("*.example.org", "write “.example.org”"),
@@ -59,13 +59,13 @@ struct EgressSettingsTests {
             (String(repeating: "a", count: 301), "at most 300"),
             ("x\ny", "example.org"), ("ä\n.org", "example.org"), ("[::1]", "example.org"),
         ])
-    func noHosts(_ text: String, _ remedy: String) {
+    func refusesInvalidHosts(_ text: String, _ remedy: String) {
         let problem = #expect(throws: EgressEntry.Problem.self) { try EgressEntry(host: text) }
         #expect(problem?.remedy.contains(remedy) == true, "\(text): \(problem?.remedy ?? "")")
     }
 
-    @Test("are told with the list and the entry; names, numbers of entries and bytes have bounds")
-    func problems() {
+    @Test("are checked: each wrong entry is reported with its list, and names, entries and bytes are limited")
+    func reportsProblemsWithTheirList() {
         func parameters(_ change: (inout Settings.Egress) -> Void) -> [String] {
             var settings = Settings()
             change(&settings.egress)
@@ -97,8 +97,8 @@ struct EgressSettingsTests {
         #expect(parameters { $0.groups = ["a": lists(long), "b": lists(long)] } == ["egress"])
     }
 
-    @Test("the rules of one user fit into an order, beside all that may be large in it")
-    func size() {
+    @Test("the rules of one user fit into an order, together with its other large parts")
+    func rulesFitIntoOrder() {
         let others = RequestURL.maximumLength * 2 + RequestHeaders.maximumBytes
         #expect(Settings.Egress.maximumBytes + others < LaneOrder.maximumBytes / 2)
     }

@@ -14,8 +14,8 @@ struct ConsumerWatchTests {
         ConsumerWatch.Gate(holdsBytes: true, closedSince: time)
     }
 
-    @Test("how fast a consumer is may change, and is told once")
-    func speed() {
+    @Test("a consumer that takes 512 KiB within 100 ms is reported as fast, and only once")
+    func reportsFastConsumerOnce() {
         var watch = ConsumerWatch(delivered: 1000, holdAfter: 20, at: 0)
         var delivered = 1000
         var told: [Bool] = []
@@ -26,8 +26,8 @@ struct ConsumerWatchTests {
         #expect(told == [false, false, true, false] && watch.isFast)
     }
 
-    @Test("a closed gate is a hold after the time for it, told once, and released once")
-    func hold() {
+    @Test("a gate that stays closed for the hold time is reported as a hold once, and as released once")
+    func reportsHoldAndReleaseOnce() {
         var watch = ConsumerWatch(delivered: 0, holdAfter: 20, at: 0)
         watch.isOffered(having: 0, at: 100 * second)
         let gate = closed(since: 101 * second)
@@ -45,8 +45,8 @@ struct ConsumerWatchTests {
         #expect(!news)
     }
 
-    @Test("a page now and then is not reading, 64 KiB are")
-    func progress() {
+    @Test("taking a page now and then does not count as reading, taking 64 KiB does")
+    func occasionalPagesAreNotReading() {
         var watch = ConsumerWatch(delivered: 0, holdAfter: 20, at: 0)
         for minute in 1...10 { watch.took(having: minute * 4096, at: UInt64(minute) * 2 * second) }
         #expect(watch.active == 20 * second)
@@ -57,8 +57,8 @@ struct ConsumerWatchTests {
         #expect(news && watch.millisecondsToHold(open(), from: 21 * second) == 20_001)
     }
 
-    @Test("where nothing waits there is no hold")
-    func nothingWaits() {
+    @Test("there is no hold if no bytes wait for the consumer")
+    func noHoldWithoutWaitingBytes() {
         var watch = ConsumerWatch(delivered: 0, holdAfter: 1, at: 0)
         let news = watch.noticesHold(open(false), at: 100 * second)
         #expect(!news && watch.millisecondsToHold(open(false), from: 100 * second) == nil)

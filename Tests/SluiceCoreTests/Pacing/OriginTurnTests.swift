@@ -5,8 +5,8 @@ import Testing
 struct OriginTurnTests {
     private let second: UInt64 = 1_000_000_000
 
-    @Test("is the time in which the gate was open and everything paid for, in this attempt")
-    func openTime() {
+    @Test("is the time of this attempt in which neither the gate nor the rate limit kept the origin waiting")
+    func countsOnlyTimeToSend() {
         var turn = OriginTurn(closedBefore: 7 * second, at: 100 * second)
         #expect(turn.openTime(at: 101 * second) == second && !turn.isHeldBack)
         turn.gateCloses(at: 102 * second)
@@ -27,8 +27,8 @@ struct OriginTurnTests {
         #expect(turn.silence(at: 112 * second) == 0 && turn.active == 112 * second)
     }
 
-    @Test("a hold is recent while the gate has hardly been open since, however long that takes")
-    func recentHold() {
+    @Test("a long hold is recent until the gate has been open for more than 5 s since then")
+    func holdIsRecentByOpenTime() {
         var turn = OriginTurn(closedBefore: 0, at: 0)
         #expect(turn.recentHold(at: 100 * second) == nil)
         turn.gateCloses(at: 100 * second)
@@ -43,8 +43,8 @@ struct OriginTurnTests {
         #expect(turn.recentHold(at: 127 * second) == nil)
     }
 
-    @Test("what another process says of earlier attempts makes no sum too large")
-    func bounded() {
+    @Test("the closed time that another process reports for earlier attempts is bounded, so no sum overflows")
+    func boundsReportedClosedTime() {
         var turn = OriginTurn(closedBefore: .max, at: 5)
         turn.gateCloses(at: 5)
         _ = turn.gateOpens(at: .max / 4)

@@ -8,7 +8,7 @@ struct WatermarkTests {
     }
 
     @Test("the gate closes at the high mark, opens at the low one, and is unchanged in between")
-    func story() throws {
+    func closesAtHighOpensAtLow() throws {
         var gate = try gate(100, 40)
         #expect(gate.arrived(99) == .none)
         #expect(gate.arrived(1) == .close)
@@ -23,15 +23,15 @@ struct WatermarkTests {
     }
 
     @Test("with a low mark of 0 the gate opens when all is drained")
-    func zero() throws {
+    func lowMarkZeroOpensWhenDrained() throws {
         var gate = try gate(1, 0)
         #expect(gate.arrived(1) == .close)
         #expect(gate.drained(0) == .none)
         #expect(gate.drained(1) == .open)
     }
 
-    @Test("bytes that come and go below the high mark change nothing")
-    func below() throws {
+    @Test("bytes that arrive and leave below the high mark do not close the gate")
+    func staysOpenBelowHighMark() throws {
         var gate = try gate(10, 9)
         for _ in 0..<100 {
             #expect(gate.arrived(9) == .none)
@@ -41,7 +41,7 @@ struct WatermarkTests {
     }
 
     @Test("whatever arrives and leaves, the gate's state follows from the marks alone")
-    func random() throws {
+    func stateFollowsFromMarks() throws {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<50 {
             let high = Int.random(in: 1...1000, using: &generator)
@@ -67,8 +67,8 @@ struct WatermarkTests {
         }
     }
 
-    @Test("marks out of order are refused, and the error names the one at fault")
-    func order() throws {
+    @Test("marks out of order are refused, and the error names the wrong one")
+    func refusesMarksOutOfOrder() throws {
         for (high, low, limit, parameter) in [
             (0, 0, 100, "highWatermark"), (-5, 0, 100, "highWatermark"), (101, 0, 100, "highWatermark"),
             (100, 100, 100, "lowWatermark"), (100, -1, 100, "lowWatermark"), (100, 200, 100, "lowWatermark"),

@@ -17,7 +17,7 @@ struct CookieJarTests {
     }
 
     @Test(
-        "what is taken goes back as it came",
+        "an accepted cookie is sent back with its name and value unchanged",
         arguments: [
             ("a=b", "a=b"), (" a = b ; Path=/a", "a=b"), ("a=", "a="), ("a=b=c", "a=b=c"),
             ("a=\"b c\"", "a=\"b c\""),
@@ -29,23 +29,23 @@ struct CookieJarTests {
             ("a=b,c", "a=b,c"), ("a=b; Secure=false", "a=b"),
             ("a=b; Path=/\(String(repeating: "x", count: 1100))", "a=b"),
         ])
-    func taken(_ set: String, _ field: String) throws {
+    func returnsCookiesUnchanged(_ set: String, _ field: String) throws {
         #expect(try sent([set]) == field)
     }
 
     @Test(
-        "what is no cookie is ignored",
+        "an invalid or oversized cookie is ignored",
         arguments: [
             "", "a", ";", "=b", " =b", "a\0=b", "a=b\r\nX: y", "a=\u{7f}", "a=b\u{1}", "a=b\tc", "a=\u{fffd}",
             "; a=b", "a=\(String(repeating: "b", count: CookieJar.maximumCookieBytes))",
             "a=b; x=\(String(repeating: "b", count: CookieJar.maximumFieldBytes))",
         ])
-    func ignored(_ set: String) throws {
+    func ignoresInvalidCookies(_ set: String) throws {
         #expect(try sent([set]) == nil)
     }
 
     @Test(
-        "the domain: the own host or one above it that has a dot inside",
+        "the domain is the own host, or one above it that contains a dot",
         arguments: [
             ("", "www.example.com", true), ("", "example.com", false), ("", "a.www.example.com", false),
             ("Domain=example.com", "example.com", true), ("Domain=.example.com", "other.example.com", true),
@@ -59,12 +59,12 @@ struct CookieJarTests {
             ("Domain=a.com; Domain=example.com", "example.com", true),
             ("Domain=é", "www.example.com", false),
         ])
-    func domains(_ attribute: String, _ host: String, _ isSent: Bool) throws {
+    func restrictsDomains(_ attribute: String, _ host: String, _ isSent: Bool) throws {
         #expect((try sent(["a=b; Path=/; \(attribute)"], to: "https://\(host)/") != nil) == isSent)
     }
 
-    @Test("an address has nothing above it, and a name without a dot nothing below")
-    func addresses() throws {
+    @Test("an address has no domain above it, and a name without a dot has none below it")
+    func addressesHaveNoParentDomain() throws {
         for host in ["127.0.0.1", "[::1]", "localhost"] {
             let place = "http://\(host)/"
             #expect(try sent(["a=b"], at: place) == "a=b")
@@ -79,14 +79,14 @@ struct CookieJarTests {
         #expect(try sent(["a=b; Domain=bücher.example"], at: "http://x.bücher.example/") == "a=b")
     }
 
-    @Test("another port is the same host, another host of the same address is not")
-    func ports() throws {
+    @Test("cookies are shared between ports of a host, but not between two names of the same address")
+    func sharesCookiesBetweenPorts() throws {
         #expect(try sent(["a=b"], at: "http://h.example:81/", to: "http://H.example:82/") == "a=b")
         #expect(try sent(["a=b"], at: "http://localhost/", to: "http://127.0.0.1/") == nil)
     }
 
     @Test(
-        "the path",
+        "a cookie is sent only to its path and to paths below it",
         arguments: [
             ("", "/a/c", true), ("", "/a", true), ("", "/ab", false), ("", "/", false),
             ("Path=/", "/x", true),
@@ -94,12 +94,12 @@ struct CookieJarTests {
             ("Path=/a/b/", "/a/b", false), ("Path=/a/b/", "/a/b/c", true), ("Path=/x", "/x/y", true),
             ("Path=/x; Path=", "/a/c", true), ("Path=/%61", "/a/c", false), ("Path=/A", "/a/c", false),
         ])
-    func paths(_ attribute: String, _ path: String, _ isSent: Bool) throws {
+    func sendsOnlyBelowPath(_ attribute: String, _ path: String, _ isSent: Bool) throws {
         #expect((try sent(["a=b; \(attribute)"], to: "https://www.example.com\(path)") != nil) == isSent)
     }
 
-    @Test("the default path is what stands left of the last slash")
-    func defaultPath() throws {
+    @Test("the default path is the part of the request's path before the last slash")
+    func defaultPathEndsAtLastSlash() throws {
         for (place, path) in [
             ("/", "/x"), ("/a", "/x"), ("?q=/y/z", "/x"), ("/a/", "/a/x"), ("/a/b?c/d", "/a/x"),
         ] {
@@ -110,8 +110,8 @@ struct CookieJarTests {
         #expect(try sent(["a=b"], at: "http://h.example/a/b?c/d", to: "http://h.example/x") == nil)
     }
 
-    @Test("Secure: set by a secure origin, for secure ones alone")
-    func secure() throws {
+    @Test("a Secure cookie is set only by a secure origin, and sent only to secure origins")
+    func secureCookiesStaySecure() throws {
         #expect(try sent(["a=b; Secure"], to: "https://www.example.com/a/") == "a=b")
         #expect(try sent(["a=b; secure"], to: "http://www.example.com/a/") == nil)
         #expect(try sent(["a=b; Secure"], at: "http://h.example/", to: "https://h.example/") == nil)
@@ -125,7 +125,7 @@ struct CookieJarTests {
     }
 
     @Test(
-        "names that promise something keep it",
+        "cookies with the prefix __Secure- or __Host- are accepted only if they meet its conditions",
         arguments: [
             ("__Secure-a=b; Secure", true), ("__Secure-a=b", false), ("__SECURE-a=b", false),
             ("__Host-a=b; Secure; Path=/", true), ("__Host-a=b; Secure", false),
@@ -134,12 +134,12 @@ struct CookieJarTests {
             ("__Host-a=b; Secure; Path=/a", false),
             ("__Hosta=b", true),
         ])
-    func prefixes(_ set: String, _ isTaken: Bool) throws {
+    func enforcesNamePrefixes(_ set: String, _ isTaken: Bool) throws {
         #expect((try sent([set]) != nil) == isTaken)
     }
 
     @Test(
-        "the end: Max-Age goes before Expires",
+        "a cookie expires at its end, for which Max-Age takes precedence over Expires",
         arguments: [
             ("", 1 << 40, true), ("Max-Age=10", 9, true), ("Max-Age=10", 10, false), ("Max-Age=0", 0, false),
             ("Max-Age=-1", 0, false), ("max-age=\(String(repeating: "9", count: 100))", 1 << 40, true),
@@ -152,12 +152,12 @@ struct CookieJarTests {
             ("Expires=Fri, 31 Dec 9999 23:59:59 GMT; Max-Age=0", 0, false),
             ("Max-Age=1.5; Expires=x", 5, true),
         ])
-    func ends(_ attributes: String, _ seconds: Int, _ isSent: Bool) throws {
+    func maxAgePrecedesExpires(_ attributes: String, _ seconds: Int, _ isSent: Bool) throws {
         #expect((try sent(["a=b; \(attributes)"], after: seconds) != nil) == isSent)
     }
 
-    @Test("a cookie of the same name, domain and path takes the place of the one before, or ends it")
-    func replaced() throws {
+    @Test("a cookie replaces or removes an earlier one of the same name, domain and path")
+    func replacesEqualCookies() throws {
         let url = try RequestURL("https://www.example.com/a/b")
         var jar = CookieJar()
         jar.store(["a=1", "b=2", "a=3"], from: url, now: 0)
@@ -168,14 +168,14 @@ struct CookieJarTests {
         #expect(jar.header(for: url, now: 0) == "b=2; a=5; a=4")
     }
 
-    @Test("longer paths come first, then the older ones")
-    func order() throws {
+    @Test("cookies with longer paths are sent first, then older ones")
+    func sendsLongerPathsFirst() throws {
         let set = ["a=1; Path=/", "b=2; Path=/a/b", "c=3; Path=/a", "d=4; Path=/a/b", "e=5; Path=/"]
         #expect(try sent(set) == "b=2; d=4; c=3; a=1; e=5")
     }
 
-    @Test("the jar is bounded by number and size, and the oldest go")
-    func bounds() throws {
+    @Test("the jar is limited by number and size, and the oldest cookies are removed")
+    func removesOldestCookiesAtLimit() throws {
         let url = try RequestURL("http://h.example/")
         var jar = CookieJar()
         jar.store((0..<200).map { "n\($0)=v" }, from: url, now: 0)
@@ -191,8 +191,8 @@ struct CookieJarTests {
         #expect(jar.header(for: url, now: 0)?.hasSuffix("b=\(large)") == true)
     }
 
-    @Test("the caller's cookies go along, but for those that were set anew")
-    func merged() throws {
+    @Test("the caller's cookies are sent too, except those that were set again")
+    func mergesCallersCookies() throws {
         let url = try RequestURL("http://h.example/")
         var jar = CookieJar()
         #expect(jar.header(for: url, now: 0, merging: nil) == nil)
@@ -205,8 +205,8 @@ struct CookieJarTests {
         #expect(jar.header(for: try RequestURL("http://g.example/"), now: 0, merging: "a=1") == "a=1")
     }
 
-    @Test("fields cost no more than their size")
-    func cost() throws {
+    @Test("large and unusual fields are processed quickly")
+    func processesLargeFieldsQuickly() throws {
         let url = try RequestURL("http://h.example/" + String(repeating: "/", count: 4000))
         let took = ProcessorTime.of {
             var jar = CookieJar()

@@ -13,8 +13,8 @@ struct CredentialRulesTests {
         rules.sent(of: Self.fields).map(\.name)
     }
 
-    @Test("credentials stay behind, once and for all, and the rest goes along in its order")
-    func dropped() throws {
+    @Test("credentials are dropped for good at another origin, and the other fields keep their order")
+    func dropsCredentialsForGood() throws {
         let (here, there) = (try RequestURL("https://h/").origin, try RequestURL("https://g/").origin)
         var rules = CredentialRules(others: ["x-api-key"])
         rules.follow(from: here, to: here)
@@ -30,23 +30,23 @@ struct CredentialRulesTests {
     @Test(
         "another scheme, host or port is another origin",
         arguments: ["http://h/", "https://h:444/", "https://h./", "https://a.h/", "https://[::1]/"])
-    func origins(_ place: String) throws {
+    func detectsOtherOrigins(_ place: String) throws {
         var rules = CredentialRules(others: [])
         rules.follow(from: try RequestURL("https://h/").origin, to: try RequestURL(place).origin)
         #expect(names(rules) == ["X-Api-Key", "User-Agent", "Accept", "X-Trace"])
     }
 
     @Test(
-        "the same origin is written in more than one way",
+        "the same origin can be written in more than one way",
         arguments: ["https://H/", "https://h:443/x", "HTTPS://h:/"])
-    func sameOrigin(_ place: String) throws {
+    func recognisesSameOrigin(_ place: String) throws {
         var rules = CredentialRules(others: [])
         rules.follow(from: try RequestURL("https://h/").origin, to: try RequestURL(place).origin)
         #expect(!rules.areDropped)
     }
 
-    @Test("an attempt that begins where another origin's redirect had led has none")
-    func continued() {
+    @Test("an attempt that begins where a redirect led to another origin sends no credentials")
+    func sendsNoneAfterEarlierRedirect() {
         #expect(
             names(CredentialRules(others: ["accept"], areDropped: true)) == [
                 "X-Api-Key", "User-Agent", "X-Trace",

@@ -62,9 +62,9 @@ struct FairShareTests {
     }
 
     @Test(
-        "time on lanes is had in the proportion of the weights, whatever jobs take",
+        "users get time on lanes in proportion to their weights, however long their jobs take",
         arguments: [1, 3, 16, 96], [[10, 10, 10], [100, 500, 3000], [1, 1, 20], [2000, 2000, 2000]])
-    func proportion(lanes: Int, lengths: [UInt64]) {
+    func sharesLaneTimeByWeight(lanes: Int, lengths: [UInt64]) {
         var scene = Scene(lanes: lanes, lengths: [1: lengths[0], 2: lengths[1], 3: lengths[2]])
         scene.comes(1, weight: 1)
         scene.comes(2, weight: 2)
@@ -78,8 +78,8 @@ struct FairShareTests {
         }
     }
 
-    @Test("lanes that are free at one time are shared out at once", arguments: [1, 3])
-    func atOnce(weight: Int) {
+    @Test("lanes that are free at the same moment are shared by weight at once", arguments: [1, 3])
+    func sharesFreeLanesAtOnce(weight: Int) {
         var scene = Scene(lanes: 0, lengths: [:])
         scene.comes(1, weight: weight)
         scene.comes(2)
@@ -93,8 +93,9 @@ struct FairShareTests {
     }
 
     @Test(
-        "the first job of one who comes has the next lane, and nobody is starved for it", arguments: [1, 96])
-    func newcomer(lanes: Int) {
+        "a new user's first job gets the next lane, and earlier use does not count against the other user",
+        arguments: [1, 96])
+    func newcomerGetsNextLane(lanes: Int) {
         var scene = Scene(lanes: lanes, lengths: [1: 60_000, 2: 60_000])
         scene.comes(1)
         scene.run(milliseconds: 3_600_000)
@@ -108,8 +109,8 @@ struct FairShareTests {
         #expect(abs(scene.share(of: 1) - 0.5) < 0.06, "\(scene.share(of: 1))")
     }
 
-    @Test("one with a thousand jobs delays a single one by no more than one job")
-    func single() {
+    @Test("users with a thousand jobs delay another user's single job by no more than one job")
+    func singleJobIsNotDelayedLong() {
         var scene = Scene(lanes: 4, lengths: [1: 100, 2: 100, 3: 100])
         scene.comes(1, jobs: 1000)
         scene.comes(2, jobs: 1000)
@@ -120,8 +121,8 @@ struct FairShareTests {
         #expect(scene.order.prefix(1) == [3])
     }
 
-    @Test("one that could not run for a while has nothing to catch up with")
-    func barred() {
+    @Test("a user whose jobs could not run for a while gets no extra time for it afterwards")
+    func barredUserCatchesUpNothing() {
         var scene = Scene(lanes: 10, lengths: [1: 50, 2: 50])
         scene.comes(1)
         scene.comes(2)
@@ -135,9 +136,9 @@ struct FairShareTests {
     }
 
     @Test(
-        "one who waits at a limit of its own is not passed by all who come meanwhile, once there is room for it again"
+        "a user that waits at its own limit keeps its share when another user comes"
     )
-    func barredAndPassed() {
+    func keepsShareAtOwnLimit() {
         var scene = Scene(lanes: 10, lengths: [1: 1000, 2: 1000])
         scene.mayRun = { user, held in user == 2 || held < 5 }
         scene.comes(1)
@@ -148,8 +149,8 @@ struct FairShareTests {
         #expect(abs(scene.share(of: 1) - 0.5) < 0.1, "\(scene.share(of: 1))")
     }
 
-    @Test("who neither waits nor has a lane is forgotten")
-    func forgotten() {
+    @Test("a user that neither waits nor has a lane is forgotten")
+    func forgetsUsersWithoutJobs() {
         var share = FairShare()
         #expect(share.isEmpty)
         share.waits(1, weight: 1, at: 5)
@@ -157,9 +158,9 @@ struct FairShareTests {
         share.stopsWaiting(1, at: 6)
         let next = share.next(at: 7, mayRun: { _, _ in true })
         #expect(next == nil)
-        #expect(!share.isEmpty && share.held(by: 1) == 1)
+        #expect(!share.isEmpty && share.lanes(of: 1) == 1)
         share.ends(1, at: 8)
-        #expect(share.isEmpty && share.held(by: 1) == 0)
+        #expect(share.isEmpty && share.lanes(of: 1) == 0)
         // A user that never waited.
         share.ends(2, at: 9)
         #expect(share.isEmpty)

@@ -6,9 +6,9 @@ struct RateTests {
     // MARK: The bucket of one transfer
 
     @Test(
-        "what a bucket lets through in ten seconds is the rate, to a hundredth, however it comes",
+        "a bucket lets through its rate over ten seconds, to within 2 %, whatever the chunk size",
         arguments: [1 << 10, 10 << 10, 1 << 20, 100 << 20, 1 << 30], [1024, 4000, 65_536, 262_144])
-    func bucket(rate: Int, chunk: Int) {
+    func bucketKeepsTheRate(rate: Int, chunk: Int) {
         let chunk = min(chunk, rate / 8)
         var now: UInt64 = 77_000_000_000
         let start = now
@@ -23,8 +23,8 @@ struct RateTests {
         #expect(abs(Double(bytes - chunk) / 10 / Double(rate) - 1) < 0.02, "\(bytes)")
     }
 
-    @Test("a thread that is woken late makes up for it, but not for a silence")
-    func credit() {
+    @Test("a thread that is woken late makes up for it, but not for a long idle time")
+    func lateWakeupIsMadeUp() {
         let second: UInt64 = 1_000_000_000
         var now = second
         var bucket = TokenBucket(rate: 1_000_000, at: now)
@@ -47,8 +47,8 @@ struct RateTests {
         #expect(bytes < 1_150_000, "\(bytes)")
     }
 
-    @Test("another rate counts from now on, for what is owed, too, and none is none")
-    func change() {
+    @Test("a new rate applies at once, also to the bytes that are owed, and no rate means no limit")
+    func newRateAppliesAtOnce() {
         var bucket = TokenBucket(rate: 1 << 20, at: 0)
         bucket.take(1 << 20, at: 0)
         #expect(bucket.wait(at: 0) == 1_000_000_000)
@@ -73,8 +73,8 @@ struct RateTests {
         #expect(isRight && shares.count == expected.count, "\(shares)", sourceLocation: sourceLocation)
     }
 
-    @Test("a limit is shared out by weight, and what one does not want the others get")
-    func plan() {
+    @Test("a limit is shared by weight, and what one transfer does not want goes to the others")
+    func sharesLimitByWeight() {
         typealias Transfer = RatePlan.Transfer
         expect(
             RatePlan.shares(
@@ -95,8 +95,8 @@ struct RateTests {
         expect(RatePlan.shares(of: [], limits: [5]), [])
     }
 
-    @Test("of several limits the narrowest counts, and what it leaves of the others goes on")
-    func planWithSeveral() {
+    @Test("the narrowest of several limits decides, and what it leaves of the others goes to other transfers")
+    func narrowestLimitDecides() {
         typealias Transfer = RatePlan.Transfer
         // Limits of 100 for the service, 20 for a user, 10 for a host.
         expect(
@@ -107,8 +107,8 @@ struct RateTests {
                 ], limits: [100, 20, 10]), [15, 5, 75, 5])
     }
 
-    @Test("no limit is exceeded and none is left over that somebody could use, whatever there is")
-    func planAtRandom() {
+    @Test("no random plan exceeds a limit or leaves unused what a transfer could use")
+    func randomPlansUseLimitsFully() {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<300 {
             let limits = (0..<Int.random(in: 1...6, using: &generator)).map { _ in
@@ -134,8 +134,8 @@ struct RateTests {
 
     // MARK: The budget of several
 
-    @Test("what was too much is taken off, what was too little made up for, but not what was long ago")
-    func budget() {
+    @Test("the budget deducts overuse and makes up for underuse, but forgets what was long ago")
+    func budgetBalancesRecentUse() {
         let second: UInt64 = 1_000_000_000
         var budget = RateBudget(rate: 1000, at: 0)
         #expect(budget.capacity == 1000 && budget.admits(beside: 0) && !budget.admits(beside: 1))
@@ -163,9 +163,9 @@ struct RateTests {
     }
 
     @Test(
-        "transfers that keep to the capacity have the rate, however seldom they are counted",
+        "transfers that keep to the capacity reach the rate, however rarely they are counted",
         arguments: [0.02, 0.5, 8])
-    func steady(interval: Double) {
+    func reachesRateHoweverRarelyCounted(interval: Double) {
         var budget = RateBudget(rate: 1 << 20, at: 0)
         var bytes = 0.0
         var time = 0.0
@@ -179,8 +179,8 @@ struct RateTests {
         #expect(abs(bytes / time / Double(1 << 20) - 1) < 0.01)
     }
 
-    @Test("jobs that are over at once are held to the rate, to a twentieth")
-    func smallJobs() {
+    @Test("jobs that end at once are limited to the rate, to within a twentieth")
+    func limitsShortJobsToTheRate() {
         var budget = RateBudget(rate: 1 << 20, at: 0)
         var now: UInt64 = 0
         var bytes = 0

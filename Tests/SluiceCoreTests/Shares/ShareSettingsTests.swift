@@ -9,8 +9,8 @@ struct ShareSettingsTests {
         return part
     }
 
-    @Test("what is said of a user goes before groups, the most generous group before all others")
-    func order() {
+    @Test("a user's own settings precede those of groups, and the most generous group precedes the defaults")
+    func userSettingsPrecedeGroups() {
         var settings = Settings()
         settings.limits.ratePerUser = 2000
         settings.limits.maximumSize = 10
@@ -45,8 +45,9 @@ struct ShareSettingsTests {
     }
 
     @Test(
-        "who may use the service: the user's own word, any group that allows, then the others'; root always")
-    func access() {
+        "the user's own entry decides on access, then any group that allows it, then the rest; root always has access"
+    )
+    func decidesAccessInOrder() {
         var settings = Settings()
         func isAllowed(_ names: Set<String>, _ groups: Set<String>?, userID: UInt32 = 7) -> Bool {
             settings.share(userID: userID, names: names, memberships: groups).isAllowed
@@ -61,8 +62,8 @@ struct ShareSettingsTests {
         #expect(!isAllowed([], []) && isAllowed([], ["staff"]) && isAllowed(["mallory"], [], userID: 0))
     }
 
-    @Test("the longest name of a host that matches counts, key by key")
-    func hosts() throws {
+    @Test("the longest matching host name decides, separately for each key")
+    func longestHostNameDecides() throws {
         var origins = Settings.Origins()
         #expect(origins.isEmpty)
         origins.everyone.connections = 9
@@ -88,8 +89,8 @@ struct ShareSettingsTests {
         #expect(origins.limits(for: "xn--bcher-kva.example") == limits(5, nil))
     }
 
-    @Test("what is out of range is told with its section")
-    func problems() {
+    @Test("a value out of range is reported with its section")
+    func namesSectionOfBadValue() {
         var settings = Settings()
         settings.limits.rate = 5
         settings.limits.lanesPerUser = 1025

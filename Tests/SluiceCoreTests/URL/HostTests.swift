@@ -25,12 +25,12 @@ struct HostTests {
     // MARK: IPv6
 
     @Test(
-        "IPv6 addresses are taken in their canonical form",
+        "IPv6 addresses are accepted in their canonical form",
         arguments: [
             "[::]", "[::1]", "[2001:db8::1]", "[2001:db8:0:1:1:1:1:1]", "[fe80::1]", "[::ffff:192.0.2.1]",
             "[1:2:3:4:5:6:7:8]", "[2001:0:0:1::1]", "[64:ff9b::c000:201]",
         ])
-    func canonicalIPv6(_ host: String) throws {
+    func acceptsCanonicalIPv6(_ host: String) throws {
         let url = try RequestURL("http://\(host)/a")
         #expect(url.text == "http://\(host)/a")
         #expect(url.origin.host == host && url.origin.isAddress)
@@ -42,14 +42,14 @@ struct HostTests {
     }
 
     @Test(
-        "other forms are refused by the canonical one, and canonicalised in a redirect",
+        "other forms of IPv6 are refused with the canonical form as the remedy, and canonicalised in a redirect",
         arguments: [
             ("[::01]", "[::1]"), ("[0:0:0:0:0:0:0:1]", "[::1]"), ("[2001:DB8::1]", "[2001:db8::1]"),
             ("[2001:db8::0:1]", "[2001:db8::1]"), ("[::FFFF:1.2.3.4]", "[::ffff:1.2.3.4]"),
             ("[::ffff:102:304]", "[::ffff:1.2.3.4]"), ("[2001:db8:0:0:1::1]", "[2001:db8::1:0:0:1]"),
             ("[1:2:3:4:5:6:1.2.3.4]", "[1:2:3:4:5:6:102:304]"),
         ])
-    func otherIPv6(_ host: String, _ canonical: String) throws {
+    func refusesOtherFormsOfIPv6(_ host: String, _ canonical: String) throws {
         #expect(refusal("http://\(host)/")?.remedy == "write \(canonical)")
         let base = try RequestURL("http://h/a")
         #expect(try base.redirected(to: "http://\(host):81/x").text == "http://\(canonical):81/x")
@@ -58,8 +58,8 @@ struct HostTests {
     }
 
     @Test(
-        "what stands in or behind the brackets and does not belong there is refused, with the address alone")
-    func brokenBrackets() throws {
+        "text that does not belong in or after the brackets is refused, and the remedy is the bare address")
+    func refusesBrokenBrackets() throws {
         let base = try RequestURL("http://h/")
         for (text, form) in [
             ("http://[::1]x/", "[::1]"), ("http://[::1]80/", "[::1]"), ("http://[::1", "[::1]"),
@@ -86,7 +86,7 @@ struct HostTests {
     // MARK: IPv4
 
     @Test(
-        "IPv4 addresses in odd forms are refused by the plain one, and made plain in a redirect",
+        "odd forms of IPv4 addresses are refused with the plain form as the remedy, and made plain in a redirect",
         arguments: [
             ("127.1", "127.0.0.1"), ("2130706433", "127.0.0.1"), ("0x7f.0.0.1", "127.0.0.1"),
             ("0177.0.0.1", "127.0.0.1"), ("127.0.0.1.", "127.0.0.1"), ("0x7F000001", "127.0.0.1"),
@@ -96,7 +96,7 @@ struct HostTests {
             ("4294967295", "255.255.255.255"), ("1.2.3.0x", "1.2.3.0"), ("0X7f.1", "127.0.0.1"),
             ("１２７.0.0.1", "127.0.0.1"), ("127。0。0。1", "127.0.0.1"),
         ])
-    func oddIPv4(_ host: String, _ plain: String) throws {
+    func refusesOddFormsOfIPv4(_ host: String, _ plain: String) throws {
         #expect(refusal("http://\(host)/")?.remedy == "write \(plain)")
         #expect(refusal("https://\(host):1?q")?.remedy == "write \(plain)")
         let base = try RequestURL("http://h/")
@@ -105,13 +105,13 @@ struct HostTests {
     }
 
     @Test(
-        "numbers that are no address are refused everywhere",
+        "numbers that are not an address are refused everywhere",
         arguments: [
             "256.0.0.1", "1.2.3.256", "1.2.3.4.5", "4294967296", "1.16777216", "09", "08.1", "1.2.3.09",
             "0x1g",
             "0x100000000", String(repeating: "9", count: 250), "1.2.3.4..",
         ])
-    func noIPv4(_ host: String) throws {
+    func refusesNumbersThatAreNoAddress(_ host: String) throws {
         let isName = host == "0x1g"
         let base = try RequestURL("http://h/")
         if isName {
@@ -123,9 +123,9 @@ struct HostTests {
     }
 
     @Test(
-        "names with numbers in them are names",
+        "names that contain numbers are accepted as names, not as addresses",
         arguments: ["1.example", "a.1", "127.0.0.1.nip.io", "1-2", "x0x1", "_1"])
-    func names(_ host: String) throws {
+    func acceptsNamesWithNumbers(_ host: String) throws {
         #expect(try RequestURL("http://\(host)/").text == "http://\(host)/")
         #expect(try RequestURL("http://\(host)/").origin.isAddress == false)
     }
@@ -133,7 +133,7 @@ struct HostTests {
     // MARK: Names in other alphabets
 
     @Test(
-        "names beyond ASCII become what is looked up (UTS #46, nontransitional)",
+        "names beyond ASCII are converted to the form that is looked up (UTS #46, nontransitional)",
         arguments: [
             ("bücher.example", "xn--bcher-kva.example"), ("BÜCHER.Example", "xn--bcher-kva.example"),
             ("faß.de", "xn--fa-hia.de"), ("日本語。jp", "xn--wgv71a119e.jp"),
@@ -141,7 +141,7 @@ struct HostTests {
             ("a_b.é", "a_b.xn--9ca"), ("한국.kr", "xn--3e0b707e.kr"), ("ｅｘａｍｐｌｅ.com", "example.com"),
             ("xn--bcher-kva.é", "xn--bcher-kva.xn--9ca"), ("é.", "xn--9ca."),
         ])
-    func international(_ host: String, _ ascii: String) throws {
+    func convertsInternationalNames(_ host: String, _ ascii: String) throws {
         let url = try RequestURL("https://\(host):44/x")
         #expect(url.text == "https://\(ascii):44/x" && url.origin.host == ascii)
         #expect(try RequestURL(url.text) == url)
@@ -160,7 +160,7 @@ struct HostTests {
             "é\u{202e}x", "é.\(String(repeating: "a", count: 64))", "\u{301}", "\u{fffd}.com",
             String(repeating: "é", count: 300), String(repeating: "\u{301}", count: 4000),
         ])
-    func noNames(_ host: String) throws {
+    func refusesImpossibleNames(_ host: String) throws {
         _ = refusal("http://\(host)/")
         let base = try RequestURL("http://h/")
         // A redirect removes or decodes characters, so these two hosts become valid names there.
@@ -169,8 +169,8 @@ struct HostTests {
         }
     }
 
-    @Test("letters beyond ASCII elsewhere are the caller's to encode")
-    func elsewhere() {
+    @Test("letters beyond ASCII outside the host are refused: the caller must encode them")
+    func refusesNonASCIIOutsideHost() {
         for text in [
             "http://h/é", "http://h/?é", "http://h/#é", "é://h/", "é", "http://h/\u{202e}", "http://é/é",
         ] {
@@ -178,8 +178,8 @@ struct HostTests {
         }
     }
 
-    @Test("a host costs no more than its size")
-    func cost() {
+    @Test("parsing a long host takes no disproportionate time")
+    func longHostIsParsedQuickly() {
         let took = ProcessorTime.of {
             for piece in ["\u{301}", "é", "a.", "1.", "é.", "%41", "[", ":", "0x"] {
                 let host = String(repeating: piece, count: 8000 / piece.utf8.count)

@@ -27,7 +27,7 @@ struct RedirectTests {
     }
 
     @Test(
-        "a target is resolved and made sendable",
+        "a target is resolved and put into a form that can be sent",
         arguments: [
             ("https://h/a/b", "c", "https://h/a/c"), ("https://h/a/b", "https://other/x", "https://other/x"),
             ("http://h/", "https://h/x", "https://h/x"), ("http://h/", "/a b", "http://h/a%20b"),
@@ -56,12 +56,12 @@ struct RedirectTests {
             ("http://h/", "http://ex%61mple.com/", "http://example.com/"),
             ("http://h/", "http://127%2e1/", "http://127.0.0.1/"),
         ])
-    func resolved(_ base: String, _ location: String, _ expected: String) throws {
+    func resolvesTargets(_ base: String, _ location: String, _ expected: String) throws {
         #expect(try target(base, [Array(location.utf8)]) == expected)
     }
 
     @Test(
-        "what is not followed",
+        "a downgrade, another scheme, user information or a malformed target is refused",
         arguments: [
             ("https://h/", "http://h/"), ("https://h/", "http://g/"), ("http://h/", "ftp://h/"),
             ("http://h/", "file:///etc/passwd"), ("http://h/", "javascript:1"), ("http://h/", "data:,x"),
@@ -77,12 +77,12 @@ struct RedirectTests {
             ("http://h/", "http://g%ff/"), ("http://h/", "http://g]/"), ("http://h/", "http://[::1/"),
             ("http://h/", "http://g%3a80/"), ("http://h/", "http://g%40x/"),
         ])
-    func refused(_ base: String, _ location: String) {
+    func refusesUnsafeTargets(_ base: String, _ location: String) {
         #expect(refusal(base, [Array(location.utf8)]) != nil)
     }
 
-    @Test("a secret in a Location is not told")
-    func secrets() {
+    @Test("the refusal of a Location does not repeat a secret in it")
+    func refusalRevealsNoSecret() {
         for location in [
             "http://u:s3cret@g/", "s3cret:x", "http://g/?s3cret=\(String(repeating: "a", count: 9000))",
         ] {
@@ -91,8 +91,8 @@ struct RedirectTests {
         }
     }
 
-    @Test("equal values are one, empty ones none, and different ones are refused")
-    func several() throws {
+    @Test("equal values count as one and empty values as none, and different values are refused")
+    func combinesSeveralLocations() throws {
         let (x, y) = (Array("/x".utf8), Array("/y".utf8))
         #expect(try target("http://h/", [x, x]) == "http://h/x")
         #expect(try target("http://h/", [Array(" /x\t".utf8), x, x]) == "http://h/x")
@@ -107,7 +107,7 @@ struct RedirectTests {
     }
 
     @Test("bytes that are not UTF-8 are refused, wherever they stand")
-    func notUnicode() {
+    func refusesInvalidUTF8() {
         for bytes in [[0xe9], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0xaf], [0xff]] as [[UInt8]] {
             for prefix in ["/", "/?", "http://g", "http://g/"] {
                 #expect(refusal("http://h/", [Array(prefix.utf8) + bytes])?.contains("UTF-8") == true)
@@ -115,8 +115,8 @@ struct RedirectTests {
         }
     }
 
-    @Test("http follows https only where that is allowed")
-    func downgrade() throws {
+    @Test("a redirect from https to http is followed only where that is allowed")
+    func downgradesOnlyWhereAllowed() throws {
         let location = [Array("http://g/x?token=s3cret".utf8)]
         #expect(refusal("https://h/", location)?.contains("s3cret") == false)
         #expect(try target("https://h/", location, allowingDowngrade: true) == "http://g/x?token=s3cret")
@@ -124,8 +124,9 @@ struct RedirectTests {
         #expect(try target("https://h/", [Array("//g/x".utf8)]) == "https://g/x")
     }
 
-    @Test("the length is bounded, at the bound, before and after the encoding")
-    func length() throws {
+    @Test(
+        "the limit of the length is exact, excludes the fragment, and applies before and after the encoding")
+    func limitsLengthOfLocation() throws {
         let start = "http://h/"
         let longest = String(repeating: "a", count: RequestURL.maximumLength - start.utf8.count)
         #expect(try target(start, [Array((start + longest + "#" + longest).utf8)]) == start + longest)
@@ -133,8 +134,8 @@ struct RedirectTests {
         #expect(refusal(start, [Array(String(repeating: " a", count: 3000).utf8)]) != nil)
     }
 
-    @Test("a Location costs no more than its size")
-    func cost() {
+    @Test("parsing a long Location takes no disproportionate time")
+    func longLocationIsParsedQuickly() {
         let took = ProcessorTime.of {
             for piece in ["%", "/..", "\u{301}", " ", "\t", "[", "@", "?", "#", "//", "é", "a:", "../"] {
                 for start in ["", "/", "http://", "http://g/"] {

@@ -7,7 +7,7 @@ struct RelativeReferenceTests {
     static let base = "http://a/b/c/d;p?q"
 
     @Test(
-        "normal examples",
+        "the normal examples are resolved",
         arguments: [
             ("g:h", "g:h"), ("g", "http://a/b/c/g"), ("./g", "http://a/b/c/g"), ("g/", "http://a/b/c/g/"),
             ("/g", "http://a/g"), ("//g", "http://g"), ("?y", "http://a/b/c/d;p?y"),
@@ -19,12 +19,12 @@ struct RelativeReferenceTests {
             ("../", "http://a/b/"), ("../g", "http://a/b/g"), ("../..", "http://a/"), ("../../", "http://a/"),
             ("../../g", "http://a/g"),
         ])
-    func normal(_ reference: String, _ target: String) {
+    func resolvesNormalExamples(_ reference: String, _ target: String) {
         #expect(RelativeReference(reference).resolved(against: Self.base) == target)
     }
 
     @Test(
-        "abnormal examples",
+        "the abnormal examples are resolved",
         arguments: [
             ("../../../g", "http://a/g"), ("../../../../g", "http://a/g"), ("/./g", "http://a/g"),
             ("/../g", "http://a/g"), ("g.", "http://a/b/c/g."), (".g", "http://a/b/c/.g"),
@@ -36,12 +36,12 @@ struct RelativeReferenceTests {
             ("g?y/../x", "http://a/b/c/g?y/../x"), ("g#s/./x", "http://a/b/c/g#s/./x"),
             ("g#s/../x", "http://a/b/c/g#s/../x"), ("http:g", "http:g"),
         ])
-    func abnormal(_ reference: String, _ target: String) {
+    func resolvesAbnormalExamples(_ reference: String, _ target: String) {
         #expect(RelativeReference(reference).resolved(against: Self.base) == target)
     }
 
     @Test(
-        "bases without a path, with an empty one, with a query",
+        "references are resolved against bases without a path, with an empty path or with a query",
         arguments: [
             ("http://a", "g", "http://a/g"), ("http://a/", "g", "http://a/g"),
             ("http://a?q", "g", "http://a/g"),
@@ -49,7 +49,7 @@ struct RelativeReferenceTests {
             ("http://a/b/", "..", "http://a/"),
             ("http://a/b//c", "../d", "http://a/b/d"), ("http://a/b", "//h:8/../x", "http://h:8/x"),
         ])
-    func bases(_ base: String, _ reference: String, _ target: String) {
+    func resolvesAgainstUnusualBases(_ base: String, _ reference: String, _ target: String) {
         #expect(RelativeReference(reference).resolved(against: base) == target)
     }
 }

@@ -3,7 +3,7 @@ import LaneProtocol
 import SluiceCore
 import SluiceInterface
 import SystemPackage
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 
@@ -66,6 +66,14 @@ final class FakeLane: LaneTransport {
         let serial = order?.serial ?? 0
         sink = nil
         onReport(.ended(serial: serial, EndFacts(outcome, status: status), isIdle: true, keepsAccount: false))
+    }
+
+    /// Ends together with its service, which does not see it.
+    func vanishes() {
+        hasEnded = true
+        sink = nil
+        onReport = { _ in }
+        onExit = { _ in }
     }
 
     func dies(_ exit: ProcessExit = .signalled(SIGKILL)) {

@@ -1,7 +1,7 @@
 import Logging
 import SluiceCore
 import SluiceInterface
-import UnixSockets
+import Unix
 
 @testable import SluiceDaemon
 

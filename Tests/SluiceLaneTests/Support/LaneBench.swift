@@ -5,7 +5,7 @@ import SluiceCore
 import SluiceInterface
 import SystemPackage
 import TestKit
-import UnixSockets
+import Unix
 
 /// A real lane process; the test plays its daemon.
 ///

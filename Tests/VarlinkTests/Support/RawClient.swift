@@ -1,7 +1,7 @@
 import Glibc
 import SystemPackage
 import TestKit
-import UnixSockets
+import Unix
 
 /// A client that can send any bytes.
 final class RawClient {

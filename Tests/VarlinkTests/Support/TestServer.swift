@@ -2,7 +2,7 @@ import EventLoop
 import Foundation
 import Glibc
 import TestKit
-import UnixSockets
+import Unix
 import Varlink
 
 /// A service with a loop and a thread of its own, on a socket in a directory of its own. `stop` removes all of it.

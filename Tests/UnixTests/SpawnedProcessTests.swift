@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// How children start and end.
 @Suite("Spawned processes")
@@ -13,8 +13,8 @@ struct SpawnedProcessTests {
         try Program.run("/bin/sh", ["-c", script]).successful().output
     }
 
-    @Test("a child inherits descriptors 0 to 3 and no other, whatever is open here")
-    func descriptors() throws {
+    @Test("a child inherits descriptors 0 to 3 and no other, whatever is open in the parent")
+    func inheritsOnlyStandardAndControl() throws {
         let pipe = try Pipe()
         // Descriptors that a child would inherit if no code closed them.
         let leaked = fcntl(pipe.readEnd.rawValue, F_DUPFD, 100)
@@ -26,7 +26,7 @@ struct SpawnedProcessTests {
     }
 
     @Test("the standard descriptors can be permuted")
-    func permuted() throws {
+    func permutesStandardDescriptors() throws {
         // Numbers 0 to 3 of the child, in an order that a naive dup2 would break.
         let one = try Pipe()
         let two = try Pipe()
@@ -41,8 +41,8 @@ struct SpawnedProcessTests {
         #expect(String(decoding: bytes[..<4], as: UTF8.self) == "err\n")
     }
 
-    @Test("a program that cannot be executed is told with its errno, and no child is left")
-    func execFailure() throws {
+    @Test("a program that cannot be executed is reported with its errno, and no child is left")
+    func reportsExecFailure() throws {
         let directory = try TemporaryDirectory()
         try directory.write("not a program", to: "file", mode: 0o644)
         #expect(throws: Errno.noSuchFileOrDirectory) {
@@ -57,8 +57,8 @@ struct SpawnedProcessTests {
         }
     }
 
-    @Test("signals are at their defaults and unblocked")
-    func signals() throws {
+    @Test("the child's signals are at their defaults and unblocked")
+    func resetsSignals() throws {
         let status = try shell("cat /proc/self/status")
         // Signals 32 and 33 belong to glibc: sigaction(2) refuses them, so their actions stay unchanged.
         let internalSignals: UInt64 = 0b11 << 31
@@ -69,8 +69,8 @@ struct SpawnedProcessTests {
         }
     }
 
-    @Test("a new session is one; without, the child stays in ours")
-    func session() throws {
+    @Test("a child starts in a new session on request, and otherwise stays in the parent's session")
+    func startsNewSessionOnRequest() throws {
         let new = try SpawnedProcess(
             path: "/bin/sleep", arguments: ["1000"], environment: [], newSession: true)
         #expect(getsid(new.processID) == new.processID)
@@ -82,8 +82,8 @@ struct SpawnedProcessTests {
         #expect(try same.wait(milliseconds: Int32(Deadline.ofCall)) == .signalled(SIGTERM))
     }
 
-    @Test("an end is seen through the pidfd, is collected once, and later signals reach nobody")
-    func reaping() throws {
+    @Test("a child's end shows on the pidfd and is collected once, and later signals reach no process")
+    func endIsCollectedOnce() throws {
         let process = try SpawnedProcess(path: "/bin/sh", arguments: ["-c", "exit 7"], environment: [])
         #expect(waitFor(POLLIN, on: process.pidfd.rawValue, until: Deadline()))
         #expect(try process.reap() == .exited(7))
@@ -91,8 +91,8 @@ struct SpawnedProcessTests {
         process.signal(SIGKILL)
     }
 
-    @Test("a wait that is too short says that the process still runs")
-    func waiting() throws {
+    @Test("a wait that is too short reports that the process still runs")
+    func shortWaitReportsRunningProcess() throws {
         let process = try SpawnedProcess(path: "/bin/sleep", arguments: ["1000"], environment: [])
         #expect(try process.reap() == nil)
         #expect(try process.wait(milliseconds: 1) == nil)
@@ -100,8 +100,8 @@ struct SpawnedProcessTests {
         #expect(try process.wait() == .signalled(SIGKILL))
     }
 
-    @Test("the environment is what was given, all of it")
-    func environment() throws {
+    @Test("the child's environment is exactly the given one")
+    func passesExactlyTheGivenEnvironment() throws {
         let program = try Program("/usr/bin/env", environment: ["A": "1"])
         #expect(try program.wait().successful().output == "A=1\n")
     }

@@ -3,7 +3,7 @@ import Synchronization
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// The socket at which the daemon listens.
 @Suite("Listening on a Unix socket", .withoutForks)
@@ -20,9 +20,9 @@ struct UnixSocketTests {
     }
 
     @Test(
-        "the socket has mode 0660, or what was asked for, and connections are accepted with the peer's credentials"
+        "the socket has mode 0660 or the requested one, and accepted connections have the peer's credentials"
     )
-    func listens() throws {
+    func listensWithModeAndCredentials() throws {
         let listener = try UnixSocket.listen(path: path)
         #expect(mode(path) == S_IFSOCK | 0o660)
         let nobody = try UnixSocket.accept(from: listener) == nil
@@ -38,8 +38,8 @@ struct UnixSocketTests {
         _ = consume other
     }
 
-    @Test("a socket that nobody serves any more is replaced")
-    func stale() throws {
+    @Test("a socket that no process serves any more is replaced")
+    func replacesStaleSocket() throws {
         try makeStaleSocket(path)
         #expect(mode(path) & S_IFMT == S_IFSOCK)
         let listener = try UnixSocket.listen(path: path)
@@ -47,8 +47,8 @@ struct UnixSocketTests {
         _ = consume listener
     }
 
-    @Test("of several who find a stale socket at once, one gets it, and keeps it")
-    func race() throws {
+    @Test("of several listeners that find a stale socket at once, one gets it, and keeps it")
+    func oneListenerWinsStaleSocket() throws {
         let path = path
         for _ in 0..<200 {
             unlink(path)
@@ -71,8 +71,8 @@ struct UnixSocketTests {
         }
     }
 
-    @Test("a directory that somebody keeps locked is said to be that")
-    func lockedDirectory() throws {
+    @Test("a directory that stays locked is reported as locked")
+    func reportsLockedDirectory() throws {
         let directory = try TemporaryDirectory("socket")
         let holder = open(directory.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         defer { close(holder) }
@@ -83,30 +83,30 @@ struct UnixSocketTests {
     }
 
     @Test("a socket that is served is refused, and stays served")
-    func live() throws {
+    func refusesServedSocket() throws {
         let listener = try UnixSocket.listen(path: path)
         #expect(throws: ListenError.alreadyServed(path: path)) { _ = try UnixSocket.listen(path: path) }
         _ = try UnixSocket.connect(path: path)
         _ = consume listener
     }
 
-    @Test("a file that is no socket is refused, and stays")
-    func notASocket() throws {
+    @Test("a file that is not a socket is refused, and stays unchanged")
+    func refusesFileThatIsNoSocket() throws {
         try directory.write("precious", to: "socket")
         #expect(throws: ListenError.notASocket(path: path)) { _ = try UnixSocket.listen(path: path) }
         #expect(try readText(path) == "precious")
     }
 
     @Test("a symbolic link is not followed")
-    func link() throws {
+    func doesNotFollowSymbolicLink() throws {
         let listener = try UnixSocket.listen(path: directory.file("elsewhere"))
         #expect(symlink(directory.file("elsewhere"), path) == 0)
         #expect(throws: ListenError.notASocket(path: path)) { _ = try UnixSocket.listen(path: path) }
         _ = consume listener
     }
 
-    @Test("an abstract name is taken once, and free again after its listener")
-    func abstract() throws {
+    @Test("an abstract name has one listener at a time, and is free again when that one is closed")
+    func abstractNameIsTakenOnce() throws {
         let name = "@sluice-test-\(getpid())-\(UInt64.random(in: 0 ... .max))"
         let listener = try UnixSocket.listen(path: name)
         #expect(throws: ListenError.alreadyServed(path: name)) { _ = try UnixSocket.listen(path: name) }
@@ -117,8 +117,8 @@ struct UnixSocketTests {
         _ = try UnixSocket.listen(path: name)
     }
 
-    @Test("what cannot be listened on or connected to is told with its errno")
-    func failures() throws {
+    @Test("a failure to listen or to connect is reported with its errno")
+    func reportsFailuresWithErrno() throws {
         let missing = directory.file("no/socket")
         #expect(throws: ListenError.system(path: missing, call: "bind", errno: .noSuchFileOrDirectory)) {
             _ = try UnixSocket.listen(path: missing)

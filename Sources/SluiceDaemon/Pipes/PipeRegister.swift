@@ -2,7 +2,7 @@ internal import FoundationEssentials
 internal import Glibc
 internal import SluiceCore
 internal import SystemPackage
-internal import UnixSockets
+internal import Unix
 
 /// Makes the pipes of jobs and grows them, within the budget. Belongs to the loop's thread.
 ///
@@ -11,7 +11,7 @@ internal import UnixSockets
 /// may also grow the pipe of a running job. Such a pipe is measured when a client asks for the sum, and at the job's
 /// end; a quarter of the kernel's allowance stays outside the budget to cover growth in between. The staging pipe that
 /// an idle lane keeps is counted only with the lane's next job; the budget's reserve covers it.
-final class PipeAccount {
+final class PipeRegister {
     private static let pageSize = sysconf(CInt(_SC_PAGESIZE))
     /// The pages that the kernel allows an ordinary user (pipe(7), `pipe-user-pages-soft`), if it cannot be asked.
     private static let usualPages = 16_384

@@ -3,13 +3,13 @@ import CUnix
 import Glibc
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// What the design expects of memory files and locks.
 @Suite("The kernel's promises about memory files and locks", .withoutForks)
 struct KernelPromisesOfFiles {
     @Test("a sealed memory file neither shrinks nor grows, and can still be written")
-    func seals() throws {
+    func sealedFileKeepsItsSize() throws {
         let file = OwnedDescriptor(adopting: try valueOrErrno(cunix_memfd("test")))
         #expect(ftruncate(file.rawValue, 8192) == 0)
         #expect(!cunix_size_is_sealed(file.rawValue))
@@ -23,8 +23,8 @@ struct KernelPromisesOfFiles {
         #expect(cunix_seal_size(file.rawValue) == -1 && errno == EPERM)
     }
 
-    @Test("what is no memory file has no seals, so it is not taken for a ledger")
-    func noSeals() throws {
+    @Test("a descriptor that is not a memory file has no seals, so it is not taken for a ledger")
+    func otherDescriptorsHaveNoSeals() throws {
         let directory = try TemporaryDirectory()
         try directory.write("x", to: "file")
         let file = OwnedDescriptor(
@@ -33,8 +33,8 @@ struct KernelPromisesOfFiles {
         #expect(!cunix_size_is_sealed(try Pipe().readEnd.rawValue))
     }
 
-    @Test("another process's fcntl lock on a memory file is seen by F_GETLK, and goes with that process")
-    func locks() throws {
+    @Test("another process's fcntl lock on a memory file is visible to F_GETLK, and ends with that process")
+    func lockEndsWithItsProcess() throws {
         let file = OwnedDescriptor(adopting: try valueOrErrno(cunix_memfd("ledger")))
         #expect(ctestkit_lock_holder(file.rawValue) == 0)
         let holder = try Program(Products.path("facts-probe"), ["lock"], control: file.rawValue)

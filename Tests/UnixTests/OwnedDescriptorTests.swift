@@ -2,7 +2,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// One descriptor, one owner. The tests observe a close through a pipe, since concurrent tests reuse descriptor
 /// numbers.
@@ -19,8 +19,9 @@ struct OwnedDescriptorTests {
     }
 
     @Test(
-        "the descriptor is closed when its owner ends, a duplicate is not, and a released one is the taker's")
-    func ownership() throws {
+        "a descriptor is closed when its owner ends, a duplicate stays open, and a released one is the taker's"
+    )
+    func ownerClosesItsDescriptor() throws {
         let (reading, writing) = split(try Pipe())
         let readEnd = OwnedDescriptor(adopting: reading)
         let duplicate: OwnedDescriptor
@@ -38,7 +39,7 @@ struct OwnedDescriptorTests {
     }
 
     @Test("a pipe's write end is non-blocking, its read end is not; both are close-on-exec")
-    func pipeFlags() throws {
+    func pipeEndsHaveTheirFlags() throws {
         let pipe = try Pipe()
         #expect(fcntl(pipe.readEnd.rawValue, F_GETFL) & O_NONBLOCK == 0)
         #expect(fcntl(pipe.writeEnd.rawValue, F_GETFL) & O_NONBLOCK != 0)
@@ -47,8 +48,8 @@ struct OwnedDescriptorTests {
         #expect(try pipe.readEnd.pipeCapacity() == 65536)
     }
 
-    @Test("flags are set and cleared, and a bad number is told")
-    func flags() throws {
+    @Test("flags are set and cleared, and a bad descriptor number is reported")
+    func setsAndClearsFlags() throws {
         let pipe = try Pipe()
         try setCloseOnExec(pipe.readEnd.rawValue, false)
         #expect(fcntl(pipe.readEnd.rawValue, F_GETFD) == 0)

@@ -3,7 +3,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// Descriptor passing.
 @Suite("Messages with descriptors", .withoutForks)
@@ -57,7 +57,7 @@ struct SocketMessageTests {
     }
 
     @Test("descriptors arrive in the order in which they were sent, close-on-exec")
-    func order() throws {
+    func descriptorsArriveInOrder() throws {
         let pair = try UnixSocket.seqpacketPair()
         let first = try numbered(1)
         let second = try numbered(2)
@@ -78,8 +78,8 @@ struct SocketMessageTests {
         #expect(!received.has(3))
     }
 
-    @Test("descriptors that nobody takes are closed with the message")
-    func untaken() throws {
+    @Test("descriptors that the receiver does not take are closed with the message")
+    func closesUntakenDescriptors() throws {
         let pair = try UnixSocket.seqpacketPair()
         let pipe = try Pipe()
         _ = try send("x", [pipe.writeEnd.rawValue], to: pair.first)
@@ -97,7 +97,7 @@ struct SocketMessageTests {
     }
 
     @Test("a packet larger than the buffer is marked as truncated")
-    func truncated() throws {
+    func marksTruncatedPacket() throws {
         let pair = try UnixSocket.seqpacketPair()
         _ = try send("abcdef", to: pair.first)
         let received = try receive(3, from: pair.second)
@@ -105,8 +105,10 @@ struct SocketMessageTests {
         #expect(received.isTruncated)
     }
 
-    @Test("packets keep their boundaries; the end is a count of 0; a gone peer is EPIPE and no signal")
-    func boundaries() throws {
+    @Test(
+        "packets keep their boundaries; the end is a count of 0; a peer that has gone gives EPIPE and no signal"
+    )
+    func packetsKeepBoundaries() throws {
         let pair = try UnixSocket.seqpacketPair()
         _ = try send("one", to: pair.first)
         _ = try send("two", to: pair.first)
@@ -123,16 +125,16 @@ struct SocketMessageTests {
         return second
     }
 
-    @Test("more descriptors than a message carries are refused, and none is sent")
-    func tooMany() throws {
+    @Test("more descriptors than a message can carry are refused, and none is sent")
+    func refusesTooManyDescriptors() throws {
         let pair = try UnixSocket.streamPair()
         let many = [CInt](repeating: pair.first.rawValue, count: SocketMessage.maximumDescriptors + 1)
         #expect(throws: Errno.invalidArgument) { _ = try send("x", many, to: pair.first) }
         #expect(throws: Errno.wouldBlock) { _ = try receive(from: pair.second) }
     }
 
-    @Test("a stream that takes no more says so, if it is asked not to wait")
-    func fullStream() throws {
+    @Test("sending to a full stream fails with EWOULDBLOCK if the caller asks not to wait")
+    func fullStreamWouldBlock() throws {
         let pair = try UnixSocket.streamPair()
         let block = [UInt8](repeating: 0, count: 65536)
         #expect(throws: Errno.wouldBlock) {

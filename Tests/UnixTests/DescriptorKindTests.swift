@@ -4,12 +4,12 @@ import SystemPackage
 import TestKit
 import Testing
 
-@testable import UnixSockets
+@testable import Unix
 
 @Suite("What a descriptor is")
 struct DescriptorKindTests {
-    @Test("the things that a job consists of are told apart")
-    func ours() throws {
+    @Test("the kinds of descriptors that a job uses are told apart")
+    func recognizesKindsOfJob() throws {
         let pipe = try Pipe()
         #expect(DescriptorKind(of: pipe.writeEnd) == .pipeWriteEnd)
         #expect(DescriptorKind(of: pipe.readEnd) == .pipeReadEnd)
@@ -19,8 +19,8 @@ struct DescriptorKindTests {
         #expect(DescriptorKind(of: try UnixSocket.streamPair().first) == .connectedSocket)
     }
 
-    @Test("a pipe and a connection stay what they are when the other end has gone")
-    func otherEndGone() throws {
+    @Test("a pipe and a connection keep their kind when the other end has gone")
+    func kindOutlivesOtherEnd() throws {
         let writeEnd = try Pipe().writeEnd.duplicate()
         #expect(DescriptorKind(of: writeEnd) == .pipeWriteEnd)
         let socket = try UnixSocket.streamPair().first.duplicate()
@@ -37,7 +37,7 @@ struct DescriptorKindTests {
     }
 
     @Test("everything else is foreign")
-    func foreign() throws {
+    func everythingElseIsForeign() throws {
         let directory = try TemporaryDirectory()
         #expect(mkfifo(directory.file("fifo"), 0o600) == 0)
         try directory.write(String(repeating: "x", count: 4096), to: "file")

@@ -22,7 +22,7 @@ public struct PipeBudget: Sendable {
         self.reserve = reserve
     }
 
-    /// Accounts for a pipe that exists, even if the budget is exceeded.
+    /// Counts a pipe that exists, even if the budget is exceeded.
     public mutating func add(_ bytes: Int) {
         used += bytes
     }
@@ -33,7 +33,7 @@ public struct PipeBudget: Sendable {
         used -= bytes
     }
 
-    /// Accounts for a pipe's growth.
+    /// Counts a pipe's growth.
     ///
     /// - Returns: whether the pipe may grow.
     public mutating func grow(by bytes: Int) -> Bool {

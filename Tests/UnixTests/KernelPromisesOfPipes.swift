@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 import TestKit
 import Testing
-import UnixSockets
+import Unix
 
 /// What the design expects of `pipe(7)` and `splice(2)`.
 @Suite("The kernel's promises about pipes", .withoutForks)
@@ -27,8 +27,8 @@ struct KernelPromisesOfPipes {
         return read(descriptor, &bytes, count)
     }
 
-    @Test("a reader that is gone is reported as EPOLLERR, though no event was asked for")
-    func readerGone() throws {
+    @Test("a reader that is gone is reported as EPOLLERR, even if no event was requested")
+    func goneReaderIsReportedAsError() throws {
         let pipe = try Pipe()
         let epoll = OwnedDescriptor(adopting: try valueOrErrno(cunix_epoll_create()))
         _ = try valueOrErrno(cunix_epoll_add(epoll.rawValue, pipe.writeEnd.rawValue, 0, 7))
@@ -47,8 +47,8 @@ struct KernelPromisesOfPipes {
         return writeEnd
     }
 
-    @Test("a place keeps no pipe alive: it leads to the pipe while that has an end, and then to a new one")
-    func place() throws {
+    @Test("an O_PATH place keeps no pipe alive: it opens the pipe while an end is open, and then a new one")
+    func placeKeepsNoPipeAlive() throws {
         let pipe = try Pipe()
         let place = try pipe.writeEnd.pipePlace()
         _ = try pipe.writeEnd.setPipeCapacity(Self.page)
@@ -65,8 +65,8 @@ struct KernelPromisesOfPipes {
         #expect(try new.pipeCapacity() > Self.page)
     }
 
-    @Test("another user's pipe can be opened again for reading if it allows that, and never for writing")
-    func openedAgainByAnotherUser() throws {
+    @Test("another user's pipe can be reopened for reading if its mode allows that, and never for writing")
+    func otherUserReopensOnlyForReading() throws {
         try #require(getuid() == 0, "this test needs root to become another user: run the tests as root")
         func open(_ redirection: String, _ pipe: borrowing Pipe) throws -> ProcessExit {
             try Program.run(
@@ -85,7 +85,7 @@ struct KernelPromisesOfPipes {
     }
 
     @Test("a pipe reopened for reading and writing through /proc/self/fd has no hang-up, and keeps its bytes")
-    func reopened() throws {
+    func reopenedPipeHasNoHangUp() throws {
         let pipe = try Pipe()
         let both = try pipe.writeEnd.reopenedForReadingAndWriting()
         _ = write(pipe.writeEnd.rawValue, "abc", 3)
@@ -101,7 +101,7 @@ struct KernelPromisesOfPipes {
     }
 
     @Test("FIONREAD is exact after a part was spliced away")
-    func countAfterSplice() throws {
+    func countIsExactAfterSplice() throws {
         let staging = try Pipe()
         let consumer = try Pipe()
         let pattern = Pattern(seed: 9)
@@ -119,7 +119,7 @@ struct KernelPromisesOfPipes {
     }
 
     @Test("a spliced piece takes a whole slot: a pipe is full by slots while FIONREAD is small")
-    func fullBySlots() throws {
+    func splicedPieceTakesWholeSlot() throws {
         let staging = try Pipe()
         let consumer = try Pipe()
         var moved = 0
@@ -135,8 +135,10 @@ struct KernelPromisesOfPipes {
         #expect(!ctestkit_is_writable(consumer.writeEnd.rawValue))
     }
 
-    @Test("splice between pipes moves what fits, and says EAGAIN when the target is full or the source empty")
-    func spliceLimits() throws {
+    @Test(
+        "splice between pipes moves what fits, and fails with EAGAIN if the target is full or the source empty"
+    )
+    func spliceMovesWhatFits() throws {
         let staging = try Pipe()
         let consumer = try Pipe()
         #expect(cunix_splice(staging.readEnd.rawValue, consumer.writeEnd.rawValue, 1 << 20) == -1)
@@ -161,8 +163,8 @@ struct KernelPromisesOfPipes {
         #expect(ctestkit_is_writable(pipe.writeEnd.rawValue))
     }
 
-    @Test("a full pipe cannot shrink: EBUSY; it can grow")
-    func shrinkFull() throws {
+    @Test("a full pipe cannot shrink (EBUSY), but it can grow")
+    func fullPipeCannotShrink() throws {
         let pipe = try Pipe()
         #expect(try pipe.writeEnd.setPipeCapacity(131_072) == 131_072)
         #expect(fill(pipe.writeEnd.rawValue) == 131_072)
@@ -173,7 +175,7 @@ struct KernelPromisesOfPipes {
 
     @Test(
         "past pipe-user-pages-soft a user's new pipe has 8 KiB, and cannot be made larger")
-    func userBudget() throws {
+    func userBudgetLimitsNewPipes() throws {
         try #require(getuid() == 0, "this test needs root to become another user: run the tests as root")
         let softPages = Int(try readText("/proc/sys/fs/pipe-user-pages-soft").filter(\.isNumber)) ?? 0
         try #require(softPages > 0)

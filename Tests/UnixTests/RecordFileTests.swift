@@ -4,7 +4,7 @@ import SystemPackage
 import TestKit
 import Testing
 
-@testable import UnixSockets
+@testable import Unix
 
 @Suite("A record that survives its writer")
 struct RecordFileTests {
@@ -29,16 +29,16 @@ struct RecordFileTests {
         (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ seed) }
     }
 
-    @Test("a new file holds nothing, and that is no damage")
-    func empty() throws {
+    @Test("a new file has no record, and does not count as damaged")
+    func newFileIsNotDamaged() throws {
         let file = try RecordFile(name: "test")
         #expect(try file.read() == nil)
         #expect(try found(file) == nil)
         #expect(try memory(file) == 0)
     }
 
-    @Test("what was written last is what is read, by this process and by the next", arguments: [false, true])
-    func rewrites(adopted: Bool) throws {
+    @Test("this process and the next one read the record that was written last", arguments: [false, true])
+    func readsTheLastRecord(adopted: Bool) throws {
         var file = try RecordFile(name: "test")
         for (turn, size) in [0, 1, 2016, 2017, 4096, 5, 196_608, 196_607, 0, 2015, 70_000].enumerated() {
             if adopted { file = try RecordFile(adopting: file.descriptor.duplicate()) }
@@ -49,7 +49,7 @@ struct RecordFileTests {
     }
 
     @Test("a record that is too large is refused, and the old one stays")
-    func tooLarge() throws {
+    func refusesTooLargeRecord() throws {
         var file = try RecordFile(name: "test")
         try file.write([1, 2, 3])
         #expect(throws: RecordFileError.tooLarge(bytes: 196_609)) {
@@ -59,7 +59,7 @@ struct RecordFileTests {
     }
 
     @Test("a small record costs one page, a large one its own length, and none leaves pages behind")
-    func cost() throws {
+    func leavesNoPagesBehind() throws {
         var file = try RecordFile(name: "test")
         for turn in 0..<5 { try file.write(bytes(2016, turn)) }
         #expect(try memory(file) == 4096)
@@ -76,8 +76,8 @@ struct RecordFileTests {
         #expect(try memory(next) == 4096)
     }
 
-    @Test("where the newest record is not whole, the one before it is found, as long as it is there")
-    func olderSlot() throws {
+    @Test("if the newest record is not whole, the next process finds the one before it, if that one is whole")
+    func fallsBackToOlderRecord() throws {
         var file = try RecordFile(name: "test")
         try file.write(bytes(100, 1))
         try file.write(bytes(200, 2))
@@ -89,8 +89,8 @@ struct RecordFileTests {
         #expect(throws: RecordFileError.damaged) { try found(file) }
     }
 
-    @Test("any byte of the head that is not as written makes the record one that is not there")
-    func damagedHead() throws {
+    @Test("a change of any byte of the head is detected as damage")
+    func detectsChangedHead() throws {
         for offset in 0..<32 {
             var file = try RecordFile(name: "test")
             try file.write(bytes(100, 1))
@@ -104,8 +104,8 @@ struct RecordFileTests {
         }
     }
 
-    @Test("noise in a file of the right kind is damage, whatever it is")
-    func noise() throws {
+    @Test("random bytes in a file of the right kind are reported as damage")
+    func noiseIsDamage() throws {
         var generator = SystemRandomNumberGenerator()
         for _ in 0..<50 {
             let file = try RecordFile(name: "test")
@@ -116,7 +116,7 @@ struct RecordFileTests {
     }
 
     @Test("files of another kind are foreign")
-    func foreign() throws {
+    func otherFilesAreForeign() throws {
         let unsealed = OwnedDescriptor(adopting: try valueOrErrno(cunix_memfd("test")))
         #expect(ftruncate(unsealed.rawValue, off_t(RecordFile.fileSize)) == 0)
         let short = OwnedDescriptor(adopting: try valueOrErrno(cunix_memfd("test")))
@@ -130,8 +130,9 @@ struct RecordFileTests {
     }
 
     @Test(
-        "a writer that is killed at any moment leaves a whole record, never older than the last acknowledged")
-    func kills() throws {
+        "a writer that is killed at any moment leaves a whole record, never older than the last acknowledged one"
+    )
+    func killLeavesWholeRecord() throws {
         let file = try RecordFile(name: "test")
         let page = try SharedCounters.makeFile(name: "acknowledged")
         let acknowledged = try SharedCounters(mapping: page)

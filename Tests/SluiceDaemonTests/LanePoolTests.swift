@@ -1,0 +1,168 @@
+import EventLoop
+import LaneProtocol
+import SluiceCore
+import SluiceInterface
+import SystemPackage
+import Testing
+
+@testable import SluiceDaemon
+
+/// A pool of lanes that the tests speak for.
+@Suite("The pool of lanes", .serialized) struct LanePoolTests {
+    private final class House {
+        let loop: EventLoop
+        let pool: LanePool
+        var transports: [FakeLane] = []
+        var shortage: Errno?
+        private(set) var told: [String] = []
+
+        init(minimum: Int = 1, maximum: Int = 3, idleSeconds: Double = 60) throws {
+            var settings = Settings().lanes
+            settings.minimum = minimum
+            settings.maximum = maximum
+            settings.idleSeconds = idleSeconds
+            loop = try EventLoop()
+            weak var house: House?
+            pool = LanePool(loop: loop, executable: "lane", settings: settings, log: ServiceLog.silent) {
+                () throws(Errno) in
+                if let shortage = house?.shortage { throw shortage }
+                let lane = FakeLane()
+                house?.transports.append(lane)
+                return lane
+            }
+            house = self
+        }
+
+        func start() {
+            pool.start(
+                LanePool.Events(
+                    available: {}, report: { _, _ in }, died: { [unowned self] _, _ in told.append("died") },
+                    unavailable: { [unowned self] _, served in
+                        told.append("unavailable but to \(served.sorted())")
+                    },
+                    warm: { [unowned self] in told.append("warm") },
+                    neverWarm: { [unowned self] in told.append($0) }))
+        }
+
+        /// A lane for a job; the next one that is started is ready at once.
+        func lane(for user: UInt32, _ url: String = "http://a/", needsKey: Bool = false) throws -> Lane? {
+            let origin = try RequestURL(url).origin
+            if let lane = pool.take(userID: user, origin: origin, needsKey: needsKey, waiting: 1) {
+                return lane
+            }
+            for transport in transports where !transport.hasEnded { transport.isReady() }
+            return pool.takeWaiting(userID: user, origin: origin, needsKey: needsKey)
+        }
+    }
+
+    @Test("keeps the minimum number of lanes warm, also after a lane has died")
+    func keepsMinimumWarm() throws {
+        let house = try House(minimum: 2)
+        house.start()
+        #expect(house.transports.count == 2 && house.told == [])
+        house.transports.forEach { $0.isReady() }
+        #expect(house.told == ["warm"] && house.pool.counts.idle == 2)
+        house.transports[0].dies()
+        #expect(house.told == ["warm", "died"] && house.transports.count == 3 && house.pool.deaths == 1)
+    }
+
+    @Test("gives a user the lane that asked the same origin, then one of the user's own, then a fresh one")
+    func prefersLaneOfSameOrigin() throws {
+        let house = try House(minimum: 2, maximum: 2)
+        house.start()
+        house.transports.forEach { $0.isReady() }
+        let first = try #require(try house.lane(for: 7, "http://a/"))
+        let second = try #require(try house.lane(for: 7, "http://b/"))
+        house.pool.giveBack(first)
+        house.pool.giveBack(second)
+        let again = try #require(try house.lane(for: 7, "http://b/x"))
+        let other = try #require(try house.lane(for: 7, "http://c/"))
+        #expect(again === second && other === first && house.pool.starts == 2)
+        #expect(other.originBefore == (try RequestURL("http://a/").origin))
+    }
+
+    @Test("never gives a lane to another user; the one that has been idle for longest makes room")
+    func neverSharesLanesBetweenUsers() throws {
+        let house = try House(minimum: 0, maximum: 2)
+        house.start()
+        let first = try #require(try house.lane(for: 7))
+        let second = try #require(try house.lane(for: 8))
+        house.pool.giveBack(second)
+        house.pool.giveBack(first)
+        let third = try #require(try house.lane(for: 9))
+        #expect(third !== first && third !== second && second.isRetired && !first.isRetired)
+    }
+
+    @Test("starts no more lanes than the maximum, except one for root when all lanes are taken")
+    func keepsReserveForRoot() throws {
+        let house = try House(minimum: 0, maximum: 2)
+        house.start()
+        #expect(!house.pool.keepsReserve)
+        _ = try house.lane(for: 7)
+        _ = try house.lane(for: 8)
+        #expect(try house.lane(for: 9) == nil && house.pool.starts == 2)
+        #expect(house.pool.keepsReserve)
+        let origin = try RequestURL("http://a/").origin
+        #expect(house.pool.takeReserved(origin: origin, needsKey: false) == nil && house.pool.starts == 3)
+        house.transports[2].isReady()
+        let lane = house.pool.takeReserved(origin: origin, needsKey: false)
+        #expect(lane != nil && !house.pool.keepsReserve)
+        let other = try house.lane(for: 9)
+        #expect(other == nil, "the lane kept for root is nobody else's")
+    }
+
+    @Test("gives a private key only to a fresh lane, which then asks only the key's host")
+    func keepsPrivateKeysApart() throws {
+        let house = try House(minimum: 0, maximum: 3)
+        house.start()
+        let first = try #require(try house.lane(for: 7))
+        house.pool.giveBack(first)
+        let second = try #require(try house.lane(for: 7, needsKey: true))
+        #expect(second !== first)
+        second.certificateHost = "a"
+        house.pool.giveBack(second)
+        let third = try #require(try house.lane(for: 7, "http://b/"))
+        #expect(third === first, "the lane with the key asks its host alone")
+    }
+
+    @Test("kills a lane of another version, counts a failed start, and pauses before the next start")
+    func pausesAfterFailedStart() throws {
+        let house = try House(minimum: 1)
+        house.start()
+        house.transports[0].isReady()
+        house.transports[0].dies()
+        house.transports[1].reports(.ready(wire: LaneReport.wire + 1, confinement: .full))
+        #expect(house.transports[1].isKilled)
+        house.transports[1].dies()
+        #expect(house.pool.failures == 1 && house.pool.trouble?.contains("version") == true)
+        #expect(house.transports.count == 2)
+        #expect(house.loop.run { house.transports.count == 3 })
+    }
+
+    @Test("reports which users it can still serve when no lane can be started")
+    func reportsUsersStillServed() throws {
+        let house = try House(minimum: 0)
+        house.start()
+        _ = try #require(try house.lane(for: 7))
+        house.shortage = .permissionDenied
+        #expect(
+            house.loop.run {
+                _ = try? house.lane(for: 8)
+                return house.told.count > 1
+            })
+        #expect(house.told == ["warm", "unavailable but to [7]"])
+    }
+
+    @Test("retires idle lanes that a user has had, and keeps fresh ones")
+    func retiresIdleUsedLanes() throws {
+        let house = try House(minimum: 1, maximum: 3, idleSeconds: 0.01)
+        house.start()
+        house.transports[0].isReady()
+        let lane = try #require(try house.lane(for: 7))
+        house.pool.giveBack(lane)
+        #expect(house.loop.run { lane.isRetired && house.transports.count == 2 })
+        house.transports[0].dies()
+        house.transports[1].isReady()
+        #expect(house.pool.counts.idle == 1 && house.pool.deaths == 0)
+    }
+}
