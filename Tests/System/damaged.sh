@@ -24,8 +24,10 @@ start_rider
 
 stash() { python3 "$repository/Tests/System/torture/stash.py" "$(main)" "$@"; }
 # memory NAME: the inodes of the memory files of this name that the service manager keeps; and a path to one of them.
-memory() { find /proc/1/fd -lname "*memfd:$1*" -exec stat -L -c %i {} + | sort -u; }
-memory_path() { find /proc/1/fd -lname "*memfd:$1*" -exec stat -L -c '%i %n' {} + | sed -n "s/^$2 //p" | head -n 1; }
+# PID 1 opens and closes other descriptors meanwhile, of which find then complains.
+of_the_manager() { find /proc/1/fd -lname "*memfd:$1*" -exec stat -L -c "$2" {} + 2> /dev/null || :; }
+memory() { of_the_manager "$1" %i | sort -u; }
+memory_path() { of_the_manager "$1" '%i %n' | sed -n "s/^$2 //p" | head -n 1; }
 
 # The names under which the service got descriptors at its start.
 names() {
