@@ -23,7 +23,7 @@ SYSCTLDIR     ?= $(or $(call systemd_dir,sysctldir),/usr/lib/sysctl.d)
 CATALOGDIR    ?= $(or $(call systemd_dir,catalogdir),/usr/lib/systemd/catalog)
 # The shells look below each of /usr and /usr/local, so these directories follow PREFIX. On Debian, zsh's directory for
 # packages is vendor-completions; zsh has no pkg-config file.
-completions_dir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --variable=completionsdir $(1) 2>/dev/null)
+completions_dir = $(shell pkg-config --define-variable=prefix=$(PREFIX) --define-variable=datadir=$(PREFIX)/share --variable=completionsdir $(1) 2>/dev/null)
 BASHCOMPLETIONDIR ?= $(or $(call completions_dir,bash-completion),$(PREFIX)/share/bash-completion/completions)
 FISHCOMPLETIONDIR ?= $(or $(call completions_dir,fish),$(PREFIX)/share/fish/vendor_completions.d)
 ZSHCOMPLETIONDIR  ?= $(PREFIX)/share/zsh/$(if $(and $(filter /usr,$(PREFIX)),$(wildcard /etc/debian_version)),vendor-completions,site-functions)
@@ -182,10 +182,11 @@ FLAKY := .build/flaky.txt
 UNJUDGED := .build/unjudged.txt
 REMARKS = tools/test-remarks $(FLAKY) $(UNJUDGED) >&2
 
-# The package is built at the same time, with the processor time that the tests leave: they wait most of the time.
+# The package, and the machine that it is tested on, are made at the same time, with the processor time that the tests
+# leave: they wait most of the time.
 test: deps venv check
 	@rm -f $(FLAKY) $(UNJUDGED); trap '$(REMARKS)' EXIT; \
-	chrt --idle 0 $(MAKE) deb > .build/deb.log 2>&1 & package=$$!; \
+	chrt --idle 0 $(MAKE) deb minimal-root > .build/deb.log 2>&1 & package=$$!; \
 	$(MAKE) test-unit && $(MAKE) test-system EXCEPT=hostile || { kill $$package; exit 1; }; \
 	wait $$package || { tail -n 40 .build/deb.log >&2; exit 1; }; \
 	$(TEST_PACKAGE) && $(MAKE) pack-dist && $(TEST_DIST) && $(TEST_HOSTILE)
@@ -218,6 +219,11 @@ test-heads: debug
 # Readers that close early, over all transports: no lane may die of the end of a transfer.
 test-closes: debug
 	SLUICE_TEST_CLOSES=10000 $(SWIFT) test --skip-build $(SWIFT_FLAGS) --filter 'IntegrationTests.*EarlyClose'
+
+# For the tests of package and tarball.
+.PHONY: minimal-root
+minimal-root:
+	tools/minimal-root .build/minimal-root .build/deb/sluice_*.deb
 
 EXCEPT :=
 run_system = RERUN=$(RERUN) FLAKY=$(FLAKY) UNJUDGED=$(UNJUDGED) EXCEPT=$(EXCEPT) Tests/System/run

@@ -85,8 +85,7 @@ kill "$service"
 wait "$service" || fail "it ended with $?: $(tail -n 5 /tmp/log)"
 
 it "the manual pages, the completions and the documents are there"
-for file in share/man/man1/sluicectl.1 share/man/man8/sluiced.8 share/doc/sluice/README.md share/doc/sluice/copyright \
-    share/bash-completion/completions/sluicectl; do
+for file in share/man/man1/sluicectl.1 share/man/man8/sluiced.8 share/doc/sluice/README.md share/doc/sluice/copyright share/bash-completion/completions/sluicectl; do
     [ -s "$top/$file" ] || fail "$file is missing"
 done
 
