@@ -120,7 +120,7 @@ public struct LaneOrder: Sendable, Equatable {
 public enum LaneReport: Sendable, Equatable {
     /// The version of the packets. Raise it with every change of them: during an upgrade of the service a daemon may
     /// start the lane of another build.
-    public static let wire = 5
+    public static let wire = 6
 
     /// The lane is warm: it can take its first order. It speaks this version of the packets, and has confined itself to
     /// this extent.

@@ -74,14 +74,14 @@ struct PacketTests {
     func bytesMatchWireVersion() {
         let ended = LaneReport.ended(
             serial: 1, EndFacts(Outcome(.complete, "so")), isIdle: true, keepsAccount: true)
-        #expect(LaneReport.wire == 5)
+        #expect(LaneReport.wire == 6)
         func word(_ number: UInt8) -> [UInt8] { [number, 0, 0, 0, 0, 0, 0, 0] }
         // Kind, serial; the code and the sentence, each after its length; five fields that are absent; two that are
         // true.
         let head = word(18) + word(1) + word(8) + Array("complete".utf8) + word(2) + Array("so".utf8)
         #expect(ended.packet == head + [0, 0, 0, 0, 0, 1, 1])
         #expect(LaneCommand.probe(serial: 1, number: 2).packet == word(4) + word(1) + word(2))
-        #expect(LaneReport.ready(wire: 5, confinement: .full).packet == word(11) + word(5) + word(3))
+        #expect(LaneReport.ready(wire: 6, confinement: .full).packet == word(11) + word(6) + word(3))
         // An older lane sends less. The daemon must recognise its report, too.
         #expect(LaneReport(packet: word(11) + word(3)) == .ready(wire: 3, confinement: []))
     }

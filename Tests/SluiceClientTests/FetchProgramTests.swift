@@ -67,7 +67,7 @@ import Varlink
         _ = try run(service, ["--timeout", "9.5", "--stall-timeout", "8", "--if-none-match", ""]).successful()
         request = Ingest.FetchParameters(url: "http://h/x")
         request.deadlineSeconds = 9.5
-        request.silenceTimeoutSeconds = 8
+        request.stallTimeoutSeconds = 8
         #expect(service.requests.last == request)
     }
 

@@ -51,6 +51,10 @@ struct SettingsFileTests {
             try problems("timeouts = { stall_seconds = 2, silence_seconds = 3 }") == [
                 "timeouts.stall_seconds: it is the former name of silence_seconds: give only silence_seconds"
             ])
+        #expect(
+            try problems("timeouts.stall_seconds = true") == [
+                "timeouts.stall_seconds: it is not a number of seconds"
+            ])
     }
 
     @Test("every setting is read")

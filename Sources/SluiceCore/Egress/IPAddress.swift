@@ -114,7 +114,8 @@ public struct IPNetwork: Sendable, Hashable {
         let width = address.isIPv4 ? 32 : 128
         let length = parts.count > 1 ? Int(digits: parts[1].utf8, atMost: width) : width
         guard let length else { return nil }
-        self.init(around: address, prefix: length + 128 - width)
+        // To libcurl a length of 0 is none.
+        self.init(around: address, prefix: (length == 0 ? width : length) + 128 - width)
     }
 
     /// `10.0.0.0/8`, or an address alone; only for constants of this program.

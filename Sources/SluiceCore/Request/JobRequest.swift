@@ -67,7 +67,8 @@ public struct JobRequest: Sendable, Equatable {
                 remedy: "give silenceTimeoutSeconds alone")
         }
         timeouts.silence = try Self.seconds(
-            parameters.silenceTimeoutSeconds ?? parameters.stallTimeoutSeconds, "silenceTimeoutSeconds",
+            parameters.silenceTimeoutSeconds ?? parameters.stallTimeoutSeconds,
+            parameters.stallTimeoutSeconds == nil ? "silenceTimeoutSeconds" : "stallTimeoutSeconds",
             or: timeouts.silence,
             atMost: settings.longest.silence, "maximum_silence_seconds")
         timeouts.deadline = try Self.deadline(parameters.deadlineSeconds, settings)

@@ -106,11 +106,11 @@ struct SettingsReader {
         "timeouts": ["stall_seconds": "silence_seconds", "maximum_stall_seconds": "maximum_silence_seconds"]
     ]
 
-    /// - Returns: the value and the path of the drop-in that sets it, which is nil for the file; nil if no file sets
-    ///   it.
+    /// - Returns: the value, the key under which the file has it, and the path of the drop-in that sets it, which is nil
+    ///   for the file; nil if no file sets it.
     private mutating func value(
         _ section: String, _ key: String
-    ) -> (value: any TOMLValueConvertible, place: String?)? {
+    ) -> (value: any TOMLValueConvertible, name: String, place: String?)? {
         known[section, default: []].insert(key)
         let former = Self.formerKeys[section]?.first { $0.value == key }?.key
         for one in tables.reversed() {
@@ -119,7 +119,8 @@ struct SettingsReader {
             if let former, old != nil, part[key] != nil {
                 tell("\(section).\(former): it is the former name of \(key): give only \(key)", one.path)
             }
-            if let value = part[key] ?? old { return (value, one.path) }
+            if let value = part[key] { return (value, key, one.path) }
+            if let former, let old { return (old, former, one.path) }
         }
         return nil
     }
@@ -139,7 +140,7 @@ struct SettingsReader {
             if let value = read(found.value) {
                 target = value
             } else {
-                tell("\(section).\(key): it is not \(expected)", found.place)
+                tell("\(section).\(found.name): it is not \(expected)", found.place)
             }
         }
         entries.append(SettingsEntry(section: section, key: key, value: show(target), source: source))

@@ -202,7 +202,9 @@ struct FetchCommand: ParsableCommand {
         request.lowWatermark = lowWatermark?.bytes
         request.connectTimeoutSeconds = connectTimeout
         request.headTimeoutSeconds = headTimeout
-        request.silenceTimeoutSeconds = silenceTimeout ?? stallTimeout
+        request.silenceTimeoutSeconds = silenceTimeout
+        // An older service knows no other name.
+        request.stallTimeoutSeconds = stallTimeout
         request.minimumSpeed = minimumSpeed?.bytes
         request.deadlineSeconds = deadline
         request.maximumSize = maxSize?.bytes

@@ -37,7 +37,8 @@ extension FetchRun {
             let end =
                 switch outcome.code {
                 case .complete: "the body was complete"
-                case .cancelled: "the job is cancelled"
+                // A command that the same signal has ended closes the pipe before the job is cancelled.
+                case .cancelled, .consumerGone: "the job is cancelled"
                 default: "the job had ended: \(outcome.message)"
                 }
             Interruption.note(signal, end)
