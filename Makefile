@@ -165,6 +165,7 @@ check-install: debug
 DOCUMENTED := Varlink SluiceInterface SluiceCore LaneProtocol EventLoop Unix Systemd
 docs:
 	rm -rf .build/docs
+	mkdir -p .build/docs
 	for module in $(DOCUMENTED); do \
 	    SLUICE_DOCC=1 $(SWIFT) package --scratch-path .build/docc --allow-writing-to-directory .build/docs \
 	        generate-documentation --target $$module --warnings-as-errors --disable-indexing \

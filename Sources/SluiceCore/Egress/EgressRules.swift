@@ -50,7 +50,9 @@ public struct EgressRules: Sendable, Equatable {
 
     /// Judges a host, before its name is looked up. A host that is an address is judged as that, too.
     ///
-    /// - Parameter host: in the form of `Origin.host`.
+    /// - Parameters:
+    ///   - host: in the form of `Origin.host`.
+    ///   - port: the port of the URL.
     public func decide(host: String, port: Int) -> Decision {
         let address = IPAddress(host: host)
         let name = host.utf8.last == UInt8(ascii: ".") ? host.dropLast() : host[...]

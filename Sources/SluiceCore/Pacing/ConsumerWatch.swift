@@ -44,6 +44,7 @@ public struct ConsumerWatch: Sendable {
     /// - Parameters:
     ///   - delivered: bytes that the consumer has.
     ///   - holdAfter: how long the consumer may hold the transfer up before that is a hold, in seconds.
+    ///   - now: the present moment, in ns.
     public init(delivered: Int, holdAfter: Double, at now: UInt64) {
         self.holdAfter = Nanoseconds.of(seconds: holdAfter)
         active = now

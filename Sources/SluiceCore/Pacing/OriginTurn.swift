@@ -34,8 +34,10 @@ public struct OriginTurn: Sendable {
 
     /// The attempt begins.
     ///
-    /// - Parameter closedBefore: how long the gate was closed in earlier attempts. It is bounded here, because another
-    ///   process wrote it.
+    /// - Parameters:
+    ///   - closedBefore: how long the gate was closed in earlier attempts. It is bounded here, because another process
+    ///     wrote it.
+    ///   - now: the present moment, in ns.
     public init(closedBefore: UInt64, at now: UInt64) {
         self.closedBefore = min(closedBefore, 1 << 62)
         closedTime = self.closedBefore

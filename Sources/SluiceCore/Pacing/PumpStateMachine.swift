@@ -70,14 +70,17 @@ public struct PumpStateMachine: Sendable {
     /// A body of which `position` bytes have been passed on.
     ///
     /// - Parameters:
+    ///   - marks: when the gate closes and opens.
     ///   - maximumSize: the largest body that the job allows, in bytes; nil for any.
     ///   - stagingCapacity: in bytes.
     ///   - stalledAfter: how long the consumer may take nothing before that is reported, in seconds.
     ///   - parkAfter: how long the consumer may hold the transfer up before that is reported, in seconds.
     ///   - rate: in bytes a second; nil for any.
-    ///   - closuresBefore: how many times the gate closed in earlier attempts. It is bounded here, as is `closedBefore`,
-    ///     because another process wrote it.
+    ///   - closuresBefore: how many times the gate closed in earlier attempts. It is bounded here, as is
+    ///     `closedBefore`, because another process wrote it.
     ///   - closedBefore: how long the gate was closed in earlier attempts, in ns.
+    ///   - now: the present moment, in ns.
+    ///   - position: how many bytes the consumer has.
     public init(
         position: Int, marks: Watermarks, maximumSize: Int?, stagingCapacity: Int, stalledAfter: Double,
         parkAfter: Double, rate: Int?, closuresBefore: UInt64, closedBefore: UInt64, at now: UInt64
@@ -319,7 +322,10 @@ public struct PumpStateMachine: Sendable {
 
     /// A tick ends.
     ///
-    /// - Parameter hasArrived: the answer of `tickBegins`.
+    /// - Parameters:
+    ///   - hasArrived: the answer of `tickBegins`.
+    ///   - events: gets what is to be reported.
+    ///   - now: the present moment, in ns.
     public mutating func tickEnds(hasArrived: Bool, _ events: inout [PumpEvent], at now: UInt64) -> PumpTick {
         let next = nextLook(hasArrived: hasArrived, &events, at: now)
         // While bytes come, the session's thread writes. Once a stall is reported there are no ticks, so only the watch

@@ -20,7 +20,9 @@ public struct TokenBucket: Sendable, Equatable {
 
     /// A bucket that owes nothing, and has no credit.
     ///
-    /// - Parameter rate: in bytes a second; nil for any. It is clamped to `leastRate` to `greatestRate`.
+    /// - Parameters:
+    ///   - rate: in bytes a second; nil for any. It is clamped to `leastRate` to `greatestRate`.
+    ///   - now: the present moment, in ns.
     public init(rate: Int?, at now: UInt64) {
         self.rate = rate.map(Self.bounded)
         paidAt = now

@@ -133,7 +133,9 @@ public struct CookieJar: Sendable, Equatable {
 
     /// The value of the field Cookie for a request; nil if no cookie is for it (RFC 6265 §5.4).
     ///
-    /// - Parameter now: in seconds since 1970.
+    /// - Parameters:
+    ///   - url: the URL of the request.
+    ///   - now: in seconds since 1970.
     public func header(for url: RequestURL, now: Int) -> String? {
         let sent = cookies(for: url, now: now)
         return sent.isEmpty ? nil : Self.text(sent)
@@ -144,7 +146,10 @@ public struct CookieJar: Sendable, Equatable {
     /// The caller's cookies come first. A cookie that a redirect has set replaces the caller's cookie of the same name:
     /// the server asked for that, and may redirect a client that ignores it endlessly.
     ///
-    /// - Parameter own: the value of the caller's field, if it is sent (`CredentialRules`).
+    /// - Parameters:
+    ///   - url: the URL of the request.
+    ///   - now: in seconds since 1970.
+    ///   - own: the value of the caller's field, if it is sent (`CredentialRules`).
     public func header(for url: RequestURL, now: Int, merging own: String?) -> String? {
         let sent = cookies(for: url, now: now)
         guard let own, !sent.isEmpty else { return own ?? (sent.isEmpty ? nil : Self.text(sent)) }

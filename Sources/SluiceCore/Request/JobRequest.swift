@@ -40,7 +40,10 @@ public struct JobRequest: Sendable, Equatable {
 
     /// Does the same with the size limit of one user.
     ///
-    /// - Parameter largest: the largest body, in bytes; nil for any.
+    /// - Parameters:
+    ///   - settings: the defaults and limits.
+    ///   - largest: the largest body, in bytes; nil for any.
+    ///   - parameters: those of the call.
     /// - Throws: `RequestError`, which names the parameter.
     public init(
         _ parameters: Ingest.FetchParameters, settings: Settings, maximumSize largest: Int?

@@ -11,7 +11,10 @@ public struct RedirectPolicy: Sendable, Equatable {
 
     /// A policy; nothing is checked here.
     ///
-    /// - Parameter credentialFields: in lower case.
+    /// - Parameters:
+    ///   - limit: how many redirects are followed.
+    ///   - credentialFields: in lower case.
+    ///   - allowsDowngrade: whether redirects from https to http are followed.
     public init(limit: Int, credentialFields: [String], allowsDowngrade: Bool) {
         self.limit = limit
         self.credentialFields = credentialFields

@@ -53,6 +53,7 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
     ///   - status: the status of the response if the outcome is `httpStatus`, or of the proxy's answer to CONNECT if it
     ///     is `proxyRefused`.
     ///   - statuses: those that may be repeated.
+    ///   - code: the outcome of the attempt.
     public static func isRetryable(
         _ code: OutcomeCode, status: Int?, statuses: Set<Int> = defaultStatuses
     ) -> Bool {
@@ -77,10 +78,11 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
     /// An attempt has failed in a way that may be repeated.
     ///
     /// - Parameters:
-    ///   - progress: bytes that the attempt delivered.
     ///   - isDeath: the lane died.
     ///   - retryAfter: what the server asked for, in seconds.
+    ///   - pauses: the lengths of the pauses.
     ///   - random: from 0 up to 1.
+    ///   - progress: bytes that the attempt delivered.
     /// - Returns: the pause, in seconds; nil if no further failure is tolerated.
     public mutating func failed(
         progress: Int, isDeath: Bool, retryAfter: Double?, pauses: Pauses, random: Double
@@ -103,7 +105,9 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
 
     /// Reads the field Retry-After (RFC 9110 §10.2.3): seconds, or a date.
     ///
-    /// - Parameter now: in seconds since 1970.
+    /// - Parameters:
+    ///   - text: the value of the field.
+    ///   - now: in seconds since 1970.
     /// - Returns: seconds from now on, a year at most, 0 for a date that has passed; nil if the text is neither.
     public static func retryAfter(_ text: String, now: Int) -> Double? {
         let text = text.trimmingBlanks

@@ -80,6 +80,7 @@ extension Settings {
     ///   - memberships: the keys of `users.groups` that name groups of the user. If it is nil, they are unknown: then
     ///     the strictest value counts, whether it is set for any group or for all users.
     ///   - isNameKnown: if it is false, the settings that name other users count in the same way.
+    ///   - userID: the user's number.
     public func share(
         userID: UInt32, names: Set<String>, memberships: Set<String>?, isNameKnown: Bool = true
     ) -> UserShare {

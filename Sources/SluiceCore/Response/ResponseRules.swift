@@ -121,7 +121,11 @@ public enum ResponseRules {
 
     /// The outcome of a body that ended without an error.
     ///
-    /// - Parameter endIsProven: something other than the header showed that the body did not end with the connection.
+    /// - Parameters:
+    ///   - received: bytes of the body that have come.
+    ///   - length: the length that the head announces; nil if it announces none.
+    ///   - framing: what marks the end of the body.
+    ///   - endIsProven: something other than the header showed that the body did not end with the connection.
     public static func atEnd(received: Int, length: Int?, framing: BodyFraming, endIsProven: Bool)
         -> Outcome
     {

@@ -48,7 +48,10 @@ public struct FairShare: Sendable {
 
     /// A user has jobs that wait. A repeated call only changes the weight.
     ///
-    /// - Parameter weight: 1 or more.
+    /// - Parameters:
+    ///   - user: the user's number.
+    ///   - weight: 1 or more.
+    ///   - now: the present moment, in ns.
     public mutating func waits(_ user: UInt32, weight: Int, at now: UInt64) {
         var claim = claims[user] ?? Claim(weight: weight, since: now)
         settle(&claim, at: now)
@@ -65,8 +68,11 @@ public struct FairShare: Sendable {
 
     /// No job of a user waits for a lane any more.
     ///
-    /// - Parameter isAside: some jobs wait for something else and will wait for a lane again. The user's clock runs on,
-    ///   and its turn is kept.
+    /// - Parameters:
+    ///   - user: the user's number.
+    ///   - isAside: some jobs wait for something else and will wait for a lane again. The user's clock runs on, and its
+    ///     turn is kept.
+    ///   - now: the present moment, in ns.
     public mutating func stopsWaiting(_ user: UInt32, isAside: Bool = false, at now: UInt64) {
         if isAside, claims[user] == nil { claims[user] = Claim(weight: 1, since: now) }
         change(user, at: now) { claim in
@@ -97,6 +103,7 @@ public struct FairShare: Sendable {
     /// - Parameters:
     ///   - passed: users who are skipped this time and keep their places.
     ///   - mayRun: whether a user who holds this number of lanes may have one more.
+    ///   - now: the present moment, in ns.
     /// - Returns: nil if no such user may have a lane.
     public mutating func next(
         at now: UInt64, but passed: Set<UInt32> = [], mayRun: (_ user: UInt32, _ held: Int) -> Bool

@@ -27,7 +27,9 @@ public enum RatePlan {
     /// No limit is exceeded. Capacity that no transfer wants is also shared out, so that a transfer whose demand rises
     /// can use it at once.
     ///
-    /// - Parameter limits: in bytes a second, above 0.
+    /// - Parameters:
+    ///   - transfers: what each transfer wants, and which limits hold for it.
+    ///   - limits: in bytes a second, above 0.
     /// - Returns: a share for each transfer; infinity for a transfer without limits.
     public static func shares(of transfers: [Transfer], limits: [Double]) -> [Double] {
         var filling = Filling(transfers, limits)

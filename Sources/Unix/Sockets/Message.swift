@@ -63,7 +63,9 @@ public enum SocketMessage {
     ///
     /// - Parameters:
     ///   - descriptors: raw numbers, valid for the time of the call; at most `maximumDescriptors`.
+    ///   - socket: a connected stream or seqpacket socket.
     ///   - dontWait: fail with `Errno.wouldBlock` instead of waiting, whether O_NONBLOCK is set or not.
+    ///   - bytes: what is sent.
     /// - Returns: the number of bytes sent.
     /// - Throws: `Errno.brokenPipe` where the peer is gone, `Errno.wouldBlock`, `Errno.tooManyReferences`.
     public static func send(
@@ -123,7 +125,9 @@ public enum SocketMessage {
     /// Limits the bytes that the kernel keeps for a socket's peer that does not receive them (`socket(7)`,
     /// SO_SNDBUF).
     ///
-    /// - Parameter bytes: the kernel doubles this number, to allow for its own overhead.
+    /// - Parameters:
+    ///   - bytes: the kernel doubles this number, to allow for its own overhead.
+    ///   - socket: a connected stream or seqpacket socket.
     public static func limitUnreceived(_ bytes: Int, of socket: borrowing OwnedDescriptor) {
         // Fails only for a descriptor that is no socket.
         _ = cunix_set_send_buffer(socket.rawValue, CInt(clamping: bytes))
@@ -131,7 +135,9 @@ public enum SocketMessage {
 
     /// Receives what is there: a part of the stream, or one packet.
     ///
-    /// - Parameter dontWait: fail with `Errno.wouldBlock` instead of waiting, whether O_NONBLOCK is set or not.
+    /// - Parameters:
+    ///   - socket: a connected stream or seqpacket socket.
+    ///   - dontWait: fail with `Errno.wouldBlock` instead of waiting, whether O_NONBLOCK is set or not.
     /// - Throws: `Errno.connectionReset`, `Errno.wouldBlock`.
     public static func receive(
         into buffer: UnsafeMutableRawBufferPointer, from socket: borrowing OwnedDescriptor,

@@ -59,9 +59,11 @@ public enum UnixSocket {
     /// A socket file that no process serves any more is removed first. Any other file at the path is left alone.
     ///
     /// - Parameters:
+    ///   - path: where the socket is made; an abstract name begins with `@`.
     ///   - mode: the permission bits of the socket file; no effect on an abstract name.
     ///   - backlog: the maximum number of connections that wait to be accepted; the kernel caps it at
     ///     `net.core.somaxconn`.
+    ///   - path: where the socket is made; an abstract name begins with `@`.
     public static func listen(path: String, mode: UInt32 = 0o660, backlog: Int32 = 4096)
         throws(ListenError) -> OwnedDescriptor
     {

@@ -57,8 +57,10 @@ public final class VarlinkClient {
     ///
     /// - Parameters:
     ///   - parameters: must encode as a JSON object.
-    ///   - milliseconds: the time limit for the whole exchange; nil for none.
+    ///   - type: the type of the reply's parameters.
     ///   - descriptors: sent along; they stay the caller's. A field of `parameters` has the index of each.
+    ///   - milliseconds: the time limit for the whole exchange; nil for none.
+    ///   - method: the full name: `org.example.interface.Method`.
     /// - Throws: `VarlinkClientError`.
     public func call<Reply: Decodable>(
         _ method: String, _ parameters: some Encodable = NoParameters(), as type: Reply.Type,

@@ -74,7 +74,9 @@ public final class VarlinkCall {
     /// Decodes the parameters. Omitted parameters, null and `{}` are the same. Only the handler may call this: the
     /// message is released when the handler returns, so that a call that is kept does not keep what was sent.
     ///
-    /// - Parameter strict: refuse fields that the interface description does not declare, at any depth.
+    /// - Parameters:
+    ///   - strict: refuse fields that the interface description does not declare, at any depth.
+    ///   - type: the type of the call's parameters.
     /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing
     ///   or of the wrong type; any other error that the type's own `init(from:)` throws.
     public func parameters<Parameters: Decodable>(
@@ -140,7 +142,9 @@ public final class VarlinkCall {
 
     /// Answers with parameters that are already encoded.
     ///
-    /// - Parameter continues: as in the other `reply`.
+    /// - Parameters:
+    ///   - parameters: the reply's parameters.
+    ///   - continues: as in the other `reply`.
     public func reply(_ parameters: EncodedParameters, continues: Bool = false) {
         send(continues: continues) { parameters.message(continues: continues) }
     }

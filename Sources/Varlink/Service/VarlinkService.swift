@@ -114,7 +114,9 @@ public final class VarlinkService {
 
     /// Sets the handler of a method. A second call replaces the first handler.
     ///
-    /// - Parameter method: the full name, declared by an interface that was added.
+    /// - Parameters:
+    ///   - method: the full name, declared by an interface that was added.
+    ///   - handler: what is called for each call of the method.
     /// - Throws: `RegistrationError.methodNotDeclared`.
     public func handle(_ method: String, _ handler: @escaping Handler) throws(RegistrationError) {
         try registry.handle(method, handler)
@@ -134,8 +136,10 @@ public final class VarlinkService {
 
     /// Accepts clients from a listening stream socket, and makes it non-blocking. May be called for several sockets.
     ///
-    /// - Parameter isOwn: no other process has the socket. When the service closes, it then releases the clients that
-    ///   wait to be accepted. Otherwise they wait for the process that has the socket then.
+    /// - Parameters:
+    ///   - socket: a listening stream socket, which the service owns from then on.
+    ///   - isOwn: no other process has the socket. When the service closes, it then releases the clients that wait to
+    ///     be accepted. Otherwise they wait for the process that has the socket then.
     /// - Throws: the error of `fcntl(2)` or `epoll_ctl(2)`.
     public func listen(on socket: consuming OwnedDescriptor, isOwn: Bool = true) throws(Errno) {
         let listener = try Listener(
