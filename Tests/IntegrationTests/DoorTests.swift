@@ -212,25 +212,6 @@ extension Integration {
             try eventually("the connection is forgotten") { try service.status().connections == 1 }
         }
 
-        @Test("a connection with half a message is ended after ten seconds")
-        func halfAMessageTimesOut() throws {
-            let service = try TestService()
-            var connection = try RawConnection(service)
-            let quiet = try service.client()
-            _ = try quiet.call(
-                "io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: Deadline.ofCall)
-            try connection.send(Array(#"{"method":"io.sluice"#.utf8))
-            var reply: String?
-            try judge("the time for a message", takesLessThan: .seconds(15), attempts: 1) {
-                try elapsed { reply = try connection.receive() }
-            }
-            #expect(reply?.contains("InvalidParameter") == true, "\(reply ?? "closed")")
-            #expect(try connection.receive() == nil)
-            // A connection on which no message has begun stays.
-            _ = try quiet.call(
-                "io.sluice.Ingest.Status", as: Ingest.StatusReply.self, deadline: Deadline.ofCall)
-        }
-
         @Test("a client that never reads its replies is dropped, and other clients are not delayed")
         func dropsClientThatNeverReads() throws {
             let call =

@@ -47,6 +47,19 @@ struct UnixSocketTests {
         _ = consume listener
     }
 
+    @Test("a socket whose listener accepts no more connections is served, and nobody waits for it")
+    func doesNotWaitForFullListener() throws {
+        let listener = try UnixSocket.listen(path: path, backlog: 0)
+        let waiting = try UnixSocket.connect(path: path)
+        let error = #expect(throws: ListenError.self) { _ = try UnixSocket.listen(path: path).rawValue }
+        guard case .alreadyServed = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        _ = consume waiting
+        _ = consume listener
+    }
+
     @Test("of several listeners that find a stale socket at once, one gets it, and keeps it")
     func oneListenerWinsStaleSocket() throws {
         let path = path

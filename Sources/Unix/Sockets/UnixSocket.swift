@@ -63,7 +63,6 @@ public enum UnixSocket {
     ///   - mode: the permission bits of the socket file; no effect on an abstract name.
     ///   - backlog: the maximum number of connections that wait to be accepted; the kernel caps it at
     ///     `net.core.somaxconn`.
-    ///   - path: where the socket is made; an abstract name begins with `@`.
     public static func listen(path: String, mode: UInt32 = 0o660, backlog: Int32 = 4096)
         throws(ListenError) -> OwnedDescriptor
     {
@@ -177,18 +176,27 @@ public enum UnixSocket {
             throw .system(path: path, call: "stat", errno: Errno(rawValue: errno))
         }
         guard status.st_mode & S_IFMT == S_IFSOCK else { throw .notASocket(path: path) }
-        do {
-            _ = try connect(path: path)
-        } catch .connectionRefused {
-            // No process serves the file.
-            try check(path, "unlink", unlink(path))
-            return
-        } catch .noSuchFileOrDirectory {
-            return
-        } catch {
-            throw .system(path: path, call: "connect", errno: error)
+        switch probe(path) {
+        case nil, .wouldBlock: throw .alreadyServed(path: path)
+        // No process serves the file.
+        case .connectionRefused: try check(path, "unlink", unlink(path))
+        case .noSuchFileOrDirectory: break
+        case let error?: throw .system(path: path, call: "connect", errno: error)
         }
-        throw .alreadyServed(path: path)
+    }
+
+    /// Connects without waiting for a process that accepts no more connections, and closes the connection.
+    ///
+    /// - Returns: the error of `connect(2)`; nil if a connection was made.
+    private static func probe(_ path: String) -> Errno? {
+        do throws(Errno) {
+            let socket = try stream()
+            _ = try valueOrErrno(cunix_set_nonblocking(socket.rawValue, true))
+            _ = try valueOrErrno(cunix_connect_unix(socket.rawValue, path))
+            return nil
+        } catch {
+            return error
+        }
     }
 
     private static func check(_ path: String, _ call: String, _ result: CInt) throws(ListenError) {
