@@ -41,8 +41,57 @@ struct WakeUpTests {
         let wakeUps = try Self.wakeUps(lane.program.processID)
         let milliseconds = Int((Monotonic.nanoseconds() - start) / 1_000_000)
         print("figure: \(wakeUps) wake-ups of a lane's loop in \(milliseconds) ms and \(splices) splices")
-        // What remains is a tick in each millisecond, and a few wake-ups for the beginning and the end of the job.
-        #expect(wakeUps < 2 * milliseconds + 50)
+        // What remains is a tick and a look in each millisecond, and a few wake-ups for the beginning and the end.
+        #expect(wakeUps < 3 * milliseconds + 50)
+    }
+
+    @Test("a consumer that takes small pieces while the origin pauses does not wake the lane for each piece")
+    func smallPiecesDuringPauseDoNotWakeLane() throws {
+        let capacity = 1 << 20
+        let waiting = 768 << 10
+        let gate = try Gate()
+        let origin = try BadOrigin { connection in
+            try connection.sendHead(headers: ["Content-Length: \(capacity + waiting + 1)"])
+            try connection.send(Pattern(seed: 94), 0..<(capacity + waiting))
+            try connection.wait(for: gate)
+            try connection.send(Pattern(seed: 94), (capacity + waiting)..<(capacity + waiting + 1))
+        }
+        let lane = try LaneBench()
+        let ledgerFile = try SharedCounters.makeFile(name: "test")
+        let ledger = Ledger(new: try SharedCounters(mapping: ledgerFile))
+        ledger.restart(at: 0, now: Monotonic.nanoseconds())
+        let stage = try Pipe()
+        let staging = try stage.readEnd.reopenedForReadingAndWriting()
+        let pipe = try Pipe()
+        _ = try pipe.readEnd.setPipeCapacity(capacity)
+        let nowhere = OwnedDescriptor(adopting: open("/dev/null", O_WRONLY | O_CLOEXEC))
+        try lane.send(
+            .order(.test(origin.url())),
+            descriptors: [pipe.writeEnd.rawValue, ledgerFile.rawValue, staging.rawValue])
+        try eventually("the pipe is full, and the rest waits in the lane") {
+            try pipe.readEnd.readableBytes() == capacity
+                && ledger.read().received == UInt64(capacity + waiting)
+        }
+        try judge(
+            "wake-ups of a lane's loop while the origin pauses",
+            measuring: {
+                // The lane has seen the pause by then, and waits for room.
+                letPass(.milliseconds(20))
+                let before = try Self.wakeUps(lane.program.processID)
+                let start = Monotonic.nanoseconds()
+                for _ in 0..<(waiting / 4 / Self.piece) {
+                    _ = try Splice.waitAndMove(
+                        from: pipe.readEnd.rawValue, to: nowhere.rawValue, count: Self.piece)
+                    usleep(10)
+                }
+                let milliseconds = Int((Monotonic.nanoseconds() - start) / 1_000_000)
+                let wakeUps = try Self.wakeUps(lane.program.processID) - before
+                print(
+                    "figure: \(wakeUps) wake-ups of a lane's loop in \(milliseconds) ms beside an origin that pauses"
+                )
+                return (wakeUps, milliseconds)
+            }, by: { $0.0 < 3 * $0.1 + 15 })
+        gate.open()
     }
 
     /// How many times the main thread has waited for an event and got it.

@@ -125,7 +125,8 @@ public struct PumpStateMachine: Sendable {
     private var gathered: Int { received - filled }
     /// The gathered bytes for which a write is worth its system calls.
     private var worthWriting: Int { min(Self.gatherSize, stagingCapacity) }
-    private var isStalled: Bool { if case .stalled = attention { true } else { false } }
+    /// Whether a stall is reported, and nothing has moved since.
+    public var isStalled: Bool { if case .stalled = attention { true } else { false } }
     private var isTicking: Bool { if case .ticking = attention { true } else { false } }
     /// The state of the gate, for the consumer's watch.
     private var gateState: ConsumerWatch.Gate {

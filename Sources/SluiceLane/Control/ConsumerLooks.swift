@@ -55,10 +55,12 @@ final class ConsumerLooks {
     }
 
     private func isReady(_ readiness: Readiness) {
-        if !readiness.isDisjoint(with: [.failed, .hungUp]) {
-            end(.consumerGone)
-        } else if !pump.pushAll() {
-            watch?.readiness = []
+        if !readiness.isDisjoint(with: [.failed, .hungUp]) { return end(.consumerGone) }
+        switch pump.pushAll() {
+        case .none: watch?.readiness = []
+        // A consumer that takes small pieces would wake this thread for each of them.
+        case .full: startTicking()
+        case .stalled: break
         }
     }
 

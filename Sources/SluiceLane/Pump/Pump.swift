@@ -139,12 +139,20 @@ final class Pump: Sendable {
         try loop.watch(content.sink, for: readiness, handler)
     }
 
+    /// What is left to do after the consumer's pipe had room.
+    enum Rest {
+        /// Nothing waits for room.
+        case none
+        /// The pipe is full again.
+        case full
+        /// The pipe is still full, and a stall is reported.
+        case stalled
+    }
+
     /// Passes bytes on until the consumer takes no more.
-    ///
-    /// - Returns: whether to watch for room.
-    func pushAll() -> Bool {
+    func pushAll() -> Rest {
         write { $0.pushAll() }
-        return content.withMachine { $0.needsWatch }
+        return content.withMachine { $0.needsWatch ? $0.isStalled ? .stalled : .full : .none }
     }
 
     /// Writes the gathered bytes, after `gathered`.
