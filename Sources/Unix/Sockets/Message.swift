@@ -136,6 +136,7 @@ public enum SocketMessage {
     /// Receives what is there: a part of the stream, or one packet.
     ///
     /// - Parameters:
+    ///   - buffer: where the bytes go.
     ///   - socket: a connected stream or seqpacket socket.
     ///   - dontWait: fail with `Errno.wouldBlock` instead of waiting, whether O_NONBLOCK is set or not.
     /// - Throws: `Errno.connectionReset`, `Errno.wouldBlock`.
