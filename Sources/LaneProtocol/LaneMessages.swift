@@ -67,6 +67,7 @@ public struct LaneOrder: Sendable, Equatable {
     /// An order for a job.
     ///
     /// - Parameters:
+    ///   - serial: the lane's number for the job, in all that both say about it.
     ///   - request: what the client has asked for.
     ///   - gate: the settings of the consumer's gate.
     ///   - parking: when a consumer that does not read is reported.
@@ -74,7 +75,6 @@ public struct LaneOrder: Sendable, Equatable {
     ///   - egress: rules in their compact form.
     ///   - position: the offset at which to begin.
     ///   - known: the representation that the bytes before it belong to; required if there are any.
-    ///   - serial: the lane's number for the job, in all that both say about it.
     public init(
         serial: Int, request: JobRequest, gate: Settings.Gate = Settings.Gate(),
         parking: Settings.Parking = Settings.Parking(), redirects: Settings.Redirects = Settings.Redirects(),

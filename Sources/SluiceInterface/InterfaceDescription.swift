@@ -115,11 +115,11 @@ extension Ingest {
         # An end of file does not tell whether the body is whole: ask Wait, or call with `more`: then there is a second
         # reply when the job has ended, with the job, and the calls behind this one wait for that.
         #
-        # headers are added to the request; those of the connection and of ranges are refused. connectTimeoutSeconds is
-        # for a connection that is ready for the request, headTimeoutSeconds for the head of the response from then on,
-        # silenceTimeoutSeconds for silence of the origin while the consumer keeps up, deadlineSeconds for everything. An
-        # origin that sends less than minimumSpeed bytes a second, over 30 s in which the consumer keeps up, fails the
-        # attempt; 0 is no such limit. A body larger than maximumSize fails the job. retries is how many attempts may
+        # headers are added to the request; those of the connection and of ranges are refused. Four fields limit times:
+        # connectTimeoutSeconds until a connection is ready for the request; headTimeoutSeconds from then on until the
+        # head of the response; silenceTimeoutSeconds for how long the origin may send nothing while the consumer keeps
+        # up; deadlineSeconds for the whole job. An attempt fails if the origin sends less than minimumSpeed bytes a
+        # second, over 30 s in which the consumer keeps up; 0 is no such limit. A body larger than maximumSize fails the job. retries is how many attempts may
         # fail in a row before the job does. digest is what the body must have ("sha256:" or "sha512:" and hexadecimal
         # digits), or the name of the algorithm alone to be told it. ifNoneMatch names versions that need not be sent.
         # identity refuses a body with a content coding. allowDowngrade follows redirects from https to http, which are

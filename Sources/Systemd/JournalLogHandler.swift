@@ -56,10 +56,10 @@ public struct JournalLogHandler: LogHandler {
     /// A handler for one program.
     ///
     /// - Parameters:
+    ///   - identifier: SYSLOG_IDENTIFIER, by which `journalctl -t` selects; each plain line begins with it.
     ///   - destination: the default is determined once per process, with `LogDestination.detect()`.
     ///   - droppedMessageID: MESSAGE_ID of the entry that reports dropped ones.
     ///   - metadataProvider: adds fields to each entry.
-    ///   - identifier: SYSLOG_IDENTIFIER, by which `journalctl -t` selects; each plain line begins with it.
     public init(
         identifier: String, destination: LogDestination = .detect(), droppedMessageID: String? = nil,
         metadataProvider: Logger.MetadataProvider? = nil

@@ -9,11 +9,11 @@ import Testing
 
 /// A pool of lanes that the tests speak for.
 @Suite("The pool of lanes", .serialized) struct LanePoolTests {
-    private final class House {
+    private final class Pool {
         let loop: EventLoop
         let pool: LanePool
-        var transports: [FakeLane] = []
-        var shortage: Errno?
+        let fakes = FakeLanes()
+        var transports: [FakeLane] { fakes.all }
         private(set) var told: [String] = []
 
         init(minimum: Int = 1, maximum: Int = 3, idleSeconds: Double = 60) throws {
@@ -22,15 +22,7 @@ import Testing
             settings.maximum = maximum
             settings.idleSeconds = idleSeconds
             loop = try EventLoop()
-            weak var house: House?
-            pool = LanePool(loop: loop, executable: "lane", settings: settings, log: ServiceLog.silent) {
-                () throws(Errno) in
-                if let shortage = house?.shortage { throw shortage }
-                let lane = FakeLane()
-                house?.transports.append(lane)
-                return lane
-            }
-            house = self
+            pool = fakes.makePool(on: loop, settings)
         }
 
         func start() {
@@ -57,7 +49,7 @@ import Testing
 
     @Test("keeps the minimum number of lanes warm, also after a lane has died")
     func keepsMinimumWarm() throws {
-        let house = try House(minimum: 2)
+        let house = try Pool(minimum: 2)
         house.start()
         #expect(house.transports.count == 2 && house.told == [])
         house.transports.forEach { $0.isReady() }
@@ -68,7 +60,7 @@ import Testing
 
     @Test("gives a user the lane that asked the same origin, then one of the user's own, then a fresh one")
     func prefersLaneOfSameOrigin() throws {
-        let house = try House(minimum: 2, maximum: 2)
+        let house = try Pool(minimum: 2, maximum: 2)
         house.start()
         house.transports.forEach { $0.isReady() }
         let first = try #require(try house.lane(for: 7, "http://a/"))
@@ -83,7 +75,7 @@ import Testing
 
     @Test("never gives a lane to another user; the one that has been idle for longest makes room")
     func neverSharesLanesBetweenUsers() throws {
-        let house = try House(minimum: 0, maximum: 2)
+        let house = try Pool(minimum: 0, maximum: 2)
         house.start()
         let first = try #require(try house.lane(for: 7))
         let second = try #require(try house.lane(for: 8))
@@ -95,7 +87,7 @@ import Testing
 
     @Test("starts no more lanes than the maximum, except one for root when all lanes are taken")
     func keepsReserveForRoot() throws {
-        let house = try House(minimum: 0, maximum: 2)
+        let house = try Pool(minimum: 0, maximum: 2)
         house.start()
         #expect(!house.pool.keepsReserve)
         _ = try house.lane(for: 7)
@@ -113,7 +105,7 @@ import Testing
 
     @Test("gives a private key only to a fresh lane, which then asks only the key's host")
     func keepsPrivateKeysApart() throws {
-        let house = try House(minimum: 0, maximum: 3)
+        let house = try Pool(minimum: 0, maximum: 3)
         house.start()
         let first = try #require(try house.lane(for: 7))
         house.pool.giveBack(first)
@@ -127,7 +119,7 @@ import Testing
 
     @Test("kills a lane of another version, counts a failed start, and pauses before the next start")
     func pausesAfterFailedStart() throws {
-        let house = try House(minimum: 1)
+        let house = try Pool(minimum: 1)
         house.start()
         house.transports[0].isReady()
         house.transports[0].dies()
@@ -141,10 +133,10 @@ import Testing
 
     @Test("reports which users it can still serve when no lane can be started")
     func reportsUsersStillServed() throws {
-        let house = try House(minimum: 0)
+        let house = try Pool(minimum: 0)
         house.start()
         _ = try #require(try house.lane(for: 7))
-        house.shortage = .permissionDenied
+        house.fakes.shortage = .permissionDenied
         #expect(
             house.loop.run {
                 _ = try? house.lane(for: 8)
@@ -155,7 +147,7 @@ import Testing
 
     @Test("retires idle lanes that a user has had, and keeps fresh ones")
     func retiresIdleUsedLanes() throws {
-        let house = try House(minimum: 1, maximum: 3, idleSeconds: 0.01)
+        let house = try Pool(minimum: 1, maximum: 3, idleSeconds: 0.01)
         house.start()
         house.transports[0].isReady()
         let lane = try #require(try house.lane(for: 7))

@@ -14,19 +14,6 @@ import Unix
 @Suite("What an earlier process has left", .serialized) struct RestorationTests {
     private let keeper = FakeKeeper()
 
-    private func response(_ version: Version, length: Int) -> ResponseFacts {
-        ResponseFacts(
-            status: 200,
-            representation: Representation(
-                url: "http://h/", sendsHeaders: true, version: version, length: length, framing: .length),
-            etag: nil)
-    }
-
-    private func bytes(_ end: borrowing OwnedDescriptor) -> Int {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        return read(end.rawValue, &buffer, buffer.count)
-    }
-
     /// The first process: a job of which the consumer has `count` bytes, or that no lane has begun. It ends without
     /// having ended the job.
     private func firstProcess(delivers count: Int?, _ version: Version) throws -> OwnedDescriptor {
@@ -36,7 +23,7 @@ import Unix
         if let count {
             let lane = house.warmUp()
             end = try house.enqueue(job)
-            lane.reports(.responded(serial: lane.order?.serial ?? 0, response(version, length: 5)))
+            lane.reports(.responded(serial: lane.order?.serial ?? 0, .example(length: 5, version: version)))
             lane.delivers([UInt8](repeating: 1, count: count))
         } else {
             house.shortage = .noMemory
@@ -74,7 +61,7 @@ import Unix
         #expect(lane.order?.position == 0 && house.scheduler.running.count == 1)
         lane.delivers([1])
         lane.ends(Outcome(.complete, "done"))
-        #expect(house.states["a"]?.last == .complete && bytes(end) == 1 && bytes(end) == 0)
+        #expect(house.states["a"]?.last == .complete && end.readSome() == 1 && end.readSome() == 0)
         #expect(keeper.stored.isEmpty, "an ended job is not kept")
     }
 
@@ -84,7 +71,7 @@ import Unix
         let house = try secondProcess()
         let lane = house.warmUp()
         #expect(lane.order?.position == 3 && lane.order?.known?.version == strong)
-        #expect(bytes(end) == 3)
+        #expect(end.readSome() == 3)
     }
 
     @Test("a body without a validator ends with an exact prefix")
@@ -92,7 +79,7 @@ import Unix
         let end = try firstProcess(delivers: 3, .unnamed)
         let house = try secondProcess()
         #expect(house.states["a"]?.last == .failed)
-        #expect(bytes(end) == 3 && bytes(end) == 0)
+        #expect(end.readSome() == 3 && end.readSome() == 0)
     }
 
     @Test("a job whose consumer has gone meanwhile ends")

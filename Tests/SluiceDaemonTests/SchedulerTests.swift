@@ -11,19 +11,6 @@ import Unix
 
 /// A scheduler with lanes that the tests speak for, on a loop that the tests turn.
 @Suite("The scheduler", .serialized) struct SchedulerTests {
-    private func response(length: Int?) -> ResponseFacts {
-        ResponseFacts(
-            status: 200,
-            representation: Representation(
-                url: "http://h/", sendsHeaders: true, version: .unnamed, length: length,
-                framing: length == nil ? .chunked : .length), etag: nil)
-    }
-
-    private func bytes(_ end: borrowing OwnedDescriptor) -> Int {
-        var buffer = [UInt8](repeating: 0, count: 4096)
-        return read(end.rawValue, &buffer, buffer.count)
-    }
-
     @Test("gives a job to a warm lane, and ends it with what the lane reports and the account confirms")
     func runsJobOnWarmLane() throws {
         let house = try House()
@@ -33,12 +20,12 @@ import Unix
         let end = try house.enqueue(job)
         let order = try #require(lane.order)
         #expect(order.url == "http://h/" && order.position == 0)
-        lane.reports(.responded(serial: order.serial, response(length: 3)))
+        lane.reports(.responded(serial: order.serial, .example(length: 3)))
         lane.delivers([1, 2, 3])
         lane.ends(Outcome(.complete, "done"))
         #expect(house.states["a"] == [.connecting, .streaming, .complete])
         #expect(job.snapshot().bytesDelivered == 3 && job.snapshot().attempts == 1)
-        #expect(bytes(end) == 3 && bytes(end) == 0, "the body, and then the end of file")
+        #expect(end.readSome() == 3 && end.readSome() == 0, "the body, and then the end of file")
         #expect(house.scheduler.running.isEmpty && house.scheduler.counts.complete == 1)
     }
 
@@ -48,11 +35,11 @@ import Unix
         let lane = house.warmUp()
         let job = try JobRecord.example("a")
         let end = try house.enqueue(job)
-        lane.reports(.responded(serial: lane.order?.serial ?? 0, response(length: 3)))
+        lane.reports(.responded(serial: lane.order?.serial ?? 0, .example(length: 3)))
         lane.delivers([1, 2])
         lane.ends(Outcome(.complete, "done"))
         #expect(job.snapshot().outcome?.code == .deliveryUncertain)
-        #expect(bytes(end) == 2)
+        #expect(end.readSome() == 2)
     }
 
     @Test("repeats an order that a lane died without taking, and counts no attempt")
@@ -69,7 +56,7 @@ import Unix
         #expect(job.attempts.lostOrders == 1)
         house.lanes[1].delivers([])
         house.lanes[1].ends(Outcome(.complete, "done"))
-        #expect(job.snapshot().state == .complete && bytes(end) == 0)
+        #expect(job.snapshot().state == .complete && end.readSome() == 0)
     }
 
     @Test("continues after the death of a lane at the byte that the consumer has reached")
@@ -79,7 +66,7 @@ import Unix
         let job = try JobRecord.example("a")
         let end = try house.enqueue(job)
         let version = Version { $0 == "etag" ? "\"v1\"" : nil }
-        var facts = response(length: 5)
+        var facts = ResponseFacts.example(length: 5)
         facts.representation.version = version
         facts.representation.url = "http://h/"
         first.reports(.responded(serial: first.order?.serial ?? 0, facts))
@@ -92,7 +79,7 @@ import Unix
         #expect(order.position == 3 && order.known?.version == version)
         #expect(house.states["a"]?.contains(.waiting) == true)
         #expect(job.snapshot().attemptLog.first?.code == .laneDied)
-        #expect(bytes(end) == 3)
+        #expect(end.readSome() == 3)
     }
 
     @Test("ends a job whose consumer goes away while no lane works on it")
@@ -156,7 +143,7 @@ import Unix
         let end = try house.enqueue(job)
         #expect(house.turn { job.machine.outcome != nil })
         #expect(job.snapshot().outcome?.code == .laneUnavailable)
-        #expect(bytes(end) == 0)
+        #expect(end.readSome() == 0)
         house.shortage = nil
         lane.delivers([])
         lane.ends(Outcome(.complete, "done"))

@@ -82,6 +82,7 @@ struct WakeUpTests {
                 for _ in 0..<(waiting / 4 / Self.piece) {
                     _ = try Splice.waitAndMove(
                         from: pipe.readEnd.rawValue, to: nowhere.rawValue, count: Self.piece)
+                    // The consumer's pace: without a pause a wake-up of the lane could stand for many pieces.
                     usleep(10)
                 }
                 let milliseconds = Int((Monotonic.nanoseconds() - start) / 1_000_000)

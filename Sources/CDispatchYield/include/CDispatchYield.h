@@ -3,7 +3,7 @@
 // URLSession's queues all target one serial queue, and the one that runs
 // libcurl feeds itself: while the socket has data it is never empty, so
 // dispatch never runs the others. Cancellations of timers wait there, because
-// Foundation makes a new timer for every chunk. They accumulate while the
+// Foundation makes a new timer for every chunk. The timers accumulate while the
 // origin is faster than the lane, about 350 bytes for each 16 KiB.
 //
 // Swift has no name for the current queue, hence this target.  It can go when

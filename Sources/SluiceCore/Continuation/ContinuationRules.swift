@@ -21,12 +21,12 @@ public enum ContinuationRules {
     /// Judges the head of a response to a request that began at `position` of `known`.
     ///
     /// - Parameters:
+    ///   - status: the status of the response.
     ///   - url: where the response came from.
     ///   - position: how many bytes of the body the consumer has; above 0.
     ///   - known: the representation that these bytes belong to.
     ///   - asksForAll: the request had no Range, because every byte must be received again for a digest.
     ///   - field: looks a field up by its name in lower case.
-    ///   - status: the status of the response.
     public static func judge(
         status: Int, url: String, position: Int, known: Representation, asksForAll: Bool,
         field: (String) -> String?

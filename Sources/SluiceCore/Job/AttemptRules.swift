@@ -49,12 +49,12 @@ public enum AttemptRules {
     /// Judges the end of an attempt.
     ///
     /// - Parameters:
+    ///   - end: how the attempt ended.
     ///   - policy: counts the failure if it is one that may be repeated.
     ///   - statuses: response statuses that are retried.
     ///   - pauses: the lengths of the pauses between attempts.
     ///   - secondsLeft: seconds until the job's deadline; nil if it has none.
     ///   - random: from 0 up to 1.
-    ///   - end: how the attempt ended.
     public static func judge(
         _ end: AttemptEnd, policy: inout RetryPolicy, statuses: Set<Int> = RetryPolicy.defaultStatuses,
         pauses: RetryPolicy.Pauses, secondsLeft: Double?, random: @autoclosure () -> Double

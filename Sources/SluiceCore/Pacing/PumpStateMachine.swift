@@ -70,6 +70,7 @@ public struct PumpStateMachine: Sendable {
     /// A body of which `position` bytes have been passed on.
     ///
     /// - Parameters:
+    ///   - position: how many bytes the consumer has.
     ///   - marks: when the gate closes and opens.
     ///   - maximumSize: the largest body that the job allows, in bytes; nil for any.
     ///   - stagingCapacity: in bytes.
@@ -80,7 +81,6 @@ public struct PumpStateMachine: Sendable {
     ///     `closedBefore`, because another process wrote it.
     ///   - closedBefore: how long the gate was closed in earlier attempts, in ns.
     ///   - now: the present moment, in ns.
-    ///   - position: how many bytes the consumer has.
     public init(
         position: Int, marks: Watermarks, maximumSize: Int?, stagingCapacity: Int, stalledAfter: Double,
         parkAfter: Double, rate: Int?, closuresBefore: UInt64, closedBefore: UInt64, at now: UInt64

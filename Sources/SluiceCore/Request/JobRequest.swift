@@ -41,9 +41,9 @@ public struct JobRequest: Sendable, Equatable {
     /// Does the same with the size limit of one user.
     ///
     /// - Parameters:
+    ///   - parameters: those of the call.
     ///   - settings: the defaults and limits.
     ///   - largest: the largest body, in bytes; nil for any.
-    ///   - parameters: those of the call.
     /// - Throws: `RequestError`, which names the parameter.
     public init(
         _ parameters: Ingest.FetchParameters, settings: Settings, maximumSize largest: Int?
@@ -111,7 +111,7 @@ public struct JobRequest: Sendable, Equatable {
         parameters.deadlineSeconds = timeouts.deadline
         parameters.maximumSize = maximumSize
         parameters.retries = retries
-        parameters.digest = digest.map { $0.expected?.description ?? $0.algorithm.rawValue }
+        parameters.digest = digest?.description
         parameters.ifNoneMatch = ifNoneMatch
         parameters.identity = requiresIdentity ? true : nil
         parameters.allowDowngrade = allowsDowngrade ? true : nil

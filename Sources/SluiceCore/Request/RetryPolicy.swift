@@ -50,10 +50,10 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
     /// Whether an attempt that ended like this may be repeated at all.
     ///
     /// - Parameters:
+    ///   - code: the outcome of the attempt.
     ///   - status: the status of the response if the outcome is `httpStatus`, or of the proxy's answer to CONNECT if it
     ///     is `proxyRefused`.
     ///   - statuses: those that may be repeated.
-    ///   - code: the outcome of the attempt.
     public static func isRetryable(
         _ code: OutcomeCode, status: Int?, statuses: Set<Int> = defaultStatuses
     ) -> Bool {
@@ -78,11 +78,11 @@ public struct RetryPolicy: Sendable, Equatable, Codable {
     /// An attempt has failed in a way that may be repeated.
     ///
     /// - Parameters:
+    ///   - progress: bytes that the attempt delivered.
     ///   - isDeath: the lane died.
     ///   - retryAfter: what the server asked for, in seconds.
     ///   - pauses: the lengths of the pauses.
     ///   - random: from 0 up to 1.
-    ///   - progress: bytes that the attempt delivered.
     /// - Returns: the pause, in seconds; nil if no further failure is tolerated.
     public mutating func failed(
         progress: Int, isDeath: Bool, retryAfter: Double?, pauses: Pauses, random: Double

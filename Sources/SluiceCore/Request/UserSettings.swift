@@ -76,11 +76,11 @@ extension Settings {
     /// What a user may have.
     ///
     /// - Parameters:
+    ///   - userID: the user's number.
     ///   - names: the keys of `users.users` that name the user: the name and the number.
     ///   - memberships: the keys of `users.groups` that name groups of the user. If it is nil, they are unknown: then
     ///     the strictest value counts, whether it is set for any group or for all users.
     ///   - isNameKnown: if it is false, the settings that name other users count in the same way.
-    ///   - userID: the user's number.
     public func share(
         userID: UInt32, names: Set<String>, memberships: Set<String>?, isNameKnown: Bool = true
     ) -> UserShare {

@@ -11,7 +11,7 @@
 public struct FairShare: Sendable {
     /// The time that each lane in use adds to its user's clock in a comparison, in seconds, so that lanes that become
     /// free at the same moment do not all go to one user.
-    private static let weightOfLane = 0.1
+    private static let timePerLane = 0.1
     /// The least time that a job counts for, in seconds: some jobs take no time.
     private static let leastTime = 0.0001
 
@@ -101,9 +101,9 @@ public struct FairShare: Sendable {
     /// The user whose turn it is, among those who have jobs that wait.
     ///
     /// - Parameters:
+    ///   - now: the present moment, in ns.
     ///   - passed: users who are skipped this time and keep their places.
     ///   - mayRun: whether a user who holds this number of lanes may have one more.
-    ///   - now: the present moment, in ns.
     /// - Returns: nil if no such user may have a lane.
     public mutating func next(
         at now: UInt64, but passed: Set<UInt32> = [], mayRun: (_ user: UInt32, _ held: Int) -> Bool
@@ -127,8 +127,8 @@ public struct FairShare: Sendable {
                 claim.isBarred = false
                 claims[user] = claim
             }
-            let added = Self.weightOfLane * Double(claim.lanes) / Double(claim.weight)
-            let place = Self.time(of: claim, at: now) + added
+            let penalty = Self.timePerLane * Double(claim.lanes) / Double(claim.weight)
+            let place = Self.time(of: claim, at: now) + penalty
             if let best, (best.place, best.turn, best.user) <= (place, claim.turn, user) { continue }
             best = (user, place, claim.turn)
         }

@@ -121,10 +121,10 @@ final class LaneController {
         }
         return LaneJob(
             order: order, pump: pump, transfer: transfer,
-            consumer: ConsumerLooks(
+            consumer: ConsumerMonitor(
                 loop: loop, pump: pump,
                 onStall: { [channel] in channel.send(.stalled(serial: order.serial)) }, end: end),
-            origin: OriginLimits(order, loop: loop, pump: pump, transfer: transfer, end: end),
+            origin: OriginTimeouts(order, loop: loop, pump: pump, transfer: transfer, end: end),
             lock: lock)
     }
 

@@ -9,13 +9,13 @@ final class LaneJob {
     let order: LaneOrder
     let pump: Pump
     let transfer: Transfer
-    let consumer: ConsumerLooks
-    let origin: OriginLimits
+    let consumer: ConsumerMonitor
+    let origin: OriginTimeouts
     var stage = LaneStage<Timer, EndFacts>.transferring
     private var lock: LedgerLock?
 
     init(
-        order: LaneOrder, pump: Pump, transfer: Transfer, consumer: ConsumerLooks, origin: OriginLimits,
+        order: LaneOrder, pump: Pump, transfer: Transfer, consumer: ConsumerMonitor, origin: OriginTimeouts,
         lock: consuming LedgerLock
     ) {
         self.order = order

@@ -15,7 +15,7 @@ internal import Unix
 /// Chunks are gathered until there are enough for a large write, or until the origin pauses. Then one `writev` puts them
 /// into the staging pipe, and `splice` passes the pages on to the consumer. Bytes that the consumer does not take stay.
 /// At the high watermark `deliver` does not return until the low one is reached. What is done when is decided by
-/// `PumpStateMachine`; the writes are `PumpPen`'s.
+/// `PumpStateMachine`; the writes are `PumpWriter`'s.
 ///
 /// ## Concurrency model
 /// Two threads meet here. The session's thread calls `deliver` and `originEnded`; the loop's thread calls the rest.
@@ -23,12 +23,12 @@ internal import Unix
 /// thread writes what has been gathered while the session's thread receives more, so that two processors copy at a
 /// time. At the high watermark the session's thread must not receive more, so it writes.
 ///
-/// There are two locks. The thread that writes holds `pen`, during system calls that do not wait. The lock of
-/// `PumpContent` is held for short accesses only. A thread that takes both takes the pen first. Only the session's
+/// There are two locks. The thread that writes holds that of `writer`, during system calls that do not wait. The lock of
+/// `PumpContent` is held for short accesses only. A thread that takes both takes the writer's first. Only the session's
 /// thread waits, in `waitForRoom` and `keepToRate`, and it holds neither lock then.
 final class Pump: Sendable {
     private let content: PumpContent
-    private let pen: Mutex<PumpPen>
+    private let writer: Mutex<PumpWriter>
     private let room: RoomWait
     private let notify: @Sendable (PumpEvent) -> Void
 
@@ -46,16 +46,16 @@ final class Pump: Sendable {
         marks: Watermarks, notify: @escaping @Sendable (PumpEvent) -> Void
     ) throws(Errno) {
         content = try PumpContent(sink: sink, account: account, room: room, order: order, marks: marks)
-        pen = Mutex(PumpPen(content))
+        writer = Mutex(PumpWriter(content))
         self.room = room
         self.notify = notify
     }
 
-    /// Holds the pen while `body` runs, and then sends the events of it.
-    private func write(_ body: (inout PumpPen) -> Void) {
-        let events = pen.withLock { pen in
-            body(&pen)
-            return pen.takeEvents()
+    /// Lends the writer to `body`, and then sends the events of that.
+    private func write(_ body: (inout PumpWriter) -> Void) {
+        let events = writer.withLock { writer in
+            body(&writer)
+            return writer.takeEvents()
         }
         events.forEach(notify)
     }
@@ -77,9 +77,9 @@ final class Pump: Sendable {
             if startsTicking { notify(.startTicking) }
             if handsOver { notify(.gathered) }
         case .keep(.now(let everything)):
-            write { pen in
-                pen.push(everything: everything)
-                pen.startTickingIfNeeded()
+            write { writer in
+                writer.push(everything: everything)
+                writer.startTickingIfNeeded()
             }
             waitForRoom()
         }
@@ -96,9 +96,9 @@ final class Pump: Sendable {
     /// The origin has sent its last byte, with or without an error. `drained` follows when all bytes are passed on.
     func originEnded() {
         content.withMachine { $0.originEnds() }
-        write { pen in
-            pen.pushAll()
-            pen.startTickingIfNeeded()
+        write { writer in
+            writer.pushAll()
+            writer.startTickingIfNeeded()
         }
     }
 
@@ -115,9 +115,9 @@ final class Pump: Sendable {
     /// Waits as long as the rate requires. The wait may be long, so the consumer first gets the bytes that are there.
     private func keepToRate() {
         guard pause() > 0 else { return }
-        write { pen in
-            pen.push(everything: true)
-            pen.startTickingIfNeeded()
+        write { writer in
+            writer.push(everything: true)
+            writer.startTickingIfNeeded()
         }
         while true {
             let nanoseconds = pause()
@@ -178,7 +178,7 @@ final class Pump: Sendable {
     ///
     /// - Returns: false if the account was closed before.
     func end() -> Bool {
-        pen.withLock { _ in content.end() }
+        writer.withLock { _ in content.end() }
     }
 
     /// Sets the rate at which the job may receive from now on; nil for any.

@@ -13,9 +13,9 @@ public enum DetachedThread {
     /// Starts a thread.
     ///
     /// - Parameters:
-    ///   - body: what the thread runs. The thread ends with it.
     ///   - blockingSignals: whether the thread handles no signal of the process. Otherwise it has the mask of the
     ///     calling thread.
+    ///   - body: what the thread runs. The thread ends with it.
     /// - Throws: `Errno.resourceTemporarilyUnavailable` where the system has no threads left.
     public static func start(
         blockingSignals: Bool = false, _ body: @escaping @Sendable () -> Void

@@ -31,6 +31,7 @@ public struct SpawnedProcess: ~Copyable, Sendable {
     /// Starts a program that inherits the given descriptors and no others.
     ///
     /// - Parameters:
+    ///   - path: the path of the executable; PATH is not searched.
     ///   - arguments: without the program's own name, which is made from `path`.
     ///   - environment: all of it, each entry as `NAME=value`.
     ///   - standardInput: becomes descriptor 0; -1 for /dev/null.
@@ -38,7 +39,6 @@ public struct SpawnedProcess: ~Copyable, Sendable {
     ///   - standardError: becomes descriptor 2; -1 for /dev/null.
     ///   - control: becomes descriptor 3.
     ///   - newSession: whether the process calls `setsid(2)`: signals from a terminal then do not reach it.
-    ///   - path: the path of the executable; PATH is not searched.
     /// - Throws: the error of `fork` or `execve`: `Errno.noSuchFileOrDirectory`, `Errno.permissionDenied`, …
     public init(
         path: String, arguments: [String] = [], environment: [String], standardInput: CInt = -1,

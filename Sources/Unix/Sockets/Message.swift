@@ -62,10 +62,10 @@ public enum SocketMessage {
     /// first byte or not at all.
     ///
     /// - Parameters:
+    ///   - bytes: what is sent.
     ///   - descriptors: raw numbers, valid for the time of the call; at most `maximumDescriptors`.
     ///   - socket: a connected stream or seqpacket socket.
     ///   - dontWait: fail with `Errno.wouldBlock` instead of waiting, whether O_NONBLOCK is set or not.
-    ///   - bytes: what is sent.
     /// - Returns: the number of bytes sent.
     /// - Throws: `Errno.brokenPipe` where the peer is gone, `Errno.wouldBlock`, `Errno.tooManyReferences`.
     public static func send(

@@ -56,11 +56,11 @@ public final class VarlinkClient {
     /// Calls a method and waits for its reply.
     ///
     /// - Parameters:
+    ///   - method: the full name: `org.example.interface.Method`.
     ///   - parameters: must encode as a JSON object.
     ///   - type: the type of the reply's parameters.
     ///   - descriptors: sent along; they stay the caller's. A field of `parameters` has the index of each.
     ///   - milliseconds: the time limit for the whole exchange; nil for none.
-    ///   - method: the full name: `org.example.interface.Method`.
     /// - Throws: `VarlinkClientError`.
     public func call<Reply: Decodable>(
         _ method: String, _ parameters: some Encodable = NoParameters(), as type: Reply.Type,

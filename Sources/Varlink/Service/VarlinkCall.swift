@@ -75,8 +75,8 @@ public final class VarlinkCall {
     /// message is released when the handler returns, so that a call that is kept does not keep what was sent.
     ///
     /// - Parameters:
-    ///   - strict: refuse fields that the interface description does not declare, at any depth.
     ///   - type: the type of the call's parameters.
+    ///   - strict: refuse fields that the interface description does not declare, at any depth.
     /// - Throws: `VarlinkServiceError.invalidParameter` with the dotted path of the field that is unknown, missing
     ///   or of the wrong type; any other error that the type's own `init(from:)` throws.
     public func parameters<Parameters: Decodable>(

@@ -1,3 +1,4 @@
+import EventLoop
 import Glibc
 import LaneProtocol
 import SluiceCore
@@ -80,5 +81,22 @@ final class FakeLane: LaneTransport {
         hasEnded = true
         sink = nil
         onExit(exit)
+    }
+}
+
+/// The lanes that a pool has started.
+final class FakeLanes {
+    private(set) var all: [FakeLane] = []
+    /// Why no lane can be started.
+    var shortage: Errno?
+
+    func makePool(on loop: EventLoop, _ settings: Settings.Lanes) -> LanePool {
+        LanePool(loop: loop, executable: "lane", settings: settings, log: ServiceLog.silent) {
+            [self] () throws(Errno) in
+            if let shortage { throw shortage }
+            let lane = FakeLane()
+            all.append(lane)
+            return lane
+        }
     }
 }

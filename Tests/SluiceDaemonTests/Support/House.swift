@@ -14,9 +14,13 @@ final class House {
     let scheduler: Scheduler
     let store: JobStore
     let keeper: FakeKeeper
-    var lanes: [FakeLane] = []
+    private let fakes = FakeLanes()
+    var lanes: [FakeLane] { fakes.all }
     /// Why no lane can be started.
-    var shortage: Errno?
+    var shortage: Errno? {
+        get { fakes.shortage }
+        set { fakes.shortage = newValue }
+    }
     var states: [String: [JobState]] = [:]
     private(set) var warmth: [String] = []
 
@@ -29,14 +33,7 @@ final class House {
         change(&settings)
         loop = try EventLoop()
         weak var house: House?
-        let pool = LanePool(
-            loop: loop, executable: "lane", settings: settings.lanes, log: ServiceLog.silent
-        ) { () throws(Errno) in
-            if let shortage = house?.shortage { throw shortage }
-            let lane = FakeLane()
-            house?.lanes.append(lane)
-            return lane
-        }
+        let pool = fakes.makePool(on: loop, settings.lanes)
         self.keeper = keeper ?? FakeKeeper()
         store = JobStore(
             loop: loop, keeper: self.keeper, isEnabled: keeper != nil, outcomes: nil, settings: settings,

@@ -1,3 +1,5 @@
+import Glibc
+import LaneProtocol
 import Logging
 import SluiceCore
 import SluiceInterface
@@ -25,4 +27,25 @@ extension JobRecord {
 extension ServiceLog {
     /// A log that goes nowhere.
     static var silent: ServiceLog { ServiceLog(Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }) }
+}
+
+extension ResponseFacts {
+    /// A head with a body of this length, or of an unknown one.
+    static func example(length: Int?, version: Version = .unnamed) -> ResponseFacts {
+        ResponseFacts(
+            status: 200,
+            representation: Representation(
+                url: "http://h/", sendsHeaders: true, version: version, length: length,
+                framing: length == nil ? .chunked : .length), etag: nil)
+    }
+}
+
+extension OwnedDescriptor {
+    /// Reads what is there, as a consumer does; waits for the first byte.
+    ///
+    /// - Returns: the number of bytes; 0 at the end.
+    func readSome() -> Int {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        return read(rawValue, &buffer, buffer.count)
+    }
 }

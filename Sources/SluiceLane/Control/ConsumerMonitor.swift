@@ -11,7 +11,7 @@ internal import SystemPackage
 /// this thread each time the consumer splices something out of the pipe, even if it asks for no readiness.
 ///
 /// Used on the loop's thread only.
-final class ConsumerLooks {
+final class ConsumerMonitor {
     private let loop: EventLoop
     private let pump: Pump
     /// Nothing has moved for a while although bytes wait.

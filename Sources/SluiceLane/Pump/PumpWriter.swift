@@ -5,11 +5,11 @@ internal import SluiceCore
 internal import SystemPackage
 internal import Unix
 
-/// Writes a pump's bytes: the system calls of a fill and of passing on. The thread that holds the pen is the only one
-/// that writes, which keeps the bytes in order. None of the calls waits, because both pipes are non-blocking.
-struct PumpPen: Sendable {
+/// Writes a pump's bytes: the system calls of a fill and of passing on. Only the thread that has it, under
+/// the lock of `Pump`, writes, which keeps the bytes in order. None of the calls waits, because both pipes are non-blocking.
+struct PumpWriter: Sendable {
     private let content: PumpContent
-    /// What has happened since the events were last taken. They are sent when the pen has been laid down.
+    /// What has happened since the events were last taken. They are sent when the lock is released.
     private var events: [PumpEvent] = []
 
     init(_ content: PumpContent) {
@@ -44,7 +44,7 @@ struct PumpPen: Sendable {
         if content.withMachine({ $0.isDrained }) { end(with: .drained) }
     }
 
-    /// Asks for ticks if bytes are left that nobody else attends to.
+    /// Asks for ticks if bytes are left that neither a tick nor a watch would find.
     mutating func startTickingIfNeeded() {
         if content.withMachine({ $0.startsTicking() }) { events.append(.startTicking) }
     }

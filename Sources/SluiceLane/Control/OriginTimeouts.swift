@@ -7,7 +7,7 @@ internal import SluiceInterface
 /// and for its speed.
 ///
 /// Used on the loop's thread only.
-final class OriginLimits {
+final class OriginTimeouts {
     private enum Phase {
         case none
         case head(Timer)
