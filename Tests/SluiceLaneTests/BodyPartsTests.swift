@@ -101,8 +101,8 @@ struct BodyPartsTests {
     @Test("an origin that breaks off after a long wait is reported to have given up")
     func reportsOriginThatGaveUp() {
         let lost = Outcome(.connectionLost, "the connection was lost after 5 bytes")
-        #expect(TransferFailure.outcome(lost, afterHold: nil) == lost)
-        let given = TransferFailure.outcome(lost, afterHold: .seconds(61))
+        #expect(TransferFailure.outcome(lost, afterWait: nil) == lost)
+        let given = TransferFailure.outcome(lost, afterWait: .seconds(61))
         #expect(given.code == .originGaveUp)
         #expect(given.message.contains("61 s") && given.message.contains("after 5 bytes"))
     }

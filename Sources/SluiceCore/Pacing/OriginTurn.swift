@@ -4,13 +4,13 @@
 /// A value without I/O: times are in ns of any monotonic clock.
 public struct OriginTurn: Sendable {
     /// An origin that must wait this long may give up, in ns.
-    private static let longHold: UInt64 = 5_000_000_000
+    private static let longWait: UInt64 = 5_000_000_000
     /// If the origin gave up, that shows within this time behind an open gate, in ns. The bytes that the kernel holds
     /// arrive first.
-    private static let holdShowsWithin: UInt64 = 5_000_000_000
+    private static let waitShowsWithin: UInt64 = 5_000_000_000
 
     /// A period in which the gate was closed and the origin had to wait.
-    private struct Hold {
+    private struct Wait {
         var length: UInt64
         /// When the gate opened.
         var end: UInt64
@@ -30,7 +30,7 @@ public struct OriginTurn: Sendable {
     private var pausedTime: UInt64 = 0
     /// When the origin last sent something, or became able to send again.
     public private(set) var active: UInt64
-    private var lastLongHold: Hold?
+    private var lastLongWait: Wait?
 
     /// The attempt begins.
     ///
@@ -69,8 +69,8 @@ public struct OriginTurn: Sendable {
         closedTime += length
         closedSince = nil
         active = now
-        if length >= Self.longHold {
-            lastLongHold = Hold(length: length, end: now, closedAtItsEnd: closedTime)
+        if length >= Self.longWait {
+            lastLongWait = Wait(length: length, end: now, closedAtItsEnd: closedTime)
         }
         return true
     }
@@ -100,12 +100,12 @@ public struct OriginTurn: Sendable {
         isHeldBack ? nil : now - active
     }
 
-    /// How long the origin had to wait during its last long hold, if that ended recently; nil otherwise.
-    public func recentHold(at now: UInt64) -> Duration? {
-        guard let hold = lastLongHold else { return nil }
+    /// The length of the last long time that the origin had to wait, if that ended recently; nil otherwise.
+    public func recentWait(at now: UInt64) -> Duration? {
+        guard let wait = lastLongWait else { return nil }
         // Time behind a closed gate does not count: the loss of the origin could not show then.
-        let closedSinceThen = closedTime - hold.closedAtItsEnd
-        guard now - hold.end - closedSinceThen <= Self.holdShowsWithin else { return nil }
-        return .nanoseconds(Int64(clamping: hold.length))
+        let closedSinceThen = closedTime - wait.closedAtItsEnd
+        guard now - wait.end - closedSinceThen <= Self.waitShowsWithin else { return nil }
+        return .nanoseconds(Int64(clamping: wait.length))
     }
 }

@@ -146,8 +146,8 @@ public struct PumpStateMachine: Sendable {
             openTime: origin.openTime(at: now), received: received + skipped, isHeldBack: origin.isHeldBack)
     }
 
-    /// How long the origin had to wait during its last long hold, if that ended recently (`OriginTurn.recentHold`).
-    public func recentHold(at now: UInt64) -> Duration? { origin.recentHold(at: now) }
+    /// The length of the last long time that the origin had to wait, if that ended recently (`OriginTurn.recentWait`).
+    public func recentWait(at now: UInt64) -> Duration? { origin.recentWait(at: now) }
 
     // MARK: From the origin
 

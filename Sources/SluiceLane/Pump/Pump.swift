@@ -226,8 +226,8 @@ final class Pump: Sendable {
         content.withMachine { $0.originPace(at: Monotonic.nanoseconds()) }
     }
 
-    /// How long the origin had to wait during its last long hold, if that ended recently (`OriginTurn.recentHold`).
-    func recentHold() -> Duration? {
-        content.withMachine { $0.recentHold(at: Monotonic.nanoseconds()) }
+    /// The length of the last long time that the origin had to wait, if that ended recently (`OriginTurn.recentWait`).
+    func recentWait() -> Duration? {
+        content.withMachine { $0.recentWait(at: Monotonic.nanoseconds()) }
     }
 }

@@ -191,9 +191,9 @@ final class Transfer: Sendable {
             return notify(.redirected(request))
         }
         let received = pump.received
-        let hold = error == nil ? nil : pump.recentHold()
+        let wait = error == nil ? nil : pump.recentWait()
         let (facts, isSettled) = state.withLock { state in
-            (end(state, error, received, hold), state.isSettled)
+            (end(state, error, received, wait), state.isSettled)
         }
         notify(.completed(facts))
         // If the transfer is settled, the event is on its way to the lane's thread, which closes the account.
@@ -208,7 +208,7 @@ final class Transfer: Sendable {
         return next.request
     }
 
-    private func end(_ state: State, _ error: (any Error)?, _ received: Int, _ hold: Duration?) -> EndFacts {
+    private func end(_ state: State, _ error: (any Error)?, _ received: Int, _ wait: Duration?) -> EndFacts {
         if let error {
             let end = RequestProgress.end()
             let origin = state.chain.url.origin
@@ -223,7 +223,7 @@ final class Transfer: Sendable {
                 for: error, hasResponse: state.body != nil, received: received,
                 length: state.body?.plan.length)
             return EndFacts(
-                TransferFailure.outcome(outcome, afterHold: hold),
+                TransferFailure.outcome(outcome, afterWait: wait),
                 status: outcome.code == .proxyRefused ? end?.proxyStatus : state.status)
         }
         guard let body = state.body else {

@@ -69,12 +69,12 @@ struct TransferFailure {
 
     /// The same outcome; or that the origin gave up, if its connection broke right after the consumer had made it wait.
     ///
-    /// - Parameter hold: how long the origin had waited, if that was recent (`Pump.recentHold`).
-    static func outcome(_ outcome: Outcome, afterHold hold: Duration?) -> Outcome {
-        guard let hold, outcome.code == .connectionLost || outcome.code == .truncated else { return outcome }
+    /// - Parameter wait: how long the origin had waited, if that was recent (`Pump.recentWait`).
+    static func outcome(_ outcome: Outcome, afterWait wait: Duration?) -> Outcome {
+        guard let wait, outcome.code == .connectionLost || outcome.code == .truncated else { return outcome }
         return Outcome(
             .originGaveUp,
-            "the server gave up after the consumer had made it wait for \(hold.components.seconds) s: "
+            "the server gave up after the consumer had made it wait for \(wait.components.seconds) s: "
                 + outcome.message)
     }
 

@@ -27,20 +27,20 @@ struct OriginTurnTests {
         #expect(turn.silence(at: 112 * second) == 0 && turn.active == 112 * second)
     }
 
-    @Test("a long hold is recent until the gate has been open for more than 5 s since then")
-    func holdIsRecentByOpenTime() {
+    @Test("a long wait is recent until the gate has been open for more than 5 s since then")
+    func waitIsRecentByOpenTime() {
         var turn = OriginTurn(closedBefore: 0, at: 0)
-        #expect(turn.recentHold(at: 100 * second) == nil)
+        #expect(turn.recentWait(at: 100 * second) == nil)
         turn.gateCloses(at: 100 * second)
         _ = turn.gateOpens(at: 104 * second)
-        #expect(turn.recentHold(at: 104 * second) == nil)
+        #expect(turn.recentWait(at: 104 * second) == nil)
         turn.gateCloses(at: 110 * second)
         _ = turn.gateOpens(at: 117 * second)
-        #expect(turn.recentHold(at: 118 * second) == .seconds(7))
+        #expect(turn.recentWait(at: 118 * second) == .seconds(7))
         turn.gateCloses(at: 119 * second)
         _ = turn.gateOpens(at: 123 * second)
-        #expect(turn.recentHold(at: 126 * second) == .seconds(7))
-        #expect(turn.recentHold(at: 127 * second) == nil)
+        #expect(turn.recentWait(at: 126 * second) == .seconds(7))
+        #expect(turn.recentWait(at: 127 * second) == nil)
     }
 
     @Test("the closed time that another process reports for earlier attempts is bounded, so no sum overflows")
