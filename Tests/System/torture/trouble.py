@@ -130,16 +130,18 @@ class Troublemaker:
     def _end_daemon(self, kind):
         self.check()
         before = self.daemon
-        self._note(kind, before)
         if kind == "kill":
             os.kill(before, signal.SIGKILL)
+            # Noted afterwards: until then the daemon may have accepted a job, which it has not kept.
+            self._note(kind, before)
             # Now and then the next one does not get far either: it is killed while it reads what was kept.
             while self.dice.random() < AGAIN and (after := self._next_process(before)):
                 time.sleep(self.dice.uniform(0, 0.15))
-                self._note("kill", after)
                 os.kill(after, signal.SIGKILL)
+                self._note("kill", after)
                 before = after
         else:
+            self._note(kind, before)
             subprocess.run(["systemctl", "restart", self.unit], check=False)
         self._next_process(before, "active")
         self.daemon = main_process(self.unit)
