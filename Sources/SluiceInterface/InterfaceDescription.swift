@@ -119,9 +119,10 @@ extension Ingest {
         # connectTimeoutSeconds until a connection is ready for the request; headTimeoutSeconds from then on until the
         # head of the response; silenceTimeoutSeconds for how long the origin may send nothing while the consumer keeps
         # up; deadlineSeconds for the whole job. An attempt fails if the origin sends less than minimumSpeed bytes a
-        # second, over 30 s in which the consumer keeps up; 0 is no such limit. A body larger than maximumSize fails the job. retries is how many attempts may
-        # fail in a row before the job does. digest is what the body must have ("sha256:" or "sha512:" and hexadecimal
-        # digits), or the name of the algorithm alone to be told it. ifNoneMatch names versions that need not be sent.
+        # second, over 30 s in which the consumer keeps up; 0 is no such limit. A body larger than maximumSize fails the
+        # job. retries is how many attempts may fail in a row before the job does. digest is what the body must have
+        # ("sha256:" or "sha512:" and hexadecimal digits), or the name of the algorithm alone to be told it. ifNoneMatch
+        # names versions that need not be sent.
         # identity refuses a body with a content coding. allowDowngrade follows redirects from https to http, which are
         # also followed where digest has digits. http1 speaks HTTP/1.1 and nothing newer.
         method Fetch(

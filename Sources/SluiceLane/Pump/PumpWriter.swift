@@ -5,8 +5,8 @@ internal import SluiceCore
 internal import SystemPackage
 internal import Unix
 
-/// Writes a pump's bytes: the system calls of a fill and of passing on. Only the thread that has it, under
-/// the lock of `Pump`, writes, which keeps the bytes in order. None of the calls waits, because both pipes are non-blocking.
+/// Writes a pump's bytes: the system calls of a fill and of passing on. The thread that holds the lock in `Pump` is the only
+/// one that writes, which keeps the bytes in order. None of the calls waits, because both pipes are non-blocking.
 struct PumpWriter: Sendable {
     private let content: PumpContent
     /// What has happened since the events were last taken. They are sent when the lock is released.

@@ -6,9 +6,9 @@ import plan as planning
 
 # What a pipe can hold at most: more the consumer cannot have missed.
 PIPE = 1 << 20
-# A job is in the service manager's hands at most this many seconds after it is old enough, on a busy machine (1.0 s was
-# seen beside two builds): counted while the daemon may run, for a frozen one hands nothing over.
-STORE_SLACK = 1.5
+# A job is in the service manager's hands at most this many seconds after it is old enough, on a busy machine:
+# counted while the daemon may run, for a frozen one hands nothing over.
+STORE_SLACK = 0.75
 WHOLE = {"complete", "digestMismatch"}
 
 
