@@ -83,6 +83,7 @@ def write_document(results: Results, template: Path, document: Path) -> None:
             memory=cases("g"),
             idle=cases("i"),
             waiting=cases("j"),
+            bursts=cases("k"),
             machine=_pairs(results.machine),
             versions=_pairs(results.versions),
         )

@@ -29,6 +29,7 @@ UNPRIVILEGED = "nobody"
 SETTINGS = """
 [lanes]
 maximum = 96
+nursery = "always"
 [parking]
 after_seconds = {park_after}
 holding_share = 1
@@ -92,6 +93,9 @@ class Service:
 
     def private_bytes(self) -> int:
         return private_bytes(self.processes())
+
+    def lanes(self) -> int:
+        return sum(self._lanes(activity) for activity in ("starting", "idle", "busy"))
 
     def context_switches(self) -> dict[int, int]:
         return context_switches(self.processes())

@@ -26,6 +26,8 @@ class Sizes:
     """How many bodies (d) fetches at once."""
     each: int
     """How large each of them is."""
+    bursts: tuple[tuple[int, int], ...]
+    """How many bodies of which size (k) fetches at once."""
     samples: int
     """How many first bytes (e) waits for in each round."""
     fast: int
@@ -53,6 +55,7 @@ FULL = Sizes(
     inflight=8,
     bodies=64,
     each=16 * MiB,
+    bursts=((64, 10 * KiB), (64, 2 * MiB), (200, MiB)),
     samples=200,
     fast=GiB,
     stalled=(0, 1, 8, 32, 64),
@@ -73,6 +76,7 @@ CHECK = Sizes(
     inflight=8,
     bodies=64,
     each=4 * MiB,
+    bursts=((64, 10 * KiB), (64, 2 * MiB), (200, MiB)),
     samples=100,
     fast=128 * MiB,
     stalled=(0, 8, 64),
@@ -92,6 +96,7 @@ SHORT = Sizes(
     inflight=8,
     bodies=64,
     each=2 * MiB,
+    bursts=((64, 10 * KiB), (64, 2 * MiB)),
     samples=40,
     fast=64 * MiB,
     stalled=(0, 64),

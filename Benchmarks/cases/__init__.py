@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..bench import Bench
 from ..results import CaseResult
-from . import idle, jobs, latency, memory, neighbours, parallel, throughput, waiting
+from . import bursts, idle, jobs, latency, memory, neighbours, parallel, throughput, waiting
 
 CASES: dict[str, Callable[[Bench], list[CaseResult]]] = {
     "a": lambda bench: throughput.run(bench, tls=False),
@@ -18,4 +18,5 @@ CASES: dict[str, Callable[[Bench], list[CaseResult]]] = {
     "g": memory.run,
     "i": idle.run,
     "j": waiting.run,
+    "k": bursts.run,
 }

@@ -1,4 +1,4 @@
-"""(d): many bodies at once, each into a pipe of its own that one reader drains."""
+"""(d) and (k): many bodies at once, each into a pipe of its own that one reader drains."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -17,6 +18,7 @@ from ..bench import Bench, take_turns
 from ..contenders import ARIA2, CURL, DRAIN, SLUICE, THREADS, aiohttp
 from ..processes import Failed, Flow, Program, flow, pipes
 from ..results import Bar, CaseResult, Row
+from ..service import Service
 from ..sizes import MiB
 
 CLIENT, PROCESSES = "sluice, one client", "sluice, a sluicectl for each"
@@ -25,24 +27,35 @@ PARALLEL, FILES = "curl --parallel", "aria2c, into files"
 Writers = Callable[[ExitStack, list[int]], list[Program]]
 
 
+@dataclass(frozen=True)
+class Burst:
+    """Bodies that are asked for at once."""
+
+    bodies: int
+    each: int
+    url: str
+
+
 def run(bench: Bench) -> list[CaseResult]:
     sizes = bench.sizes
     result = CaseResult("d", f"{sizes.bodies} bodies of {sizes.each / MiB:g} MiB at once, each into a pipe")
     bench.origin.serve("each", sizes.each, bench.native.consumer)
     url = bench.origin.url("each")
+    burst = Burst(sizes.bodies, sizes.each, url)
     ways: dict[str, Callable[[], Flow]] = {
-        CLIENT: lambda: _client(bench, url),
+        CLIENT: lambda: one_client(bench, bench.service, burst),
         PROCESSES: lambda: _into_pipes(
             bench,
+            burst,
             lambda stack, ends: [
                 stack.enter_context(Program(bench.contender(SLUICE).command(url), stdout=end)) for end in ends
             ],
         ),
-        PARALLEL: lambda: _into_pipes(bench, lambda stack, ends: [_curl(bench, stack, url, ends)]),
+        PARALLEL: lambda: curl_parallel(bench, burst),
     }
     for name, way in ((DRAIN, "drain"), (THREADS, "threads")):
         if any(contender.name == name for contender in bench.contenders):
-            ways[name] = partial(_with_aiohttp, bench, way, url)
+            ways[name] = partial(with_aiohttp, bench, way, burst)
     if shutil.which(ARIA2):
         ways[FILES] = lambda: _aria2(bench, url)
 
@@ -78,18 +91,17 @@ def run(bench: Bench) -> list[CaseResult]:
     return [result]
 
 
-def _client(bench: Bench, url: str) -> Flow:
-    count = str(bench.sizes.bodies)
+def one_client(bench: Bench, service: Service, burst: Burst) -> Flow:
+    """One client of a service, with a connection for each body. The service's CPU time is not counted."""
+    count = str(burst.bodies)
     # It counts for itself, and fails where a body is not whole.
-    return flow(
-        [bench.native.client, bench.service.socket, "jobs", count, count, str(bench.sizes.each), url], ["cat"], 120
-    )
+    return flow([bench.native.client, service.socket, "jobs", count, count, str(burst.each), burst.url], ["cat"], 120)
 
 
-def _into_pipes(bench: Bench, start: Writers) -> Flow:
+def _into_pipes(bench: Bench, burst: Burst, start: Writers) -> Flow:
     """Starts writers for as many pipes as there are bodies, and has all of them drained."""
     with ExitStack() as stack:
-        readers, writers = pipes(stack, bench.sizes.bodies)
+        readers, writers = pipes(stack, burst.bodies)
         drain = stack.enter_context(
             Program([bench.native.drain, *map(str, readers)], pass_fds=readers, stdout=subprocess.PIPE)
         )
@@ -101,9 +113,14 @@ def _into_pipes(bench: Bench, start: Writers) -> Flow:
         drain.successful(120)
         seconds = time.monotonic() - begin
         counts = [int(line) for line in drain.stdout.read().split()]
-        if counts != [bench.sizes.each] * bench.sizes.bodies:
-            raise Failed(f"{sum(counts)} bytes instead of {bench.sizes.bodies} times {bench.sizes.each}")
+        if counts != [burst.each] * burst.bodies:
+            raise Failed(f"{sum(counts)} bytes instead of {burst.bodies} times {burst.each}")
         return Flow(seconds, cpu, "")
+
+
+def curl_parallel(bench: Bench, burst: Burst) -> Flow:
+    """One curl for all bodies."""
+    return _into_pipes(bench, burst, lambda stack, ends: [_curl(bench, stack, burst.url, ends)])
 
 
 def _curl(bench: Bench, stack: ExitStack, url: str, ends: list[int]) -> Program:
@@ -128,8 +145,9 @@ def _aiohttp(bench: Bench, stack: ExitStack, way: str, url: str, ends: list[int]
     return program
 
 
-def _with_aiohttp(bench: Bench, way: str, url: str) -> Flow:
-    return _into_pipes(bench, lambda stack, ends: [_aiohttp(bench, stack, way, url, ends)])
+def with_aiohttp(bench: Bench, way: str, burst: Burst) -> Flow:
+    """One Python process for all bodies."""
+    return _into_pipes(bench, burst, lambda stack, ends: [_aiohttp(bench, stack, way, burst.url, ends)])
 
 
 def _aria2(bench: Bench, url: str) -> Flow:
