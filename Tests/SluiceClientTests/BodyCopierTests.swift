@@ -49,6 +49,31 @@ import Unix
         #expect(try readBytes(path) == [1, 2, 3] + Self.body)
     }
 
+    @Test("writes a new file back while more is added, and every byte of it is there")
+    func writesNewFileBack() throws {
+        let directory = try TemporaryDirectory()
+        let pattern = Pattern(seed: 5)
+        let size = 17 << 20
+        let source = try Pipe()
+        try setNonblocking(source.writeEnd.rawValue, false)
+        let (from, raw) = try (source.readEnd.duplicate().release(), source.writeEnd.duplicate().release())
+        let writer = TestThread {
+            for start in stride(from: 0, to: size, by: 65_536) {
+                let bytes = pattern.bytes(start..<min(start + 65_536, size))
+                _ = bytes.withUnsafeBytes { write(raw, $0.baseAddress, $0.count) }
+            }
+            close(raw)
+        }
+        _ = consume source
+        let file = try OutputFile(path: directory.file("out"))
+        let result = try BodyCopier(to: file.descriptor.rawValue, writesBack: true)
+            .copy(from: OwnedDescriptor(adopting: from))
+        writer.join()
+        try file.commit()
+        #expect(result == BodyCopier.Result(end: .endOfPipe, bytes: size, isSpliced: true))
+        #expect(pattern.mismatch(try readBytes(file.path)) == nil)
+    }
+
     @Test("uses a buffer for a file that is opened for appending")
     func buffersForAppendedFile() throws {
         let directory = try TemporaryDirectory()

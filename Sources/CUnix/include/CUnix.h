@@ -70,6 +70,9 @@ int cunix_terminal_height(int fd);
 ssize_t cunix_splice(int from, int to, size_t count);
 // splice(2) with SPLICE_F_MOVE alone: may block.
 ssize_t cunix_splice_blocking(int from, int to, size_t count);
+// sync_file_range(2) with SYNC_FILE_RANGE_WRITE: the kernel begins to write a
+// part of a file to the disk.  Waits only where too much is being written.
+int cunix_start_writing_back(int fd, int64_t offset, int64_t length);
 
 // ---- memory files ---------------------------------------------------------
 

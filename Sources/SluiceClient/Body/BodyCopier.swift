@@ -48,11 +48,35 @@ public struct BodyCopier: Sendable {
         case cannotSplice
     }
 
+    /// The number of bytes after which the kernel is asked to write them to the disk.
+    static let writeBackSize = 8 << 20
+
+    /// Has the kernel write a new file to the disk while more is added to it.
+    private struct WriteBack {
+        let file: CInt?
+        private var done = 0
+
+        init(file: CInt?) { self.file = file }
+
+        mutating func reached(_ bytes: Int) {
+            guard let file, bytes - done >= BodyCopier.writeBackSize else { return }
+            // Where a file system cannot do this, it writes at the end.
+            _ = cunix_start_writing_back(file, Int64(done), Int64(bytes - done))
+            done = bytes
+        }
+    }
+
     private let output: CInt
+    private let writesBack: Bool
 
     /// Copies to a descriptor that stays the caller's. It may be blocking or not.
-    public init(to output: Int32) {
+    ///
+    /// - Parameter writesBack: the output is a new regular file that will be synchronised (`fsync(2)`), so the kernel is to
+    ///   begin to write while the body still flows. By itself it waits for some seconds, and the synchronisation would
+    ///   have to write everything at the end.
+    public init(to output: Int32, writesBack: Bool = false) {
         self.output = output
+        self.writesBack = writesBack
     }
 
     /// Copies until the pipe ends or the output has no reader any more. Waits as long as that takes.
@@ -63,10 +87,12 @@ public struct BodyCopier: Sendable {
     public func copy(from pipe: borrowing OwnedDescriptor) throws(SluiceError) -> Result {
         var result = Result(end: .endOfPipe, bytes: 0, isSpliced: true)
         var isGrown = false
+        var writeBack = WriteBack(file: writesBack ? output : nil)
         while true {
             switch try splice(pipe) {
             case .moved(let count):
                 result.bytes += count
+                writeBack.reached(result.bytes)
                 guard !isGrown, result.bytes >= Self.largeBody else { continue }
                 isGrown = true
                 growOutput()
@@ -75,7 +101,7 @@ public struct BodyCopier: Sendable {
                 return result
             case .cannotSplice:
                 result.isSpliced = false
-                result.end = try copyThroughBuffer(pipe, &result.bytes)
+                result.end = try copyThroughBuffer(pipe, &result.bytes, &writeBack)
                 return result
             }
         }
@@ -122,7 +148,7 @@ public struct BodyCopier: Sendable {
     }
 
     private func copyThroughBuffer(
-        _ pipe: borrowing OwnedDescriptor, _ total: inout Int
+        _ pipe: borrowing OwnedDescriptor, _ total: inout Int, _ writeBack: inout WriteBack
     ) throws(SluiceError) -> End {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferSize, alignment: 4096)
         defer { buffer.deallocate() }
@@ -137,6 +163,7 @@ public struct BodyCopier: Sendable {
             guard try writeAll(UnsafeRawBufferPointer(rebasing: buffer[..<count]), &total) else {
                 return .outputClosed
             }
+            writeBack.reached(total)
         }
     }
 

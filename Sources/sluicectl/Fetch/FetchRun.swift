@@ -109,7 +109,11 @@ struct FetchRun {
                 delivery = .command(try start(commandFile, pipe: body.pipe))
             }
         } else {
-            let output = prepared.file?.descriptor.rawValue ?? STDOUT_FILENO
+            let output =
+                prepared.file.map {
+                    BodyCopier(to: $0.descriptor.rawValue, writesBack: $0.temporaryPath != nil)
+                }
+                ?? BodyCopier(to: STDOUT_FILENO)
             let result = try copy(body.pipe, to: output)
             delivery = .copied(result)
             if result.end == .outputClosed, !options.json {
@@ -162,9 +166,9 @@ struct FetchRun {
 
     /// Copies the body and closes the pipe. Only then does the service see that the pipe has no reader any more.
     private func copy(
-        _ pipe: consuming OwnedDescriptor, to output: Int32
+        _ pipe: consuming OwnedDescriptor, to output: BodyCopier
     ) throws(SluiceError) -> BodyCopier.Result {
-        try BodyCopier(to: output).copy(from: pipe)
+        try output.copy(from: pipe)
     }
 
     /// Gives the pipe to a command and closes it here. Only then does the service see that the command closes it.
