@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -97,6 +99,104 @@ pid_t cunix_spawn(const char *path, char *const argv[], char *const envp[], int 
         return -1;
     }
     return pid;
+}
+
+int cunix_processors(void)
+{
+    cpu_set_t mask;
+    if (sched_getaffinity(0, sizeof mask, &mask) < 0)
+        return -1;
+    return CPU_COUNT(&mask);
+}
+
+void cunix_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+int cunix_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+static int open_status(pid_t pid)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+// The middle process is what makes the child an orphan. clone(2) with CLONE_PARENT would do without it, but the C library
+// would not know about the new process: its cached thread IDs would be the parent's.
+struct cunix_orphan cunix_fork_orphan(const char *name)
+{
+    struct cunix_orphan orphan = {.pid = -1, .status = -1, .go = -1};
+    int report[2], go[2];
+    if (pipe2(report, O_CLOEXEC) < 0)
+        return orphan;
+    if (pipe2(go, O_CLOEXEC) < 0) {
+        int saved = errno;
+        close(report[0]);
+        close(report[1]);
+        errno = saved;
+        return orphan;
+    }
+    pid_t middle = fork();
+    if (middle == 0) {
+        // The child's name from its first moment on.
+        prctl(PR_SET_NAME, name, 0, 0, 0);
+        pid_t child = fork();
+        if (child == 0) {
+            close(report[0]);
+            close(report[1]);
+            close(go[1]);
+            char byte;
+            ssize_t n;
+            do
+                n = read(go[0], &byte, 1);
+            while (n < 0 && errno == EINTR);
+            // The parent has ended before it had let the child go.
+            if (n != 1)
+                _exit(0);
+            close(go[0]);
+            orphan.pid = 0;
+            return orphan;
+        }
+        if (child < 0)
+            child = -errno;
+        ssize_t ignored = write(report[1], &child, sizeof child);
+        (void)ignored;
+        _exit(0);
+    }
+    int saved = errno;
+    close(report[1]);
+    close(go[0]);
+    pid_t child = -EIO;  // the middle process was killed before it had written
+    if (middle < 0) {
+        child = -saved;
+    } else {
+        ssize_t n;
+        do
+            n = read(report[0], &child, sizeof child);
+        while (n < 0 && errno == EINTR);
+        // Only then is the child somebody else's.
+        while (waitpid(middle, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    close(report[0]);
+    if (child < 0) {
+        close(go[1]);
+        errno = -child;
+        return orphan;
+    }
+    orphan.pid = child;
+    // The child has not hidden itself yet.
+    orphan.status = open_status(child);
+    orphan.go = go[1];
+    return orphan;
+}
+
+void cunix_become_child(int standard_error, int control)
+{
+    setsid();
+    // Both are above 3, since the caller has 0 to 3 open.
+    if (dup2(standard_error, 2) < 0 || dup2(control, 3) < 0)
+        _exit(127);
+    syscall(SYS_close_range, 4U, ~0U, 0U);
 }
 
 int cunix_reap(int pidfd, int *code, int *status)

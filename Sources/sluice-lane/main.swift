@@ -42,6 +42,11 @@ func checkShim() -> Never {
     exit(0)
 }
 
+/// Serves the daemon as the process that forks lanes. Its control socket is descriptor 3.
+func forkLanes() -> Never {
+    Nursery.run(control: OwnedDescriptor(adopting: 3))
+}
+
 /// Exits as soon as the daemon has closed the other end of the control socket, and receives nothing from it. What the
 /// daemon has sent by then are sockets that the end of a process must close (`SocketDisposal`).
 func discard() -> Never {
@@ -56,6 +61,8 @@ if CommandLine.arguments.dropFirst() == ["--check-shim"] {
     checkShim()
 } else if CommandLine.arguments.dropFirst() == ["--discard"] {
     discard()
+} else if CommandLine.arguments.dropFirst() == ["--nursery"] {
+    forkLanes()
 } else {
     serve()
 }

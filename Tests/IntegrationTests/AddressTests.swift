@@ -85,7 +85,7 @@ extension Integration {
             try eventually("the lane is idle again", within: .seconds(10)) {
                 try service.status().lanes.idle == 1
             }
-            #expect(try Processes.children(of: service.processID) == [lane])
+            #expect(try Processes.lanes(of: service.processID) == [lane])
             withExtendedLifetime(directory) {}
         }
 

@@ -39,7 +39,7 @@ extension Integration {
                     .finishComplete(10_000, sourceLocation: sourceLocation)
                 try eventually("every child of the daemon is a lane of the pool") {
                     let lanes = try service.status().lanes
-                    return try Processes.children(of: service.processID).count
+                    return try Processes.lanes(of: service.processID).count
                         == lanes.idle + lanes.busy + lanes.starting
                 }
             }

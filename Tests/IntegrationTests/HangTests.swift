@@ -47,7 +47,7 @@ extension Integration {
             try job.reader.waitForCount(2 << 20)
             if isStalled { try job.waitFor(.stalled) }
             let lane = try job.lane()
-            kill(lane, SIGSTOP)
+            try Processes.stop(lane)
             if !isStalled { job.reader.release() }
             try eventually("the lane has ended") { !Processes.runs(lane) }
             job.reader.release()
@@ -67,8 +67,8 @@ extension Integration {
         func costsNoAttemptBeforeOrder() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 1000) }
             let service = try TestService("lanes.minimum = 1\nlanes.hang_seconds = 1")
-            let lane = try #require(try Processes.children(of: service.processID).first)
-            kill(lane, SIGSTOP)
+            let lane = try #require(try Processes.lanes(of: service.processID).first)
+            try Processes.stop(lane)
             let job = try service.fetch(origin.url(), expecting: Self.pattern)
             #expect(try job.finishComplete(1000).attempts == 1)
             #expect(!Processes.runs(lane))
@@ -108,7 +108,7 @@ extension Integration {
             let lane = try job.lane()
             try waitForAnswers(1, service)
             for processes in [[service.processID], [service.processID, lane]] {
-                for process in processes { kill(process, SIGSTOP) }
+                for process in processes { try Processes.stop(process) }
                 // The test is about this time: the stop must last longer than `lanes.hang_seconds`.
                 usleep(2_500_000)
                 for process in processes { kill(process, SIGCONT) }
@@ -135,7 +135,7 @@ extension Integration {
                 }
             }
             try set(0)
-            kill(try job.lane(), SIGSTOP)
+            try Processes.stop(try job.lane())
             // The test is that nothing happens in this time.
             usleep(3_000_000)
             #expect(try service.status().lanes.died == 0)

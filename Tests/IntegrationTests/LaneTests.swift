@@ -74,12 +74,12 @@ extension Integration {
             let jobs = try (0..<5).map { _ in try service.fetch(origin.url(), expecting: Self.pattern) }
             try origin.waitForRequests(5)
             #expect(try service.status().lanes.busy == 5)
-            #expect(try Processes.children(of: service.processID).count >= 5)
+            #expect(try Processes.lanes(of: service.processID).count >= 5)
             gate.open()
             for job in jobs { try job.finishComplete(100) }
             try idle(service, 1)
             try eventually("retired lanes are reaped") {
-                try Processes.children(of: service.processID).count == 1
+                try Processes.lanes(of: service.processID).count == 1
             }
             #expect(try service.status().lanes.died == 0)
         }
@@ -104,7 +104,7 @@ extension Integration {
         func reusesLaneAfterFailureAndCancel() throws {
             let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1")
             try wires.nginx.serve("file", Self.pattern, count: 64 << 20)
-            let before = try Processes.children(of: wires.service.processID)
+            let before = try Processes.lanes(of: wires.service.processID)
             try wires.service.fetch(wires.nginx.httpURL("/nothing"), expecting: Self.pattern)
                 .finish(failing: .httpStatus)
             let job = try wires.service.fetch(
@@ -114,7 +114,7 @@ extension Integration {
             job.reader.cancel()
             try wires.service.fetch(wires.nginx.httpURL("/file"), expecting: Self.pattern)
                 .finishComplete(64 << 20)
-            #expect(try Processes.children(of: wires.service.processID) == before)
+            #expect(try Processes.lanes(of: wires.service.processID) == before)
         }
 
         @Test(
@@ -123,7 +123,7 @@ extension Integration {
             let wires = try Wires("lanes.minimum = 1\nlanes.maximum = 1")
             let path = try wires.nginx.serve("file", Self.pattern, count: 10 << 20)
             let held = try wires.service.open(wires.nginx.httpURL(path))
-            let lane = try #require(try Processes.children(of: wires.service.processID).first)
+            let lane = try #require(try Processes.lanes(of: wires.service.processID).first)
             let during = try Processes.descriptors(of: lane)
             #expect(during.count { $0.contains("memfd:sluice") } <= 1, "\(during)")
             close(held.body)
@@ -225,7 +225,7 @@ extension Integration {
                 try eventually("one lane is left") {
                     let lanes = try service.status().lanes
                     return try lanes.idle == 1 && lanes.busy + lanes.starting == 0
-                        && Processes.children(of: service.processID).count == 1
+                        && Processes.lanes(of: service.processID).count == 1
                 }
                 return try Processes.descriptors(of: service.processID).count
             }
@@ -254,11 +254,11 @@ extension Integration {
         func replacesLanesThatDieIdle() throws {
             let origin = try BadOrigin { try $0.respond(pattern: Self.pattern, count: 100) }
             let service = try TestService()
-            let lanes = try Processes.children(of: service.processID)
+            let lanes = try Processes.lanes(of: service.processID)
             #expect(lanes.count == 2)
             for lane in lanes { kill(lane, SIGKILL) }
             try eventually("both are replaced") {
-                let now = try Processes.children(of: service.processID)
+                let now = try Processes.lanes(of: service.processID)
                 return now.count == 2 && Set(now).isDisjoint(with: lanes)
             }
             try idle(service, 2)

@@ -153,7 +153,7 @@ extension Integration {
                 wires.nginx.httpURL("/large"), expecting: Self.pattern, pace: .stopAt(1 << 20))
             try job.reader.waitForCount(1 << 20)
             let lane = try job.lane()
-            kill(lane, SIGSTOP)
+            try Processes.stop(lane)
             let ended = try wires.service.cancel(job.id)
             #expect(ended.outcome?.code == .cancelled)
             job.reader.release()
@@ -177,7 +177,7 @@ extension Integration {
                 "\(Ingest.interfaceName).Wait", Ingest.JobParameters(id: job.id), mode: .single,
                 deadline: Deadline.ofCall)
             _ = try service.status()
-            let lanes = try Processes.children(of: service.processID)
+            let lanes = try Processes.lanes(of: service.processID)
             #expect(lanes.count == 2)
             try judge("the end of the service", takesLessThan: .seconds(4), attempts: 1) {
                 try elapsed {
@@ -204,7 +204,7 @@ extension Integration {
             let scene = try Scene()
             let job = try scene.job(at: .stalled, over: .http)
             let service = scene.wires.service
-            let lanes = try Processes.children(of: service.processID)
+            let lanes = try Processes.lanes(of: service.processID)
             #expect(lanes.count == 2)
             service.program.signal(SIGKILL)
             _ = try service.program.wait()

@@ -70,7 +70,7 @@ extension Integration {
             #expect(received > 5_000_000 + 2 * 1_000_000, "\(received)")
 
             let died = now["sluice_lanes_died_total"] ?? -1
-            let idle = try #require(try Processes.children(of: service.processID).first)
+            let idle = try #require(try Processes.lanes(of: service.processID).first)
             kill(idle, SIGKILL)
             try eventually("the death is counted") {
                 now = try numbers(service)

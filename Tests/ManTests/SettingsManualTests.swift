@@ -214,6 +214,7 @@ import Testing
                 case "allow_networks", "deny_networks", "allow_hosts", "deny_hosts": ["[\"any\"]"]
                 case "users", "groups": ["{ a = {} }"]
                 case "access": ["deny"]
+                case "nursery": ["never"]
                 default: ["2", "3", "2000", "50000", "2000000"]
                 }
             let changed = candidates.compactMap { value in

@@ -4,31 +4,44 @@ import SluiceCore
 import SluiceInterface
 import SystemPackage
 import Testing
+import Unix
 
 @testable import SluiceDaemon
 
 /// A pool of lanes that the tests speak for.
 @Suite("The pool of lanes", .serialized) struct LanePoolTests {
+    /// In ns; moved by hand.
+    private final class Time {
+        var now: UInt64 = 0
+    }
+
     private final class Pool {
         let loop: EventLoop
         let pool: LanePool
         let fakes = FakeLanes()
+        let time = Time()
         var transports: [FakeLane] { fakes.all }
         private(set) var told: [String] = []
+        /// How often the pool has said that a lane may be had.
+        private(set) var offers = 0
 
-        init(minimum: Int = 1, maximum: Int = 3, idleSeconds: Double = 60) throws {
+        init(
+            minimum: Int = 1, maximum: Int = 3, idleSeconds: Double = 60,
+            rules: StartRules = StartRules(processors: .max, startTime: 0), clock: (() -> UInt64)? = nil
+        ) throws {
             var settings = Settings().lanes
             settings.minimum = minimum
             settings.maximum = maximum
             settings.idleSeconds = idleSeconds
             loop = try EventLoop()
-            pool = fakes.makePool(on: loop, settings)
+            pool = fakes.makePool(on: loop, settings, rules: rules, clock: clock ?? { [time] in time.now })
         }
 
         func start() {
             pool.start(
                 LanePool.Events(
-                    available: {}, report: { _, _ in }, died: { [unowned self] _, _ in told.append("died") },
+                    available: { [unowned self] in offers += 1 }, report: { _, _ in },
+                    died: { [unowned self] _, _ in told.append("died") },
                     unavailable: { [unowned self] _, served in
                         told.append("unavailable but to \(served.sorted())")
                     },
@@ -38,12 +51,17 @@ import Testing
 
         /// A lane for a job; the next one that is started is ready at once.
         func lane(for user: UInt32, _ url: String = "http://a/", needsKey: Bool = false) throws -> Lane? {
-            let origin = try RequestURL(url).origin
-            if let lane = pool.take(userID: user, origin: origin, needsKey: needsKey, waiting: 1) {
-                return lane
-            }
+            let need = LaneRoster.Need(userID: user, origin: try RequestURL(url).origin, needsKey: needsKey)
+            if case .lane(let lane) = pool.take(for: need, waiting: 1, othersWaiting: 0) { return lane }
             for transport in transports where !transport.hasEnded { transport.isReady() }
-            return pool.takeWaiting(userID: user, origin: origin, needsKey: needsKey)
+            return pool.takeWaiting(for: need)
+        }
+
+        /// Asks for lanes for a number of jobs of a user.
+        func supply(for user: UInt32, _ count: Int, others: Int = 0) throws -> LanePool.Supply {
+            let need = LaneRoster.Need(
+                userID: user, origin: try RequestURL("http://a/").origin, needsKey: false)
+            return pool.take(for: need, waiting: count, othersWaiting: others)
         }
     }
 
@@ -80,6 +98,7 @@ import Testing
         let first = try #require(try house.lane(for: 7))
         let second = try #require(try house.lane(for: 8))
         house.pool.giveBack(second)
+        house.time.now += 1
         house.pool.giveBack(first)
         let third = try #require(try house.lane(for: 9))
         #expect(third !== first && third !== second && second.isRetired && !first.isRetired)
@@ -94,10 +113,10 @@ import Testing
         _ = try house.lane(for: 8)
         #expect(try house.lane(for: 9) == nil && house.pool.starts == 2)
         #expect(house.pool.keepsReserve)
-        let origin = try RequestURL("http://a/").origin
-        #expect(house.pool.takeReserved(origin: origin, needsKey: false) == nil && house.pool.starts == 3)
+        let need = LaneRoster.Need(userID: 0, origin: try RequestURL("http://a/").origin, needsKey: false)
+        #expect(house.pool.takeReserved(for: need) == nil && house.pool.starts == 3)
         house.transports[2].isReady()
-        let lane = house.pool.takeReserved(origin: origin, needsKey: false)
+        let lane = house.pool.takeReserved(for: need)
         #expect(lane != nil && !house.pool.keepsReserve)
         let other = try house.lane(for: 9)
         #expect(other == nil, "the lane kept for root is nobody else's")
@@ -145,9 +164,65 @@ import Testing
         #expect(house.told == ["warm", "unavailable but to [7]"])
     }
 
+    @Test("gives up when all lanes that were asked for together cannot be made", arguments: [1, 3])
+    func givesUpWhenNoneCanBeMade(_ count: Int) throws {
+        let house = try Pool(minimum: 0, maximum: 9)
+        house.start()
+        house.transports.forEach { $0.isReady() }
+        _ = try #require(try house.lane(for: 7))
+        #expect(
+            house.loop.run {
+                _ = try? house.supply(for: 8, count)
+                for transport in house.transports.dropFirst() where !transport.hasEnded {
+                    transport.startError = .permissionDenied
+                    transport.dies(.signalled(0))
+                }
+                return house.told.count > 1
+            })
+        #expect(house.told == ["warm", "unavailable but to [7]"])
+    }
+
+    @Test("starts no more lanes at a time than there are processors, whoever waits")
+    func startsAsManyAsProcessors() throws {
+        let house = try Pool(
+            minimum: 0, maximum: 9, rules: StartRules(processors: 2, startTime: 1_000_000_000))
+        house.start()
+        house.transports.forEach { $0.isReady() }
+        let before = house.pool.starts
+        while case .lane = try house.supply(for: 7, 9) {}
+        guard case .none = try house.supply(for: 8, 9, others: 9) else { throw Unexpected() }
+        #expect(house.pool.starts == before + 2)
+        house.transports.last?.isReady()
+        guard case .lane = try house.supply(for: 8, 9) else { throw Unexpected() }
+        guard case .starting = try house.supply(for: 9, 9) else { throw Unexpected() }
+        #expect(house.pool.starts == before + 3)
+    }
+
+    @Test(
+        "lets a user's jobs wait for that user's lanes, and asks again when these turn out to be slow; others get new lanes"
+    )
+    func waitsForLanesOfSameUser() throws {
+        let house = try Pool(minimum: 0, maximum: 9, rules: StartRules(processors: 2, startTime: 40_000_000))
+        house.start()
+        let lane = try #require(try house.lane(for: 7))
+        let (starts, offers) = (house.pool.starts, house.offers)
+        // A start takes 30 ms by now, since the first one has taken none.
+        guard case .soon = try house.supply(for: 7, 1) else { throw Unexpected() }
+        #expect(house.pool.starts == starts)
+        guard case .starting = try house.supply(for: 8, 1) else { throw Unexpected() }
+        #expect(house.pool.starts == starts + 1, "user 8 has no lane to wait for")
+        #expect(house.loop.run { house.offers > offers })
+        house.time.now += 30_000_000
+        guard case .starting = try house.supply(for: 7, 2) else { throw Unexpected() }
+        #expect(house.pool.starts == starts + 2, "the lane's body is long")
+        withExtendedLifetime(lane) {}
+    }
+
+    private struct Unexpected: Error {}
+
     @Test("retires idle lanes that a user has had, and keeps fresh ones")
     func retiresIdleUsedLanes() throws {
-        let house = try Pool(minimum: 1, maximum: 3, idleSeconds: 0.01)
+        let house = try Pool(minimum: 1, maximum: 3, idleSeconds: 0.01, clock: Monotonic.nanoseconds)
         house.start()
         house.transports[0].isReady()
         let lane = try #require(try house.lane(for: 7))

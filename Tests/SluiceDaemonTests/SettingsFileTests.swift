@@ -62,7 +62,7 @@ struct SettingsFileTests {
         let settings = try SettingsFile.parse(
             """
             service = { socket = "/s", access = "deny" }
-            lanes = { minimum = 1, maximum = 9, idle_seconds = 5, end_seconds = 1.5, hang_seconds = 5 }
+            lanes = { minimum = 1, maximum = 9, idle_seconds = 5, end_seconds = 1.5, hang_seconds = 5, nursery = "never" }
             [gate]
             high_watermark = "2M"
             low_watermark = 7
@@ -168,6 +168,7 @@ struct SettingsFileTests {
         expected.lanes.idleSeconds = 5
         expected.lanes.endSeconds = 1.5
         expected.lanes.hangSeconds = 5
+        expected.lanes.nursery = .never
         expected.gate.highWatermark = 2 << 20
         expected.gate.lowWatermark = 7
         expected.gate.maximumHighWatermark = 1 << 30

@@ -6,6 +6,8 @@ import TestKit
 import Testing
 import Unix
 
+import class Foundation.FileManager
+
 /// What wakes a lane up.
 @Suite("A lane's wake-ups")
 struct WakeUpTests {
@@ -95,10 +97,14 @@ struct WakeUpTests {
         gate.open()
     }
 
-    /// How many times the main thread has waited for an event and got it.
+    /// How many times the lane's threads have waited for an event and got it. (The session's thread waits at the gate.)
     private static func wakeUps(_ processID: Int32) throws -> Int {
-        let status = try readText("/proc/\(processID)/task/\(processID)/status")
-        let line = status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches:") }
-        return try #require(line?.split(separator: "\t").last.flatMap { Int($0) })
+        let names = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(processID)/task")
+        return try names.reduce(0) { sum, thread in
+            let status = try readText("/proc/\(processID)/task/\(thread)/status")
+            guard status.hasPrefix("Name:\tloop\n") else { return sum }
+            let line = status.split(separator: "\n").first { $0.hasPrefix("voluntary_ctxt_switches:") }
+            return sum + (try #require(line?.split(separator: "\t").last.flatMap { Int($0) }))
+        }
     }
 }

@@ -31,6 +31,9 @@ enum {
 };
 unsigned ccurlshim_calls(void);
 
+// Does what libcurl and OpenSSL do at their first use. Starts no thread.
+void ccurlshim_warm(void);
+
 // The receive buffer that libcurl gets, in bytes. libcurl's own limit is twice
 // that (7.88). It would not be faster, because different threads receive and
 // write a large body, and it would need twice the memory in a stalled lane.

@@ -178,6 +178,27 @@ int cunix_pidfd_send_signal(int pidfd, int signal);
 // execve(2) fails. posix_spawn(3) cannot close a range of descriptors.
 pid_t cunix_spawn(const char *path, char *const argv[], char *const envp[], int standard_input,
                   int standard_output, int standard_error, int control, bool new_session);
+// Number of processors in this process's affinity mask; -1 with errno.
+int cunix_processors(void);
+// The name of the calling thread, at most 15 bytes (prctl(2), PR_SET_NAME). The
+// main thread's is the process's.
+void cunix_set_thread_name(const char *name);
+// Makes this process the new parent of descendants whose parent ends (prctl(2),
+// PR_SET_CHILD_SUBREAPER).
+int cunix_adopt_orphans(void);
+// fork(2), for a process with one thread: the child belongs to the nearest
+// ancestor that adopts orphans, not to this process, which has nothing to reap.
+// It has the given name, and waits until a byte is written to `go`; it ends if
+// `go` is closed before.
+struct cunix_orphan {
+    pid_t pid;   // the child's; 0 in the child; -1 with errno
+    int status;  // the child's status file in /proc (proc_pid_status(5)), or -1
+    int go;
+};
+struct cunix_orphan cunix_fork_orphan(const char *name);
+// For the child: descriptor 2 = standard_error, 3 = control, a session of its
+// own, and no other descriptor above 2.
+void cunix_become_child(int standard_error, int control);
 // waitid(2) on a pidfd with WEXITED | WNOHANG. Returns 1 with *code set
 // (CLD_EXITED and friends) and *status, 0 if it still runs, -1 with errno.
 int cunix_reap(int pidfd, int *code, int *status);

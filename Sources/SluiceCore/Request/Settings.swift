@@ -15,6 +15,16 @@ public struct Settings: Sendable, Equatable {
         /// How long a lane may take to answer the service before it is replaced, in seconds: 1 to 3,600; nil if lanes
         /// are not watched.
         public var hangSeconds: Double? = 60
+        /// Whether lanes are forked by a process that has loaded all that they need.
+        public var nursery = Nursery.automatic
+
+        /// When there is a nursery.
+        public enum Nursery: String, Sendable, CaseIterable {
+            /// In a service that serves more than one client.
+            case automatic = "auto"
+            case always
+            case never
+        }
     }
 
     /// The gate in front of each consumer.
@@ -251,6 +261,7 @@ public struct Settings: Sendable, Equatable {
         var names: [String] = []
         if socket != new.socket { names.append("service.socket") }
         if logLevel != new.logLevel { names.append("log.level") }
+        if lanes.nursery != new.lanes.nursery { names.append("lanes.nursery") }
         if limits.connections != new.limits.connections { names.append("limits.connections") }
         if limits.connectionsPerUser != new.limits.connectionsPerUser {
             names.append("limits.connections_per_user")

@@ -67,16 +67,21 @@ struct JobQueue {
         self.clock = clock
     }
 
-    /// The number of jobs that could run if there were enough lanes. Hosts with limits may reduce it further.
+    /// The number of jobs that could run if there were enough lanes.
     var runnable: Int {
         var sum = 0
-        for line in lines.waiting where rules.mayBegin(line.user) {
-            sum += min(line.count, max(0, rules.lanes(line.user) - share.lanes(of: line.user)))
-        }
+        for line in lines.waiting { sum += runnable(line.count, of: line.user) }
         for (name, host) in hosts where host.queued > 0 {
             sum -= max(0, host.queued - max(0, (rules.slots(name) ?? .max) - host.used))
         }
         return max(0, sum)
+    }
+
+    /// The number of a user's jobs that could run if there were enough lanes. Hosts with limits may reduce it further.
+    func runnable(of user: UInt32) -> Int { runnable(lines.waiting(of: user), of: user) }
+
+    private func runnable(_ count: Int, of user: UInt32) -> Int {
+        rules.mayBegin(user) ? min(count, max(0, rules.lanes(user) - share.lanes(of: user))) : 0
     }
 
     /// The job whose turn it is; nil if there is none.

@@ -31,6 +31,9 @@ struct UserLines {
         lines.lazy.map { (user: $0.key, count: $0.value.waiting) }
     }
 
+    /// The number of a user's waiting jobs.
+    func waiting(of user: UInt32) -> Int { lines[user]?.waiting ?? 0 }
+
     /// The first job of a user that has not ended; nil if there is none. `removeFirst` takes it out.
     mutating func first(of user: UInt32) -> JobRecord? {
         while let job = lines[user]?.jobs.first {

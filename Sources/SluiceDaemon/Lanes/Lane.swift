@@ -13,6 +13,8 @@ protocol LaneTransport: AnyObject {
     var memory: Int? { get }
     /// Nil if it cannot be read.
     var threads: Int? { get }
+    /// Why no process could be made, where that shows only after the transport was made.
+    var startError: Errno? { get }
     /// The process is reaped. Reports that it sent before may still follow.
     var hasEnded: Bool { get }
     /// Gets every report, in order.
@@ -36,8 +38,8 @@ final class Lane {
     enum Activity: Equatable {
         /// The lane is not ready yet.
         case starting
-        /// The lane has been able to take an order since this moment.
-        case idle(since: ContinuousClock.Instant)
+        /// The lane can take an order.
+        case idle
         /// The lane has an order.
         case busy
     }
@@ -52,8 +54,13 @@ final class Lane {
     /// (`TasksMax=`, systemd.resource-control(5)).
     static let mostThreads = 64
 
-    let processID: Int32
-    var activity = Activity.starting
+    /// 0 as long as the process is being made.
+    var processID: Int32 { transport.processID }
+    var activity = Activity.starting {
+        didSet { since = clock() }
+    }
+    /// Since when it does that, by the pool's clock.
+    private(set) var since: UInt64
     var affinity: Affinity? {
         didSet { originBefore = oldValue?.origin }
     }
@@ -65,22 +72,30 @@ final class Lane {
     var account: JobAccount?
     /// The pool has asked the lane to end, so its end does not count as a death.
     private(set) var isRetired = false
+    /// The lane must not get another job.
+    var mustRetire = false
     /// Why the daemon has killed the lane.
     var fault: String?
+    /// Why no process could be made.
+    var startError: Errno? { transport.startError }
     /// The process has ended. Reports that it sent before may still follow.
     var hasEnded: Bool { transport.hasEnded }
 
     private let transport: any LaneTransport
+    private let clock: () -> UInt64
 
     /// - Parameters:
+    ///   - clock: any monotonic clock, in ns.
     ///   - onReport: called with every report, in order.
     ///   - onExit: called once, after the last report. The lane will never write again.
     init(
-        _ transport: any LaneTransport, onReport: @escaping (Lane, LaneReport) -> Void,
+        _ transport: any LaneTransport, clock: @escaping () -> UInt64,
+        onReport: @escaping (Lane, LaneReport) -> Void,
         onExit: @escaping (Lane, ProcessExit) -> Void
     ) {
         self.transport = transport
-        processID = transport.processID
+        self.clock = clock
+        since = clock()
         transport.onReport = { [unowned self] in onReport(self, $0) }
         // The lane lives until its process has ended, whoever else lets go of it.
         transport.onExit = { [self] exit in

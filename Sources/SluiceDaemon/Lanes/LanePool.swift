@@ -14,6 +14,17 @@ internal import Unix
 ///
 /// Belongs to the loop's thread.
 final class LanePool {
+    /// What the pool has for a job.
+    enum Supply {
+        case lane(Lane)
+        /// No lane yet. The user's lanes that are at work will probably be free before a new one would be ready.
+        case soon
+        /// No lane yet. Lanes are starting, for this job or for others that need one.
+        case starting
+        /// No lane, and none can be started for any user just now.
+        case none
+    }
+
     /// What the pool tells its owner.
     struct Events {
         /// A lane can take an order, or one more can be started. The owner must ask for lanes again.
@@ -58,12 +69,19 @@ final class LanePool {
     /// Gets the control sockets of lanes that have ended, if they hold unread messages.
     var onUnread: ((consuming OwnedDescriptor) -> Void)?
 
+    /// Called when a lane has crashed, where lanes are forked.
+    var onCrash: (() -> Void)?
+
     private let loop: EventLoop
     private let executable: String
     private let makeTransport: () throws(Errno) -> any LaneTransport
     private let log: any LaneLog
     private var events: Events?
-    private var lanes: [ObjectIdentifier: Lane] = [:]
+    private var lanes = LaneRoster()
+    private var rules: StartRules
+    /// Makes the owner ask again although no lane has changed, and when (`clock`).
+    private var reminder: (timer: Timer, due: UInt64)?
+    private let clock: () -> UInt64
     private var health = LaneStarts()
     private var pause: Timer?
     private var idleTimer: Timer?
@@ -75,15 +93,21 @@ final class LanePool {
 
     /// - Parameters:
     ///   - executable: the lane's program, for sentences.
+    ///   - rules: decides when to start lanes.
+    ///   - clock: any monotonic clock, in ns.
     ///   - makeTransport: starts the process of a lane.
     init(
         loop: EventLoop, executable: String, settings: Settings.Lanes, log: any LaneLog,
+        rules: StartRules = StartRules(processors: Processors.available, startTime: 20_000_000),
+        clock: @escaping () -> UInt64 = Monotonic.nanoseconds,
         makeTransport: @escaping () throws(Errno) -> any LaneTransport
     ) {
         self.loop = loop
         self.executable = executable
         self.settings = settings
         self.log = log
+        self.rules = rules
+        self.clock = clock
         self.makeTransport = makeTransport
     }
 
@@ -102,7 +126,8 @@ final class LanePool {
         isClosed = true
         pause?.cancel()
         idleTimer?.cancel()
-        for lane in lanes.values { lane.retire() }
+        forgetReminder()
+        for lane in lanes.all { lane.retire() }
     }
 
     /// Waits until all lanes have ended, so that nothing is left for the service manager to kill, but no longer than
@@ -122,17 +147,10 @@ final class LanePool {
     /// The number of lanes that have not ended.
     var count: Int { lanes.count }
     /// The memory that the lanes take, in bytes.
-    var memory: Int { lanes.values.compactMap(\.memory).reduce(0, +) }
+    var memory: Int { lanes.all.compactMap(\.memory).reduce(0, +) }
 
     var counts: Ingest.LaneCounts {
-        var counts = Ingest.LaneCounts()
-        for lane in lanes.values where !lane.isRetired {
-            switch lane.activity {
-            case .starting: counts.starting += 1
-            case .idle: counts.idle += 1
-            case .busy: counts.busy += 1
-            }
-        }
+        var counts = lanes.counts
         counts.died = deaths
         counts.limit = settings.maximum
         return counts
@@ -142,34 +160,76 @@ final class LanePool {
     /// again.
     ///
     /// - Parameters:
-    ///   - needsKey: the lane will be given the private key for a host, so it must not have asked another host.
-    ///   - waiting: the number of jobs that wait for a lane.
-    func take(userID: UInt32, origin: Origin, needsKey: Bool, waiting: Int) -> Lane? {
-        if let lane = takeWaiting(userID: userID, origin: origin, needsKey: needsKey) { return lane }
-        guard !isClosed else { return nil }
-        var wanted = waiting - live.count { $0.activity == .starting }
-        while wanted > 0, live.count < settings.maximum, startOne() { wanted -= 1 }
-        // A lane above the maximum is the one that is kept for root; its end would make no room.
-        if wanted > 0, live.count == settings.maximum, let other = oldestIdle() {
-            // All idle lanes belong to other users: one of them makes room.
-            other.retire()
-            _ = startOne()
-        }
-        if health.breakdown != nil, health.isPausing, !live.contains(where: { $0.affinity?.userID == userID })
+    ///   - waiting: the number of the user's jobs that wait for a lane.
+    ///   - othersWaiting: the number of jobs of other users that were told `starting`, since the owner began to ask.
+    ///   - isFirst: it is this user's turn, so an idle lane of another user may make room for a new one.
+    func take(for need: LaneRoster.Need, waiting: Int, othersWaiting: Int = 0, isFirst: Bool = true) -> Supply
+    {
+        if let lane = takeWaiting(for: need) { return .lane(lane) }
+        guard !isClosed else { return .none }
+        let supply = startLanes(
+            for: need, waiting: waiting, othersWaiting: othersWaiting, mayReplace: isFirst)
+        if health.breakdown != nil, health.isPausing,
+            !live.contains(where: { $0.affinity?.userID == need.userID })
         {
             // Report it later, because the caller is just going through the queue.
             loop.after(.zero) { [weak self] in self?.reportBreakdown() }
         }
-        return nil
+        return supply
+    }
+
+    /// Starts as many lanes as are worth it.
+    private func startLanes(for need: LaneRoster.Need, waiting: Int, othersWaiting: Int, mayReplace: Bool)
+        -> Supply
+    {
+        let mayStart = live.count < settings.maximum || mayReplace && lanes.oldestIdle != nil
+        guard mayStart, !health.isPausing, !isStopping else { return .none }
+        var situation = lanes.situation(for: need, at: clock())
+        situation.waiting = waiting
+        situation.othersWaiting = othersWaiting
+        switch rules.decide(situation) {
+        case .enough: return .starting
+        case .full(let time):
+            remind(after: time)
+            return .none
+        case .later(let time):
+            remind(after: time)
+            return .soon
+        case .start(var wanted):
+            while wanted > 0, live.count < settings.maximum, startOne() { wanted -= 1 }
+            // A lane above the maximum is the one that is kept for root; its end would make no room.
+            if mayReplace, wanted > 0, live.count == settings.maximum, let other = lanes.oldestIdle {
+                // All idle lanes belong to other users: one of them makes room.
+                other.retire()
+                _ = startOne()
+            }
+            return .starting
+        }
+    }
+
+    /// The owner asks for lanes for all jobs that wait, and needs no reminder.
+    func forgetReminder() {
+        reminder?.timer.cancel()
+        reminder = nil
+    }
+
+    private func remind(after time: UInt64) {
+        let due = clock() + time
+        if let reminder, reminder.due <= due { return }
+        forgetReminder()
+        let timer = loop.after(.nanoseconds(Int64(clamping: time))) { [weak self] in
+            guard let self else { return }
+            reminder = nil
+            events?.available()
+        }
+        reminder = (timer, due)
     }
 
     /// Takes an idle lane: one of the user's own, or one that has had no user.
-    func takeWaiting(userID: UInt32, origin: Origin, needsKey: Bool) -> Lane? {
-        guard !isClosed, let lane = best(userID: userID, origin: origin, needsKey: needsKey) else {
-            return nil
-        }
+    func takeWaiting(for need: LaneRoster.Need) -> Lane? {
+        guard !isClosed, let lane = lanes.best(for: need) else { return nil }
         lane.activity = .busy
-        lane.affinity = Lane.Affinity(userID: userID, origin: origin)
+        lane.affinity = Lane.Affinity(userID: need.userID, origin: need.origin)
         return lane
     }
 
@@ -189,16 +249,18 @@ final class LanePool {
     }
 
     /// Takes the lane that is kept for root. If there is none, starts it; `available` is called once it can be taken.
-    func takeReserved(origin: Origin, needsKey: Bool) -> Lane? {
-        if let lane = takeWaiting(userID: 0, origin: origin, needsKey: needsKey) { return lane }
+    ///
+    /// - Parameter need: that of a job of root's.
+    func takeReserved(for need: LaneRoster.Need) -> Lane? {
+        if let lane = takeWaiting(for: need) { return lane }
         for lane in live where lane.affinity?.userID == 0 {
             // An idle lane of root's that cannot serve this host makes room for one that can.
-            if case .idle = lane.activity { lane.retire() }
+            if lane.activity == .idle { lane.retire() }
         }
         guard !live.contains(where: { $0.affinity?.userID == 0 }), live.count == settings.maximum else {
             return nil
         }
-        _ = startOne(for: Lane.Affinity(userID: 0, origin: origin))
+        _ = startOne(for: Lane.Affinity(userID: 0, origin: need.origin))
         return nil
     }
 
@@ -211,58 +273,34 @@ final class LanePool {
         }
         var excess = those.count - most
         for lane in those where excess > 0 {
-            guard case .idle = lane.activity else { continue }
+            guard lane.activity == .idle else { continue }
             lane.retire()
             excess -= 1
         }
     }
 
     /// Takes back a lane that could not be given its order, or has ended it.
-    func giveBack(_ lane: Lane) {
+    ///
+    /// - Parameter hasWorked: the lane has had its order.
+    func giveBack(_ lane: Lane, hasWorked: Bool = true) {
         guard !lane.hasEnded else { return }
-        lane.activity = .idle(since: .now)
-        if live.count > settings.maximum { lane.retire() }
+        if hasWorked { rules.ended(after: clock() - lane.since) }
+        lane.activity = .idle
+        if live.count > settings.maximum || lane.mustRetire { lane.retire() }
         events?.available()
         scheduleIdleCheck()
     }
 
     // MARK: Inside
 
-    private var live: [Lane] { lanes.values.filter { !$0.isRetired } }
+    private var live: [Lane] { lanes.live }
 
-    private func best(userID: UInt32, origin: Origin, needsKey: Bool) -> Lane? {
-        var fresh: Lane?
-        var sameUser: Lane?
-        for lane in lanes.values {
-            guard !lane.isRetired, case .idle = lane.activity,
-                lane.certificateHost.map({ $0 == origin.host }) ?? (!needsKey || lane.affinity == nil)
-            else { continue }
-            switch lane.affinity {
-            case nil: fresh = fresh ?? lane
-            case let affinity? where affinity.userID == userID:
-                if affinity.origin == origin { return lane }
-                sameUser = sameUser ?? lane
-            case _?: break
-            }
-        }
-        return fresh ?? sameUser
-    }
-
-    private func oldestIdle() -> Lane? {
-        var oldest: (since: ContinuousClock.Instant, lane: Lane)?
-        for lane in live {
-            guard case .idle(let since) = lane.activity else { continue }
-            if oldest.map({ since < $0.since }) ?? true { oldest = (since, lane) }
-        }
-        return oldest?.lane
-    }
-
-    /// Starts the lanes that are missing to the minimum. At the start of the service it starts at least one, to find
+    /// Starts the lanes that are missing to the minimum, all at once: no job waits for them. At the start of the service it starts at least one, to find
     /// out whether lanes can be started.
     private func maintain() {
         guard !isClosed, events != nil else { return }
         while live.count < max(settings.minimum, health.hasComeUp ? 0 : 1), startOne() {}
-        while live.count > settings.maximum, let lane = oldestIdle() { lane.retire() }
+        while live.count > settings.maximum, let lane = lanes.oldestIdle { lane.retire() }
         scheduleIdleCheck()
     }
 
@@ -272,10 +310,10 @@ final class LanePool {
             let transport = try makeTransport()
             transport.onUnread = onUnread
             let lane = Lane(
-                transport, onReport: { [weak self] lane, report in self?.heard(lane, report) },
+                transport, clock: clock, onReport: { [weak self] lane, report in self?.heard(lane, report) },
                 onExit: { [weak self] lane, exit in self?.ended(lane, exit) })
             lane.affinity = affinity
-            lanes[ObjectIdentifier(lane)] = lane
+            lanes.insert(lane)
             starts += 1
             loop.after(Self.startTime) { [weak lane] in
                 guard let lane, lane.activity == .starting else { return }
@@ -297,10 +335,15 @@ final class LanePool {
                 lane.fault = "it is of another version than the service, which is to be restarted"
                 return lane.kill()
             }
-            lane.activity = .idle(since: .now)
+            rules.started(after: clock() - lane.since)
+            lane.activity = .idle
             log.laneStarted(lane.processID)
             if !confinement.isSuperset(of: .full) { isLessConfined(confinement) }
             if let news = health.succeeds(census, minimum: settings.minimum) { tell(news) }
+            if lane.mustRetire {
+                lane.retire()
+                maintain()
+            }
             scheduleIdleCheck()
             events?.available()
         case .idle, .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
@@ -321,9 +364,18 @@ final class LanePool {
     }
 
     private func ended(_ lane: Lane, _ exit: ProcessExit) {
-        lanes[ObjectIdentifier(lane)] = nil
+        lanes.remove(lane)
         if isClosed, lanes.isEmpty { complete() }
-        guard !isClosed, !lane.isRetired else { return }
+        guard !isClosed else { return }
+        if exit.isCrash { hasCrashed() }
+        guard !lane.isRetired else { return }
+        if let error = lane.startError {
+            // There never was a process. Several that were asked for together fail together, and the last one decides.
+            if !health.isPausing || census.starting == 0 {
+                failedToStart("\(executable): \(error)", isShortage: Self.shortages.contains(error))
+            }
+            return
+        }
         deaths += 1
         if lane.activity == .starting {
             failedToStart(lane.fault ?? "it ended with \(exit) before it was ready", isShortage: false)
@@ -333,11 +385,23 @@ final class LanePool {
         events?.available()
     }
 
+    /// A lane has crashed. The other lanes may have been forked by the same nursery, and so may have the same memory
+    /// layout, which the crash may have shown.
+    private func hasCrashed() {
+        guard let onCrash else { return }
+        onCrash()
+        for lane in live {
+            if lane.activity == .idle { lane.retire() } else { lane.mustRetire = true }
+        }
+        maintain()
+        events?.available()
+    }
+
     /// - Parameter isShortage: the failure may pass as soon as another lane has ended.
     private func failedToStart(_ reason: String, isShortage: Bool) {
         log.laneCannotStart(reason)
         // A lane that an attacker has taken over may hold the threads that the others need.
-        if isShortage { for lane in lanes.values { lane.killIfCrowded() } }
+        if isShortage { for lane in lanes.all { lane.killIfCrowded() } }
         let (news, wait) = health.fails(reason, isShortage: isShortage, census)
         news.forEach(tell)
         guard let wait, !isClosed else { return }
@@ -346,7 +410,7 @@ final class LanePool {
             health.pauseEnds()
             maintain()
             events?.available()
-            if health.mustTry(census) { _ = startOne() }
+            if health.mustTry(census), live.count < max(1, settings.maximum) { _ = startOne() }
         }
     }
 
@@ -376,22 +440,15 @@ final class LanePool {
     /// fresh ones can serve any user. If there is no such lane, there is no timer.
     private func scheduleIdleCheck() {
         guard !isClosed, idleTimer == nil else { return }
-        var next: ContinuousClock.Instant?
-        for lane in live {
-            guard case .idle(let since) = lane.activity, isSurplus(lane) else { continue }
-            let due = since + .seconds(settings.idleSeconds)
-            next = next.map { min($0, due) } ?? due
-        }
-        guard let next else { return }
-        idleTimer = loop.after(max(.zero, next - .now)) { [weak self] in
+        let surplus = live.filter { $0.activity == .idle && isSurplus($0) }
+        guard let oldest = surplus.map(\.since).min() else { return }
+        let age = Nanoseconds.seconds(from: oldest, to: clock())
+        idleTimer = loop.after(.seconds(max(0, settings.idleSeconds - age))) { [weak self] in
             guard let self else { return }
             idleTimer = nil
-            let now = ContinuousClock.now
-            for lane in live {
-                guard case .idle(let since) = lane.activity, isSurplus(lane),
-                    since + .seconds(settings.idleSeconds) <= now
-                else { continue }
-                lane.retire()
+            let now = clock()
+            for lane in live where lane.activity == .idle && isSurplus(lane) {
+                if Nanoseconds.seconds(from: lane.since, to: now) >= settings.idleSeconds { lane.retire() }
             }
             maintain()
             events?.available()

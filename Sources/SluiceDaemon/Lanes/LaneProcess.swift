@@ -20,57 +20,133 @@ final class LaneProcess: LaneTransport {
     /// The largest report, in bytes.
     private static let maximumReport = 16 << 10
 
-    let processID: Int32
+    /// 0 until the process is known.
+    private(set) var processID: Int32 = 0
     var onReport: (LaneReport) -> Void = { _ in }
     var onExit: (ProcessExit) -> Void = { _ in }
     var onUnread: ((consuming OwnedDescriptor) -> Void)?
 
-    private let process: SpawnedProcess
-    private let numbers: ProcessNumbers?
+    private let program: Program
+    /// Nil until the nursery has answered.
+    private var child: Child?
+    private var numbers: ProcessNumbers?
     /// The control socket. Its number is -1 once the process is reaped.
     private var channel: OwnedDescriptor
-    private let words: LaneWords
+    private var words: LaneWords?
     private let buffer = ReportBuffer()
     private var channelWatch: Watch?
     private var exitWatch: Watch?
     private let loop: EventLoop
+    private let log: any LaneLog
     private var retirement: Timer?
     private var isHungUp = false
+    private var isKilled = false
     private(set) var hasEnded = false
+
+    /// How lanes are started.
+    struct Program {
+        var executable: String
+        var environment: [String]
+        /// Forks lanes, where it runs; nil to start each lane as a program.
+        var nursery: Nursery?
+    }
+
+    private final class Child {
+        let process: SpawnedProcess
+
+        init(_ process: consuming SpawnedProcess) { self.process = process }
+    }
 
     /// Starts a lane.
     ///
     /// - Throws: `Errno` if a socket, a pipe or the process cannot be made.
-    init(executable: String, environment: [String], loop: EventLoop, log: any LaneLog) throws(Errno) {
+    init(_ program: Program, loop: EventLoop, log: any LaneLog) throws(Errno) {
+        self.program = program
+        self.loop = loop
+        self.log = log
+        channel = OwnedDescriptor(adopting: -1)
+        let ends = try makeEnds()
+        if let nursery = program.nursery,
+            nursery.fork(control: ends.control, standardError: ends.words, { [self] in answered($0) })
+        {
+            return
+        }
+        try spawn(ends)
+    }
+
+    /// The lane's ends of what connects it with the daemon.
+    private struct Ends: ~Copyable {
+        let control: OwnedDescriptor
+        let words: OwnedDescriptor
+    }
+
+    private func makeEnds() throws(Errno) -> Ends {
         let pair = try UnixSocket.seqpacketPair()
         let pipe = try Pipe()
-        let name = Name()
-        words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { log.laneSays(name.processID, $0) }
-        process = try SpawnedProcess(
-            path: executable, environment: environment, standardError: pipe.writeEnd.rawValue,
-            control: pair.second.rawValue,
-            // A signal to the daemon's process group must reach the daemon alone; the lanes end when the daemon does.
-            newSession: true)
-        let processID = process.processID
-        self.processID = processID
-        name.processID = processID
-        numbers = ProcessNumbers(processID)
-        channel = pair.first
-        self.loop = loop
+        words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { [weak self, log] in
+            log.laneSays(self?.processID ?? 0, $0)
+        }
+        var first = pair.first
+        swap(&channel, &first)
+        return Ends(control: pair.second, words: pipe.writeEnd)
+    }
+
+    private func spawn(_ ends: consuming Ends) throws(Errno) {
+        try begin(
+            SpawnedProcess(
+                path: program.executable, environment: program.environment,
+                standardError: ends.words.rawValue,
+                control: ends.control.rawValue,
+                // A signal to the daemon's process group must reach the daemon alone; the lanes end when the daemon
+                // does.
+                newSession: true))
+    }
+
+    /// The process is there.
+    private func begin(_ process: consuming SpawnedProcess, _ numbers: ProcessNumbers? = nil) throws(Errno) {
+        let child = Child(process)
+        self.child = child
+        processID = child.process.processID
+        self.numbers = numbers ?? ProcessNumbers(processID)
+        if isKilled { child.process.signal(SIGKILL) }
         do {
-            try watch(loop)
+            exitWatch = try loop.watch(child.process.pidfd, for: .readable) { [weak self] _ in
+                self?.hasExited()
+            }
+            if !isHungUp {
+                channelWatch = try loop.watch(channel, for: .readable) { [weak self] _ in self?.receive() }
+            }
         } catch {
             // No other code would reap the process.
-            process.signal(SIGKILL)
-            _ = try? process.wait()
+            child.process.signal(SIGKILL)
+            _ = try? child.process.wait()
+            self.child = nil
             throw error
         }
     }
 
-    /// The lane's process ID, once it is known, for the log entries made of its standard error.
-    private final class Name {
-        var processID: Int32 = 0
+    private func answered(_ answer: consuming Nursery.Answer) {
+        do throws(Errno) {
+            switch consume answer {
+            case .started(let process, let numbers): try begin(process, numbers)
+            case .none:
+                // A process of the nursery may have the old ends: it sees the end of its socket.
+                UnixSocket.shutDown(channel)
+                if isHungUp || isKilled { return cannotStart(.interrupted) }
+                try spawn(try makeEnds())
+            }
+        } catch {
+            cannotStart(error)
+        }
     }
+
+    private func cannotStart(_ error: Errno) {
+        startError = error
+        end(.signalled(0))
+    }
+
+    /// Why there is no process, where the nursery could not be asked at once.
+    private(set) var startError: Errno?
 
     deinit {
         exitWatch?.cancel()
@@ -84,11 +160,6 @@ final class LaneProcess: LaneTransport {
         deinit {
             bytes.deallocate()
         }
-    }
-
-    private func watch(_ loop: EventLoop) throws(Errno) {
-        exitWatch = try loop.watch(process.pidfd, for: .readable) { [weak self] _ in self?.hasExited() }
-        channelWatch = try loop.watch(channel, for: .readable) { [weak self] _ in self?.receive() }
     }
 
     var memory: Int? { numbers?.anonymousMemory }
@@ -113,7 +184,8 @@ final class LaneProcess: LaneTransport {
     }
 
     func kill() {
-        process.signal(SIGKILL)
+        isKilled = true
+        child?.process.signal(SIGKILL)
     }
 
     /// - Returns: whether there may be more reports.
@@ -150,15 +222,18 @@ final class LaneProcess: LaneTransport {
     private func hasExited() {
         let exit: ProcessExit?
         do {
-            exit = try process.reap()
+            exit = try child?.process.reap()
         } catch {
             exit = .signalled(0)
         }
-        guard let exit else { return }
+        if let exit { end(exit) }
+    }
+
+    private func end(_ exit: ProcessExit) {
         exitWatch?.cancel()
         retirement?.cancel()
         hasEnded = true
-        words.finish()
+        words?.finish()
         // Reports that the lane sent before its end count, unless it was asked to end. The socket's buffer holds some
         // hundreds; without a filter of system calls a child of the lane could go on sending.
         if !isHungUp { for _ in 0..<Self.turnsAfterEnd where !receive() { break } }

@@ -9,6 +9,11 @@ internal import Unix
 final class ProcessNumbers {
     private let file: OwnedDescriptor
 
+    /// The file, opened by another process.
+    init(adopting file: consuming OwnedDescriptor) {
+        self.file = file
+    }
+
     /// - Returns: nil if the process's file in /proc cannot be opened.
     init?(_ processID: Int32) {
         let number = open("/proc/\(processID)/status", O_RDONLY | O_CLOEXEC)

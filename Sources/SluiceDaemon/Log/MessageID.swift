@@ -59,6 +59,8 @@ public enum MessageID: String, Sendable, CaseIterable {
     case lanesLessConfined = "dc0891c700234c598029d15ae869ac0a"
     /// A lane process could not be started, or ended before it was ready.
     case laneCannotStart = "781e6d1623164669b2811714df106081"
+    /// The process that forks lanes could not be started, has ended, or was killed.
+    case nurseryFailed = "2de05521a55749afa3ffb5518fbd3349"
     /// No lane can be started.
     case lanesUnavailable = "8fbd4401772342be976be67c2d4fb90d"
     /// A lane did not end its transfer in time and was killed.

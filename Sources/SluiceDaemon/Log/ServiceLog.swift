@@ -208,6 +208,12 @@ struct ServiceLog {
         write(.error, .laneCannotStart, "lane cannot start", ["SLUICE_REASON": "\(reason)"], about: .service)
     }
 
+    func nurseryFailed(_ reason: String) {
+        write(
+            .warning, .nurseryFailed, "lanes start more slowly: the nursery has failed",
+            ["SLUICE_REASON": "\(reason)"], about: .service)
+    }
+
     func lanesUnavailable(_ reason: String) {
         write(.error, .lanesUnavailable, "jobs that need a new lane fail", ["SLUICE_REASON": "\(reason)"])
     }

@@ -239,27 +239,46 @@ final class Scheduler {
         guard hasStarted, !isDispatching else { return }
         isDispatching = true
         defer { isDispatching = false }
-        // Users for whom there is no lane just now. For the first of them the pool tries to make one; the others get
-        // only their own idle lanes and unused ones.
+        pool.forgetReminder()
+        // Users for whom there is no lane just now. Once no lane can be started, the users who follow get only their own
+        // idle lanes and unused ones.
         var passed: Set<UInt32> = []
+        var (mayStart, asked, starting) = (true, 0, 0)
         while passed.count <= Self.mostPassed, let job = queue.next(but: passed) {
-            let (user, needsKey) = (job.owner.userID, clientCertificate(for: job) != nil)
-            let lane =
-                passed.isEmpty
-                ? pool.take(
-                    userID: user, origin: job.origin, needsKey: needsKey, waiting: max(1, queue.runnable))
-                : pool.takeWaiting(userID: user, origin: job.origin, needsKey: needsKey)
-            if let lane { run(job, in: lane) } else { passed.insert(user) }
+            let need = need(of: job)
+            guard mayStart else {
+                if let lane = pool.takeWaiting(for: need) {
+                    run(job, in: lane)
+                } else {
+                    passed.insert(need.userID)
+                }
+                continue
+            }
+            let waiting = max(1, min(queue.runnable(of: need.userID), queue.runnable - asked))
+            switch pool.take(for: need, waiting: waiting, othersWaiting: starting, isFirst: passed.isEmpty) {
+            case .lane(let lane):
+                run(job, in: lane)
+                continue
+            case .soon: break
+            case .starting: starting += waiting
+            case .none: mayStart = false
+            }
+            asked += waiting
+            passed.insert(need.userID)
         }
         // Root may have the lane that is kept for it.
         guard pool.keepsReserve, let job = queue.first(of: 0),
-            let lane = pool.takeReserved(
-                origin: job.origin, needsKey: clientCertificate(for: job) != nil)
+            let lane = pool.takeReserved(for: need(of: job))
         else { return }
         run(job, in: lane)
         // If the job could not be run, its lane is free again. `available` has no effect within this function, so
         // dispatch again.
         loop.after(.zero) { [weak self] in self?.dispatch() }
+    }
+
+    private func need(of job: JobRecord) -> LaneRoster.Need {
+        LaneRoster.Need(
+            userID: job.owner.userID, origin: job.origin, needsKey: clientCertificate(for: job) != nil)
     }
 
     private func run(_ job: JobRecord, in lane: Lane) {
@@ -295,7 +314,7 @@ final class Scheduler {
             log.dispatched(job)
         } catch {
             queue.isOver(job)
-            pool.giveBack(lane)
+            pool.giveBack(lane, hasWorked: false)
             end(
                 job,
                 Outcome(.laneUnavailable, "the service lacks a resource that the job needs: \(error)"))

@@ -78,6 +78,7 @@ public actor IngestDaemon {
 
     private struct Parts {
         let service: VarlinkService
+        let nursery: Nursery
         let scheduler: Scheduler
         let subscriptions: Subscriptions
         let api: IngestAPI
@@ -115,12 +116,25 @@ public actor IngestDaemon {
         listeners: consuming ListenerList, areOwn: Bool, stored: consuming StoredDescriptors,
         whenReady: @escaping @Sendable () -> Void, whenUnable: @escaping @Sendable (String) -> Void
     ) throws {
+        let nursery = Nursery(
+            executable: configuration.laneExecutable, environment: configuration.laneEnvironment, loop: loop,
+            log: log)
+        let hasNursery =
+            switch settings.lanes.nursery {
+            // A private service needs a lane or two.
+            case .automatic: configuration.notifies
+            case .always: true
+            case .never: false
+            }
+        // The lanes that the nursery forks become children of this process.
+        if hasNursery, (try? SpawnedProcess.adoptOrphans()) != nil { nursery.start() }
+        let program = LaneProcess.Program(
+            executable: configuration.laneExecutable, environment: configuration.laneEnvironment,
+            nursery: nursery)
         let pool = LanePool(
             loop: loop, executable: configuration.laneExecutable, settings: settings.lanes, log: log
-        ) { [loop, configuration, log] () throws(Errno) in
-            try LaneProcess(
-                executable: configuration.laneExecutable, environment: configuration.laneEnvironment,
-                loop: loop, log: log)
+        ) { [loop, log] () throws(Errno) in
+            try LaneProcess(program, loop: loop, log: log)
         }
         let outcomes = configuration.stateDirectory.map { directory in
             OutcomeFile(directory: directory, limit: settings.limits.rememberedJobsPerUser)
@@ -173,6 +187,7 @@ public actor IngestDaemon {
         service.onUnreadSocket = { disposal.take($0) }
         service.mayAccept = { disposal.hasRoom }
         pool.onUnread = { disposal.take($0) }
+        if hasNursery { pool.onCrash = { nursery.replace() } }
         scheduler.onForeignSocket = { [unowned service] in service.letGo(of: $0) }
         let api = IngestAPI(
             scheduler: scheduler, subscriptions: subscriptions, descriptors: descriptors, settings: settings,
@@ -203,7 +218,8 @@ public actor IngestDaemon {
             whenUnable(reason)
         }
         parts = Parts(
-            service: service, scheduler: scheduler, subscriptions: subscriptions, api: api, status: status)
+            service: service, nursery: nursery, scheduler: scheduler, subscriptions: subscriptions, api: api,
+            status: status)
         if configuration.notifies { sayWhatIsMissing() }
         if let contents = outcomes?.load() {
             log.outcomesRead(contents)
@@ -233,6 +249,8 @@ public actor IngestDaemon {
             guard let new else { return log.reloaded(needingRestart: []) }
             let unchangeable = settingsAtStart.needingRestart(comparedTo: new)
             settings = new
+            // What it has loaded may be old: certificates, the configuration of OpenSSL, the libraries.
+            parts.nursery.replace()
             parts.scheduler.apply(new)
             parts.api.settings = new
             expelWhoMayNot()
@@ -346,7 +364,7 @@ public actor IngestDaemon {
         // The service and all that its callbacks need live until the last reply is out. If no client is answered, there
         // is no reply to wait for.
         parts.service.close(within: answers ? nil : .milliseconds(10)) {
-            parts.scheduler.pool.whenEmpty { withExtendedLifetime(parts, completion) }
+            parts.scheduler.pool.whenEmpty { parts.nursery.close { withExtendedLifetime(parts, completion) } }
         }
     }
 

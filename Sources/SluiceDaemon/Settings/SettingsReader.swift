@@ -55,6 +55,7 @@ struct SettingsReader {
         seconds("lanes", "idle_seconds", &settings.lanes.idleSeconds)
         seconds("lanes", "end_seconds", &settings.lanes.endSeconds)
         optionalSeconds("lanes", "hang_seconds", &settings.lanes.hangSeconds)
+        word("lanes", "nursery", &settings.lanes.nursery)
         size("gate", "high_watermark", &settings.gate.highWatermark)
         size("gate", "low_watermark", &settings.gate.lowWatermark)
         size("gate", "maximum_high_watermark", &settings.gate.maximumHighWatermark)
@@ -193,6 +194,15 @@ struct SettingsReader {
 
     private mutating func text(_ section: String, _ key: String, _ target: inout String) {
         take(section, key, &target, "a text in quotes", SettingsEntry.show, { $0.string })
+    }
+
+    private mutating func word<Word: RawRepresentable & CaseIterable>(
+        _ section: String, _ key: String, _ target: inout Word
+    ) where Word.RawValue == String {
+        let words = Word.allCases.map { SettingsEntry.show($0.rawValue) }.joined(separator: " or ")
+        take(
+            section, key, &target, words, { SettingsEntry.show($0.rawValue) },
+            { $0.string.flatMap(Word.init) })
     }
 
     private mutating func statuses(_ section: String, _ key: String, _ target: inout Set<Int>) {

@@ -10,7 +10,7 @@ public import Unix
 /// control socket.
 ///
 /// ## Concurrency model
-/// Everything here is on the loop's thread, which is the main thread. Callbacks of URLSession come on the session's
+/// Everything here is on the loop's thread; the main thread only waits. Callbacks of URLSession come on the session's
 /// thread. `Transfer` and `Pump` handle them there, and send events to the loop's thread through `EventLoop.execute`.
 public enum Lane {
     /// Bytes of memory that a lane may have beyond its own and the gate's. This bounds what a server can make
@@ -38,17 +38,35 @@ public enum Lane {
         // socket, to most files, and to most system calls. If the kernel supports only a part of this, that part is
         // applied, and the daemon is told.
         let confinement = LaneConfinement(cunix_confine_lane(descriptors, CInt(CUNIX_ANY_LANDLOCK)))
+        // Not on this thread: where the process was forked by a nursery, Swift's Mutex and Dispatch remember the number
+        // that this thread had in the nursery, by which the kernel would look for the owner of a lock.
+        let socket = control.release()
+        do {
+            try DetachedThread.start { serve(OwnedDescriptor(adopting: socket), confinement) }
+        } catch {
+            fail(error)
+        }
+        while true { _ = poll(nil, 0, -1) }
+    }
+
+    private static func serve(_ control: consuming OwnedDescriptor, _ confinement: LaneConfinement) -> Never {
+        // In top(1) with threads, and for tests.
+        cunix_set_thread_name("loop")
         do {
             let loop = try EventLoop()
             let lane = try LaneController(loop: loop, channel: ControlChannel(socket: control))
             try lane.start(confinement)
             loop.run()
         } catch {
-            let line = "sluice-lane: cannot start: \(error)\n"
-            _ = write(2, line, line.utf8.count)
-            exit(1)
+            fail(error)
         }
         exit(0)
+    }
+
+    private static func fail(_ error: any Error) -> Never {
+        let line = "sluice-lane: cannot start: \(error)\n"
+        _ = write(2, line, line.utf8.count)
+        exit(1)
     }
 }
 

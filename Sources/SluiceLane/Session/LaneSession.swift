@@ -22,8 +22,8 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
     private let session = Mutex<URLSession?>(nil)
     private let queueYield = Mutex(QueueYield())
 
-    override init() {
-        super.init()
+    /// Made once, also for the lanes that a nursery forks: to make it takes several milliseconds.
+    private static let configuration = {
         let configuration = URLSessionConfiguration.ephemeral
         configuration.httpCookieStorage = nil
         configuration.httpShouldSetCookies = false
@@ -34,10 +34,22 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         configuration.urlCredentialStorage = nil
         configuration.requestCachePolicy = .reloadIgnoringLocalAndRemoteCacheData
         // The lane has timers of its own, which take the gate into account; Foundation's timers do not.
-        configuration.timeoutIntervalForRequest = Self.never
-        configuration.timeoutIntervalForResource = Self.never
+        configuration.timeoutIntervalForRequest = never
+        configuration.timeoutIntervalForResource = never
+        return configuration
+    }()
+
+    /// Makes what all sessions have in common. Starts no thread.
+    static func warm() {
+        _ = configuration
+        // What the queues of the session need at first use.
+        _ = InlineOperationQueue()
+    }
+
+    override init() {
+        super.init()
         let session = URLSession(
-            configuration: configuration, delegate: self, delegateQueue: InlineOperationQueue())
+            configuration: Self.configuration, delegate: self, delegateQueue: InlineOperationQueue())
         self.session.withLock { $0 = session }
         RequestProgress.whenConnected { [weak self] in self?.current.withLock { $0?.transfer }?.connected() }
     }

@@ -1,5 +1,6 @@
 internal import CUnix
 internal import Glibc
+internal import Synchronization
 public import SystemPackage
 
 /// How a process ended.
@@ -8,6 +9,15 @@ public enum ProcessExit: Sendable, Equatable, CustomStringConvertible {
     case exited(Int32)
     /// A signal ended it.
     case signalled(Int32)
+
+    /// Whether the process has failed by itself: a signal ended it that the kernel or the C library sends for a fault.
+    public var isCrash: Bool {
+        switch self {
+        case .exited: false
+        case .signalled(let signal):
+            [SIGSEGV, SIGBUS, SIGILL, SIGABRT, SIGFPE, SIGTRAP, SIGSYS].contains(signal)
+        }
+    }
 
     /// A text for the log: `exit status 1`, `signal 9`.
     public var description: String {
@@ -63,6 +73,57 @@ public struct SpawnedProcess: ~Copyable, Sendable {
         }
         processID = pid
         pidfd = OwnedDescriptor(adopting: descriptor)
+        Self.unreaped.withLock { _ = $0.insert(pid) }
+    }
+
+    /// Takes over a child of this process that other code has started, and that nobody has reaped.
+    ///
+    /// - Throws: `Errno.noSuchProcess`; `Errno.tooManyOpenFiles`, when the process is ended and reaped, because no other code
+    ///   could do that.
+    public init(adopting processID: Int32) throws(Errno) {
+        let descriptor = cunix_pidfd_open(processID)
+        guard descriptor >= 0 else {
+            let error = Errno(rawValue: errno)
+            if error != .noSuchProcess {
+                kill(processID, SIGKILL)
+                waitpid(processID, nil, 0)
+            }
+            throw error
+        }
+        self.processID = processID
+        pidfd = OwnedDescriptor(adopting: descriptor)
+        Self.unreaped.withLock { _ = $0.insert(processID) }
+    }
+
+    /// The children that this type knows and that are not reaped.
+    private static let unreaped = Mutex<Set<Int32>>([])
+
+    /// The children of this process that no value of this type stands for: descendants whose parents have ended
+    /// (`adoptOrphans`). The kernel lists them in `/proc/self/task/*/children` (proc(5)); where it does not, there are
+    /// none.
+    public static func strangers() -> [Int32] {
+        var children: Set<Int32> = []
+        guard let directory = opendir("/proc/self/task") else { return [] }
+        defer { closedir(directory) }
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            let number = open("/proc/self/task/\(name)/children", O_RDONLY | O_CLOEXEC)
+            guard number >= 0 else { continue }
+            let file = OwnedDescriptor(adopting: number)
+            var text = [UInt8](repeating: 0, count: 64 << 10)
+            let count = read(file.rawValue, &text, text.count)
+            let words = text.prefix(max(0, count)).split(separator: UInt8(ascii: " "))
+            children.formUnion(words.compactMap { Int32(String(decoding: $0, as: UTF8.self)) })
+        }
+        return children.subtracting(unreaped.withLock { $0 }).sorted()
+    }
+
+    /// Makes this process the parent of its descendants whose own parents end (`prctl(2)`, PR_SET_CHILD_SUBREAPER). It
+    /// has to reap them.
+    public static func adoptOrphans() throws(Errno) {
+        _ = try valueOrErrno(cunix_adopt_orphans())
     }
 
     /// Sends a signal. Does nothing where the process has already ended.
@@ -78,6 +139,7 @@ public struct SpawnedProcess: ~Copyable, Sendable {
         var code: CInt = 0
         var status: CInt = 0
         guard try valueOrErrno(cunix_reap(pidfd.rawValue, &code, &status)) == 1 else { return nil }
+        Self.unreaped.withLock { _ = $0.remove(processID) }
         return code == CLD_EXITED ? .exited(status) : .signalled(status)
     }
 

@@ -9,6 +9,21 @@ enum Processes {
             .filter { fields(of: $0).map { Int32($0[1]) == parent } ?? false }
     }
 
+    /// The lanes of a service.
+    static func lanes(of service: Int32) throws -> [Int32] {
+        try children(of: service).filter { name(of: $0) == "sluice-lane" }
+    }
+
+    /// The process that forks lanes for a service; nil if none runs.
+    static func nursery(of service: Int32) throws -> Int32? {
+        try children(of: service).first { name(of: $0) == "sluice-nursery" && runs($0) }
+    }
+
+    /// The name that the process has given itself; nil where there is no such process.
+    static func name(of process: Int32) -> String? {
+        (try? readText("/proc/\(process)/comm")).map { String($0.prefix { $0 != "\n" }) }
+    }
+
     /// The ids of its threads.
     static func threads(of process: Int32) throws -> [Int32] {
         try entries(of: "/proc/\(process)/task").compactMap { Int32($0) }
@@ -19,6 +34,19 @@ enum Processes {
 
     /// Whether the process exists and is not a zombie.
     static func runs(_ process: Int32) -> Bool { state(of: process).map { $0 != "Z" } ?? false }
+
+    /// Stops a process (SIGSTOP), and waits until all of its threads stand still: the kernel gives the signal to one thread,
+    /// and until that one has run the others go on.
+    static func stop(_ process: Int32) throws {
+        kill(process, SIGSTOP)
+        try eventually("process \(process) stands still") {
+            try threads(of: process).allSatisfy { state(of: process, thread: $0) == "T" }
+        }
+    }
+
+    private static func state(of process: Int32, thread: Int32) -> Character? {
+        fields(of: "\(process)/task/\(thread)")?.first?.first
+    }
 
     /// What its descriptors refer to, as `/proc/PID/fd` names it.
     static func descriptors(of process: Int32) throws -> [String] {
@@ -45,7 +73,7 @@ enum Processes {
     }
 
     /// The fields of `/proc/PID/stat` from the state on: the field before it may contain any characters.
-    private static func fields(of process: Int32) -> [Substring]? {
+    private static func fields(of process: some CustomStringConvertible) -> [Substring]? {
         guard let text = try? readText("/proc/\(process)/stat"), let end = text.lastIndex(of: ")") else {
             return nil
         }

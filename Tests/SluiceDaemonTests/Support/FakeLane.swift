@@ -15,6 +15,7 @@ final class FakeLane: LaneTransport {
     let memory: Int? = 1 << 20
     var threads: Int? = 8
     private(set) var hasEnded = false
+    var startError: Errno?
     var onReport: (LaneReport) -> Void = { _ in }
     var onExit: (ProcessExit) -> Void = { _ in }
     var onUnread: ((consuming OwnedDescriptor) -> Void)?
@@ -90,8 +91,17 @@ final class FakeLanes {
     /// Why no lane can be started.
     var shortage: Errno?
 
-    func makePool(on loop: EventLoop, _ settings: Settings.Lanes) -> LanePool {
-        LanePool(loop: loop, executable: "lane", settings: settings, log: ServiceLog.silent) {
+    /// - Parameters:
+    ///   - rules: those that are not given start a lane for each job that waits.
+    ///   - clock: for the rules and for idle lanes; one that is not given stands still.
+    func makePool(
+        on loop: EventLoop, _ settings: Settings.Lanes,
+        rules: StartRules = StartRules(processors: .max, startTime: 0), clock: @escaping () -> UInt64 = { 0 }
+    ) -> LanePool {
+        LanePool(
+            loop: loop, executable: "lane", settings: settings, log: ServiceLog.silent, rules: rules,
+            clock: clock
+        ) {
             [self] () throws(Errno) in
             if let shortage { throw shortage }
             let lane = FakeLane()
