@@ -112,7 +112,7 @@ static bool restrict_files(long newest)
 // ---- all of it ------------------------------------------------------------
 
 // When memory is short, the kernel kills lanes before the daemon, which has the jobs of all users.
-static void be_first_to_go(void)
+void cunix_be_first_to_go(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0)
@@ -136,7 +136,7 @@ int cunix_confine_lane(unsigned descriptors, int newest_landlock)
 {
     int done = 0;
     struct rlimit limit;
-    be_first_to_go();
+    cunix_be_first_to_go();
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max > descriptors)
         cunix_set_limit(RLIMIT_NOFILE, descriptors);
     cunix_set_limit(RLIMIT_CORE, 0);

@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -113,80 +113,85 @@ void cunix_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0)
 
 int cunix_adopt_orphans(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
-static int open_status(pid_t pid)
+// What the processes between cunix_fork_orphan and its child's function share.
+struct orphan_fork {
+    const char *name;
+    void (*run)(void *context);
+    void *context;
+    int ends[2];  // the caller's and the child's
+    pid_t child;  // or -errno
+};
+
+// Gives the caller the child's status file, and waits to be let go.
+static void wait_to_be_let_go(int end)
 {
-    char path[40];
-    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-    return open(path, O_RDONLY | O_CLOEXEC);
+    int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    char byte = 0;
+    cunix_send(end, &byte, 1, &status, status < 0 ? 0 : 1, false);
+    if (status >= 0)
+        close(status);
+    ssize_t n;
+    do
+        n = read(end, &byte, 1);
+    while (n < 0 && errno == EINTR);
+    // The caller has ended before it had let the child go.
+    if (n != 1)
+        _exit(CUNIX_NEVER_LET_GO);
+    close(end);
 }
 
-// The middle process is what makes the child an orphan. clone(2) with CLONE_PARENT would do without it, but the C library
-// would not know about the new process: its cached thread IDs would be the parent's.
-struct cunix_orphan cunix_fork_orphan(const char *name)
+// Runs in the caller's memory, on a stack of its own, while the caller waits. Only the child's memory is a copy. A
+// clone(2) with CLONE_PARENT would need no process in between, but the C library would not know about the new process:
+// its cached thread IDs would be the caller's. _Fork(3) tells it.
+static int run_middle(void *argument)
 {
+    struct orphan_fork *fork = argument;
+    pid_t child = _Fork();
+    if (child == 0) {
+        prctl(PR_SET_NAME, fork->name, 0, 0, 0);
+        close(fork->ends[0]);
+        wait_to_be_let_go(fork->ends[1]);
+        fork->run(fork->context);
+        _exit(127);
+    }
+    fork->child = child < 0 ? -errno : child;
+    return 0;
+}
+
+struct cunix_orphan cunix_fork_orphan(const char *name, void (*run)(void *context), void *context)
+{
+    // The child goes on using its copy as the stack of its main thread.
+    static char stack[256 << 10] __attribute__((aligned(16)));
     struct cunix_orphan orphan = {.pid = -1, .status = -1, .go = -1};
-    int report[2], go[2];
-    if (pipe2(report, O_CLOEXEC) < 0)
+    // -EIO: the process in between was killed before it had forked.
+    struct orphan_fork fork = {.name = name, .run = run, .context = context, .child = -EIO};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fork.ends) < 0)
         return orphan;
-    if (pipe2(go, O_CLOEXEC) < 0) {
-        int saved = errno;
-        close(report[0]);
-        close(report[1]);
-        errno = saved;
-        return orphan;
-    }
-    pid_t middle = fork();
-    if (middle == 0) {
-        // The child's name from its first moment on.
-        prctl(PR_SET_NAME, name, 0, 0, 0);
-        pid_t child = fork();
-        if (child == 0) {
-            close(report[0]);
-            close(report[1]);
-            close(go[1]);
-            char byte;
-            ssize_t n;
-            do
-                n = read(go[0], &byte, 1);
-            while (n < 0 && errno == EINTR);
-            // The parent has ended before it had let the child go.
-            if (n != 1)
-                _exit(0);
-            close(go[0]);
-            orphan.pid = 0;
-            return orphan;
-        }
-        if (child < 0)
-            child = -errno;
-        ssize_t ignored = write(report[1], &child, sizeof child);
-        (void)ignored;
-        _exit(0);
-    }
+    // CLONE_VFORK: the caller does not run in the memory that both use until the other has ended.
+    pid_t middle = clone(run_middle, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &fork);
     int saved = errno;
-    close(report[1]);
-    close(go[0]);
-    pid_t child = -EIO;  // the middle process was killed before it had written
+    close(fork.ends[1]);
     if (middle < 0) {
-        child = -saved;
+        fork.child = -saved;
     } else {
-        ssize_t n;
-        do
-            n = read(report[0], &child, sizeof child);
-        while (n < 0 && errno == EINTR);
         // Only then is the child somebody else's.
         while (waitpid(middle, NULL, 0) < 0 && errno == EINTR)
             ;
     }
-    close(report[0]);
-    if (child < 0) {
-        close(go[1]);
-        errno = -child;
+    if (fork.child < 0) {
+        close(fork.ends[0]);
+        errno = -fork.child;
         return orphan;
     }
-    orphan.pid = child;
-    // The child has not hidden itself yet.
-    orphan.status = open_status(child);
-    orphan.go = go[1];
+    orphan.pid = fork.child;
+    orphan.go = fork.ends[0];
+    char byte;
+    size_t count = 1;
+    bool truncated;
+    while (cunix_receive(orphan.go, &byte, 1, &orphan.status, &count, &truncated, false) < 0 && errno == EINTR)
+        ;
+    if (count == 0)
+        orphan.status = -1;
     return orphan;
 }
 

@@ -276,7 +276,12 @@ extension Integration {
             let service = try TestService(options)
             #expect(unlink(lane) == 0)
             try directory.write("#!/bin/sh\nexit 3\n", to: "lane", mode: 0o755)
-            for process in try Processes.children(of: service.processID) { kill(process, SIGKILL) }
+            // The nursery first, or it could fork one more lane.
+            if let nursery = try Processes.nursery(of: service.processID) {
+                kill(nursery, SIGKILL)
+                try eventually("the nursery has ended") { !Processes.runs(nursery) }
+            }
+            for process in try Processes.lanes(of: service.processID) { kill(process, SIGKILL) }
             let job = try service.fetch("http://127.0.0.1:1/", expecting: Self.pattern)
                 .finish(failing: .laneUnavailable, delivered: 0)
             #expect(job.outcome?.message.contains("lane") == true)

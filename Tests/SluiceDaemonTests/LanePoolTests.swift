@@ -1,4 +1,5 @@
 import EventLoop
+import Glibc
 import LaneProtocol
 import SluiceCore
 import SluiceInterface
@@ -219,6 +220,55 @@ import Unix
     }
 
     private struct Unexpected: Error {}
+
+    @Test(
+        "after a crash the lanes of the same nursery get no more jobs, and the minimum is restored; others stay"
+    )
+    func retiresSiblingsOfCrashedLane() throws {
+        let house = try Pool(minimum: 2, maximum: 9)
+        house.start()
+        var crashes: [Int] = []
+        house.pool.onFate = { if case .crashed = $1 { crashes.append($0) } }
+        house.transports.forEach { $0.isReady() }
+        let lanes = try (0..<4).map { _ in try #require(try house.lane(for: 7)) }
+        for (transport, nursery) in zip(house.transports, [1, 1, 2, nil]) { transport.nursery = nursery }
+        house.transports[0].dies(.signalled(SIGSEGV))
+        let siblings = lanes.filter { $0.nursery == 1 && !$0.hasEnded }
+        let others = lanes.filter { $0.nursery != 1 }
+        #expect(crashes == [1] && siblings.count == 1)
+        #expect(siblings.allSatisfy(\.mustRetire) && !others.contains(where: \.mustRetire))
+        for lane in siblings + others { house.pool.giveBack(lane) }
+        #expect(siblings.allSatisfy(\.isRetired) && !others.contains(where: \.isRetired))
+        house.transports[3].dies(.signalled(SIGSEGV))
+        #expect(crashes == [1], "a lane that was started as a program has no siblings")
+        #expect(house.pool.counts.idle + house.pool.counts.starting >= 2)
+    }
+
+    @Test(
+        "a nursery learns that a lane was ready, or that it ended before that by itself",
+        arguments: [
+            (nil, [.ready]), (.exited(1), [.failed]), (.signalled(SIGSEGV), [.failed]),
+            (.exited(LaneExit.shortage), []), (.signalled(SIGKILL), []),
+        ] as [(ProcessExit?, [Nursery.Fate])])
+    func tellsFates(_ exit: ProcessExit?, _ expected: [Nursery.Fate]) throws {
+        let house = try Pool(minimum: 1, maximum: 9)
+        house.start()
+        var fates: [Nursery.Fate] = []
+        house.pool.onFate = { fates += $0 == 3 ? [$1] : [] }
+        house.transports[0].nursery = 3
+        if let exit { house.transports[0].dies(exit) } else { house.transports[0].isReady() }
+        #expect(fates == expected)
+    }
+
+    @Test("a lane whose process has ended gets no job, although it was ready once")
+    func passesOverEndedLane() throws {
+        let house = try Pool(minimum: 1, maximum: 9)
+        house.start()
+        house.transports[0].isReady()
+        house.transports[0].vanishes()
+        guard case .starting = try house.supply(for: 7, 1) else { throw Unexpected() }
+        #expect(house.transports.count == 2)
+    }
 
     @Test("retires idle lanes that a user has had, and keeps fresh ones")
     func retiresIdleUsedLanes() throws {

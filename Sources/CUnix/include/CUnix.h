@@ -186,16 +186,19 @@ void cunix_set_thread_name(const char *name);
 // Makes this process the new parent of descendants whose parent ends (prctl(2),
 // PR_SET_CHILD_SUBREAPER).
 int cunix_adopt_orphans(void);
-// fork(2), for a process with one thread: the child belongs to the nearest
+// Like fork(2), for a process with one thread: the child belongs to the nearest
 // ancestor that adopts orphans, not to this process, which has nothing to reap.
-// It has the given name, and waits until a byte is written to `go`; it ends if
-// `go` is closed before.
+// It has the given name, and calls `run`, which must not return, once a byte was
+// written to `go`; it ends with CUNIX_NEVER_LET_GO if `go` is closed before.
+// Its main thread has a stack of 256 KiB.  Handlers of pthread_atfork(3) are not
+// called.
+enum { CUNIX_NEVER_LET_GO = 113 };
 struct cunix_orphan {
-    pid_t pid;   // the child's; 0 in the child; -1 with errno
+    pid_t pid;   // -1 with errno
     int status;  // the child's status file in /proc (proc_pid_status(5)), or -1
     int go;
 };
-struct cunix_orphan cunix_fork_orphan(const char *name);
+struct cunix_orphan cunix_fork_orphan(const char *name, void (*run)(void *context), void *context);
 // For the child: descriptor 2 = standard_error, 3 = control, a session of its
 // own, and no other descriptor above 2.
 void cunix_become_child(int standard_error, int control);
@@ -208,6 +211,10 @@ enum { CUNIX_RLIMIT_CORE = 4, CUNIX_RLIMIT_NOFILE = 7, CUNIX_RLIMIT_DATA = 2 };
 // (sched(7)): it gets the same share of the processors, but when it wakes up it
 // does not preempt the running thread. If that is not allowed, nothing changes.
 void cunix_schedule_as_batch(void);
+// Makes the process, and those that it forks from now on, the first that the
+// kernel kills if memory is short (oom_score_adj, proc(5)).  Has no effect on a
+// process that is hidden from its user.
+void cunix_be_first_to_go(void);
 // Irrevocably restricts a process that reads untrusted data. Call it before the
 // first thread starts. Afterwards the process:
 // - writes no core dump, and other processes of the same user cannot read its

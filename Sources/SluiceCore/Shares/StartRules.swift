@@ -48,9 +48,11 @@ public struct StartRules: Sendable, Equatable {
     private static let weight = 0.25
     /// A start that takes longer waits for something else than a processor, so it does not hold others back. In ns.
     private static let longestStart: UInt64 = 1_000_000_000
-    /// The longest time that counts as one of a start, in ns: a machine that was suspended must not make starts look long
-    /// for hours.
-    private static let longestMeasured = 500e6
+    /// The longest time that counts as one of a start, in ns: after a machine was suspended, or a nursery has hung, starts must
+    /// not look long for hours.
+    private static let longestMeasured: UInt64 = 500_000_000
+    /// The longest time that a lane is waited for, in ns: lanes that share the processors may also all wait for their origins.
+    private static let longestPatience = 250e6
 
     private let processors: Int
     /// How long a start takes, in ns.
@@ -71,7 +73,8 @@ public struct StartRules: Sendable, Equatable {
 
     /// A lane has become ready this long after its start had begun.
     public mutating func started(after time: UInt64) {
-        startTime += (min(Double(time), Self.longestMeasured) - startTime) * Self.weight
+        guard time <= Self.longestMeasured else { return }
+        startTime += (Double(time) - startTime) * Self.weight
     }
 
     /// A lane is idle again this long after it got its order.
@@ -104,6 +107,6 @@ public struct StartRules: Sendable, Equatable {
     /// How long a body is waited for while this number of lanes share the processors, in ns: as long as a start takes, and
     /// longer where each lane gets only a part of a processor. More lanes would not make them faster.
     private func patience(with lanes: Int) -> UInt64 {
-        UInt64(startTime * max(1, Double(lanes) / Double(processors)))
+        UInt64(max(startTime, min(Self.longestPatience, startTime * Double(lanes) / Double(processors))))
     }
 }

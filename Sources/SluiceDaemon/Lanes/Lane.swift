@@ -15,6 +15,8 @@ protocol LaneTransport: AnyObject {
     var threads: Int? { get }
     /// Why no process could be made, where that shows only after the transport was made.
     var startError: Errno? { get }
+    /// The number of the nursery that has forked it; nil if it was started as a program.
+    var nursery: Int? { get }
     /// The process is reaped. Reports that it sent before may still follow.
     var hasEnded: Bool { get }
     /// Gets every report, in order.
@@ -78,6 +80,8 @@ final class Lane {
     var fault: String?
     /// Why no process could be made.
     var startError: Errno? { transport.startError }
+    /// The number of the nursery that has forked it; nil if it was started as a program.
+    var nursery: Int? { transport.nursery }
     /// The process has ended. Reports that it sent before may still follow.
     var hasEnded: Bool { transport.hasEnded }
 

@@ -1,5 +1,6 @@
 internal import CUnix
 internal import EventLoop
+internal import Glibc
 internal import LaneProtocol
 internal import SluiceCore
 internal import SluiceInterface
@@ -42,10 +43,6 @@ final class LanePool {
         var neverWarm: (String) -> Void
     }
 
-    /// Errors that may pass by themselves, for example when other lanes end.
-    private static let shortages: Set<Errno> = [
-        .resourceTemporarilyUnavailable, .noMemory, .tooManyOpenFiles, .tooManyOpenFilesInSystem,
-    ]
     /// How long a lane may take to become ready.
     private static let startTime = Duration.seconds(10)
     /// How long lanes may take to end when the service does.
@@ -69,8 +66,8 @@ final class LanePool {
     /// Gets the control sockets of lanes that have ended, if they hold unread messages.
     var onUnread: ((consuming OwnedDescriptor) -> Void)?
 
-    /// Called when a lane has crashed, where lanes are forked.
-    var onCrash: (() -> Void)?
+    /// Learns what has become of a lane that a nursery has forked, and the number of that nursery.
+    var onFate: ((_ nursery: Int, Nursery.Fate) -> Void)?
 
     private let loop: EventLoop
     private let executable: String
@@ -286,7 +283,11 @@ final class LanePool {
         guard !lane.hasEnded else { return }
         if hasWorked { rules.ended(after: clock() - lane.since) }
         lane.activity = .idle
-        if live.count > settings.maximum || lane.mustRetire { lane.retire() }
+        if live.count > settings.maximum { lane.retire() }
+        if lane.mustRetire {
+            lane.retire()
+            maintain()
+        }
         events?.available()
         scheduleIdleCheck()
     }
@@ -295,11 +296,15 @@ final class LanePool {
 
     private var live: [Lane] { lanes.live }
 
-    /// Starts the lanes that are missing to the minimum, all at once: no job waits for them. At the start of the service it starts at least one, to find
-    /// out whether lanes can be started.
+    /// Starts the lanes that are missing to the minimum, all at once: no job waits for them. At the start of the service it
+    /// starts at least one, to find out whether lanes can be started.
     private func maintain() {
         guard !isClosed, events != nil else { return }
-        while live.count < max(settings.minimum, health.hasComeUp ? 0 : 1), startOne() {}
+        let wanted = max(settings.minimum, health.hasComeUp ? 0 : 1)
+        // Lanes that get no more jobs do not count; they go when they are done.
+        while live.count(where: { !$0.mustRetire }) < wanted, live.count < max(1, settings.maximum),
+            startOne()
+        {}
         while live.count > settings.maximum, let lane = lanes.oldestIdle { lane.retire() }
         scheduleIdleCheck()
     }
@@ -322,7 +327,7 @@ final class LanePool {
             }
             return true
         } catch {
-            failedToStart("\(executable): \(error)", isShortage: Self.shortages.contains(error))
+            failedToStart("\(executable): \(error)", isShortage: LaneExit.shortages.contains(error))
             return false
         }
     }
@@ -336,6 +341,7 @@ final class LanePool {
                 return lane.kill()
             }
             rules.started(after: clock() - lane.since)
+            if let nursery = lane.nursery { onFate?(nursery, .ready) }
             lane.activity = .idle
             log.laneStarted(lane.processID)
             if !confinement.isSuperset(of: .full) { isLessConfined(confinement) }
@@ -367,30 +373,41 @@ final class LanePool {
         lanes.remove(lane)
         if isClosed, lanes.isEmpty { complete() }
         guard !isClosed else { return }
-        if exit.isCrash { hasCrashed() }
+        if let nursery = lane.nursery { learn(from: lane, of: nursery, exit) }
         guard !lane.isRetired else { return }
         if let error = lane.startError {
             // There never was a process. Several that were asked for together fail together, and the last one decides.
             if !health.isPausing || census.starting == 0 {
-                failedToStart("\(executable): \(error)", isShortage: Self.shortages.contains(error))
+                failedToStart("\(executable): \(error)", isShortage: LaneExit.shortages.contains(error))
             }
             return
         }
         deaths += 1
         if lane.activity == .starting {
-            failedToStart(lane.fault ?? "it ended with \(exit) before it was ready", isShortage: false)
+            failedToStart(
+                lane.fault ?? "it ended with \(exit) before it was ready",
+                isShortage: exit == .exited(LaneExit.shortage))
         }
         events?.died(lane, exit)
         maintain()
         events?.available()
     }
 
-    /// A lane has crashed. The other lanes may have been forked by the same nursery, and so may have the same memory
-    /// layout, which the crash may have shown.
-    private func hasCrashed() {
-        guard let onCrash else { return }
-        onCrash()
-        for lane in live {
+    private func learn(from lane: Lane, of nursery: Int, _ exit: ProcessExit) {
+        if lane.activity == .starting {
+            // Neither a shortage nor a SIGKILL from elsewhere says something about the nursery.
+            let isInnocent =
+                exit == .exited(LaneExit.shortage) || exit == .signalled(SIGKILL) && lane.fault == nil
+            if !lane.isRetired, !isInnocent { onFate?(nursery, .failed) }
+        } else if exit.isCrash {
+            onFate?(nursery, .crashed)
+        }
+        if exit.isCrash { retireSiblings(of: nursery) }
+    }
+
+    /// A lane of this nursery has crashed. Its siblings have the same memory layout, which the crash may have shown.
+    private func retireSiblings(of nursery: Int) {
+        for lane in live where lane.nursery == nursery {
             if lane.activity == .idle { lane.retire() } else { lane.mustRetire = true }
         }
         maintain()

@@ -40,14 +40,16 @@ final class LaneProcess: LaneTransport {
     private let log: any LaneLog
     private var retirement: Timer?
     private var isHungUp = false
+    /// Its owner has killed it.
     private var isKilled = false
+    private var hasReported = false
     private(set) var hasEnded = false
 
     /// How lanes are started.
     struct Program {
         var executable: String
         var environment: [String]
-        /// Forks lanes, where it runs; nil to start each lane as a program.
+        /// Forks lanes, where it can; nil to start each lane as a program.
         var nursery: Nursery?
     }
 
@@ -66,21 +68,14 @@ final class LaneProcess: LaneTransport {
         self.log = log
         channel = OwnedDescriptor(adopting: -1)
         let ends = try makeEnds()
-        if let nursery = program.nursery,
-            nursery.fork(control: ends.control, standardError: ends.words, { [self] in answered($0) })
-        {
-            return
+        if let nursery = program.nursery, nursery.canFork {
+            nursery.fork(ends) { [self] in answered($0) }
+        } else {
+            try spawn(ends)
         }
-        try spawn(ends)
     }
 
-    /// The lane's ends of what connects it with the daemon.
-    private struct Ends: ~Copyable {
-        let control: OwnedDescriptor
-        let words: OwnedDescriptor
-    }
-
-    private func makeEnds() throws(Errno) -> Ends {
+    private func makeEnds() throws(Errno) -> LaneEnds {
         let pair = try UnixSocket.seqpacketPair()
         let pipe = try Pipe()
         words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { [weak self, log] in
@@ -88,10 +83,10 @@ final class LaneProcess: LaneTransport {
         }
         var first = pair.first
         swap(&channel, &first)
-        return Ends(control: pair.second, words: pipe.writeEnd)
+        return LaneEnds(control: pair.second, words: pipe.writeEnd)
     }
 
-    private func spawn(_ ends: consuming Ends) throws(Errno) {
+    private func spawn(_ ends: consuming LaneEnds) throws(Errno) {
         try begin(
             SpawnedProcess(
                 path: program.executable, environment: program.environment,
@@ -128,7 +123,9 @@ final class LaneProcess: LaneTransport {
     private func answered(_ answer: consuming Nursery.Answer) {
         do throws(Errno) {
             switch consume answer {
-            case .started(let process, let numbers): try begin(process, numbers)
+            case .started(let process, let numbers, let nursery):
+                self.nursery = nursery
+                try begin(process, numbers)
             case .none:
                 // A process of the nursery may have the old ends: it sees the end of its socket.
                 UnixSocket.shutDown(channel)
@@ -147,6 +144,7 @@ final class LaneProcess: LaneTransport {
 
     /// Why there is no process, where the nursery could not be asked at once.
     private(set) var startError: Errno?
+    private(set) var nursery: Int?
 
     deinit {
         exitWatch?.cancel()
@@ -193,6 +191,7 @@ final class LaneProcess: LaneTransport {
     private func receive() -> Bool {
         for _ in 0..<Self.reportsPerTurn {
             guard let report = nextReport() else { return false }
+            hasReported = true
             onReport(report)
         }
         return true
@@ -215,7 +214,7 @@ final class LaneProcess: LaneTransport {
         // The lane has closed its socket or sent an invalid packet, so it is of no more use. The pidfd reports its
         // exit.
         channelWatch?.cancel()
-        kill()
+        child?.process.signal(SIGKILL)
         return nil
     }
 
@@ -226,7 +225,25 @@ final class LaneProcess: LaneTransport {
         } catch {
             exit = .signalled(0)
         }
-        if let exit { end(exit) }
+        guard let exit else { return }
+        if nursery != nil, exit == .exited(SpawnedProcess.neverLetGo), !hasReported, !isHungUp, !isKilled {
+            return startAsProgram()
+        }
+        end(exit)
+    }
+
+    /// The nursery has ended before it had let the lane go. Any lane can end like that, but one that has read from an origin
+    /// has reported before.
+    private func startAsProgram() {
+        exitWatch?.cancel()
+        channelWatch?.cancel()
+        child = nil
+        nursery = nil
+        do throws(Errno) {
+            try spawn(try makeEnds())
+        } catch {
+            cannotStart(error)
+        }
     }
 
     private func end(_ exit: ProcessExit) {
@@ -236,7 +253,7 @@ final class LaneProcess: LaneTransport {
         words?.finish()
         // Reports that the lane sent before its end count, unless it was asked to end. The socket's buffer holds some
         // hundreds; without a filter of system calls a child of the lane could go on sending.
-        if !isHungUp { for _ in 0..<Self.turnsAfterEnd where !receive() { break } }
+        if !isHungUp, startError == nil { for _ in 0..<Self.turnsAfterEnd where !receive() { break } }
         channelWatch?.cancel()
         var closed = OwnedDescriptor(adopting: -1)
         swap(&closed, &channel)

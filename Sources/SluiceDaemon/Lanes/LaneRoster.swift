@@ -55,7 +55,7 @@ struct LaneRoster {
         return fresh ?? sameUser
     }
 
-    private func mayWork(_ lane: Lane) -> Bool { !lane.isRetired && !lane.mustRetire }
+    private func mayWork(_ lane: Lane) -> Bool { !lane.hasEnded && !lane.isRetired && !lane.mustRetire }
 
     /// As far as the hosts are concerned that the lane has asked.
     private func mayServe(_ lane: Lane, _ need: Need) -> Bool {

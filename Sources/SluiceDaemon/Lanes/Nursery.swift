@@ -1,87 +1,147 @@
 internal import EventLoop
-internal import Glibc
 internal import LaneProtocol
 internal import SystemPackage
 internal import Unix
 
+/// The process behind a nursery and the way to it. `NurseryProcess` is the one that counts; tests have others.
+///
+/// Belongs to the loop's thread. Events come on a later turn than the call that made it.
+protocol NurseryTransport: AnyObject {
+    /// Gets each reply, in order, and the descriptors that came with it; nil for a packet that is no reply.
+    var onReply: (NurseryReply?, inout ReceivedDescriptors) -> Void { get set }
+    /// Called once, after the last reply.
+    var onExit: (ProcessExit) -> Void { get set }
+
+    /// Sends a request.
+    ///
+    /// - Throws: `Errno.wouldBlock` if the process is too far behind, `Errno.brokenPipe` if it has gone.
+    func ask(_ ends: borrowing LaneEnds) throws(Errno)
+    /// Takes the replies that have come.
+    func look()
+    /// Asks the process to end: the end of its socket is the sign.
+    func hangUp()
+    func kill()
+}
+
 /// Has lanes forked by a nursery. Belongs to the loop's thread.
 ///
-/// The nursery only saves time: where none is ready, and where it dies or does not answer, lanes are started as
+/// The nursery only saves time: where it dies, does not answer, or forks lanes that do not start, lanes are started as
 /// programs, and another nursery is started after a pause.
 ///
 /// All lanes of a nursery have the same memory layout, which an origin could find out from one lane's crash for the next
 /// one (Bittau et al., "Hacking Blind", 2014). So a nursery one of whose lanes has crashed is replaced.
 final class Nursery {
-    /// How long an answer may take: a fork takes a millisecond or two, on a busy machine more.
-    private static let answerTime = Duration.seconds(2)
-    /// How long it may take to load and to warm.
-    private static let startTime = Duration.seconds(30)
-    /// How long its end may take when the service ends.
-    private static let endTime = Duration.seconds(1)
-    /// The pause before the next nursery is started. Doubled each time, up to `longestPause`, until one has answered.
-    private static let firstPause = Duration.milliseconds(100)
-    private static let longestPause = Duration.seconds(60)
-    /// How long a lane that nobody knows has to end by itself.
-    private static let strangersTime = Duration.seconds(1)
+    struct Times {
+        /// How long an answer may take: a fork takes a millisecond or two, on a busy machine more.
+        var answer = Duration.seconds(2)
+        /// How long it may take to load and to warm.
+        var start = Duration.seconds(30)
+        /// How long its end may take.
+        var end = Duration.seconds(1)
+        /// The pause before the next nursery is started. Doubled each time, up to `longestPause`, until a lane was ready.
+        var firstPause = Duration.milliseconds(100)
+        var longestPause = Duration.seconds(60)
+        /// The pause after a lane has crashed, so that crashes cost no more than a nursery a second.
+        var pauseAfterCrash = Duration.seconds(1)
+    }
 
     /// What became of a request.
     enum Answer: ~Copyable {
-        case started(SpawnedProcess, ProcessNumbers?)
+        /// - Parameter nursery: the number of the nursery that has forked it.
+        case started(SpawnedProcess, ProcessNumbers?, nursery: Int)
         /// The nursery could make no process, has ended, or does not answer.
         case none
     }
 
+    /// What became of a lane that a nursery has forked.
+    enum Fate {
+        case ready
+        /// It ended before it was ready, for no reason that would pass.
+        case failed
+        /// It has crashed later.
+        case crashed
+    }
+
     private final class Request {
         let answer: (consuming Answer) -> Void
+        private var ends: LaneEnds?
 
-        init(_ answer: @escaping (consuming Answer) -> Void) { self.answer = answer }
+        init(_ ends: consuming LaneEnds, _ answer: @escaping (consuming Answer) -> Void) {
+            self.ends = consume ends
+            self.answer = answer
+        }
+
+        func send(to process: any NurseryTransport) throws(Errno) {
+            guard let ends = ends.take() else { return }
+            try process.ask(ends)
+        }
     }
 
     private enum Stage {
         case none
-        /// It is loading and warming.
-        case starting(NurseryProcess)
-        case ready(NurseryProcess)
+        /// It is loading and warming. If it is late, lanes do not wait for it.
+        case starting(any NurseryTransport, isLate: Bool)
+        case ready(any NurseryTransport)
+
+        var process: (any NurseryTransport)? {
+            switch self {
+            case .none: nil
+            case .starting(let process, _), .ready(let process): process
+            }
+        }
     }
 
     private let loop: EventLoop
     private let log: any LaneLog
-    private let executable: String
-    private let environment: [String]
+    private let times: Times
+    private let image: () -> LaneImage
+    private let makeProcess: () throws(Errno) -> any NurseryTransport
+    private lazy var lostLanes = LostLanes(loop: loop) { [weak self] in self?.requests.first != nil }
     private var stage = Stage.none
     /// Nurseries that were asked to end, or killed. They are kept until they are reaped.
-    private var ending: [NurseryProcess] = []
-    private var strangers: [Stranger] = []
+    private var ending: [any NurseryTransport] = []
     /// The requests that are not answered.
     private var requests = FIFO<Request>()
+    private var startTimer: Timer?
     private var answerTimer: Timer?
     private var pause: Timer?
     private var failuresInARow = 0
+    /// The number of nurseries that were started.
+    private var number = 0
+    /// What the current one has loaded.
+    private var loaded: LaneImage?
     private var isClosed = false
     private var completion: (() -> Void)?
 
-    init(executable: String, environment: [String], loop: EventLoop, log: any LaneLog) {
-        self.executable = executable
-        self.environment = environment
+    /// - Parameters:
+    ///   - image: what a lane would load now.
+    ///   - makeProcess: starts the process of a nursery.
+    init(
+        loop: EventLoop, log: any LaneLog, times: Times = Times(), image: @escaping () -> LaneImage,
+        makeProcess: @escaping () throws(Errno) -> any NurseryTransport
+    ) {
         self.loop = loop
         self.log = log
+        self.times = times
+        self.image = image
+        self.makeProcess = makeProcess
     }
 
     /// Starts a nursery, unless there is one.
     func start() {
         guard !isClosed, case .none = stage, pause == nil else { return }
+        // Before it loads: if a file is replaced meanwhile, the nursery is as well.
+        loaded = image()
         do throws(Errno) {
-            let process = try NurseryProcess(
-                executable: executable, environment: environment, loop: loop, log: log,
-                onReply: { [weak self] in self?.heard($0, $1, &$2) },
-                onExit: { [weak self] in self?.ended($0, $1) })
-            stage = .starting(process)
-            loop.after(Self.startTime) { [weak self, weak process] in
-                guard let self, let process, case .starting(let current) = stage, current === process else {
-                    return
-                }
-                letGo { $0.kill() }
-                failed("it was not ready after \(Self.startTime)")
+            let process = try makeProcess()
+            process.onReply = { [weak self, unowned process] in self?.heard(process, $0, &$1) }
+            process.onExit = { [weak self, unowned process] in self?.ended(process, $0) }
+            stage = .starting(process, isLate: false)
+            number += 1
+            startTimer = loop.after(times.start) { [weak self] in
+                guard let self, case .starting = stage else { return }
+                letGo()
+                failed("it was not ready after \(times.start)")
             }
         } catch {
             failed("it cannot be started: \(error)")
@@ -91,14 +151,18 @@ final class Nursery {
     /// Ends the nursery. The lanes that it has forked go on.
     ///
     /// - Parameter completion: called when no nursery is left, so that nothing is left for the service manager to kill, but
-    ///   after `endTime` in any case.
+    ///   after a time in any case.
     func close(_ completion: @escaping () -> Void) {
         isClosed = true
         pause?.cancel()
-        letGo { $0.hangUp() }
+        lostLanes.close()
+        letGo()
         guard !ending.isEmpty else { return completion() }
         self.completion = completion
-        loop.after(Self.endTime) { [weak self] in self?.complete() }
+        loop.after(times.end) { [weak self] in
+            self?.ending.forEach { $0.kill() }
+            self?.complete()
+        }
     }
 
     private func complete() {
@@ -106,169 +170,182 @@ final class Nursery {
         completion = nil
     }
 
-    /// Starts another nursery in place of this one: one of its lanes has crashed, or what it has loaded may be old.
+    /// Starts another nursery in place of this one, because what this one has loaded may be old.
     func replace() {
         if case .none = stage { return }
-        letGo { $0.hangUp() }
+        letGo()
         start()
     }
 
-    /// Has a lane forked.
+    /// Learns what has become of a lane.
     ///
-    /// - Parameters:
-    ///   - control: becomes the lane's descriptor 3.
-    ///   - answer: called once, on a later turn of the loop.
-    /// - Returns: false if no nursery can be asked; `answer` is not called then.
-    func fork(
-        control: borrowing OwnedDescriptor, standardError: borrowing OwnedDescriptor,
-        _ answer: @escaping (consuming Answer) -> Void
-    ) -> Bool {
-        guard case .ready(let process) = stage else { return false }
-        do throws(Errno) {
-            try process.ask([control.rawValue, standardError.rawValue])
-        } catch {
-            return false
+    /// - Parameter number: that of the nursery that has forked it.
+    func lane(of number: Int, is fate: Fate) {
+        guard number == self.number, stage.process != nil else { return }
+        switch fate {
+        case .ready: failuresInARow = 0
+        case .failed:
+            letGo()
+            failed("a lane that it has forked did not start")
+        case .crashed:
+            letGo()
+            startLater(times.pauseAfterCrash)
         }
-        requests.append(Request(answer))
+    }
+
+    // MARK: Requests
+
+    /// Whether `fork` is worth a try. Starts another nursery where the program or a library was replaced.
+    var canFork: Bool {
+        if stage.process != nil, image() != loaded { replace() }
+        switch stage {
+        case .none, .starting(_, isLate: true): return false
+        case .starting, .ready: return true
+        }
+    }
+
+    /// Has a lane forked. A nursery that is starting is waited for.
+    ///
+    /// - Parameter answer: called once, on a later turn of the loop.
+    func fork(_ ends: consuming LaneEnds, _ answer: @escaping (consuming Answer) -> Void) {
+        let request = Request(ends, answer)
+        requests.append(request)
+        switch stage {
+        case .none, .starting(_, isLate: true): answerNone { $0 === request }
+        case .starting: break
+        case .ready(let process): send(request, to: process)
+        }
         awaitAnswer()
-        return true
     }
 
-    private func awaitAnswer() {
-        guard answerTimer == nil, requests.first != nil else { return }
-        answerTimer = loop.after(Self.answerTime) { [weak self] in
-            guard let self else { return }
-            letGo { $0.kill() }
-            failed("it did not answer within \(Self.answerTime)")
+    private func send(_ request: Request, to process: any NurseryTransport) {
+        do throws(Errno) {
+            try request.send(to: process)
+        } catch {
+            answerNone { $0 === request }
         }
     }
 
-    /// The nursery is not asked any more. It is reaped when it has ended.
-    private func letGo(_ end: (NurseryProcess) -> Void) {
-        switch stage {
-        case .none: return
-        case .starting(let process), .ready(let process):
-            ending.append(process)
-            end(process)
-        }
-        stage = .none
-        answerTimer?.cancel()
-        answerTimer = nil
-        guard requests.first != nil else { return }
-        let left = requests
-        requests = FIFO()
-        for request in left { request.answer(.none) }
-        // It may have forked for a request whose answer is not heard any more.
-        lookForStrangersLater()
-    }
-
-    private func isCurrent(_ process: NurseryProcess) -> Bool {
-        switch stage {
-        case .none: false
-        case .starting(let current), .ready(let current): current === process
-        }
-    }
-
-    private func heard(
-        _ process: NurseryProcess, _ reply: NurseryReply?, _ descriptors: inout ReceivedDescriptors
-    ) {
-        guard isCurrent(process) else { return }
-        switch (reply, stage) {
-        case (.ready?, .starting):
-            stage = .ready(process)
-        case (.failed(let error)?, .ready) where requests.first != nil:
-            log.nurseryFailed("it cannot fork: \(Errno(rawValue: error))")
-            answerFirst(.none)
-            // A process may be there all the same, if the one between it and the nursery was killed.
-            lookForStrangersLater()
-        case (.started(let processID)?, .ready) where requests.first != nil:
-            do throws(Errno) {
-                let spawned = try SpawnedProcess(adopting: processID)
-                failuresInARow = 0
-                if let file = descriptors.take(0) {
-                    answerFirst(.started(spawned, ProcessNumbers(adopting: file)))
-                } else {
-                    answerFirst(.started(spawned, nil))
-                }
-            } catch {
-                answerFirst(.none)
-            }
-        default:
-            letGo { $0.kill() }
-            failed("its answer is none")
-        }
+    private func answerNone(_ isMeant: (Request) -> Bool) {
+        let those = requests.filter(isMeant)
+        guard !those.isEmpty else { return }
+        requests.removeAll(where: isMeant)
+        loop.after(.zero) { for request in those { request.answer(.none) } }
     }
 
     private func answerFirst(_ answer: consuming Answer) {
         guard let request = requests.first else { return }
         requests.removeFirst()
-        answerTimer?.cancel()
-        answerTimer = nil
+        forgetAnswer()
         awaitAnswer()
         request.answer(answer)
     }
 
-    private func ended(_ process: NurseryProcess, _ exit: ProcessExit) {
-        let wasCurrent = isCurrent(process)
-        if wasCurrent { letGo { _ in } }
+    /// - Parameter isLast: the nursery is not given more time if it has not answered then.
+    private func awaitAnswer(isLast: Bool = false) {
+        guard answerTimer == nil, let request = requests.first, let process = stage.process else { return }
+        answerTimer = loop.after(times.answer) { [weak self] in
+            guard let self else { return }
+            answerTimer = nil
+            process.look()
+            guard process === stage.process, requests.first === request else { return awaitAnswer() }
+            if case .starting = stage {
+                stage = .starting(process, isLate: true)
+                return answerNone { _ in true }
+            }
+            // The machine or this process may have stood still, and not the nursery.
+            guard isLast else { return awaitAnswer(isLast: true) }
+            letGo(haste: true)
+            failed("it did not answer within \(times.answer * 2)")
+        }
+    }
+
+    private func forgetAnswer() {
+        answerTimer?.cancel()
+        answerTimer = nil
+    }
+
+    // MARK: What the nursery says
+
+    private func heard(
+        _ process: any NurseryTransport, _ reply: NurseryReply?, _ descriptors: inout ReceivedDescriptors
+    ) {
+        guard process === stage.process else { return }
+        switch (reply, stage) {
+        case (.ready?, .starting):
+            startTimer?.cancel()
+            stage = .ready(process)
+            for request in requests { send(request, to: process) }
+            forgetAnswer()
+            awaitAnswer()
+        case (.failed(let error)?, .ready) where requests.first != nil:
+            log.nurseryFailed("it cannot fork: \(Errno(rawValue: error))")
+            answerFirst(.none)
+            // A process may be there all the same, if the one between it and the nursery was killed.
+            lostLanes.look()
+        case (.started(let processID)?, .ready) where requests.first != nil:
+            do throws(Errno) {
+                let spawned = try SpawnedProcess(adopting: processID)
+                var numbers: ProcessNumbers?
+                if let file = descriptors.take(0) { numbers = ProcessNumbers(adopting: file) }
+                answerFirst(.started(spawned, numbers, nursery: number))
+            } catch {
+                answerFirst(.none)
+            }
+        default:
+            letGo(haste: true)
+            failed("its answer is none")
+        }
+    }
+
+    /// The nursery is not asked any more. It is reaped when it has ended.
+    ///
+    /// - Parameter haste: it is killed, and not asked to end.
+    private func letGo(haste: Bool = false) {
+        // Lanes that it has forked by now are known by its answers.
+        if !haste { stage.process?.look() }
+        guard let process = stage.process else { return }
+        ending.append(process)
+        if case .ready = stage, !haste {
+            process.hangUp()
+            loop.after(times.end) { [weak process] in process?.kill() }
+        } else {
+            process.kill()
+        }
+        isLetGo()
+    }
+
+    private func isLetGo() {
+        stage = .none
+        startTimer?.cancel()
+        forgetAnswer()
+        answerNone { _ in true }
+    }
+
+    private func ended(_ process: any NurseryTransport, _ exit: ProcessExit) {
+        let wasCurrent = process === stage.process
+        if wasCurrent { isLetGo() }
         ending.removeAll { $0 === process }
-        if isClosed, ending.isEmpty { complete() }
-        if wasCurrent, !isClosed { failed("it ended with \(exit)") }
+        guard !isClosed else {
+            if ending.isEmpty { complete() }
+            return
+        }
+        lostLanes.look()
+        if wasCurrent { failed("it ended with \(exit)") }
     }
 
     private func failed(_ reason: String) {
         log.nurseryFailed(reason)
         failuresInARow += 1
-        let wait = min(Self.longestPause, Self.firstPause * (1 << min(failuresInARow - 1, 10)))
+        startLater(min(times.longestPause, times.firstPause * (1 << min(failuresInARow - 1, 10))))
+    }
+
+    private func startLater(_ wait: Duration) {
+        pause?.cancel()
         pause = loop.after(wait) { [weak self] in
             guard let self else { return }
             pause = nil
             start()
-        }
-    }
-
-    // MARK: Lanes that nobody knows
-
-    private func lookForStrangersLater() {
-        loop.after(Self.strangersTime) { [weak self] in
-            guard let self else { return }
-            // A lane whose number is on its way is no stranger.
-            if requests.first != nil { return lookForStrangersLater() }
-            for processID in SpawnedProcess.strangers() {
-                // It was never let go, and has ended; or it sees the end of its socket, and ends.
-                guard let process = try? SpawnedProcess(adopting: processID) else { continue }
-                if let stranger = Stranger(process, loop, { [weak self] in self?.forget($0) }) {
-                    strangers.append(stranger)
-                }
-            }
-        }
-    }
-
-    private func forget(_ stranger: Stranger) {
-        strangers.removeAll { $0 === stranger }
-    }
-
-    /// A process of a nursery that has ended, which only has to be reaped.
-    private final class Stranger {
-        private let process: SpawnedProcess
-        private var watch: Watch?
-
-        init?(_ process: consuming SpawnedProcess, _ loop: EventLoop, _ onExit: @escaping (Stranger) -> Void)
-        {
-            self.process = process
-            do throws(Errno) {
-                watch = try loop.watch(self.process.pidfd, for: .readable) { [unowned self] _ in
-                    do throws(Errno) {
-                        guard try self.process.reap() != nil else { return }
-                    } catch {
-                        // It was reaped elsewhere.
-                    }
-                    watch?.cancel()
-                    onExit(self)
-                }
-            } catch {
-                return nil
-            }
         }
     }
 }

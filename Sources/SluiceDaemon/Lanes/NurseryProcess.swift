@@ -5,8 +5,9 @@ internal import SystemPackage
 internal import Unix
 
 /// One process that forks lanes (`sluice-lane --nursery`), and the seqpacket socket to it. Belongs to the loop's thread.
-final class NurseryProcess {
-    let processID: Int32
+final class NurseryProcess: NurseryTransport {
+    var onReply: (NurseryReply?, inout ReceivedDescriptors) -> Void = { _, _ in }
+    var onExit: (ProcessExit) -> Void = { _ in }
     private let process: SpawnedProcess
     private let channel: OwnedDescriptor
     private let words: LaneWords
@@ -15,31 +16,22 @@ final class NurseryProcess {
 
     /// Starts it.
     ///
-    /// - Parameters:
-    ///   - onReply: called with each reply, in order, and the descriptors that came with it; nil for a packet that is no
-    ///     reply.
-    ///   - onExit: called once, after the last reply.
     /// - Throws: `Errno` if a socket, a pipe or the process cannot be made.
-    init(
-        executable: String, environment: [String], loop: EventLoop, log: any LaneLog,
-        onReply: @escaping (NurseryProcess, NurseryReply?, inout ReceivedDescriptors) -> Void,
-        onExit: @escaping (NurseryProcess, ProcessExit) -> Void
-    ) throws(Errno) {
+    init(executable: String, environment: [String], loop: EventLoop, log: any LaneLog) throws(Errno) {
         let pair = try UnixSocket.seqpacketPair()
         let pipe = try Pipe()
         let name = Name()
         words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { log.laneSays(name.processID, $0) }
         process = try SpawnedProcess(
-            path: executable, arguments: ["--nursery"], environment: environment,
+            path: executable, arguments: ["--nursery"],
+            // All functions of the libraries are found once, and not in each lane (ld.so(8)).
+            environment: environment + ["LD_BIND_NOW=1"],
             standardError: pipe.writeEnd.rawValue, control: pair.second.rawValue, newSession: true)
         channel = pair.first
-        processID = process.processID
-        name.processID = processID
+        name.processID = process.processID
         do {
-            channelWatch = try loop.watch(channel, for: .readable) { [weak self] _ in self?.receive(onReply) }
-            exitWatch = try loop.watch(process.pidfd, for: .readable) { [weak self] _ in
-                self?.hasExited(onReply, onExit)
-            }
+            channelWatch = try loop.watch(channel, for: .readable) { [weak self] _ in self?.look() }
+            exitWatch = try loop.watch(process.pidfd, for: .readable) { [weak self] _ in self?.hasExited() }
         } catch {
             channelWatch?.cancel()
             process.signal(SIGKILL)
@@ -52,10 +44,8 @@ final class NurseryProcess {
         var processID: Int32 = 0
     }
 
-    /// Sends a request.
-    ///
-    /// - Throws: `Errno.wouldBlock` if it is too far behind, `Errno.brokenPipe` if it has gone.
-    func ask(_ descriptors: [CInt]) throws(Errno) {
+    func ask(_ ends: borrowing LaneEnds) throws(Errno) {
+        let descriptors = [ends.control.rawValue, ends.words.rawValue]
         let result: Result<Void, Errno> = NurseryRequest.packet.withUnsafeBytes { bytes in
             Result { () throws(Errno) in
                 _ = try SocketMessage.send(bytes, descriptors: descriptors, to: channel, dontWait: true)
@@ -66,13 +56,12 @@ final class NurseryProcess {
 
     func kill() { process.signal(SIGKILL) }
 
-    /// Asks it to end: the end of its socket is the sign.
     func hangUp() {
         channelWatch?.cancel()
         UnixSocket.shutDown(channel)
     }
 
-    private func receive(_ onReply: (NurseryProcess, NurseryReply?, inout ReceivedDescriptors) -> Void) {
+    func look() {
         var bytes = [UInt8](repeating: 0, count: NurseryReply.length + 1)
         while true {
             var descriptors = ReceivedDescriptors()
@@ -94,14 +83,11 @@ final class NurseryProcess {
                 if isAtEnd { channelWatch?.cancel() }
                 return
             }
-            onReply(self, NurseryReply(packet: Array(bytes.prefix(count))), &descriptors)
+            onReply(NurseryReply(packet: Array(bytes.prefix(count))), &descriptors)
         }
     }
 
-    private func hasExited(
-        _ onReply: (NurseryProcess, NurseryReply?, inout ReceivedDescriptors) -> Void,
-        _ onExit: (NurseryProcess, ProcessExit) -> Void
-    ) {
+    private func hasExited() {
         let exit: ProcessExit?
         do {
             exit = try process.reap()
@@ -109,10 +95,10 @@ final class NurseryProcess {
             exit = .signalled(0)
         }
         guard let exit else { return }
-        receive(onReply)
+        look()
         channelWatch?.cancel()
         exitWatch?.cancel()
         words.finish()
-        onExit(self, exit)
+        onExit(exit)
     }
 }

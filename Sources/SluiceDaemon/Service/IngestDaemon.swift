@@ -116,9 +116,13 @@ public actor IngestDaemon {
         listeners: consuming ListenerList, areOwn: Bool, stored: consuming StoredDescriptors,
         whenReady: @escaping @Sendable () -> Void, whenUnable: @escaping @Sendable (String) -> Void
     ) throws {
-        let nursery = Nursery(
-            executable: configuration.laneExecutable, environment: configuration.laneEnvironment, loop: loop,
-            log: log)
+        let nursery = Nursery(loop: loop, log: log) { [configuration] in
+            LaneImage(of: configuration.laneExecutable)
+        } makeProcess: { [loop, configuration, log] () throws(Errno) in
+            try NurseryProcess(
+                executable: configuration.laneExecutable, environment: configuration.laneEnvironment,
+                loop: loop, log: log)
+        }
         let hasNursery =
             switch settings.lanes.nursery {
             // A private service needs a lane or two.
@@ -187,7 +191,7 @@ public actor IngestDaemon {
         service.onUnreadSocket = { disposal.take($0) }
         service.mayAccept = { disposal.hasRoom }
         pool.onUnread = { disposal.take($0) }
-        if hasNursery { pool.onCrash = { nursery.replace() } }
+        pool.onFate = { nursery.lane(of: $0, is: $1) }
         scheduler.onForeignSocket = { [unowned service] in service.letGo(of: $0) }
         let api = IngestAPI(
             scheduler: scheduler, subscriptions: subscriptions, descriptors: descriptors, settings: settings,

@@ -153,7 +153,7 @@ struct MetricsReport {
         gauge(
             "sluice_lane_memory_bytes", unit: "bytes",
             Double(pool.memory),
-            "Anonymous memory of all lanes.")
+            "Anonymous memory of all lanes. What lanes share counts in each of them.")
         counter("sluice_lanes_started", pool.starts, "Lanes that were started.")
         counter("sluice_lanes_died", counts.died, "Lanes that ended without being asked to.")
         counter(

@@ -25,6 +25,8 @@ public enum Lane {
     /// - Parameter control: a connected seqpacket socket.
     public static func run(control: consuming OwnedDescriptor) -> Never {
         signal(SIGPIPE, SIG_IGN)
+        // By this name the daemon knows its lanes, whatever the program's file is called (`LostLanes`).
+        cunix_set_thread_name("sluice-lane")
         // Different Dispatch threads allocate and free chunks. With a malloc arena for each thread, a stalled body
         // would take many times its size.
         cunix_use_one_malloc_arena()
@@ -66,7 +68,8 @@ public enum Lane {
     private static func fail(_ error: any Error) -> Never {
         let line = "sluice-lane: cannot start: \(error)\n"
         _ = write(2, line, line.utf8.count)
-        exit(1)
+        let isShortage = (error as? Errno).map { LaneExit.shortages.contains($0) } ?? false
+        exit(isShortage ? LaneExit.shortage : 1)
     }
 }
 

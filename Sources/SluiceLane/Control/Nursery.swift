@@ -26,18 +26,17 @@ public enum Nursery {
         cunix_use_one_malloc_arena()
         cunix_set_thread_name("sluice-nursery")
         warm()
+        // Its lanes inherit this. They could not do it themselves, because they inherit that they are hidden, too.
+        cunix_be_first_to_go()
+        // Other processes of the user must not see the layout of the lanes.
+        cunix_hide_from_user()
         send(.ready, to: control)
         while true {
             guard var descriptors = receive(from: control) else { _exit(0) }
             guard let lane = descriptors.take(0), let words = descriptors.take(1) else { _exit(1) }
-            let orphan = cunix_fork_orphan("sluice-lane")
-            if orphan.pid == 0 {
-                cunix_become_child(words.rawValue, lane.rawValue)
-                // Their numbers are not theirs any more.
-                _ = lane.release()
-                _ = words.release()
-                forgetArguments()
-                Lane.run(control: OwnedDescriptor(adopting: control.release()))
+            var ends = Ends(control: lane.rawValue, words: words.rawValue)
+            let orphan = withUnsafeMutablePointer(to: &ends) { ends in
+                cunix_fork_orphan("sluice-lane", { context in context.map(Nursery.becomeLane) }, ends)
             }
             guard orphan.pid > 0 else {
                 send(.failed(errno), to: control)
@@ -49,6 +48,19 @@ public enum Nursery {
             send(.started(orphan.pid), status.rawValue < 0 ? [] : [status.rawValue], to: control)
             _ = write(go.rawValue, "g", 1)
         }
+    }
+
+    private struct Ends {
+        var control: CInt
+        var words: CInt
+    }
+
+    /// The child goes on as a lane.
+    private static func becomeLane(_ context: UnsafeMutableRawPointer) {
+        let ends = context.load(as: Ends.self)
+        cunix_become_child(ends.words, ends.control)
+        forgetArguments()
+        Lane.run(control: OwnedDescriptor(adopting: 3))
     }
 
     /// Tells the daemon; ends the process if the daemon has gone.

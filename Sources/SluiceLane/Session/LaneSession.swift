@@ -39,17 +39,37 @@ final class LaneSession: NSObject, URLSessionDataDelegate, Sendable {
         return configuration
     }()
 
-    /// Makes what all sessions have in common. Starts no thread.
+    private static let queue = InlineOperationQueue()
+
+    /// Makes what all sessions have in common, and what Foundation makes once in a process. Starts no thread.
     static func warm() {
         _ = configuration
-        // What the queues of the session need at first use.
-        _ = InlineOperationQueue()
+        _ = queue
+        // Of each name in a head.
+        _ = "A".lowercased(with: Locale.current)
+        // Swift searches all conformances of the program the first time that it is asked for one: whether a socket's
+        // number is the key of a dictionary, what a delegate is, what the fields of a head are.
+        let fields: Any = ["A": "b"] as [AnyHashable: Any]
+        let answers = looks(LaneSession.self) + [fields is [String: String]]
+        warmed.withLock { for (number, answer) in answers.enumerated() { $0[Int32(number)] = answer } }
+    }
+
+    /// Only kept so that the compiler does not leave the questions out.
+    private static let warmed = Mutex<[Int32: Bool]>([:])
+
+    /// What Foundation asks about a delegate.
+    @inline(never)
+    private static func looks(_ delegate: Any.Type) -> [Bool] {
+        [
+            delegate is any URLSessionTaskDelegate.Type, delegate is any URLSessionDataDelegate.Type,
+            delegate is any URLSessionDownloadDelegate.Type, delegate is any URLSessionWebSocketDelegate.Type,
+        ]
     }
 
     override init() {
         super.init()
         let session = URLSession(
-            configuration: Self.configuration, delegate: self, delegateQueue: InlineOperationQueue())
+            configuration: Self.configuration, delegate: self, delegateQueue: Self.queue)
         self.session.withLock { $0 = session }
         RequestProgress.whenConnected { [weak self] in self?.current.withLock { $0?.transfer }?.connected() }
     }

@@ -95,13 +95,18 @@ public struct SpawnedProcess: ~Copyable, Sendable {
         Self.unreaped.withLock { _ = $0.insert(processID) }
     }
 
+    /// The exit status of a forked child that was not let go (`cunix_fork_orphan`).
+    public static let neverLetGo = Int32(CUNIX_NEVER_LET_GO)
+
     /// The children that this type knows and that are not reaped.
     private static let unreaped = Mutex<Set<Int32>>([])
 
     /// The children of this process that no value of this type stands for: descendants whose parents have ended
     /// (`adoptOrphans`). The kernel lists them in `/proc/self/task/*/children` (proc(5)); where it does not, there are
     /// none.
-    public static func strangers() -> [Int32] {
+    ///
+    /// - Parameter names: those of the processes that are meant (`PR_SET_NAME`, prctl(2)).
+    public static func strangers(named names: Set<String>) -> [Int32] {
         var children: Set<Int32> = []
         guard let directory = opendir("/proc/self/task") else { return [] }
         defer { closedir(directory) }
@@ -117,7 +122,17 @@ public struct SpawnedProcess: ~Copyable, Sendable {
             let words = text.prefix(max(0, count)).split(separator: UInt8(ascii: " "))
             children.formUnion(words.compactMap { Int32(String(decoding: $0, as: UTF8.self)) })
         }
-        return children.subtracting(unreaped.withLock { $0 }).sorted()
+        return children.subtracting(unreaped.withLock { $0 })
+            .filter { child in name(of: child).map { names.contains($0) } ?? false }.sorted()
+    }
+
+    private static func name(of process: Int32) -> String? {
+        let number = open("/proc/\(process)/comm", O_RDONLY | O_CLOEXEC)
+        guard number >= 0 else { return nil }
+        let file = OwnedDescriptor(adopting: number)
+        var text = [UInt8](repeating: 0, count: 64)
+        let count = read(file.rawValue, &text, text.count)
+        return String(decoding: text.prefix(max(0, count)).prefix { $0 != 0x0A }, as: UTF8.self)
     }
 
     /// Makes this process the parent of its descendants whose own parents end (`prctl(2)`, PR_SET_CHILD_SUBREAPER). It
@@ -138,7 +153,13 @@ public struct SpawnedProcess: ~Copyable, Sendable {
     public borrowing func reap() throws(Errno) -> ProcessExit? {
         var code: CInt = 0
         var status: CInt = 0
-        guard try valueOrErrno(cunix_reap(pidfd.rawValue, &code, &status)) == 1 else { return nil }
+        do throws(Errno) {
+            guard try valueOrErrno(cunix_reap(pidfd.rawValue, &code, &status)) == 1 else { return nil }
+        } catch {
+            // Another process may get its number now.
+            Self.unreaped.withLock { _ = $0.remove(processID) }
+            throw error
+        }
         Self.unreaped.withLock { _ = $0.remove(processID) }
         return code == CLD_EXITED ? .exited(status) : .signalled(status)
     }

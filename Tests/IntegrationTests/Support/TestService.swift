@@ -50,7 +50,9 @@ final class TestService: Sendable {
         socket = "\(run)/socket"
         let retries =
             options.settings.contains("retries") ? "" : "retries.retries = \(options.retries)\n"
-        configuration = try directory.write(retries + options.settings, to: "sluiced.toml")
+        // As a service of the system has one. A private one, which has none otherwise, does not need systemd.
+        let nursery = options.settings.contains("lanes.nursery") ? "" : "lanes.nursery = \"always\"\n"
+        configuration = try directory.write(retries + nursery + options.settings, to: "sluiced.toml")
         var command = try Self.command(
             [
                 "--socket", socket, "--config", configuration, "--private",

@@ -52,6 +52,27 @@ struct StartRulesTests {
         #expect(rules().decide(.init(waiting: 1, busy: [11 * Self.millisecond])) == .start(1))
     }
 
+    @Test(
+        "lanes that share the processors are waited for longer, but never for more than a quarter of a second"
+    )
+    func patienceGrowsToBound() {
+        let young = [UInt64](repeating: 0, count: 64)
+        #expect(rules().decide(.init(waiting: 1, busy: young)) == .later(250 * Self.millisecond))
+        #expect(rules(start: 2).decide(.init(waiting: 1, busy: young)) == .later(64 * Self.millisecond))
+        let old = [UInt64](repeating: 251 * Self.millisecond, count: 64)
+        #expect(rules().decide(.init(waiting: 1, busy: old)) == .start(1))
+    }
+
+    @Test("a start of more than half a second says nothing about the next ones")
+    func ignoresLongStarts() {
+        var rules = rules()
+        let before = rules
+        rules.started(after: 501 * Self.millisecond)
+        #expect(rules == before)
+        rules.started(after: 500 * Self.millisecond)
+        #expect(rules != before)
+    }
+
     /// A machine with processors that are shared equally, and bodies that need some time of the network and then some
     /// processor time. All times are in ms.
     private struct Machine {

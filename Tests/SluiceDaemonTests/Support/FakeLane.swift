@@ -16,6 +16,7 @@ final class FakeLane: LaneTransport {
     var threads: Int? = 8
     private(set) var hasEnded = false
     var startError: Errno?
+    var nursery: Int?
     var onReport: (LaneReport) -> Void = { _ in }
     var onExit: (ProcessExit) -> Void = { _ in }
     var onUnread: ((consuming OwnedDescriptor) -> Void)?
