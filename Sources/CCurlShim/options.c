@@ -13,6 +13,7 @@
 #include "next.h"
 #include "peer.h"
 #include "transfer.h"
+#include "trust.h"
 
 // Written by ccurlshim_prepare between two transfers, read on the session's
 // queue during one.
@@ -63,9 +64,16 @@ static int on_connected(void *data, char *peer, char *local, int peer_port, int 
 // the shim calls them.
 static void note_option(easy_handle *easy, int option, long argument)
 {
-    if (option != OPTION_HEADERFUNCTION && option != OPTION_HEADERDATA && option != OPTION_WRITEFUNCTION
-        && option != OPTION_WRITEDATA)
-        return;
+    switch (option) {
+    case OPTION_HEADERFUNCTION:
+    case OPTION_HEADERDATA:
+    case OPTION_WRITEFUNCTION:
+    case OPTION_WRITEDATA:
+    case OPTION_CAINFO:
+    case OPTION_CAPATH:
+    case OPTION_CAINFO_BLOB: break;
+    default: return;
+    }
     struct transfer *transfer = transfer_of(easy);
     if (transfer == NULL)
         return;
@@ -74,6 +82,7 @@ static void note_option(easy_handle *easy, int option, long argument)
     case OPTION_HEADERDATA: transfer->header_data = (void *)argument; break;
     case OPTION_WRITEFUNCTION: transfer->on_write = (write_function *)argument; break;
     case OPTION_WRITEDATA: transfer->write_data = (void *)argument; break;
+    default: transfer->has_trust = true; break;
     }
 }
 
@@ -168,6 +177,8 @@ __attribute__((visibility("default"))) int curl_multi_add_handle(multi_handle *m
         transfer_begin(transfer);
         take_over_callbacks(transfer);
         set_options(easy);
+        if (!transfer->has_trust)
+            trust_set(easy);
         if (!certificate_set(easy))
             return MULTI_OUT_OF_MEMORY;
     }

@@ -17,6 +17,9 @@ struct transfer {
     write_function *on_header, *on_write;
     void *header_data, *write_data;
 
+    // Somebody has set the certificates of the authorities that it trusts.
+    bool has_trust;
+
     // The head of the response to the current request.
     struct head head;
     // The final head is complete; lines that follow are trailers.

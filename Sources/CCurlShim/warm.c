@@ -6,6 +6,7 @@
 
 #include "CCurlShim.h"
 #include "next.h"
+#include "trust.h"
 
 enum { CURL_ALL = 3 };  // CURL_GLOBAL_ALL
 
@@ -17,4 +18,5 @@ void ccurlshim_warm(void)
     // Foundation calls it as well; only the first call does something.
     if (global_init != NULL)
         global_init(CURL_ALL);
+    trust_warm();
 }

@@ -26,6 +26,7 @@ struct TransferFailure {
         static let sendError = 55
         static let receiveError = 56
         static let peerVerification = 60
+        static let authoritiesUnreadable = 77
         static let http2Stream = 92
         static let proxy = 97
     }
@@ -124,6 +125,9 @@ struct TransferFailure {
             // libcurl 7.88 says this of a field that it cannot read. Its text may be one of an earlier connection, which
             // it has replaced without a word.
             return notUnderstood("libcurl cannot read a line of its head")
+        case Code.authoritiesUnreadable:
+            return Outcome(
+                .tlsFailed, "the certificates of the authorities on this machine cannot be read (\(text))")
         case Code.peerVerification, Code.tlsConnect: break
         default: break
         }
