@@ -264,16 +264,28 @@ def _stat(pid: int) -> list[str] | None:
 
 def private_bytes(pids: Sequence[int]) -> int:
     """Memory that these processes have to themselves: Private_Clean and Private_Dirty of smaps_rollup."""
+    return _mapped(pids, ("Private_Clean:", "Private_Dirty:"))
+
+
+def proportional_bytes(pids: Sequence[int]) -> int:
+    """Memory of these processes, where each has its part of what it shares: Pss of smaps_rollup."""
+    return _mapped(pids, ("Pss:",))
+
+
+def _mapped(pids: Sequence[int], kinds: tuple[str, ...]) -> int:
     total = 0
     for pid in pids:
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
         except OSError:
             continue
-        total += (
-            sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty"))) << 10
-        )
+        total += sum(int(line.split()[1]) for line in lines if line.startswith(kinds)) << 10
     return total
+
+
+def minor_faults(pids: Sequence[int]) -> list[int]:
+    """How many pages each process has had mapped one by one (minflt of proc_pid_stat(5))."""
+    return [int(fields[7]) for pid in pids if (fields := _stat(pid))]
 
 
 def context_switches(pids: Sequence[int]) -> dict[int, int]:

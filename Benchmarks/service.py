@@ -17,7 +17,6 @@ from .processes import (
     context_switches,
     cpu_of_tree,
     eventually,
-    private_bytes,
     tree,
 )
 from .varlink import Client
@@ -91,11 +90,19 @@ class Service:
     def processes(self) -> list[int]:
         return tree(self.pid)
 
-    def private_bytes(self) -> int:
-        return private_bytes(self.processes())
-
     def lanes(self) -> int:
         return sum(self._lanes(activity) for activity in ("starting", "idle", "busy"))
+
+    def lane_processes(self) -> list[int]:
+        """The lanes, without the process that forks them."""
+
+        def is_lane(pid: int) -> bool:
+            try:
+                return Path(f"/proc/{pid}/comm").read_text() == "sluice-lane\n"
+            except OSError:
+                return False
+
+        return [pid for pid in self.processes() if is_lane(pid)]
 
     def context_switches(self) -> dict[int, int]:
         return context_switches(self.processes())

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 from ..bench import Bench
 from ..contenders import SLUICE, Contender, contenders
-from ..processes import Failed, Program, eventually, pipes, private_bytes, tree
+from ..processes import Failed, Program, eventually, pipes, private_bytes, proportional_bytes, tree
 from ..results import Bar, CaseResult, Row
 from ..service import Service
 from ..sizes import GiB, KiB, MiB
@@ -20,14 +20,14 @@ STEP = 0.1
 
 
 def run(bench: Bench) -> list[CaseResult]:
-    result = CaseResult("g", "Private memory (Private_Clean and Private_Dirty of all processes)")
+    result = CaseResult("g", "Memory that processes have to themselves (Private_Clean, Private_Dirty), and with their parts of what they share (Pss)")
     try:
         service, parked = service_bytes(bench), parked_bytes(bench)
         result.rows = [
-            Row("idle service, two warm lanes", {"MB": f"{service['idle'] / MB:.1f}"}),
-            Row("a streaming job, with its lane", {"MB": f"{service['streaming'] / MB:.2f}"}),
-            Row("a stalled job, with its lane", {"MB": f"{service['stalled'] / MB:.2f}"}),
-            Row(f"a parked job, of {bench.sizes.parked}", {"MB": f"{parked / MB:.4f}"}),
+            _row("idle service, two warm lanes", service, "idle"),
+            _row("a streaming job, with its lane", service, "streaming"),
+            _row("a stalled job, with its lane", service, "stalled"),
+            Row(f"a parked job, of {bench.sizes.parked}", {"private MB": f"{parked / MB:.4f}", "Pss MB": ""}),
         ]
         result.bars = [
             Bar("idle service", service["idle"] / MB, 25, False, "MB"),
@@ -39,16 +39,27 @@ def run(bench: Bench) -> list[CaseResult]:
     return [result, _of_everybody(bench)]
 
 
+def _row(name: str, service: dict[str, float], state: str) -> Row:
+    return Row(
+        name, {"private MB": f"{service[state] / MB:.2f}", "Pss MB": f"{service[f'{state}, Pss'] / MB:.2f}"}
+    )
+
+
 def service_bytes(bench: Bench) -> dict[str, float]:
-    """Of the idle service, and for each job that streams or is stalled: the daemon's growth and the job's lane together."""
+    """Of the idle service, and for each job that streams or is stalled: the daemon's growth and the job's lane together.
+
+    Each of them private, and proportional (", Pss").
+    """
     bench.origin.serve("stalled", bench.sizes.stalled_body, bench.native.consumer)
     with ExitStack() as stack:
         service = bench.another_service(stack)
         client = stack.enter_context(service.client())
-        idle, daemon = service.private_bytes(), private_bytes([service.pid])
+        everything = service.processes()
+        idle = {"idle": private_bytes(everything), "idle, Pss": proportional_bytes(everything)}
+        daemon, daemons_part = private_bytes([service.pid]), proportional_bytes([service.pid])
         count = bench.sizes.held
 
-        def each(state: str) -> float:
+        def each(state: str) -> dict[str, float]:
             """What one of the jobs has, once all are in this state."""
             lanes: list[int] = []
 
@@ -58,7 +69,10 @@ def service_bytes(bench: Bench) -> dict[str, float]:
                 return len(lanes) == count and all(lanes)
 
             eventually(f"{count} jobs are {state}", 20, are_there)
-            return (private_bytes([service.pid]) - daemon + private_bytes(lanes)) / count
+            return {
+                state: (private_bytes([service.pid]) - daemon + private_bytes(lanes)) / count,
+                f"{state}, Pss": (proportional_bytes([service.pid, *lanes]) - daemons_part) / count,
+            }
 
         # Paced by the origin, so that consumers keep up.
         paced = bench.origin.url("paced/stalled")
@@ -71,7 +85,7 @@ def service_bytes(bench: Bench) -> dict[str, float]:
         service.settle()
         for _ in range(count):
             client.fetch(bench.origin.url("stalled"))
-        return {"idle": idle, "streaming": streaming, "stalled": each("stalled")}
+        return idle | streaming | each("stalled")
 
 
 def parked_bytes(bench: Bench) -> float:
