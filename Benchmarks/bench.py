@@ -41,7 +41,7 @@ class Bench:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sluice-bench-")))
         scratch.chmod(0o755)
         native = Native(REPOSITORY / ".build/bench")
-        room = sizes.body + sizes.each + sizes.fast + sizes.stalled_body
+        room = sizes.body + sizes.each + sizes.fast + sizes.stalled_body + sizes.file
         origin = Origin(stack, scratch, room)
         service = Service(stack, built, origin.authority)
         present, absent = contenders(built, service.socket, origin, native)

@@ -84,6 +84,7 @@ def write_document(results: Results, template: Path, document: Path) -> None:
             idle=cases("i"),
             waiting=cases("j"),
             bursts=cases("k"),
+            files=cases("l"),
             machine=_pairs(results.machine),
             versions=_pairs(results.versions),
         )

@@ -28,6 +28,8 @@ class Sizes:
     """How large each of them is."""
     bursts: tuple[tuple[int, int], ...]
     """How many bodies of which size (k) fetches at once."""
+    file: int
+    """The body that (l) writes to a file."""
     samples: int
     """How many first bytes (e) waits for in each round."""
     fast: int
@@ -56,6 +58,7 @@ FULL = Sizes(
     bodies=64,
     each=16 * MiB,
     bursts=((64, 10 * KiB), (64, 2 * MiB), (200, MiB)),
+    file=GiB,
     samples=200,
     fast=GiB,
     stalled=(0, 1, 8, 32, 64),
@@ -77,6 +80,7 @@ CHECK = Sizes(
     bodies=64,
     each=4 * MiB,
     bursts=((64, 10 * KiB), (64, 2 * MiB), (200, MiB)),
+    file=256 * MiB,
     samples=100,
     fast=128 * MiB,
     stalled=(0, 8, 64),
@@ -97,6 +101,7 @@ SHORT = Sizes(
     bodies=64,
     each=2 * MiB,
     bursts=((64, 10 * KiB), (64, 2 * MiB)),
+    file=64 * MiB,
     samples=40,
     fast=64 * MiB,
     stalled=(0, 64),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..bench import Bench
 from ..results import CaseResult
-from . import bursts, idle, jobs, latency, memory, neighbours, parallel, throughput, waiting
+from . import bursts, files, idle, jobs, latency, memory, neighbours, parallel, throughput, waiting
 
 CASES: dict[str, Callable[[Bench], list[CaseResult]]] = {
     "a": lambda bench: throughput.run(bench, tls=False),
@@ -19,4 +19,5 @@ CASES: dict[str, Callable[[Bench], list[CaseResult]]] = {
     "i": idle.run,
     "j": waiting.run,
     "k": bursts.run,
+    "l": files.run,
 }
