@@ -79,7 +79,8 @@ public struct BodyCopier: Sendable {
         self.writesBack = writesBack
     }
 
-    /// Copies until the pipe ends or the output has no reader any more. Waits as long as that takes.
+    /// Copies until the pipe ends or the output has no reader any more. Waits as long as that takes. For a large body the
+    /// calling thread becomes batch work (`SCHED_BATCH`, sched(7)).
     ///
     /// Where the output is a pipe, the end of its reader is noticed even while no bytes arrive.
     ///
@@ -96,6 +97,9 @@ public struct BodyCopier: Sendable {
                 guard !isGrown, result.bytes >= Self.largeBody else { continue }
                 isGrown = true
                 growOutput()
+                // Each piece that the reader takes wakes this thread. If it ran at once, it would take the processor from
+                // the reader for that piece.
+                cunix_schedule_as_batch()
             case .end(let end):
                 result.end = end
                 return result
