@@ -61,28 +61,22 @@ static int on_connected(void *data, char *peer, char *local, int peer_port, int 
 }
 
 // Keeps the callbacks that Foundation sets, because libcurl calls the shim and
-// the shim calls them.
+// the shim calls them. Notes whether authorities were set.
 static void note_option(easy_handle *easy, int option, long argument)
 {
-    switch (option) {
-    case OPTION_HEADERFUNCTION:
-    case OPTION_HEADERDATA:
-    case OPTION_WRITEFUNCTION:
-    case OPTION_WRITEDATA:
-    case OPTION_CAINFO:
-    case OPTION_CAPATH:
-    case OPTION_CAINFO_BLOB: break;
-    default: return;
-    }
-    struct transfer *transfer = transfer_of(easy);
+    const bool is_callback = option == OPTION_HEADERFUNCTION || option == OPTION_HEADERDATA
+        || option == OPTION_WRITEFUNCTION || option == OPTION_WRITEDATA;
+    const bool is_authorities
+        = option == OPTION_CAINFO || option == OPTION_CAPATH || option == OPTION_CAINFO_BLOB;
+    struct transfer *transfer = is_callback || is_authorities ? transfer_of(easy) : NULL;
     if (transfer == NULL)
         return;
+    transfer->has_authorities |= is_authorities;
     switch (option) {
     case OPTION_HEADERFUNCTION: transfer->on_header = (write_function *)argument; break;
     case OPTION_HEADERDATA: transfer->header_data = (void *)argument; break;
     case OPTION_WRITEFUNCTION: transfer->on_write = (write_function *)argument; break;
     case OPTION_WRITEDATA: transfer->write_data = (void *)argument; break;
-    default: transfer->has_trust = true; break;
     }
 }
 
@@ -177,7 +171,7 @@ __attribute__((visibility("default"))) int curl_multi_add_handle(multi_handle *m
         transfer_begin(transfer);
         take_over_callbacks(transfer);
         set_options(easy);
-        if (!transfer->has_trust)
+        if (!transfer->has_authorities)
             trust_set(easy);
         if (!certificate_set(easy))
             return MULTI_OUT_OF_MEMORY;

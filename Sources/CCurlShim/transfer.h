@@ -17,8 +17,9 @@ struct transfer {
     write_function *on_header, *on_write;
     void *header_data, *write_data;
 
-    // Somebody has set the certificates of the authorities that it trusts.
-    bool has_trust;
+    // Its authorities were set by Foundation or by a preloaded library, and must
+    // stay.
+    bool has_authorities;
 
     // The head of the response to the current request.
     struct head head;

@@ -8,7 +8,7 @@
 // The directory stays libcurl's, which asks OpenSSL to look into it; and with a
 // directory libcurl does not keep what the shim gives it. Without one, with
 // another TLS library than OpenSSL, with a libcurl before 7.84, and for a handle
-// whose certificates somebody has set, all is left to libcurl.
+// that has authorities of its own, all is left to libcurl.
 //
 // A proxy that speaks TLS itself is checked with the same certificates.
 //

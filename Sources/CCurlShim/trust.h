@@ -7,6 +7,6 @@
 // Reads those that libcurl uses by default. Starts no thread.
 void trust_warm(void);
 
-// Gives a request over TLS those that libcurl would read for it, if nobody has
-// set others. If that is not possible, all is left to libcurl.
+// Gives a request over TLS those that libcurl would read for it. If that is not
+// possible, all is left to libcurl.
 void trust_set(easy_handle *easy);

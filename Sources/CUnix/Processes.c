@@ -174,7 +174,7 @@ struct cunix_orphan cunix_fork_orphan(const char *name, void (*run)(void *contex
     if (middle < 0) {
         fork.child = -saved;
     } else {
-        // Only then is the child somebody else's.
+        // With the end of its parent the child gets another one.
         while (waitpid(middle, NULL, 0) < 0 && errno == EINTR)
             ;
     }

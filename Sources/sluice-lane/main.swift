@@ -3,14 +3,14 @@ internal import Glibc
 internal import SluiceLane
 internal import Unix
 
-/// Serves the daemon, which starts this program with its control socket as descriptor 3. The program has no other use.
-func serve() -> Never {
+/// The control socket, descriptor 3, with which the daemon starts this program. The program has no other use.
+func controlSocket() -> OwnedDescriptor {
     let control = OwnedDescriptor(adopting: 3)
     guard (try? PeerCredentials(of: control)) != nil else {
         print("sluice-lane is started by sluiced(8); to fetch a URL use sluicectl(1)")
         exit(64)  // EX_USAGE, sysexits(3)
     }
-    Lane.run(control: control)
+    return control
 }
 
 /// Checks whether Foundation calls the functions of CCurlShim, which depends on how the program is linked. For the
@@ -42,11 +42,6 @@ func checkShim() -> Never {
     exit(0)
 }
 
-/// Serves the daemon as the process that forks lanes. Its control socket is descriptor 3.
-func forkLanes() -> Never {
-    Nursery.run(control: OwnedDescriptor(adopting: 3))
-}
-
 /// Exits as soon as the daemon has closed the other end of the control socket, and receives nothing from it. What the
 /// daemon has sent by then are sockets that the end of a process must close (`SocketDisposal`).
 func discard() -> Never {
@@ -62,7 +57,7 @@ if CommandLine.arguments.dropFirst() == ["--check-shim"] {
 } else if CommandLine.arguments.dropFirst() == ["--discard"] {
     discard()
 } else if CommandLine.arguments.dropFirst() == ["--nursery"] {
-    forkLanes()
+    Nursery.run(control: controlSocket())
 } else {
-    serve()
+    Lane.run(control: controlSocket())
 }

@@ -38,7 +38,9 @@ struct Sluicectl: ParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot(
-                OptionOrder.subcommandFirst(Array(CommandLine.arguments.dropFirst())))
+                OptionOrder.subcommandFirst(
+                    Array(CommandLine.arguments.dropFirst()),
+                    of: Set(configuration.subcommands.compactMap { $0.configuration.commandName })))
             try command.run()
         } catch let error as SluiceError {
             Console.report(error)

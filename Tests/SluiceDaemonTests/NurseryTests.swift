@@ -240,7 +240,7 @@ struct NurseryTests {
         let house = try House()
         house.latest.says(.ready)
         house.latest.says(reply)
-        #expect(house.latest.isKilled && house.failures == ["its answer is none"])
+        #expect(house.latest.isKilled && house.failures == ["its answer cannot be understood"])
     }
 
     @Test("the service waits for its end, but not for long")

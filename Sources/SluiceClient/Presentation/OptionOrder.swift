@@ -2,9 +2,12 @@
 public enum OptionOrder {
     /// Moves such options behind the subcommand, where the parser expects them.
     ///
-    /// - Parameter arguments: without the program's name.
-    /// - Returns: the same arguments. Where any other argument comes first, the order is unchanged.
-    public static func subcommandFirst(_ arguments: [String]) -> [String] {
+    /// - Parameters:
+    ///   - arguments: without the program's name.
+    ///   - subcommands: those that there are.
+    /// - Returns: the same arguments. Where any other argument comes first, the order is unchanged. Where the subcommand is
+    ///   none of those, it alone, because the parser would otherwise report the option.
+    public static func subcommandFirst(_ arguments: [String], of subcommands: Set<String>) -> [String] {
         var moved: [String] = []
         var rest = arguments[...]
         while let first = rest.first {
@@ -21,6 +24,7 @@ public enum OptionOrder {
         guard let subcommand = rest.first, !moved.isEmpty, !subcommand.hasPrefix("-") else {
             return arguments
         }
+        guard subcommands.contains(subcommand) else { return [subcommand] }
         return [subcommand] + moved + rest.dropFirst()
     }
 }

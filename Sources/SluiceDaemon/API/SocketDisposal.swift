@@ -36,7 +36,9 @@ final class SocketDisposal {
     /// The descriptor numbers of the waiting sockets. Each is closed once, in `send`.
     private var waiting: [CInt] = []
     private var timer: Timer?
-    private var process: Discarder?
+    /// The number of the process that discards sockets now, and how many there were.
+    private var process: Int?
+    private var processes = 0
     private var spare: [OwnedSpare] = []
 
     /// - Parameter limit: the number of descriptors that this process may have. A sixteenth of them is for waiting
@@ -89,15 +91,15 @@ final class SocketDisposal {
         defer { if !waiting.isEmpty { fillReserve() } }
         do {
             let pair = try UnixSocket.seqpacketPair()
-            let discarder = try Discarder(
-                executable: executable, environment: environment, control: pair.second, loop: loop)
-            process = discarder
-            discarder.onEnd = { [weak self, weak discarder] in
-                if let self, let discarder { ended(discarder) }
-            }
-            loop.after(Self.endTime) { [weak self, weak discarder] in
-                if let self, let discarder { ended(discarder) }
-            }
+            // It exits without receiving what was sent to it, so that the kernel discards that.
+            let discarder = try SpawnedProcess(
+                path: executable, arguments: ["--discard"], environment: environment, standardError: 2,
+                control: pair.second.rawValue, newSession: true)
+            processes += 1
+            let number = processes
+            try loop.reapAtEnd(discarder) { [weak self] in self?.ended(number) }
+            process = number
+            loop.after(Self.endTime) { [weak self] in self?.ended(number) }
             send(to: pair.first)
             // The process ends when it sees the end of its control socket, whose other end closes here.
         } catch {
@@ -107,52 +109,21 @@ final class SocketDisposal {
     }
 
     private func send(to socket: borrowing OwnedDescriptor) {
-        let byte: [UInt8] = [0]
         while !waiting.isEmpty {
             let batch = Array(waiting.prefix(SocketMessage.maximumDescriptors))
-            let isSent = byte.withUnsafeBytes { bytes in
-                (try? SocketMessage.send(bytes, descriptors: batch, to: socket, dontWait: true)) != nil
-            }
             // Sockets that do not fit go to the next process.
-            guard isSent else { return }
+            guard (try? SocketMessage.send([0], descriptors: batch, to: socket, dontWait: true)) != nil else {
+                return
+            }
             for number in batch { close(number) }
             waiting.removeFirst(batch.count)
         }
     }
 
-    private func ended(_ discarder: Discarder) {
-        guard process === discarder else { return }
+    private func ended(_ number: Int) {
+        guard process == number else { return }
         process = nil
         schedule()
-    }
-}
-
-/// A process that exits without receiving what was sent to it, so that the kernel discards it.
-private final class Discarder {
-    var onEnd: () -> Void = {}
-    private let process: SpawnedProcess
-    private var watch: Watch?
-
-    init(
-        executable: String, environment: [String], control: borrowing OwnedDescriptor, loop: EventLoop
-    ) throws(Errno) {
-        process = try SpawnedProcess(
-            path: executable, arguments: ["--discard"], environment: environment, standardError: 2,
-            control: control.rawValue, newSession: true)
-        do throws(Errno) {
-            // The watch keeps this object alive until the process has ended, however long that takes.
-            watch = try loop.watch(process.pidfd, for: .readable) { [self] _ in
-                _ = try? process.reap()
-                watch?.cancel()
-                watch = nil
-                onEnd()
-            }
-        } catch {
-            // No other code would reap the process.
-            process.signal(SIGKILL)
-            _ = try? process.wait()
-            throw error
-        }
     }
 }
 

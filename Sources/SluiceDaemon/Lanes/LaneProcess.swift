@@ -165,13 +165,7 @@ final class LaneProcess: LaneTransport {
     var threads: Int? { hasEnded ? nil : numbers?.threads }
 
     func send(_ command: LaneCommand, descriptors: [CInt]) throws(Errno) {
-        let packet = command.packet
-        let result: Result<Void, Errno> = packet.withUnsafeBytes { bytes in
-            Result { () throws(Errno) in
-                _ = try SocketMessage.send(bytes, descriptors: descriptors, to: channel, dontWait: true)
-            }
-        }
-        try result.get()
+        try SocketMessage.send(command.packet, descriptors: descriptors, to: channel, dontWait: true)
     }
 
     func hangUp() {
@@ -219,13 +213,7 @@ final class LaneProcess: LaneTransport {
     }
 
     private func hasExited() {
-        let exit: ProcessExit?
-        do {
-            exit = try child?.process.reap()
-        } catch {
-            exit = .signalled(0)
-        }
-        guard let exit else { return }
+        guard let exit = child?.process.reapIfEnded() else { return }
         if nursery != nil, exit == .exited(SpawnedProcess.neverLetGo), !hasReported, !isHungUp, !isKilled {
             return startAsProgram()
         }

@@ -1,10 +1,9 @@
 internal import EventLoop
 internal import Glibc
-internal import SystemPackage
 internal import Unix
 
-/// Ends and reaps the processes of nurseries that nobody knows: a nursery that dies may have forked for a request whose
-/// answer was not heard. Belongs to the loop's thread.
+/// Ends and reaps processes of nurseries that are not known as lanes: a nursery that dies may have forked for a request that
+/// it had not answered yet. Belongs to the loop's thread.
 final class LostLanes {
     /// How long such a process has to end by itself: it was never let go, or sees the end of its socket.
     private static let patience = Duration.seconds(1)
@@ -15,7 +14,6 @@ final class LostLanes {
     /// Whether a process that is still unknown may be answered for.
     private let isAsked: () -> Bool
     private var timer: Timer?
-    private var lost: [LostLane] = []
 
     init(loop: EventLoop, isAsked: @escaping () -> Bool) {
         self.loop = loop
@@ -33,44 +31,10 @@ final class LostLanes {
             for processID in SpawnedProcess.strangers(named: Self.names) {
                 guard let process = try? SpawnedProcess(adopting: processID) else { continue }
                 process.signal(SIGKILL)
-                if let lane = LostLane(process, loop, { [weak self] in self?.forget($0) }) {
-                    lost.append(lane)
-                }
+                try? loop.reapAtEnd(process)
             }
         }
     }
 
     func close() { timer?.cancel() }
-
-    private func forget(_ lane: LostLane) {
-        lost.removeAll { $0 === lane }
-    }
-}
-
-/// A process that was killed and only has to be reaped.
-private final class LostLane {
-    private let process: SpawnedProcess
-    private var watch: Watch?
-
-    /// Nil if the loop cannot watch it; it is reaped then.
-    init?(_ process: consuming SpawnedProcess, _ loop: EventLoop, _ onExit: @escaping (LostLane) -> Void) {
-        self.process = process
-        do {
-            watch = try loop.watch(self.process.pidfd, for: .readable) { [weak self] _ in
-                guard let self else { return }
-                do throws(Errno) {
-                    guard try self.process.reap() != nil else { return }
-                } catch {
-                    // It was reaped elsewhere.
-                }
-                watch?.cancel()
-                onExit(self)
-            }
-        } catch {
-            _ = try? self.process.wait()
-            return nil
-        }
-    }
-
-    deinit { watch?.cancel() }
 }

@@ -294,7 +294,7 @@ final class Nursery {
             }
         default:
             letGo(haste: true)
-            failed("its answer is none")
+            failed("its answer cannot be understood")
         }
     }
 

@@ -10,7 +10,7 @@ final class NurseryProcess: NurseryTransport {
     var onExit: (ProcessExit) -> Void = { _ in }
     private let process: SpawnedProcess
     private let channel: OwnedDescriptor
-    private let words: LaneWords
+    private var words: LaneWords?
     private var channelWatch: Watch?
     private var exitWatch: Watch?
 
@@ -20,16 +20,17 @@ final class NurseryProcess: NurseryTransport {
     init(executable: String, environment: [String], loop: EventLoop, log: any LaneLog) throws(Errno) {
         let pair = try UnixSocket.seqpacketPair()
         let pipe = try Pipe()
-        let name = Name()
-        words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) { log.laneSays(name.processID, $0) }
         process = try SpawnedProcess(
             path: executable, arguments: ["--nursery"],
             // All functions of the libraries are found once, and not in each lane (ld.so(8)).
             environment: environment + ["LD_BIND_NOW=1"],
             standardError: pipe.writeEnd.rawValue, control: pair.second.rawValue, newSession: true)
         channel = pair.first
-        name.processID = process.processID
         do {
+            words = try LaneWords(try pipe.readEnd.duplicate(), loop: loop) {
+                [processID = process.processID] in
+                log.laneSays(processID, $0)
+            }
             channelWatch = try loop.watch(channel, for: .readable) { [weak self] _ in self?.look() }
             exitWatch = try loop.watch(process.pidfd, for: .readable) { [weak self] _ in self?.hasExited() }
         } catch {
@@ -40,18 +41,10 @@ final class NurseryProcess: NurseryTransport {
         }
     }
 
-    private final class Name {
-        var processID: Int32 = 0
-    }
-
     func ask(_ ends: borrowing LaneEnds) throws(Errno) {
-        let descriptors = [ends.control.rawValue, ends.words.rawValue]
-        let result: Result<Void, Errno> = NurseryRequest.packet.withUnsafeBytes { bytes in
-            Result { () throws(Errno) in
-                _ = try SocketMessage.send(bytes, descriptors: descriptors, to: channel, dontWait: true)
-            }
-        }
-        try result.get()
+        try SocketMessage.send(
+            NurseryRequest.packet, descriptors: [ends.control.rawValue, ends.words.rawValue], to: channel,
+            dontWait: true)
     }
 
     func kill() { process.signal(SIGKILL) }
@@ -88,17 +81,11 @@ final class NurseryProcess: NurseryTransport {
     }
 
     private func hasExited() {
-        let exit: ProcessExit?
-        do {
-            exit = try process.reap()
-        } catch {
-            exit = .signalled(0)
-        }
-        guard let exit else { return }
+        guard let exit = process.reapIfEnded() else { return }
         look()
         channelWatch?.cancel()
         exitWatch?.cancel()
-        words.finish()
+        words?.finish()
         onExit(exit)
     }
 }

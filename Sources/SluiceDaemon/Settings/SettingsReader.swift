@@ -199,9 +199,10 @@ struct SettingsReader {
     private mutating func word<Word: RawRepresentable & CaseIterable>(
         _ section: String, _ key: String, _ target: inout Word
     ) where Word.RawValue == String {
-        let words = Word.allCases.map { SettingsEntry.show($0.rawValue) }.joined(separator: " or ")
+        let words = Word.allCases.map { SettingsEntry.show($0.rawValue) }
+        let expected = words.dropLast().joined(separator: ", ") + " or \(words.last ?? "")"
         take(
-            section, key, &target, words, { SettingsEntry.show($0.rawValue) },
+            section, key, &target, expected, { SettingsEntry.show($0.rawValue) },
             { $0.string.flatMap(Word.init) })
     }
 

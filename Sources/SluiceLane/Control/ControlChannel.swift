@@ -29,9 +29,7 @@ final class ControlChannel {
 
     func send(_ report: LaneReport) {
         // Errors are ignored: if the daemon has gone, `receive` finds the end of file.
-        _ = try? report.packet.withUnsafeBytes { bytes throws(Errno) in
-            try SocketMessage.send(bytes, to: socket)
-        }
+        _ = try? SocketMessage.send(report.packet, to: socket)
     }
 
     func receive() -> Incoming {

@@ -44,7 +44,7 @@ public enum Nursery {
             }
             let status = OwnedDescriptor(adopting: orphan.status)
             let go = OwnedDescriptor(adopting: orphan.go)
-            // The daemon must know the process before it runs, or nobody would reap it.
+            // The daemon must know the process before it runs, in order to reap it.
             send(.started(orphan.pid), status.rawValue < 0 ? [] : [status.rawValue], to: control)
             _ = write(go.rawValue, "g", 1)
         }
@@ -67,10 +67,7 @@ public enum Nursery {
     private static func send(
         _ reply: NurseryReply, _ descriptors: [CInt] = [], to control: borrowing OwnedDescriptor
     ) {
-        let isSent = reply.packet.withUnsafeBytes { bytes in
-            (try? SocketMessage.send(bytes, descriptors: descriptors, to: control)) != nil
-        }
-        if !isSent { _exit(0) }
+        if (try? SocketMessage.send(reply.packet, descriptors: descriptors, to: control)) == nil { _exit(0) }
     }
 
     /// Makes the process look like any other lane in ps(1).

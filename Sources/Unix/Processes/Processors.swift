@@ -23,13 +23,13 @@ public enum Processors {
     ///   - membership: a file as /proc/self/cgroup.
     ///   - root: where the control groups of version 2 are mounted.
     static func quota(membership: String = "/proc/self/cgroup", root: String = "/sys/fs/cgroup") -> Int? {
-        let lines = read(membership)?.split(separator: "\n") ?? []
+        let lines = SmallFile.text(of: membership)?.split(separator: "\n") ?? []
         guard var group = lines.first(where: { $0.hasPrefix("0::/") })?.dropFirst("0::".count) else {
             return nil
         }
         var least: Int?
         while true {
-            if let quota = read("\(root)\(group)/cpu.max").flatMap(processors) {
+            if let quota = SmallFile.text(of: "\(root)\(group)/cpu.max").flatMap(processors) {
                 least = min(quota, least ?? .max)
             }
             guard let slash = group.lastIndex(of: "/"), group != "/" else { return least }
@@ -42,15 +42,5 @@ public enum Processors {
         let numbers = text.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
         guard numbers.count == 2, numbers[0] > 0, numbers[1] > 0 else { return nil }
         return (numbers[0] - 1) / numbers[1] + 1
-    }
-
-    /// A small file's contents; nil if it cannot be read.
-    private static func read(_ path: String) -> String? {
-        let number = open(path, O_RDONLY | O_CLOEXEC)
-        guard number >= 0 else { return nil }
-        let file = OwnedDescriptor(adopting: number)
-        var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = Glibc.read(file.rawValue, &bytes, bytes.count)
-        return count >= 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
     }
 }

@@ -76,7 +76,7 @@ public struct SpawnedProcess: ~Copyable, Sendable {
         Self.unreaped.withLock { _ = $0.insert(pid) }
     }
 
-    /// Takes over a child of this process that other code has started, and that nobody has reaped.
+    /// Takes over a child of this process that other code has started, and that was not reaped yet.
     ///
     /// - Throws: `Errno.noSuchProcess`; `Errno.tooManyOpenFiles`, when the process is ended and reaped, because no other code
     ///   could do that.
@@ -114,25 +114,13 @@ public struct SpawnedProcess: ~Copyable, Sendable {
             let name = withUnsafeBytes(of: entry.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
-            let number = open("/proc/self/task/\(name)/children", O_RDONLY | O_CLOEXEC)
-            guard number >= 0 else { continue }
-            let file = OwnedDescriptor(adopting: number)
-            var text = [UInt8](repeating: 0, count: 64 << 10)
-            let count = read(file.rawValue, &text, text.count)
-            let words = text.prefix(max(0, count)).split(separator: UInt8(ascii: " "))
-            children.formUnion(words.compactMap { Int32(String(decoding: $0, as: UTF8.self)) })
+            let list = SmallFile.text(of: "/proc/self/task/\(name)/children", atMost: 64 << 10) ?? ""
+            children.formUnion(list.split(separator: " ").compactMap { Int32($0) })
         }
-        return children.subtracting(unreaped.withLock { $0 })
-            .filter { child in name(of: child).map { names.contains($0) } ?? false }.sorted()
-    }
-
-    private static func name(of process: Int32) -> String? {
-        let number = open("/proc/\(process)/comm", O_RDONLY | O_CLOEXEC)
-        guard number >= 0 else { return nil }
-        let file = OwnedDescriptor(adopting: number)
-        var text = [UInt8](repeating: 0, count: 64)
-        let count = read(file.rawValue, &text, text.count)
-        return String(decoding: text.prefix(max(0, count)).prefix { $0 != 0x0A }, as: UTF8.self)
+        return children.subtracting(unreaped.withLock { $0 }).sorted().filter { child in
+            let name = SmallFile.text(of: "/proc/\(child)/comm") ?? ""
+            return names.contains(String(name.dropLast()))
+        }
     }
 
     /// Makes this process the parent of its descendants whose own parents end (`prctl(2)`, PR_SET_CHILD_SUBREAPER). It
@@ -162,6 +150,16 @@ public struct SpawnedProcess: ~Copyable, Sendable {
         }
         Self.unreaped.withLock { _ = $0.remove(processID) }
         return code == CLD_EXITED ? .exited(status) : .signalled(status)
+    }
+
+    /// The same for code to which it makes no difference if the process was reaped elsewhere: its end is then
+    /// `signalled(0)`.
+    public borrowing func reapIfEnded() -> ProcessExit? {
+        do {
+            return try reap()
+        } catch {
+            return .signalled(0)
+        }
     }
 
     /// Waits for the process to end, at most `milliseconds` (-1: without a limit), and reaps it.

@@ -80,6 +80,20 @@ public enum SocketMessage {
         }
     }
 
+    /// The same, for bytes of an array.
+    @discardableResult
+    public static func send(
+        _ bytes: [UInt8], descriptors: [CInt] = [], to socket: borrowing OwnedDescriptor,
+        dontWait: Bool = false
+    ) throws(Errno) -> Int {
+        let result: Result<Int, Errno> = bytes.withUnsafeBytes { bytes in
+            Result { () throws(Errno) in
+                try send(bytes, descriptors: descriptors, to: socket, dontWait: dontWait)
+            }
+        }
+        return try result.get()
+    }
+
     /// Whether the peer of a stream socket has received everything that was sent to it so far (`unix(7)`, SIOCOUTQ).
     ///
     /// - Throws: `Errno.notSocket` and the like.
