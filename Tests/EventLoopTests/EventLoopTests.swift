@@ -35,6 +35,16 @@ struct EventLoopTests {
         #expect(journal.entries == ["10", "20", "30"])
     }
 
+    @Test("a child is reaped once it has ended, and then nothing is left of it")
+    func reapsChild() throws {
+        let loop = try EventLoop()
+        let child = try SpawnedProcess(path: "/bin/sh", arguments: ["-c", "exit 3"], environment: [])
+        let processID = child.processID
+        try loop.reapAtEnd(child) { loop.stop() }
+        loop.run()
+        #expect(kill(processID, 0) == -1 && errno == ESRCH)
+    }
+
     @Test(
         "a timer may cancel another that is due at the same moment; a timer that a handler adds waits a turn")
     func handlersCancelAndAddTimers() throws {

@@ -266,6 +266,15 @@ extension Integration {
             try service.fetch(origin.url(), expecting: Self.pattern).finishComplete(100)
         }
 
+        @Test(
+            "its program says what it is for if it is not started by the service",
+            arguments: [[], ["--nursery"]])
+        func programIsForServiceAlone(arguments: [String]) throws {
+            let ended = try Program.run(try Products.path("sluice-lane"), arguments)
+            #expect(ended.exit == .exited(64))
+            #expect(ended.output.contains("is started by sluiced(8)"))
+        }
+
         @Test("when no lane can be started any more, jobs fail with a message and the service keeps running")
         func jobsFailWhenNoLaneStarts() throws {
             let directory = try TemporaryDirectory()

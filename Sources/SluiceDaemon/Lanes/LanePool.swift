@@ -75,13 +75,18 @@ final class LanePool {
     private let log: any LaneLog
     private var events: Events?
     private var lanes = LaneRoster()
-    private var rules: StartRules
-    /// Makes the owner ask again although no lane has changed, and when (`clock`).
-    private var reminder: (timer: Timer, due: UInt64)?
+    private let planner: StartPlanner
+    private lazy var idle = IdleRetirement(
+        loop: loop, clock: clock,
+        surplus: { [unowned self] in isClosed ? [] : live.filter { $0.activity == .idle && isSurplus($0) } },
+        idleSeconds: { [unowned self] in settings.idleSeconds },
+        onRetired: { [unowned self] in
+            maintain()
+            events?.available()
+        })
     private let clock: () -> UInt64
     private var health = LaneStarts()
     private var pause: Timer?
-    private var idleTimer: Timer?
     private var isClosed = false
     private var completion: (() -> Void)?
     private var lastWait: Timer?
@@ -103,13 +108,14 @@ final class LanePool {
         self.executable = executable
         self.settings = settings
         self.log = log
-        self.rules = rules
         self.clock = clock
+        planner = StartPlanner(rules: rules, clock: clock, loop: loop)
         self.makeTransport = makeTransport
     }
 
     func start(_ events: Events) {
         self.events = events
+        planner.onReminder = { [weak self] in self?.events?.available() }
         maintain()
     }
 
@@ -122,8 +128,8 @@ final class LanePool {
     func close() {
         isClosed = true
         pause?.cancel()
-        idleTimer?.cancel()
-        forgetReminder()
+        idle.close()
+        planner.forgetReminder()
         for lane in lanes.all { lane.retire() }
     }
 
@@ -184,14 +190,10 @@ final class LanePool {
         var situation = lanes.situation(for: need, at: clock())
         situation.waiting = waiting
         situation.othersWaiting = othersWaiting
-        switch rules.decide(situation) {
+        switch planner.decide(situation) {
         case .enough: return .starting
-        case .full(let time):
-            remind(after: time)
-            return .none
-        case .later(let time):
-            remind(after: time)
-            return .soon
+        case .full: return .none
+        case .later: return .soon
         case .start(var wanted):
             while wanted > 0, live.count < settings.maximum, startOne() { wanted -= 1 }
             // A lane above the maximum is the one that is kept for root; its end would make no room.
@@ -204,23 +206,8 @@ final class LanePool {
         }
     }
 
-    /// The owner asks for lanes for all jobs that wait, and needs no reminder.
-    func forgetReminder() {
-        reminder?.timer.cancel()
-        reminder = nil
-    }
-
-    private func remind(after time: UInt64) {
-        let due = clock() + time
-        if let reminder, reminder.due <= due { return }
-        forgetReminder()
-        let timer = loop.after(.nanoseconds(Int64(clamping: time))) { [weak self] in
-            guard let self else { return }
-            reminder = nil
-            events?.available()
-        }
-        reminder = (timer, due)
-    }
+    /// The owner asks for lanes for all jobs that wait.
+    func forgetReminder() { planner.forgetReminder() }
 
     /// Takes an idle lane: one of the user's own, or one that has had no user.
     func takeWaiting(for need: LaneRoster.Need) -> Lane? {
@@ -281,7 +268,7 @@ final class LanePool {
     /// - Parameter hasWorked: the lane has had its order.
     func giveBack(_ lane: Lane, hasWorked: Bool = true) {
         guard !lane.hasEnded else { return }
-        if hasWorked { rules.ended(after: clock() - lane.since) }
+        if hasWorked { planner.isDone(lane) }
         lane.activity = .idle
         if live.count > settings.maximum { lane.retire() }
         if lane.mustRetire {
@@ -289,7 +276,7 @@ final class LanePool {
             maintain()
         }
         events?.available()
-        scheduleIdleCheck()
+        idle.schedule()
     }
 
     // MARK: Inside
@@ -306,7 +293,7 @@ final class LanePool {
             startOne()
         {}
         while live.count > settings.maximum, let lane = lanes.oldestIdle { lane.retire() }
-        scheduleIdleCheck()
+        idle.schedule()
     }
 
     private func startOne(for affinity: Lane.Affinity? = nil) -> Bool {
@@ -340,7 +327,7 @@ final class LanePool {
                 lane.fault = "it is of another version than the service, which is to be restarted"
                 return lane.kill()
             }
-            rules.started(after: clock() - lane.since)
+            planner.isReady(lane)
             if let nursery = lane.nursery { onFate?(nursery, .ready) }
             lane.activity = .idle
             log.laneStarted(lane.processID)
@@ -350,7 +337,7 @@ final class LanePool {
                 lane.retire()
                 maintain()
             }
-            scheduleIdleCheck()
+            idle.schedule()
             events?.available()
         case .idle, .responded, .stalled, .flowing, .held, .released, .keepsUp, .ended:
             // These reports have a meaning only from a lane that has an order.
@@ -453,25 +440,7 @@ final class LanePool {
         return LaneStarts.Census(starting: starting, warm: live.count - starting)
     }
 
-    /// Plans the retirement of idle lanes above the minimum. Used lanes are retired below the minimum as well, because
-    /// fresh ones can serve any user. If there is no such lane, there is no timer.
-    private func scheduleIdleCheck() {
-        guard !isClosed, idleTimer == nil else { return }
-        let surplus = live.filter { $0.activity == .idle && isSurplus($0) }
-        guard let oldest = surplus.map(\.since).min() else { return }
-        let age = Nanoseconds.seconds(from: oldest, to: clock())
-        idleTimer = loop.after(.seconds(max(0, settings.idleSeconds - age))) { [weak self] in
-            guard let self else { return }
-            idleTimer = nil
-            let now = clock()
-            for lane in live where lane.activity == .idle && isSurplus(lane) {
-                if Nanoseconds.seconds(from: lane.since, to: now) >= settings.idleSeconds { lane.retire() }
-            }
-            maintain()
-            events?.available()
-        }
-    }
-
+    /// Idle lanes above the minimum. Used lanes are retired below the minimum as well, because fresh ones can serve any user.
     private func isSurplus(_ lane: Lane) -> Bool {
         lane.affinity != nil || live.count > settings.minimum
     }
