@@ -15,6 +15,33 @@ extension Integration {
                 + MemoryProbe(processID: lane).privateDirty
         }
 
+        @Test(
+            "a lane keeps the memory of a large body for its next one, and gives it back when there is none")
+        func laneGivesMemoryBack() throws {
+            let nginx = try Nginx()
+            let service = try TestService("lanes.minimum = 1\nlanes.maximum = 1")
+            let path = try nginx.serve("large", Self.pattern, count: 64 << 20)
+            let small = try nginx.serve("small", Self.pattern, count: 1000)
+            try service.fetch(nginx.httpURL(small), expecting: Self.pattern).finishComplete(1000)
+            let lane = try #require(try Processes.lanes(of: service.processID).first)
+            let before = try MemoryProbe(processID: lane).privateDirty
+            // A slow consumer makes bytes wait in the lane.
+            let job = try service.fetch(
+                nginx.httpURL(path), expecting: Self.pattern, pace: .stopAt(10 * Self.mebibyte))
+            try job.reader.waitForCount(10 * Self.mebibyte)
+            try nginx.waitUntilBlocked(calm: .milliseconds(200))
+            job.reader.release()
+            try job.finishComplete(64 << 20)
+            let after = try MemoryProbe(processID: lane).privateDirty
+            try eventually("the lane has given it back") {
+                try MemoryProbe(processID: lane).privateDirty - before < 512 << 10
+            }
+            let later = try MemoryProbe(processID: lane).privateDirty
+            print(
+                "figure: a lane's memory: \(before >> 10) KiB, after a body \(after >> 10), later \(later >> 10)"
+            )
+        }
+
         @Test("a consumer that stalls for 5 s costs no memory, blocks the origin, and then gets the rest")
         func stalledConsumerCostsNoMemory() throws {
             let nginx = try Nginx()
